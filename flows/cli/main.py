@@ -1,0 +1,94 @@
+"""`latent`: run and plan flows, look after artifacts, build dual models, compress text."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli import artifacts, dual, track
+from latent_core.errors import LatentError, StageFailed
+
+app = typer.Typer(
+    help="Train language models to reason in fewer tokens, or in latent ones.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(artifacts.app, name="artifacts")
+app.add_typer(dual.app, name="dual")
+app.add_typer(track.app, name="track")
+
+FlowName = Annotated[str, typer.Argument(metavar="FLOW", help="tokenskip-math, reevaluate, mini or compressor")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with the flow's parameters")]
+Overrides = Annotated[list[str], typer.Option("--set", help="section.field=value; may be repeated")]
+
+
+@app.command()
+def run(
+    flow: FlowName,
+    config: ConfigFile = None,
+    overrides: Overrides = [],  # noqa: B006  (typer copies it)
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan; compute and write nothing")] = False,
+    force: Annotated[list[str], typer.Option(help="Compute this stage again although it is in the store")] = [],  # noqa: B006
+) -> None:
+    """Run a flow: only what the store lacks is computed, so the same command also resumes."""
+    from flows.execution import execute, show_plan
+
+    if dry_run:
+        show_plan(flow, config, overrides, force)
+    else:
+        execute(flow, config, overrides, force)
+
+
+@app.command()
+def plan(flow: FlowName, config: ConfigFile = None, overrides: Overrides = []) -> None:  # noqa: B006
+    """Show each stage of a flow, its fingerprint, and whether the store has it; writes nothing."""
+    from flows.execution import show_plan
+
+    show_plan(flow, config, overrides, [])
+
+
+@app.command()
+def compress(
+    file: Annotated[Path | None, typer.Argument(help="Text file to compress")] = None,
+    text: Annotated[str | None, typer.Option(help="Text to compress")] = None,
+    ratio: Annotated[list[float], typer.Option(help="Share of the words to keep; may be repeated")] = [0.5],  # noqa: B006
+    model: Annotated[str, typer.Option(help="Token classifier: packaged, directory or hub id")] = "latent-compressor",
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output")] = False,
+) -> None:
+    """Compress a text at one or more ratios and show what was dropped."""
+    from flows.cli.compression import show
+
+    show(file, text, ratio, model, as_json)
+
+
+@app.command("eval")
+def evaluate(
+    model: Annotated[str, typer.Option(help="Packaged name, directory (dual or plain), or hub id")],
+    benchmark: Annotated[str, typer.Option(help="Name of the benchmark")] = "word_problems",
+    ratio: Annotated[list[float], typer.Option(help="Condition; may be repeated")] = [1.0],  # noqa: B006
+    questions: Annotated[int, typer.Option(help="How many problems of the test split")] = 500,
+    overrides: Overrides = [],  # noqa: B006
+) -> None:
+    """Evaluate a model at one or more ratios and print the table."""
+    from flows.execution import execute
+
+    settings = [f"model={model}", f"benchmark.name={benchmark}", f"evaluate.ratios={ratio}"]
+    execute("reevaluate", None, [*settings, f"evaluate.questions={questions}", *overrides], [])
+
+
+def main() -> None:
+    """Entry point: one clear line for what a user can mend, a traceback for what only we can."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    try:
+        app()
+    except LatentError as error:
+        if error.__cause__ is not None and isinstance(error, StageFailed):
+            traceback.print_exception(error.__cause__)
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(1)

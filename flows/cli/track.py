@@ -1,0 +1,31 @@
+"""`latent track`: keep MLflow in step with the store."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.cli.artifacts import DEFAULT_STORE, StoreRoot
+
+app = typer.Typer(help="Keep MLflow in step with the store.", no_args_is_help=True)
+
+
+@app.callback()
+def track() -> None:
+    """Keep MLflow in step with the store."""
+
+
+@app.command()
+def sync(
+    store: StoreRoot = DEFAULT_STORE,
+    uri: Annotated[str | None, typer.Option(help="MLflow tracking URI; default as for runs")] = None,
+    experiment: Annotated[str, typer.Option(help="MLflow experiment")] = "latent-reasoning",
+) -> None:
+    """Log a run for every artifact that MLflow does not know, from its manifest."""
+    from latent_core.config.runtime import TrackingConfig
+    from latent_core.store import ArtifactStore
+    from tasks.tracking import sync as synchronise
+
+    logged, there = synchronise(ArtifactStore(store), TrackingConfig(uri=uri, experiment=experiment))
+    typer.echo(f"{logged} runs logged, {there} were there already")

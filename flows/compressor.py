@@ -1,0 +1,53 @@
+"""How the packaged compressor is made: label words by surprisal, then train a token classifier on the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.registry import FlowEntry
+from flows.results import show_card
+from latent_core.config.compressor import CompressorConfig
+from tasks.card import COMPRESSOR_CARD, CardConfig
+from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
+from tasks.run import Input, Pending, Run, open_run
+from tasks.stage import ModelInput, ProblemsInput
+
+SUMMARY = (
+    "A BERT-shaped token classifier for LLMLingua-2 compression, trained from scratch on worked solutions of "
+    "arithmetic problems. Labels: a word is kept when its surprisal under SmolLM2-135M-Instruct exceeds the median of "
+    "its text."
+)
+
+
+@flow(name="compressor", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
+def compressor(cfg: CompressorConfig, force: Sequence[str] = ()) -> dict[str, str]:
+    """Train an LLMLingua-2-style token classifier on worked solutions.
+
+    Args:
+        cfg: The run, one section per stage.
+        force: Names of stages to compute again although the store has their results.
+    """
+    with open_run("compressor", cfg, force=force) as run:
+        artifact = run.artifact(compose(cfg, run))
+        return {"compressor": run.store.uri(artifact.ref)}
+
+
+def compose(cfg: CompressorConfig, run: Run) -> Pending:
+    """The stages and how they hang together; returns the classifier with its card."""
+    labeller = ModelInput.find(cfg.labeller)
+    corpora: dict[str, Input] = {}
+    for index, corpus in enumerate(cfg.corpora):
+        inputs: dict[str, Input] = {"problems": ProblemsInput.find(corpus.benchmark, "train"), "labeller": labeller}
+        rows = corpus.labels.questions + corpus.labels.held_out
+        corpora[f"labels_{index}"] = run.stage(
+            LABEL_WORDS, corpus.labels, inputs, label=corpus.benchmark.name, rows=rows
+        )
+    trained = run.stage(TRAIN_COMPRESSOR, cfg.train, corpora)
+    return run.stage(COMPRESSOR_CARD, CardConfig(title="latent-compressor", summary=SUMMARY), {"model": trained})
+
+
+ENTRY = FlowEntry(CompressorConfig, partial(open_run, "compressor"), compose, compressor, show_card)

@@ -1,0 +1,79 @@
+"""Planning and executing a flow from the command line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from flows.parameters import load
+from flows.registry import FlowEntry, find_flow
+from latent_core.config.base import StageConfig
+from latent_core.errors import InputError
+from tasks.progress import ProgressBars, shown_by
+from tasks.run import Pending, PlannedStage, Run
+
+# Set before Prefect is imported: a quiet client, and time for its temporary server to start on a busy machine.
+_ENVIRONMENT = {
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "DO_NOT_TRACK": "true",
+}
+console = Console()
+
+
+def plan(entry: FlowEntry, config: StageConfig, force: Sequence[str] = ()) -> tuple[Run, Pending]:
+    """Walk through a flow without computing anything; returns the run with its plan, and the flow's result."""
+    with entry.open_run(config, planning=True, force=force) as run:
+        result = entry.compose(config, run)
+    _check_force(force, run.plan)
+    return run, result
+
+
+def show_plan(flow: str, file: Path | None, overrides: Sequence[str], force: Sequence[str]) -> None:
+    entry = find_flow(flow)
+    run, _ = plan(entry, load(entry.config, file, overrides), force)
+    table = Table("stage", "fingerprint", "state", "rows")
+    for line in run.plan:
+        rows = "" if line.rows is None else f"{line.rows:,}"
+        table.add_row(line.title, line.ref.fingerprint[:12], "hit" if line.hit else "[bold]miss[/bold]", rows)
+    console.print(table)
+    hits = sum(line.hit for line in run.plan)
+    console.print(f"{len(run.plan)} stages: {hits} in the store, {len(run.plan) - hits} to compute")
+
+
+def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Sequence[str]) -> None:
+    """Run what is missing; when nothing is, show the result without starting any server."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("latent").setLevel(logging.INFO)
+    entry = find_flow(flow)
+    config = load(entry.config, file, overrides)
+    planned, result = plan(entry, config, force)
+    missing = [line for line in planned.plan if not line.hit]
+    if missing:
+        console.print(
+            f"{len(planned.plan) - len(missing)} of {len(planned.plan)} stages are in the store; running the rest"
+        )
+        if sys.stderr.isatty():
+            with ProgressBars() as bars, shown_by(bars):
+                entry.execute(config, list(force))
+        else:
+            entry.execute(config, list(force))
+    else:
+        console.print(f"all {len(planned.plan)} stages are in the store: nothing to compute")
+    entry.show(planned.store.require(result.ref))
+
+
+def _check_force(force: Sequence[str], plan: Sequence[PlannedStage]) -> None:
+    names = {line.ref.stage for line in plan}
+    unknown = sorted(set(force) - names)
+    if unknown:
+        raise InputError(f"--force: {unknown[0]!r} is no stage of this flow; choose among {', '.join(sorted(names))}")

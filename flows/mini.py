@@ -1,0 +1,59 @@
+"""How the embedded model latent-mini is made: tokenizer and shape, corpus, pre-training, accuracy per difficulty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.registry import FlowEntry
+from flows.results import show_card
+from latent_core.benchmarks.word_problems import MAX_DIFFICULTY
+from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.mini import MiniConfig
+from latent_core.config.tokenskip import SamplingConfig
+from tasks.card import MINI_CARD, CardConfig
+from tasks.evaluate import EVALUATE, EvaluateCondition
+from tasks.mini import MINI_CORPUS, MINI_INIT
+from tasks.run import Pending, Run, open_run
+from tasks.stage import ProblemsInput
+from tasks.train import TRAIN_STAGE
+
+DIFFICULTIES = tuple(range(1, MAX_DIFFICULTY + 1))
+SUMMARY = (
+    "A Qwen3-shaped causal language model of 2.4 million parameters (bfloat16, tied embeddings) with a byte-level BPE "
+    "of its own: single digits, ChatML, `<think>` and `</think>` as ordinary tokens. Pre-trained from scratch on "
+    "procedural arithmetic word problems and nothing else: it solves those, and is good for nothing "
+    "but showing the workflow."
+)
+
+
+@flow(name="mini", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
+def mini(cfg: MiniConfig, force: Sequence[str] = ()) -> dict[str, str]:
+    """Pre-train latent-mini on procedural word problems.
+
+    Args:
+        cfg: The run, one section per stage.
+        force: Names of stages to compute again although the store has their results.
+    """
+    with open_run("mini", cfg, force=force) as run:
+        artifact = run.artifact(compose(cfg, run))
+        return {"model": run.store.uri(artifact.ref)}
+
+
+def compose(cfg: MiniConfig, run: Run) -> Pending:
+    """The stages and how they hang together; returns the model with its card."""
+    generator = ProblemsInput.generator("train")
+    initial = run.stage(MINI_INIT, cfg.init, {"problems": generator})
+    corpus = run.stage(MINI_CORPUS, cfg.corpus, {"model": initial, "problems": generator})
+    trained = run.stage(TRAIN_STAGE, cfg.train, {"model": initial, "prepared": corpus})
+    condition = EvaluateCondition(sampling=SamplingConfig(max_new_tokens=512), questions=cfg.test_problems, ratio=1.0)
+    problems = ProblemsInput.find(BenchmarkConfig(difficulties=DIFFICULTIES), "test")
+    evaluation = run.stage(EVALUATE, condition, {"model": trained, "problems": problems}, rows=cfg.test_problems)
+    card = CardConfig(title="latent-mini", summary=SUMMARY)
+    return run.stage(MINI_CARD, card, {"model": trained, "evaluation": evaluation})
+
+
+ENTRY = FlowEntry(MiniConfig, partial(open_run, "mini"), compose, mini, show_card)

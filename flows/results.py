@@ -1,0 +1,57 @@
+"""What a finished run shows: the results table, the way to the report, and the links; in Prefect and on a terminal."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+
+from latent_core.store import Artifact
+from tasks.report import REPORT_HTML, TABLE_MARKDOWN, entries_of
+from tasks.run import Pending, Run
+
+
+def publish(run: Run, report: Pending) -> dict[str, str]:
+    """Wait for the report, publish it in Prefect's Artifacts tab, and return where it lies."""
+    artifact = run.artifact(report)
+    page = page_of(artifact)
+    table = artifact.read_bytes(TABLE_MARKDOWN).decode()
+    tracked = run.tracked()
+    create_markdown_artifact(
+        key=f"{run.name}-results",
+        markdown=f"{table}\nReport: `{page}`\n\nMLflow: {tracked or 'tracking is off'}\n",
+        description="Results per condition",
+    )
+    link = run.tracking_url()
+    if link is not None:
+        create_link_artifact(key=f"{run.name}-mlflow", link=link, link_text="MLflow run", description="Tracked run")
+    return {"report": page, "fingerprint": artifact.ref.fingerprint}
+
+
+WIDTH_IN_FILES = 140  # columns when the output is no terminal: room for the whole table
+
+
+def page_of(report: Artifact) -> str:
+    """Path or URL of a report's HTML page."""
+    return f"{report.store.root.rstrip('/')}/{report.key(REPORT_HTML)}"
+
+
+def show(report: Artifact) -> None:
+    """Print a finished run's table, and where to look further."""
+    from rich.console import Console
+
+    from latent_core.report.table import rich_table
+
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH_IN_FILES)
+    console.print(rich_table(entries_of(report), width=console.width, title=report.manifest.content.identity["title"]))
+    page = page_of(report)
+    console.print(f"Report:  {page}", soft_wrap=True)
+    console.print("MLflow:  .venv/bin/mlflow server --backend-store-uri sqlite:///.latent/mlflow.db", soft_wrap=True)
+    console.print("Prefect: .venv/bin/prefect server start", soft_wrap=True)
+
+
+def show_card(card: Artifact) -> None:
+    """Print the finished model's card, and where the model lies."""
+    typer.echo((card.directory("model") / "README.md").read_text(encoding="utf-8"))
+    typer.echo(f"Model: {card.directory('model')}")

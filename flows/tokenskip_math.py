@@ -1,0 +1,118 @@
+"""The main job: teach a standard and a dual-vocabulary model to reason at a requested ratio (TokenSkip)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.evaluations import evaluated
+from flows.registry import FlowEntry
+from flows.results import publish, show
+from latent_core.config.tokenskip import TokenSkipConfig, Variant
+from tasks.collect import COLLECT, CollectShard
+from tasks.compress import COMPRESS, SCORE_WORDS
+from tasks.prepare import PREPARE, PREPARE_WARM_START, WarmStartExamples
+from tasks.report import REPORT, ReportConfig, evaluation_role
+from tasks.run import Input, Pending, Run, open_run
+from tasks.stage import ModelInput, ProblemsInput
+from tasks.train import BUILD_DUAL, TRAIN_STAGE
+
+SUBMITTED_AT_ONCE = 64  # stages that may wait for a worker at a time; threads only, the work is in the workers
+
+
+@flow(
+    name="tokenskip-math",
+    task_runner=ThreadPoolTaskRunner(max_workers=SUBMITTED_AT_ONCE),  # type: ignore[arg-type]
+    persist_result=True,
+    result_serializer="json",
+    validate_parameters=True,
+)
+def tokenskip_math(cfg: TokenSkipConfig, force: Sequence[str] = ()) -> dict[str, str]:
+    """Compare standard and dual-vocabulary models over compression ratios.
+
+    Args:
+        cfg: The run, one section per stage.
+        force: Names of stages to compute again although the store has their results.
+    """
+    with open_run("tokenskip-math", cfg, force=force) as run:
+        report = compose(cfg, run)
+        return publish(run, report)
+
+
+def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
+    """The stages and how they hang together; returns the report."""
+    train_split = ProblemsInput.find(cfg.benchmark, "train")
+    test_split = ProblemsInput.find(cfg.benchmark, "test")
+    base = warm_started(cfg, run, train_split)
+    cots = collected(cfg, run, base, train_split)
+    evaluations: dict[str, Pending] = {}
+    if cfg.evaluate.base:
+        evaluations[evaluation_role("base", 1.0)] = evaluated(cfg.evaluate, run, base, test_split, 1.0, "base 1")
+    stages: dict[str, Pending] = {"collect": cots.samples, "compress": cots.compressed}
+    for variant in cfg.variants:
+        model = base
+        if variant is Variant.DUAL:
+            model = stages["build_dual"] = run.stage(BUILD_DUAL, cfg.dual, {"model": base})
+        inputs = {"model": model, "samples": cots.samples, "compressed": cots.compressed}
+        prepared = stages[f"prepare/{variant}"] = run.stage(PREPARE, cfg.prepare, inputs, label=variant)
+        trained = stages[f"train/{variant}"] = run.stage(
+            TRAIN_STAGE, cfg.train, {"model": model, "prepared": prepared}, label=variant
+        )
+        for ratio in cfg.evaluate.ratios:
+            evaluations[evaluation_role(variant, ratio)] = evaluated(
+                cfg.evaluate, run, trained, test_split, ratio, f"{variant} {ratio:g}"
+            )
+    title = f"TokenSkip on {cfg.benchmark.name} with {cfg.model}"
+    settings = ReportConfig(title=title, latent_rows=cfg.train.latent_rows)
+    return run.stage(REPORT, settings, {**evaluations, **stages})
+
+
+def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Input:
+    """The base model, after fine-tuning on gold rationales where the configuration asks for it."""
+    base = ModelInput.find(cfg.model)
+    if cfg.warm_start is None:
+        return base
+    examples = WarmStartExamples(
+        questions=cfg.warm_start.questions,
+        validation_share=cfg.warm_start.validation_share,
+        max_length=cfg.warm_start.train.max_length,
+        seed=cfg.warm_start.train.seed,
+    )
+    prepared = run.stage(PREPARE_WARM_START, examples, {"model": base, "problems": problems})
+    return run.stage(TRAIN_STAGE, cfg.warm_start.train, {"model": base, "prepared": prepared}, label="warm start")
+
+
+@dataclass(frozen=True)
+class Cots:
+    """Chains of thought and their compressions, both sharded alike."""
+
+    samples: Pending
+    compressed: Pending
+
+
+def collected(cfg: TokenSkipConfig, run: Run, base: Input, problems: ProblemsInput) -> Cots:
+    """Collect, score and compress shard by shard: a finished shard is compressed while the next one generates."""
+    compressor = ModelInput.find(cfg.compress.model)
+    size, questions = cfg.collect.shard_questions, cfg.collect.questions
+    starts = range(0, questions, size)
+    samples, scores, compressed = [], [], []
+    for number, start in enumerate(starts, 1):
+        label, stop = f"{number}/{len(starts)}", min(start + size, questions)
+        rows = (stop - start) * cfg.collect.sampling.samples
+        block = CollectShard(sampling=cfg.collect.sampling, start=start, stop=stop)
+        shard = run.stage(COLLECT, block, {"model": base, "problems": problems}, label=label, rows=rows)
+        inputs: dict[str, Input] = {"samples": shard, "compressor": compressor}
+        scored = run.stage(SCORE_WORDS, cfg.compress.scoring, inputs, label=label)
+        small = run.stage(COMPRESS, cfg.compress, {"scores": scored, "model": base}, label=label)
+        samples.append(shard)
+        scores.append(scored)
+        compressed.append(small)
+    run.merge("score_words", scores)
+    return Cots(run.merge("collect", samples), run.merge("compress", compressed))
+
+
+ENTRY = FlowEntry(TokenSkipConfig, partial(open_run, "tokenskip-math"), compose, tokenskip_math, show)

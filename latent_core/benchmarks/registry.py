@@ -1,0 +1,52 @@
+"""All benchmarks by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from latent_core.benchmarks import word_problems
+from latent_core.benchmarks.problem import Problem, ProblemSource
+from latent_core.benchmarks.tables import FORMATS, open_table
+from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.errors import InputError
+
+SPLITS = ("train", "validation", "test")
+NAMES = ("word_problems", *FORMATS)
+
+
+def open_split(config: BenchmarkConfig, split: str) -> ProblemSource:
+    """Open a split of a configured benchmark; raises InputError for an unknown name or split, or a bad file."""
+    if split not in SPLITS:
+        raise InputError(f"benchmark: unknown split {split!r}; choose one of {', '.join(SPLITS)}")
+    if config.name == "word_problems":
+        return _word_problems(split, config.difficulties)
+    if config.name in FORMATS:
+        path = {"train": config.train_path, "test": config.test_path}.get(split)
+        return open_table(config.name, split, Path(path) if path else None)
+    raise InputError(f"benchmark.name: unknown benchmark {config.name!r}; choose one of {', '.join(NAMES)}")
+
+
+def word_problem_generator(split: str) -> str:
+    """Identity of the generator itself, whatever difficulties are drawn from it."""
+    return ProblemSource("word_problems", split, str(word_problems.GENERATOR_VERSION), None, lambda *_: []).fingerprint
+
+
+def _word_problems(split: str, difficulties: tuple[int, ...]) -> ProblemSource:
+    def read(start: int, stop: int) -> list[Problem]:
+        rows = []
+        for index in range(start, stop):
+            difficulty = difficulties[index % len(difficulties)]
+            problem = word_problems.generate_problem(split, index, difficulty=difficulty)
+            rows.append(
+                Problem(
+                    question_id=f"word_problems_{split}_{index}",
+                    question=problem.question,
+                    gold=str(problem.answer),
+                    rationale=problem.solution,
+                    level=str(difficulty),
+                )
+            )
+        return rows
+
+    content = f"{word_problems.GENERATOR_VERSION}/{','.join(map(str, difficulties))}"
+    return ProblemSource("word_problems", split, content, None, read)

@@ -1,0 +1,29 @@
+"""Compression of chains of thought: LLMLingua-2 with one encoder pass for every ratio, and baselines."""
+
+from __future__ import annotations
+
+from latent_core.compress.answers import answer_retained
+from latent_core.compress.baselines import RandomCompressor, TruncateCompressor
+from latent_core.compress.compressor import MultiRatioCompressor, ScoringOptions
+from latent_core.compress.lengths import WordLength, cl100k_counter
+from latent_core.compress.scored import CompressedText, ScoredChunk, ScoredText
+from latent_core.compress.selection import RatioOf, SelectionOptions, select
+from latent_core.compress.words import TokenFamily, TokenToWord
+
+__all__ = [
+    "CompressedText",
+    "MultiRatioCompressor",
+    "RandomCompressor",
+    "RatioOf",
+    "ScoredChunk",
+    "ScoredText",
+    "ScoringOptions",
+    "SelectionOptions",
+    "TokenFamily",
+    "TokenToWord",
+    "TruncateCompressor",
+    "WordLength",
+    "answer_retained",
+    "cl100k_counter",
+    "select",
+]

@@ -1,0 +1,92 @@
+"""Baselines that every learned compressor must beat: dropping words at random, and cutting the end off.
+
+They score words (whitespace-separated stretches of the source) without a model and share `select` with the rest, so
+that ratios, target tokens and accounting mean the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latent_core.compress.lengths import TokenCounter
+from latent_core.compress.scored import CompressedText, ScoredChunk, ScoredText
+from latent_core.compress.selection import PAPER_SELECTION, SelectionOptions, check_ratio, select
+
+_WORD = re.compile(r"\S+")
+
+
+class Compressor(Protocol):
+    """What every compressor offers: scores without a ratio, and compressed texts per ratio."""
+
+    def score_words(self, texts: Sequence[str]) -> list[ScoredText]: ...
+
+    def compress(self, texts: Sequence[str], ratios: Sequence[float]) -> list[dict[float, CompressedText]]: ...
+
+
+class _WordCompressor(ABC):
+    """Scores the words of a text from the text alone; a word weighs 1 unless `count_tokens` says otherwise."""
+
+    def __init__(self, count_tokens: TokenCounter | None = None) -> None:
+        self._count = count_tokens
+
+    def score_words(self, texts: Sequence[str]) -> list[ScoredText]:
+        """Keep-probability of every word, ratio-free; see `ScoredText`."""
+        return [self._scored(text) for text in texts]
+
+    def compress(
+        self,
+        texts: Sequence[str],
+        ratios: Sequence[float],
+        options: SelectionOptions = PAPER_SELECTION,
+        *,
+        count_target: TokenCounter | None = None,
+    ) -> list[dict[float, CompressedText]]:
+        """Every text at every ratio, keyed by the ratio as given. See `select`."""
+        for ratio in ratios:
+            check_ratio(ratio)
+        return [
+            {ratio: select(scored, ratio, options, count_target=count_target) for ratio in ratios}
+            for scored in self.score_words(texts)
+        ]
+
+    def _scored(self, text: str) -> ScoredText:
+        spans = np.asarray([match.span() for match in _WORD.finditer(text)], dtype=np.int64).reshape(-1, 2)
+        words = tuple(text[start:end] for start, end in spans.tolist())
+        lengths = np.asarray([1 if self._count is None else self._count(word) for word in words], dtype=np.int64)
+        chunk = ScoredChunk(words, self._keep_probability(text, len(words)), lengths, False, spans)
+        return ScoredText(text, (chunk,) if words else (), None)
+
+    @abstractmethod
+    def _keep_probability(self, text: str, words: int) -> NDArray[np.float32]:
+        """Of each of the text's words, shape (words,)."""
+
+
+class RandomCompressor(_WordCompressor):
+    """Keeps words at random, the same ones for the same (seed, text) in any batch and process.
+
+    A larger ratio keeps a superset of a smaller one's words.
+    """
+
+    def __init__(self, seed: int, count_tokens: TokenCounter | None = None) -> None:
+        super().__init__(count_tokens)
+        self._seed = seed
+
+    def _keep_probability(self, text: str, words: int) -> NDArray[np.float32]:
+        digest = hashlib.sha256(f"{self._seed}\n{text}".encode()).digest()
+        generator = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+        # A permutation instead of uniform draws: float32 draws can tie.
+        return ((generator.permutation(words) + 1) / (words + 1)).astype(np.float32)
+
+
+class TruncateCompressor(_WordCompressor):
+    """Keeps the beginning of a text."""
+
+    def _keep_probability(self, text: str, words: int) -> NDArray[np.float32]:
+        return ((words - np.arange(words)) / (words + 1)).astype(np.float32)

@@ -1,0 +1,145 @@
+"""Keep and drop labels for training a compressor: a word is worth keeping where a language model did not expect it.
+
+Surprisal as a measure of what a text can spare is Selective-Context's (arXiv 2310.06201); here it is conditioned on
+the question. It deletes predictable results, the answer's own value among them: pair it with `keep_value`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latent_core.compress.spans import split_units
+from latent_core.errors import InputError
+
+_LN2 = float(np.log(2))
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledText:
+    """A text with its units: `spans` are [start, end) characters, shape (units, 2); `labels` 1 to keep, 0 to drop."""
+
+    text: str
+    spans: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+    def to_row(self) -> dict[str, Any]:
+        """Columns of plain values for Parquet."""
+        starts, ends = self.spans.reshape(-1, 2).T.tolist()
+        return {"text": self.text, "starts": starts, "ends": ends, "labels": self.labels.tolist()}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> LabelledText:
+        """Rebuild from `to_row`'s columns."""
+        spans = np.asarray([row["starts"], row["ends"]], dtype=np.int64).T.reshape(-1, 2)
+        return cls(row["text"], spans, np.asarray(row["labels"], dtype=np.int64))
+
+
+def question_prompt(question: str) -> str:
+    """What stands before the text when its surprisal is measured."""
+    return f"{question}\n"
+
+
+def surprisal_labels(
+    texts: Sequence[str],
+    questions: Sequence[str],
+    causal_lm_dir: str | os.PathLike[str],
+    *,
+    prompt: Callable[[str], str] = question_prompt,
+    batch_tokens: int = 1_024,
+    device: str | None = None,
+) -> list[LabelledText]:
+    """Label 1 the units whose surprisal exceeds the median of their text, else 0."""
+    surprisals = word_surprisals(
+        texts, questions, causal_lm_dir, prompt=prompt, batch_tokens=batch_tokens, device=device
+    )
+    labelled = []
+    for text, bits in zip(texts, surprisals, strict=True):
+        labels = (bits > np.median(bits)).astype(np.int64) if len(bits) else np.zeros(0, np.int64)
+        labelled.append(LabelledText(text, split_units(text), labels))
+    return labelled
+
+
+def word_surprisals(
+    texts: Sequence[str],
+    questions: Sequence[str],
+    causal_lm_dir: str | os.PathLike[str],
+    *,
+    prompt: Callable[[str], str] = question_prompt,
+    batch_tokens: int = 1_024,
+    device: str | None = None,
+) -> list[NDArray[np.float64]]:
+    """Surprisal in bits, -log2 P(unit | question, text before it), of every unit of every text, shape (units,).
+
+    A token that reaches over several units gives each its share by characters; whitespace takes no share. Rows of
+    similar length share a batch of at most `batch_tokens` positions. Raises InputError when texts and questions differ
+    in number, the directory is missing, a row exceeds the model's context, or a prompt is empty (the first token would
+    have nothing to be predicted from).
+    """
+    if len(texts) != len(questions):
+        raise InputError(f"questions: {len(questions)} questions for {len(texts)} texts; give one a text")
+    if not Path(causal_lm_dir, "config.json").is_file():
+        raise InputError(f"causal_lm_dir: {causal_lm_dir} holds no config.json; give the directory of a causal LM")
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    tokenizer = AutoTokenizer.from_pretrained(causal_lm_dir)
+    dtype = torch.float32 if place.type == "cpu" else torch.bfloat16
+    model = AutoModelForCausalLM.from_pretrained(causal_lm_dir, dtype=dtype).eval().to(place)
+    context = int(model.config.max_position_embeddings)
+
+    prompts = [tokenizer(prompt(question), add_special_tokens=True)["input_ids"] for question in questions]
+    bodies = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True) if texts else {}
+    rows = [start + body for start, body in zip(prompts, bodies.get("input_ids", []), strict=True)]
+    for index, (row, start) in enumerate(zip(rows, prompts, strict=True)):
+        if not start:
+            raise InputError(f"prompt: that of question {index} has no tokens; begin it with text or a start token")
+        if len(row) > context:
+            raise InputError(
+                f"texts: text {index} with its question has {len(row)} tokens, more than the LM's {context}"
+            )
+
+    results: list[NDArray[np.float64]] = [np.zeros(0)] * len(rows)
+    for batch in _length_batches([len(row) for row in rows], batch_tokens):
+        width = max(len(rows[index]) for index in batch)
+        # Padding on the right is never seen by a causal model, so any id will do.
+        ids = torch.zeros((len(batch), width), dtype=torch.long)
+        for line, index in enumerate(batch):
+            ids[line, : len(rows[index])] = torch.tensor(rows[index])
+        with torch.inference_mode():
+            logits = model(input_ids=ids.to(place)).logits[:, :-1].float()
+            chosen = torch.gather(torch.log_softmax(logits, dim=-1), 2, ids[:, 1:, None].to(place))[:, :, 0].cpu()
+        for line, index in enumerate(batch):
+            first, last = len(prompts[index]) - 1, len(rows[index]) - 1
+            bits = -chosen[line, first:last].double().numpy() / _LN2
+            results[index] = _share_out(texts[index], bodies["offset_mapping"][index], bits)
+    return results
+
+
+def _length_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda row: lengths[row]):
+        if not batches or (len(batches[-1]) + 1) * lengths[index] > batch_tokens:
+            batches.append([])
+        batches[-1].append(index)
+    return batches
+
+
+def _share_out(text: str, offsets: Sequence[tuple[int, int]], bits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give each token's bits to the visible characters it covers, and sum them over the units."""
+    per_character = np.zeros(len(text))
+    visible = np.fromiter((not character.isspace() for character in text), np.bool_, len(text))
+    for (start, end), amount in zip(offsets, bits, strict=True):
+        count = visible[start:end].sum()
+        if count:
+            per_character[start:end] += visible[start:end] * (amount / count)
+    total = np.concatenate([[0.0], np.cumsum(per_character)])
+    spans = split_units(text)
+    return np.asarray(total[spans[:, 1]] - total[spans[:, 0]], dtype=np.float64)

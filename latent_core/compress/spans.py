@@ -1,0 +1,98 @@
+"""Words as spans of the source text: numbers, LaTeX commands, case and newlines stay what they were.
+
+LLMLingua-2 rebuilds text from encoder tokens, which splits "99.3", lower-cases for some encoders and loses newlines.
+Here the units are cut from the source itself, and what is kept of them is copied from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d)|\d+(?:\.\d+)?|(?<![\w.])\.\d+"
+LATEX_COMMAND = r"\\(?:[A-Za-z]+|.)"
+# In this order: a command, a number, a word with its inner apostrophe, any other visible character.
+UNIT = rf"{LATEX_COMMAND}|{NUMBER}|[^\W\d_]+(?:['’][^\W\d_]+)*|\S"
+
+_UNIT = re.compile(UNIT)
+_NUMBER = re.compile(NUMBER)
+_COMMAND = re.compile(LATEX_COMMAND)
+_OPERATORS = frozenset("+-*/=^<>×÷·−±≤≥≠≈%")
+_LATEX_OPERATORS = frozenset(
+    r"\times \div \cdot \pm \mp \le \leq \ge \geq \ne \neq \approx \equiv \ll \gg \lt \gt".split()
+)
+_LATEX_STRUCTURE = frozenset("{}_^$&")  # without these a command that is kept no longer parses
+
+
+def split_units(text: str) -> NDArray[np.int64]:
+    """[start, end) of every unit of `text`, shape (units, 2); whitespace belongs to none."""
+    spans = [match.span() for match in _UNIT.finditer(text)]
+    return np.asarray(spans, dtype=np.int64).reshape(-1, 2)
+
+
+class UnitScores(NamedTuple):
+    """Per unit: mean over the tokens that overlap it (float32; 0 where none does) and the first such token's index."""
+
+    mean: NDArray[np.float32]
+    first_token: NDArray[np.int64]
+
+
+def average_over_units(units: NDArray[np.int64], tokens: NDArray[np.int64], values: NDArray[np.float32]) -> UnitScores:
+    """Average token `values` (shape (tokens,)) over the units; both span arrays are (n, 2), sorted by position."""
+    first = np.searchsorted(tokens[:, 1], units[:, 0], side="right")
+    stop = np.searchsorted(tokens[:, 0], units[:, 1], side="left")
+    total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    count = np.maximum(stop - first, 0)
+    sums = total[np.maximum(stop, first)] - total[first]
+    return UnitScores((sums / np.maximum(count, 1)).astype(np.float32), first.astype(np.int64))
+
+
+def is_number(unit: str) -> bool:
+    """Whether the unit is a whole number or decimal, thousands separators included."""
+    return _NUMBER.fullmatch(unit) is not None
+
+
+def is_operator(unit: str) -> bool:
+    """Whether the unit is an arithmetic sign or relation, plain or as a LaTeX command."""
+    return unit in _OPERATORS or unit in _LATEX_OPERATORS
+
+
+def is_latex(unit: str) -> bool:
+    """Whether the unit is a LaTeX command or one of the characters that commands need to parse."""
+    return unit in _LATEX_STRUCTURE or _COMMAND.fullmatch(unit) is not None
+
+
+def overlaps(spans: NDArray[np.int64], start: int, end: int) -> NDArray[np.bool_]:
+    """Which spans share a character with [start, end), shape (spans,)."""
+    return np.asarray((spans[:, 0] < end) & (spans[:, 1] > start))
+
+
+def join_spans(text: str, spans: Sequence[tuple[int, int]], kept: Sequence[int]) -> str:
+    """Copy the kept spans of `text`, in order.
+
+    Neighbours keep the whitespace between them. Where something was dropped, the widest line break of the gap remains,
+    else one space if the gap had whitespace or if the two sides would otherwise read as one word, number or command.
+    """
+    pieces: list[str] = []
+    for position, index in enumerate(kept):
+        start, end = spans[index]
+        if position:
+            previous = kept[position - 1]
+            gap = text[spans[previous][1] : start]
+            pieces.append(gap if index == previous + 1 else _shortened(gap, pieces[-1][-1], text[start]))
+        pieces.append(text[start:end])
+    return "".join(pieces)
+
+
+def _shortened(gap: str, left: str, right: str) -> str:
+    line_breaks = max((run.count("\n") for run in re.findall(r"\s+", gap)), default=0)
+    if line_breaks:
+        return "\n" * min(line_breaks, 2)
+    if any(character.isspace() for character in gap):
+        return " "
+    glues = right.isalnum() and (left.isalnum() or left in ".,\\")
+    return " " if glues else ""

@@ -1,0 +1,43 @@
+"""How a stage's parameters are declared: every field is identity (changes the result) or runtime (does not)."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
+
+
+class Role(Enum):
+    """What a field means for caching; put into the field's annotation."""
+
+    IDENTITY = "identity"  # changes the result, so it is part of the fingerprint
+    RUNTIME = "runtime"  # changes only how or where the result is computed
+
+
+IDENTITY = Role.IDENTITY
+RUNTIME = Role.RUNTIME
+
+
+class StageConfig(BaseModel):
+    """Base of all parameter models: frozen, refuses unknown keys, and knows its identity part."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    roles: ClassVar[dict[str, Role]]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.roles = {name: _role_of(cls.__name__, name, field) for name, field in cls.model_fields.items()}
+
+    def identity(self) -> dict[str, Any]:
+        """The identity fields by name; nested configurations contribute their own identity part."""
+        return {name: getattr(self, name) for name, role in self.roles.items() if role is Role.IDENTITY}
+
+
+def _role_of(owner: str, name: str, field: FieldInfo) -> Role:
+    roles = [item for item in field.metadata if isinstance(item, Role)]
+    if len(roles) != 1:
+        raise TypeError(f"{owner}.{name}: annotate the field with exactly one of IDENTITY or RUNTIME")
+    return roles[0]

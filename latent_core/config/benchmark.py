@@ -1,0 +1,22 @@
+"""Which problems a run trains and tests on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+
+
+class BenchmarkConfig(StageConfig):
+    """A benchmark by name. Its problems enter identities by content, so that paths do not matter."""
+
+    name: Annotated[str, IDENTITY] = "word_problems"
+    """word_problems (built in), gsm8k, math, math500, metamathqa, or file (columns question, gold)."""
+    difficulties: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], IDENTITY, Field(min_length=1)] = (1, 2, 3)
+    """word_problems only: numbers of steps, taking turns."""
+    train_path: Annotated[str | None, RUNTIME] = None
+    """Local .jsonl or .parquet file to read the training split from, instead of the hub."""
+    test_path: Annotated[str | None, RUNTIME] = None
+    """Local file to read the test split from."""

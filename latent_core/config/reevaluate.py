@@ -1,0 +1,22 @@
+"""Parameters of the scheduled re-evaluation, and of `latent eval`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.runtime import RuntimeConfig, TrackingConfig
+from latent_core.config.tokenskip import EvaluateConfig
+
+
+class ReevaluateConfig(StageConfig):
+    """Which model, on which problems, at which ratios. A model whose files did not change is a hit."""
+
+    model: Annotated[str, RUNTIME] = "latent-mini"
+    """latent-mini, smollm2, a directory (dual models are recognised), or a hub id owner/name[@revision]."""
+    benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
+    evaluate: Annotated[EvaluateConfig, IDENTITY] = EvaluateConfig()
+    store: Annotated[str, RUNTIME] = ".latent/store"
+    runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
+    tracking: Annotated[TrackingConfig, RUNTIME] = TrackingConfig()

@@ -1,0 +1,33 @@
+"""How and where a run computes: nothing here changes a result."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from latent_core.config.base import RUNTIME, StageConfig
+
+
+class RuntimeConfig(StageConfig):
+    """Workers and their limits."""
+
+    workers: Annotated[int, RUNTIME, Field(ge=1, le=256)] = 1
+    """Worker processes; each keeps its model warm. On GPUs one per device."""
+    threads_per_worker: Annotated[int, RUNTIME, Field(ge=1)] = 2
+    """CPU threads of one worker."""
+    work_dir: Annotated[str, RUNTIME] = ".latent/work"
+    """Local folder for training checkpoints and worker logs."""
+    retries: Annotated[int, RUNTIME, Field(ge=0, le=20)] = 2
+    """How often a stage is tried again after an infrastructure error (never after bad input)."""
+    retry_seconds: Annotated[float, RUNTIME, Field(ge=0)] = 5.0
+    """Pause before a retry; each later one is twice as long, with jitter."""
+
+
+class TrackingConfig(StageConfig):
+    """Where runs are tracked; tracking never stops the work."""
+
+    enabled: Annotated[bool, RUNTIME] = True
+    uri: Annotated[str | None, RUNTIME] = None
+    """MLflow tracking URI; unset means MLFLOW_TRACKING_URI, or sqlite:///.latent/mlflow.db."""
+    experiment: Annotated[str, RUNTIME] = "latent-reasoning"

@@ -1,0 +1,216 @@
+"""Parameters of the main flow: TokenSkip on a standard and a dual-vocabulary model, stage by stage."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.runtime import RuntimeConfig, TrackingConfig
+from latent_core.config.training import TrainConfig
+
+Ratio = Annotated[float, Field(gt=0, le=1)]
+Ratios = Annotated[tuple[Ratio, ...], Field(min_length=1)]
+
+
+class Variant(StrEnum):
+    """Which kinds of model a run trains."""
+
+    STANDARD = "standard"
+    DUAL = "dual"
+
+
+class RatioPolicy(StrEnum):
+    """Which of a record's ratios become training examples."""
+
+    ONE_RATIO_PER_RECORD = "one_ratio_per_record"  # drawn at random, as in the paper
+    ALL_RATIOS = "all_ratios"
+
+
+class SamplingConfig(StageConfig):
+    """How completions are drawn; temperature 0 is greedy."""
+
+    temperature: Annotated[float, IDENTITY, Field(ge=0, le=5)] = 0.0
+    top_p: Annotated[float, IDENTITY, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, IDENTITY, Field(ge=0)] = 0
+    """0 keeps all tokens."""
+    max_new_tokens: Annotated[int, IDENTITY, Field(ge=1)] = 4096
+    samples: Annotated[int, IDENTITY, Field(ge=1)] = 1
+    """Completions per question."""
+    seed: Annotated[int, IDENTITY, Field(ge=0)] = 42
+    """Every completion has a seed of its own, made from this, the question's id and the sample's number."""
+    dtype: Annotated[Literal["auto", "float32", "bfloat16", "float16"], IDENTITY] = "auto"
+    """auto is the checkpoint's type on a GPU and float32 on a CPU."""
+    engine: Annotated[Literal["transformers"], IDENTITY] = "transformers"
+    batch_tokens: Annotated[int, RUNTIME, Field(ge=1)] = 32_768
+    """Upper bound of (prompt + new) tokens held at once: sets the batch size."""
+
+    @model_validator(mode="after")
+    def _samples_need_temperature(self) -> SamplingConfig:
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError("samples: greedy decoding gives the same completion every time; set temperature above 0")
+        return self
+
+
+class CollectSamplingConfig(SamplingConfig):
+    """TokenSkip's sampling for collection; the paper itself uses one greedy sample."""
+
+    temperature: Annotated[float, IDENTITY, Field(ge=0, le=5)] = 0.7
+    samples: Annotated[int, IDENTITY, Field(ge=1)] = 8
+    """Completions per question."""
+
+
+class CollectConfig(StageConfig):
+    """Chains of thought of the base model on the training split."""
+
+    sampling: Annotated[CollectSamplingConfig, IDENTITY] = CollectSamplingConfig()
+    questions: Annotated[int, RUNTIME, Field(ge=1)] = 7500
+    """How many training problems; more of them keep the finished shards."""
+    shard_questions: Annotated[int, RUNTIME, Field(ge=1)] = 250
+    """Questions per shard: the unit that is retried and cached."""
+
+
+class ScoreWordsConfig(StageConfig):
+    """The encoder's only pass over the correct chains of thought; ratios play no part in it."""
+
+    max_cot_tokens: Annotated[int, IDENTITY, Field(ge=1)] = 2000
+    """Longest chain of thought, in the target model's tokens, that is used at any ratio."""
+    force_tokens: Annotated[tuple[str, ...], IDENTITY] = ()
+    """Tokens that are always kept (TokenSkip's Llama-3 recipe: "Step", ":")."""
+    force_reserve_digit: Annotated[bool, IDENTITY] = False
+    """LLMLingua's own option; it keeps digits as tokens, yet may still split 99.3. `spans` keeps numbers whole."""
+    spans: Annotated[bool, IDENTITY] = False
+    """Score spans of the source text instead of the encoder's words: case, newlines, decimals, LaTeX stay intact."""
+
+
+class CompressConfig(StageConfig):
+    """LLMLingua-2 compression: arithmetic over word scores, one row per chain of thought and ratio."""
+
+    model: Annotated[str, RUNTIME] = "latent-compressor"
+    """Token classifier: latent-compressor, a directory, or a hub id such as
+    microsoft/llmlingua-2-xlm-roberta-large-meetingbank."""
+    scoring: Annotated[ScoreWordsConfig, RUNTIME] = ScoreWordsConfig()
+    """The encoder's pass; it enters the identity through the scored words."""
+    ratios: Annotated[Ratios, IDENTITY] = (0.7, 0.5, 0.3, 0.1)
+    ratio_of: Annotated[Literal["encoder_words", "target_tokens"], IDENTITY] = "encoder_words"
+    """What a ratio is a share of: the encoder's words (paper), or the target model's tokens, solved per text."""
+    drop_consecutive: Annotated[bool, IDENTITY] = False
+    """Keep only the first of consecutive force tokens."""
+    keep_numbers: Annotated[bool, IDENTITY] = False
+    """With spans: never drop a number."""
+    keep_operators: Annotated[bool, IDENTITY] = False
+    """With spans: never drop an operator or relation sign."""
+    keep_latex_commands: Annotated[bool, IDENTITY] = False
+    """With spans: keep LaTeX commands whole."""
+    keep_value: Annotated[bool, IDENTITY] = False
+    """With spans: keep the last occurrence of the answer's value."""
+
+    @field_validator("ratios")
+    @classmethod
+    def _no_duplicates(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
+        return _distinct("compress.ratios", ratios)
+
+    @model_validator(mode="after")
+    def _keeping_needs_spans(self) -> CompressConfig:
+        keeps = ("keep_numbers", "keep_operators", "keep_latex_commands", "keep_value")
+        wanted = [name for name in keeps if getattr(self, name)]
+        if wanted and not self.scoring.spans:
+            raise ValueError(f"compress.{wanted[0]}: works on spans of the source text; set compress.scoring.spans")
+        return self
+
+
+class PrepareConfig(StageConfig):
+    """From compressed chains of thought to training examples."""
+
+    ratios: Annotated[Ratios, IDENTITY] = (1.0, 0.7, 0.5, 0.3, 0.1)
+    policy: Annotated[RatioPolicy, IDENTITY] = RatioPolicy.ONE_RATIO_PER_RECORD
+    validation_share: Annotated[float, IDENTITY, Field(ge=0, lt=1)] = 0.1
+    """Share of the questions held out for validation; all samples of a question stay together."""
+    max_length: Annotated[int, IDENTITY, Field(ge=8)] = 4096
+    """Longest example in tokens; longer ones are left out and counted, at every ratio."""
+    outside_subset: Annotated[Literal["visible", "drop_row"], IDENTITY] = "visible"
+    """Dual models with a subset of latents: keep a reasoning token without a latent visible, or drop the example."""
+    seed: Annotated[int, IDENTITY, Field(ge=0)] = 42
+
+    @field_validator("ratios")
+    @classmethod
+    def _no_duplicates(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
+        return _distinct("prepare.ratios", ratios)
+
+
+class DualBuildConfig(StageConfig):
+    """How the dual-vocabulary model is made from the base."""
+
+    mode: Annotated[Literal["full_copy", "subset"], IDENTITY] = "full_copy"
+    pattern: Annotated[str | None, IDENTITY] = None
+    """subset only: a regular expression on the decoded text of tokens; those that match get a latent."""
+    think_missing: Annotated[Literal["error", "add", "clone_eos"], IDENTITY] = "error"
+    """What to do when the base has no think tokens: refuse, add them near the mean row, or near the end-of-turn row."""
+    seed: Annotated[int, IDENTITY, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _subset_needs_pattern(self) -> DualBuildConfig:
+        if (self.mode == "subset") != (self.pattern is not None):
+            raise ValueError("dual.pattern: goes with mode 'subset', and mode 'subset' needs it")
+        return self
+
+
+class EvaluateConfig(StageConfig):
+    """Evaluation on the test split, one condition per ratio."""
+
+    sampling: Annotated[SamplingConfig, IDENTITY] = SamplingConfig()
+    questions: Annotated[int, IDENTITY, Field(ge=1)] = 500
+    ratios: Annotated[Ratios, RUNTIME] = (1.0, 0.7, 0.5, 0.3)
+    """Conditions; each is an artifact of its own."""
+    base: Annotated[bool, RUNTIME] = True
+    """Evaluate the untrained base model too."""
+
+    @field_validator("ratios")
+    @classmethod
+    def _no_duplicates(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
+        return _distinct("evaluate.ratios", ratios)
+
+
+class WarmStartConfig(StageConfig):
+    """Fine-tuning on gold rationales before collection, for a base model that cannot solve the benchmark yet."""
+
+    questions: Annotated[int, IDENTITY, Field(ge=1)] = 7000
+    validation_share: Annotated[float, IDENTITY, Field(ge=0, lt=1)] = 0.05
+    train: Annotated[TrainConfig, IDENTITY] = TrainConfig()
+
+
+class TokenSkipConfig(StageConfig):
+    """The whole run: base model, problems, and one section per stage."""
+
+    model: Annotated[str, RUNTIME] = "latent-mini"
+    """Base model: latent-mini, smollm2, a local directory, or a hub id owner/name[@revision]."""
+    variants: Annotated[tuple[Variant, ...], RUNTIME, Field(min_length=1)] = (Variant.STANDARD, Variant.DUAL)
+    """Train the standard model, the dual-vocabulary model, or both."""
+    benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
+    warm_start: Annotated[WarmStartConfig | None, IDENTITY] = None
+    collect: Annotated[CollectConfig, IDENTITY] = CollectConfig()
+    compress: Annotated[CompressConfig, IDENTITY] = CompressConfig()
+    prepare: Annotated[PrepareConfig, IDENTITY] = PrepareConfig()
+    dual: Annotated[DualBuildConfig, IDENTITY] = DualBuildConfig()
+    train: Annotated[TrainConfig, IDENTITY] = TrainConfig()
+    evaluate: Annotated[EvaluateConfig, IDENTITY] = EvaluateConfig()
+    store: Annotated[str, RUNTIME] = ".latent/store"
+    """Where artifacts live: a local path or s3://bucket/prefix."""
+    runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
+    tracking: Annotated[TrackingConfig, RUNTIME] = TrackingConfig()
+
+    @model_validator(mode="after")
+    def _ratios_are_compressed(self) -> TokenSkipConfig:
+        missing = sorted(set(self.prepare.ratios) - set(self.compress.ratios) - {1.0})
+        if missing:
+            raise ValueError(f"prepare.ratios: {missing} are not in compress.ratios {list(self.compress.ratios)}")
+        return self
+
+
+def _distinct(field: str, ratios: tuple[float, ...]) -> tuple[float, ...]:
+    if len(set(ratios)) != len(ratios):
+        raise ValueError(f"{field}: a ratio appears twice in {list(ratios)}")
+    return ratios

@@ -1,0 +1,177 @@
+"""How a dual vocabulary lies on disk: `dual_vocab.json`, the same object in `config.json`, and the reference's file.
+
+The version-1 object has `version`, `mode`, `visible_size`, `latent_size`, `think_start_id`, `think_end_id`, `eos_ids`,
+`custom_tokens`, `latents_trained` and `source_runs`: pairs `[first, count]` that stand for the ids `first`,
+`first + 1`, ...; a pair `[-1, count]` is `count` latents without source. Runs keep the config of a full copy short.
+
+Of the reference's `dual_vocab_meta.json` these keys are read, the first that is there: `visible_size`,
+`visible_vocab_size`, `original_vocab_size`, `base_vocab_size`; `latent_size`, `latent_vocab_size`, `num_latent_tokens`;
+`think_start_id`, `think_start_token_id`, `think_token_id`; `think_end_id`, `think_end_token_id`; `eos_ids`,
+`eos_token_ids`, `eos_token_id` (else `generation_config.json`, `config.json`); `mode`, `latent_mode`; `source_ids`,
+`latent_source_ids`, `latent_to_visible`. Without sources, mode full_copy means `source_ids[i] = i`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latent_core.dual.vocabulary import NO_SOURCE, DualVocabulary
+from latent_core.errors import InputError
+
+FILE_NAME = "dual_vocab.json"
+CONFIG_KEY = "dual_vocab"
+REFERENCE_FILE_NAME = "dual_vocab_meta.json"
+VERSION = 1
+
+
+def to_json(vocabulary: DualVocabulary) -> dict[str, Any]:
+    """The version-1 object of `vocabulary`."""
+    return {
+        "version": VERSION,
+        "mode": vocabulary.mode,
+        "visible_size": vocabulary.visible_size,
+        "latent_size": vocabulary.latent_size,
+        "think_start_id": vocabulary.think_start_id,
+        "think_end_id": vocabulary.think_end_id,
+        "eos_ids": list(vocabulary.eos_ids),
+        "source_runs": [list(run) for run in runs_of(vocabulary.source_ids)],
+        "custom_tokens": list(vocabulary.custom_tokens),
+        "latents_trained": vocabulary.latents_trained,
+    }
+
+
+def from_json(stored: Mapping[str, Any], where: str) -> DualVocabulary:
+    """The vocabulary of a version-1 object; `where` names it in errors. Raises `InputError` on anything else."""
+    if stored.get("version") != VERSION:
+        raise InputError(f"{where}: version is {stored.get('version')!r}, this code reads {VERSION}: build it again")
+    missing = {"visible_size", "latent_size", "think_start_id", "think_end_id", "source_runs"} - set(stored)
+    if missing:
+        raise InputError(f"{where}: {', '.join(sorted(missing))} missing: build the dual model again")
+    sources = _expand(stored["source_runs"])
+    if len(sources) != stored["latent_size"]:
+        raise InputError(f"{where}: latent_size is {stored['latent_size']}, source_runs give {len(sources)}: damaged")
+    return DualVocabulary(
+        visible_size=int(stored["visible_size"]),
+        source_ids=sources,
+        think_start_id=int(stored["think_start_id"]),
+        think_end_id=int(stored["think_end_id"]),
+        eos_ids=_as_ids(stored.get("eos_ids", ())),
+        mode=str(stored.get("mode", "full_copy")),
+        custom_tokens=tuple(stored.get("custom_tokens", ())),
+        latents_trained=bool(stored.get("latents_trained", False)),
+    )
+
+
+def write_vocabulary(vocabulary: DualVocabulary, directory: Path) -> None:
+    """Write `dual_vocab.json` and, where `directory` holds a `config.json`, its `dual_vocab` key."""
+    stored = to_json(vocabulary)
+    directory.mkdir(parents=True, exist_ok=True)
+    write_json(directory / FILE_NAME, stored)
+    config_path = directory / "config.json"
+    if config_path.exists():
+        write_json(config_path, {**read_json(config_path), CONFIG_KEY: stored})
+
+
+def read_vocabulary(directory: Path) -> DualVocabulary:
+    """The vocabulary of a model directory. Raises `InputError` when it holds none."""
+    own, config_path, reference = (directory / name for name in (FILE_NAME, "config.json", REFERENCE_FILE_NAME))
+    if own.exists():
+        return from_json(read_json(own), str(own))
+    config = read_json(config_path) if config_path.exists() else {}
+    if CONFIG_KEY in config:
+        return from_json(config[CONFIG_KEY], f"{config_path}: {CONFIG_KEY}")
+    if reference.exists():
+        return _from_reference(read_json(reference), reference)
+    raise InputError(f"{directory} holds no {FILE_NAME}, and no {CONFIG_KEY} in config.json: build a dual model first")
+
+
+def runs_of(ids: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Ids as runs `(first, count)` of consecutive ids; a run of -1 means ids without source."""
+    array = np.asarray(ids, dtype=np.int64)
+    if array.size == 0:
+        return []
+    both_missing = (array[1:] == NO_SOURCE) & (array[:-1] == NO_SOURCE)
+    follows = (array[1:] == array[:-1] + 1) & (array[:-1] != NO_SOURCE) | both_missing
+    starts = np.concatenate([[0], np.flatnonzero(~follows) + 1])
+    counts = np.diff(np.concatenate([starts, [array.size]]))
+    return [(int(array[start]), int(count)) for start, count in zip(starts, counts, strict=True)]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises `InputError` when the file holds something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not valid JSON ({error}): restore the file") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}: it must be a JSON object")
+    return content
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write through a temporary file, so that a reader never sees half of it."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def eos_ids_of(directory: Path) -> tuple[int, ...]:
+    """The end-of-sequence ids that `generation_config.json` and `config.json` name, ascending."""
+    found: set[int] = set()
+    for name in ("generation_config.json", "config.json"):
+        path = directory / name
+        if path.exists():
+            found.update(_as_ids(read_json(path).get("eos_token_id")))
+    return tuple(sorted(found))
+
+
+def _expand(runs: list[list[int]]) -> tuple[int, ...]:
+    ids: list[int] = []
+    for first, count in runs:
+        ids.extend([NO_SOURCE] * count if first == NO_SOURCE else range(first, first + count))
+    return tuple(ids)
+
+
+def _as_ids(value: object) -> tuple[int, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, int):
+        return (value,)
+    if isinstance(value, list | tuple):
+        return tuple(int(item) for item in value)
+    raise InputError(f"an eos id list is {value!r}: give an integer or a list of integers")
+
+
+def _from_reference(meta: Mapping[str, Any], path: Path) -> DualVocabulary:
+    def first(*names: str) -> Any:
+        return next((meta[name] for name in names if meta.get(name) is not None), None)
+
+    visible = first("visible_size", "visible_vocab_size", "original_vocab_size", "base_vocab_size")
+    latent = first("latent_size", "latent_vocab_size", "num_latent_tokens")
+    start = first("think_start_id", "think_start_token_id", "think_token_id")
+    end = first("think_end_id", "think_end_token_id")
+    wanted = {"visible_size": visible, "latent_size": latent, "think_start_id": start, "think_end_id": end}
+    missing = [name for name, value in wanted.items() if value is None]
+    if missing:
+        raise InputError(f"{path}: {', '.join(missing)} not found: add the keys, or build the dual model again")
+    mode = str(first("mode", "latent_mode") or "full_copy")
+    sources = first("source_ids", "latent_source_ids", "latent_to_visible")
+    if isinstance(sources, Mapping):
+        by_latent = {int(key): int(value) for key, value in sources.items()}
+        # Keys are latent ids, [V, V+L), or positions, [0, L); both were seen as sensible.
+        offset = int(visible) if by_latent and min(by_latent) >= int(visible) else 0
+        sources = [by_latent.get(offset + index, NO_SOURCE) for index in range(int(latent))]
+    elif sources is None and mode == "full_copy":
+        sources = range(int(latent))
+    elif sources is None:
+        raise InputError(f"{path}: mode {mode} without source_ids: add the visible id of each latent (-1 for none)")
+    eos = _as_ids(first("eos_ids", "eos_token_ids", "eos_token_id")) or eos_ids_of(path.parent)
+    ids = tuple(int(source) for source in sources)
+    if len(ids) != int(latent):
+        raise InputError(f"{path}: latent_size is {latent}, but {len(ids)} sources are given: make them agree")
+    return DualVocabulary(int(visible), ids, int(start), int(end), eos, mode)

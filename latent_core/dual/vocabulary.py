@@ -1,0 +1,213 @@
+"""The layout of a dual vocabulary and the codec between visible and latent ids: the only place that knows them.
+
+Visible ids are `[0, V)`: the base's embedding rows, padding included, plus the think tokens added to it. Latent ids
+are `[V, V+L)`; latent `V+i` mirrors the visible id `source_ids[i]`, or nothing (a custom token) where that is -1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from latent_core.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+NO_SOURCE = -1
+_AS_WRITTEN = {"clean_up_tokenization_spaces": False}
+
+Ids = npt.NDArray[np.int64]
+IdsLike: TypeAlias = "Sequence[Any] | npt.NDArray[np.integer[Any]] | torch.Tensor"
+"""Token ids in any shape; a list may be nested."""
+
+
+@dataclass(frozen=True)
+class DualVocabulary:
+    """Which ids are visible, which are latent, and what each latent stands for.
+
+    Raises `InputError` (a `ValueError`) when the layout contradicts itself: a source outside `[0, V)`, two latents
+    with one source, think ids that are equal or not visible.
+    """
+
+    visible_size: int
+    """V, in embedding rows."""
+    source_ids: tuple[int, ...]
+    """Length L: the visible id that each latent mirrors, or -1."""
+    think_start_id: int
+    think_end_id: int
+    eos_ids: tuple[int, ...] = ()
+    mode: str = "full_copy"
+    """How the latents were chosen: full_copy, subset or custom."""
+    custom_tokens: tuple[str, ...] = ()
+    """The texts of the latents of mode custom, in order (length L); empty in the other modes."""
+    latents_trained: bool = False
+    """Whether latent rows may differ from their sources; set by training, read by verification."""
+
+    def __post_init__(self) -> None:
+        sources = np.asarray(self.source_ids, dtype=np.int64)
+        if self.visible_size <= 0:
+            raise InputError(f"visible_size is {self.visible_size}: give the number of visible embedding rows (> 0)")
+        if sources.size and (sources.min() < NO_SOURCE or sources.max() >= self.visible_size):
+            raise InputError(f"source_ids must be -1 or lie in [0, {self.visible_size}): fix the latent table")
+        real = sources[sources != NO_SOURCE]
+        if np.unique(real).size != real.size:
+            raise InputError("source_ids names one visible id twice: give every visible token at most one mirror")
+        if self.custom_tokens and len(self.custom_tokens) != len(self.source_ids):
+            raise InputError(
+                f"custom_tokens has {len(self.custom_tokens)} entries for {len(self.source_ids)} latents: give one each"
+            )
+        if self.think_start_id == self.think_end_id:
+            raise InputError(f"think_start_id and think_end_id are both {self.think_end_id}: they must differ")
+        named = (self.think_start_id, self.think_end_id, *self.eos_ids)
+        if any(not 0 <= token < self.visible_size for token in named):
+            raise InputError(f"think ids and eos_ids {named} must be visible, in [0, {self.visible_size})")
+
+    @property
+    def latent_size(self) -> int:
+        """L, in embedding rows."""
+        return len(self.source_ids)
+
+    @property
+    def size(self) -> int:
+        """V + L: the model's vocab_size."""
+        return self.visible_size + self.latent_size
+
+    @property
+    def think_ids(self) -> tuple[int, int]:
+        return (self.think_start_id, self.think_end_id)
+
+    @cached_property
+    def sources(self) -> Ids:
+        """`source_ids` as a read-only array, shape (L,)."""
+        return _frozen(np.asarray(self.source_ids, dtype=np.int64).reshape(-1))
+
+    @cached_property
+    def _latent_of(self) -> Ids:
+        """Shape (V+L,): the latent twin of every id; an id without a twin, and a latent, is its own."""
+        table = np.arange(self.size, dtype=np.int64)
+        mirrors = np.flatnonzero(self.sources != NO_SOURCE)
+        table[self.sources[mirrors]] = self.visible_size + mirrors
+        return _frozen(table)
+
+    @cached_property
+    def _visible_of(self) -> Ids:
+        """Shape (V+L,): the visible twin of every id, -1 for a latent without source."""
+        return _frozen(np.concatenate([np.arange(self.visible_size, dtype=np.int64), self.sources]))
+
+    def checked(self, ids: IdsLike) -> Ids:
+        """`ids` as int64, in their shape. Raises `InputError` for non-integers and ids outside `[0, V+L)`."""
+        array = as_array(ids)
+        if array.size == 0:
+            return np.zeros(array.shape, dtype=np.int64)
+        if array.dtype.kind not in "iu":
+            raise InputError(f"ids have dtype {array.dtype}: give integers")
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high >= self.size:
+            raise InputError(f"ids span [{low}, {high}] but this dual vocabulary has [0, {self.size}): check the model")
+        return array.astype(np.int64, copy=False)
+
+    def to_latent(self, ids: IdsLike) -> Ids:
+        """The latent twins, int64, in the shape of `ids`; ids without a mirror (see `has_mirror`) and latents as are.
+
+        Raises `InputError` for an id outside `[0, V+L)`.
+        """
+        return np.asarray(self._latent_of[self.checked(ids)])
+
+    def to_visible(self, ids: IdsLike) -> Ids:
+        """The visible twins, int64, in the shape of `ids`; visible ids as they are.
+
+        Raises `InputError` for an id outside `[0, V+L)` and for a custom latent, which has no source.
+        """
+        checked = self.checked(ids)
+        visible = np.asarray(self._visible_of[checked])
+        if visible.size and visible.min() < 0:
+            first = int(checked[visible < 0].flat[0]) if checked.ndim else int(checked)
+            raise InputError(f"latent id {first} is a custom token without a visible source: read it with decode()")
+        return visible
+
+    def is_latent(self, ids: IdsLike) -> npt.NDArray[np.bool_]:
+        """Bool, in the shape of `ids`. Raises `InputError` for an id outside `[0, V+L)`."""
+        return np.asarray(self.checked(ids) >= self.visible_size)
+
+    def has_mirror(self, ids: IdsLike) -> npt.NDArray[np.bool_]:
+        """Whether `to_latent` gives a latent id: true of mirrored visible ids and of latents; bool, shape of `ids`."""
+        return np.asarray(self._latent_of[self.checked(ids)] >= self.visible_size)
+
+    def decode(
+        self,
+        ids: IdsLike,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        mark_latent: tuple[str, str] | None = None,
+        skip_special_tokens: bool = True,
+    ) -> str:
+        """Readable text of ids, shape (n,), that may be latent: latents are read through their visible sources.
+
+        `mark_latent` puts an opening and a closing string around each run of latents. Think tokens are always written
+        out, special or not. Raises `InputError` for ids outside the vocabulary or not one-dimensional.
+        """
+        checked = self.checked(ids)
+        if checked.ndim != 1:
+            raise InputError(f"ids have {checked.ndim} dimensions: decode one sequence at a time")
+        visible = self._visible_of[checked]
+        latent = checked >= self.visible_size
+        think = np.isin(checked, self.think_ids)
+        # A run is decoded at once, because one character may span several byte-level tokens.
+        kind = np.where(think, 1, np.where(visible < 0, 2, 0)) + (4 * latent if mark_latent is not None else 0)
+        parts: list[str] = []
+        inside = False
+        for run in np.split(np.arange(checked.size), np.flatnonzero(np.diff(kind)) + 1):
+            if run.size == 0:
+                continue
+            if mark_latent is not None and bool(latent[run[0]]) != inside:
+                parts.append(mark_latent[1] if inside else mark_latent[0])
+                inside = not inside
+            if think[run[0]]:
+                parts.extend(tokenizer.convert_ids_to_tokens(checked[run].tolist()))
+            elif visible[run[0]] < 0:
+                parts.extend(self._custom_text(int(token)) for token in checked[run])
+            else:
+                tokens = visible[run].tolist()
+                parts.append(tokenizer.decode(tokens, skip_special_tokens=skip_special_tokens, **_AS_WRITTEN))
+        if inside and mark_latent is not None:
+            parts.append(mark_latent[1])
+        return "".join(parts)
+
+    def _custom_text(self, token: int) -> str:
+        index = token - self.visible_size
+        # A custom latent whose text was not kept (a reference's artifact) is still shown, by its number.
+        return self.custom_tokens[index] if self.custom_tokens else f"[latent {index}]"
+
+    def save(self, directory: str | Path) -> None:
+        """Write `dual_vocab.json`, and the same object under `dual_vocab` in `config.json` if that is there."""
+        from latent_core.dual.storage import write_vocabulary
+
+        write_vocabulary(self, Path(directory))
+
+    @classmethod
+    def load(cls, directory: str | Path) -> DualVocabulary:
+        """Read `dual_vocab.json`, else `config.json`'s `dual_vocab`, else the reference's `dual_vocab_meta.json`.
+
+        Raises `InputError` when none is there, or on an unknown version.
+        """
+        from latent_core.dual.storage import read_vocabulary
+
+        return read_vocabulary(Path(directory))
+
+
+def as_array(ids: IdsLike) -> npt.NDArray[Any]:
+    """A numpy view where possible; tensors come from their device."""
+    return np.asarray(ids.detach().cpu() if hasattr(ids, "detach") else ids)
+
+
+def _frozen(array: Ids) -> Ids:
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,158 @@
+"""Questions in, graded completions out: what collection and evaluation have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latent_core import prompts
+from latent_core.benchmarks.problem import Problem
+from latent_core.config.tokenskip import SamplingConfig
+from latent_core.dual.storage import FILE_NAME
+from latent_core.dual.vocabulary import DualVocabulary
+from latent_core.generate.engine import Engine, Generation, Progress, Request, item_seed
+from latent_core.models.family import ChatFamily, chat_family, load_tokenizer
+from latent_core.scoring import grade
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ANSWER_SENTENCE = "\n\nThe final answer is:"
+QUESTIONS_PER_CALL = 256  # questions handed to the engine at once: bounds memory, and is where rows are written
+
+
+@dataclass(frozen=True)
+class ReadableModel:
+    """What is needed to write prompts for a model and to read its output, without its weights."""
+
+    tokenizer: Any
+    family: ChatFamily
+    vocabulary: DualVocabulary | None
+
+    @classmethod
+    def load(cls, model_dir: Path) -> ReadableModel:
+        tokenizer = load_tokenizer(model_dir)
+        is_dual = (model_dir / FILE_NAME).is_file()
+        return cls(tokenizer, chat_family(tokenizer), DualVocabulary.load(model_dir) if is_dual else None)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of output ids; latent ids are read through their visible sources, think marks are kept."""
+        if self.vocabulary is not None:
+            return self.vocabulary.decode(list(ids), self.tokenizer, skip_special_tokens=False)
+        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
+
+    def latent_count(self, ids: Sequence[int]) -> int:
+        return 0 if self.vocabulary is None else int(self.vocabulary.is_latent(list(ids)).sum())
+
+
+@dataclass(frozen=True)
+class _Parts:
+    completion: str
+    reasoning: str
+    reasoning_tokens: int
+
+
+def sample_schema() -> pa.Schema:
+    """Columns of a graded completion; `output_token_ids` are as sampled, `verdict` is the grader's outcome."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("question_id", pa.string()),
+            ("sample_index", pa.int32()),
+            ("question", pa.string()),
+            ("gold", pa.string()),
+            ("level", pa.string()),
+            ("prompt_token_ids", pa.list_(pa.int32())),
+            ("output_token_ids", pa.list_(pa.int32())),
+            ("finish_reason", pa.string()),
+            ("completion", pa.string()),
+            ("reasoning", pa.string()),
+            ("answer", pa.string()),
+            ("verdict", pa.string()),
+            ("tokens", pa.int32()),
+            ("reasoning_tokens", pa.int32()),
+            ("latent_tokens", pa.int32()),
+        ]
+    )
+
+
+def graded_completions(
+    problems: Sequence[Problem],
+    model: ReadableModel,
+    engine: Engine,
+    sampling: SamplingConfig,
+    *,
+    benchmark: str,
+    ratio: float = 1.0,
+    progress: Progress | None = None,
+) -> Iterator[dict[str, Any]]:
+    """One row (see `sample_schema`) per question and sample, in order; `progress` gets (completions, tokens) so far."""
+    done, tokens = 0, 0
+    for start in range(0, len(problems), QUESTIONS_PER_CALL):
+        block = problems[start : start + QUESTIONS_PER_CALL]
+        items = [(problem, index) for problem in block for index in range(sampling.samples)]
+        encoded = [
+            tuple(
+                prompts.encode(
+                    prompts.render_prompt(problem.question, model.tokenizer, model.family, ratio=ratio), model.tokenizer
+                )
+            )
+            for problem in block
+            for _ in range(sampling.samples)
+        ]
+        requests = [
+            Request(prompt, item_seed(sampling.seed, problem.question_id, index))
+            for (problem, index), prompt in zip(items, encoded, strict=True)
+        ]
+
+        def report(completions: int, generated: int, done: int = done, tokens: int = tokens) -> None:
+            if progress:
+                progress(done + completions, tokens + generated)
+
+        generations = engine.generate(requests, sampling, report)
+        for (problem, index), prompt, generation in zip(items, encoded, generations, strict=True):
+            yield _graded(problem, index, prompt, generation, model, benchmark)
+        done += len(items)
+        tokens += sum(len(generation.token_ids) for generation in generations)
+
+
+def _graded(
+    problem: Problem, index: int, prompt: Sequence[int], generation: Generation, model: ReadableModel, benchmark: str
+) -> dict[str, Any]:
+    parts = _split(generation.token_ids, model)
+    verdict = grade(parts.completion, problem.gold, benchmark=benchmark, finish_reason=generation.finish_reason)
+    return {
+        "question_id": problem.question_id,
+        "sample_index": index,
+        "question": problem.question,
+        "gold": problem.gold,
+        "level": problem.level,
+        "prompt_token_ids": list(prompt),
+        "output_token_ids": list(generation.token_ids),
+        "finish_reason": generation.finish_reason,
+        "completion": parts.completion,
+        "reasoning": parts.reasoning,
+        "answer": verdict.answer,
+        "verdict": verdict.outcome.value,
+        "tokens": len(generation.token_ids),
+        "reasoning_tokens": parts.reasoning_tokens,
+        "latent_tokens": model.latent_count(generation.token_ids),
+    }
+
+
+def _split(ids: Sequence[int], model: ReadableModel) -> _Parts:
+    """Where the reasoning ends. A thinking model was started inside it, so `<think>` is put back for the grader."""
+    body = ids[:-1] if ids and ids[-1] in model.family.stop_ids else ids
+    if not model.family.thinks:
+        completion = model.decode(body)
+        reasoning = completion.rsplit(ANSWER_SENTENCE, 1)[0].strip()
+        return _Parts(completion, reasoning, len(prompts.encode(reasoning, model.tokenizer)))
+    end = model.family.think_end_id
+    position = body.index(end) if end in body else len(body)
+    reasoning = model.decode(body[:position])
+    closing = "" if position == len(body) else "</think>" + model.decode(body[position + 1 :])
+    return _Parts(f"<think>{reasoning}{closing}", reasoning.strip(), position)

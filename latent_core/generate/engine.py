@@ -1,0 +1,44 @@
+"""What every generation engine does: token ids in, token ids out, one seed per completion."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from latent_core.config.tokenskip import SamplingConfig
+
+FinishReason = Literal["stop", "length"]
+Progress = Callable[[int, int], None]  # (completions done, tokens generated so far)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One completion to draw; `constrained` applies the dual vocabulary's phases (ignored by a plain model)."""
+
+    prompt_ids: tuple[int, ...]
+    seed: int
+    constrained: bool = True
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Token ids as sampled, stop token included; `finish_reason` is "length" when the token limit cut it."""
+
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+
+
+class Engine(Protocol):
+    """A loaded model that completes prompts; results are in the order of the requests."""
+
+    def generate(
+        self, requests: Sequence[Request], sampling: SamplingConfig, progress: Progress | None = None
+    ) -> list[Generation]: ...
+
+
+def item_seed(seed: int, question_id: str, sample_index: int) -> int:
+    """A 63-bit seed of one completion: independent of batches, shards and workers."""
+    digest = hashlib.sha256(f"{seed}/{question_id}/{sample_index}".encode()).digest()
+    return int.from_bytes(digest[:8]) >> 1

@@ -1,0 +1,124 @@
+"""Generation with transformers: left padding, batches by length, seeded sampling, and the dual constraint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    GenerationConfig,
+    LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from latent_core.config.tokenskip import SamplingConfig
+from latent_core.dual import DualVocabulary
+from latent_core.dual.constraint import PhaseMachine
+from latent_core.dual.storage import FILE_NAME
+from latent_core.dual.transformers_constraint import DualLogitsProcessor
+from latent_core.errors import InputError
+from latent_core.generate.engine import Generation, Progress, Request
+from latent_core.generate.seeded_sampling import SeededGumbel
+from latent_core.models.family import chat_family, load_tokenizer
+
+
+class TransformersEngine:
+    """A causal language model in memory, on the first GPU if there is one."""
+
+    def __init__(self, model_dir: Path, dtype: str = "auto") -> None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        if dtype == "auto" and device == "cpu":
+            dtype = "float32"  # bfloat16 is emulated on most CPUs, several times slower
+        self.model: Any = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, local_files_only=True)
+        self.model.to(device).eval()
+        self.device = device
+        family = chat_family(load_tokenizer(model_dir))
+        self._stop_ids = family.stop_ids
+        self._pad_id = family.pad_id
+        self._context = int(getattr(self.model.config, "max_position_embeddings", 1 << 30))
+        is_dual = (model_dir / FILE_NAME).is_file()
+        self._machine = PhaseMachine(DualVocabulary.load(model_dir)) if is_dual else None
+
+    def generate(
+        self, requests: Sequence[Request], sampling: SamplingConfig, progress: Progress | None = None
+    ) -> list[Generation]:
+        """Complete every request. Raises InputError when a prompt leaves no room in the model's context."""
+        for request in requests:
+            if len(request.prompt_ids) >= self._context:
+                raise InputError(
+                    f"model: a prompt of {len(request.prompt_ids)} tokens does not fit its context of {self._context}"
+                )
+        results: dict[int, Generation] = {}
+        tokens = 0
+        for batch in _batches(requests, sampling):
+            for index, generation in zip(batch, self._complete([requests[i] for i in batch], sampling), strict=True):
+                results[index] = generation
+                tokens += len(generation.token_ids)
+            if progress:
+                progress(len(results), tokens)
+        return [results[index] for index in range(len(requests))]
+
+    @torch.inference_mode()
+    def _complete(self, batch: Sequence[Request], sampling: SamplingConfig) -> Iterator[Generation]:
+        width = max(len(request.prompt_ids) for request in batch)
+        limit = min(sampling.max_new_tokens, self._context - width)
+        input_ids = torch.full((len(batch), width), self._pad_id, dtype=torch.long)
+        mask = torch.zeros((len(batch), width), dtype=torch.long)
+        for row, request in enumerate(batch):
+            size = len(request.prompt_ids)
+            input_ids[row, width - size :] = torch.tensor(request.prompt_ids)
+            mask[row, width - size :] = 1
+        output = self.model.generate(
+            input_ids=input_ids.to(self.device),
+            attention_mask=mask.to(self.device),
+            generation_config=GenerationConfig(
+                max_new_tokens=limit,
+                do_sample=False,
+                eos_token_id=list(self._stop_ids),
+                pad_token_id=self._pad_id,
+            ),
+            logits_processor=self._processors(batch, sampling, width),
+        )
+        for row in output[:, width:].tolist():
+            yield _cut(row, self._stop_ids, limit)
+
+    def _processors(self, batch: Sequence[Request], sampling: SamplingConfig, width: int) -> LogitsProcessorList:
+        processors = LogitsProcessorList()
+        if self._machine is not None:
+            rows = [request.constrained for request in batch]
+            processors.append(DualLogitsProcessor(self._machine, dual_rows=rows))
+        if sampling.temperature > 0:
+            processors.append(TemperatureLogitsWarper(sampling.temperature))
+            if sampling.top_k > 0:
+                processors.append(TopKLogitsWarper(sampling.top_k))
+            if sampling.top_p < 1:
+                processors.append(TopPLogitsWarper(sampling.top_p))
+            processors.append(SeededGumbel([request.seed for request in batch], width))
+        return processors
+
+
+def _batches(requests: Sequence[Request], sampling: SamplingConfig) -> Iterator[list[int]]:
+    """Indices by prompt length, longest first, so that the largest batch is met at once and little is padded."""
+    order = sorted(range(len(requests)), key=lambda index: -len(requests[index].prompt_ids))
+    batch: list[int] = []
+    for index in order:
+        longest = len(requests[batch[0]].prompt_ids) if batch else 0
+        if batch and (len(batch) + 1) * (longest + sampling.max_new_tokens) > sampling.batch_tokens:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _cut(row: list[int], stop_ids: Sequence[int], limit: int) -> Generation:
+    """The tokens up to and including the first stop token; what follows is padding."""
+    end = next((position for position, token in enumerate(row) if token in stop_ids), None)
+    if end is None:
+        return Generation(tuple(row[:limit]), "length")
+    return Generation(tuple(row[: end + 1]), "stop")

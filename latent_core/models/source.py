@@ -1,0 +1,90 @@
+"""Where a model comes from: the packaged one, SmolLM2, a local directory or the hub; its identity is its content."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from latent_core.errors import InputError
+from latent_core.identity import fingerprint, hash_tree
+
+EMBEDDED = {"latent-mini": "latent_mini", "latent-compressor": "latent_compressor"}
+_IDENTITY_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt")
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model found: its local directory and the hash that stands for its content."""
+
+    spec: str
+    directory: Path
+    fingerprint: str
+
+
+def cache_dir() -> Path:
+    """Where converted models and downloaded artifacts are kept: LATENT_CACHE, or ~/.cache/latent."""
+    return Path(os.environ.get("LATENT_CACHE", "~/.cache/latent")).expanduser()
+
+
+def open_model(spec: str) -> ModelSource:
+    """Find a model: latent-mini, latent-compressor, smollm2, a directory, or a hub id `owner/name[@revision]`.
+
+    Raises InputError when nothing is found, naming what was tried.
+    """
+    if spec in EMBEDDED:
+        directory = Path(str(files("latent_core") / "models" / "embedded" / EMBEDDED[spec]))
+        return ModelSource(spec, directory, _content_of(directory, spec))
+    if spec == "smollm2":
+        from latent_core.models.smollm2 import CONVERTER_VERSION, SMOLLM2_SHA256, prepare_smollm2
+
+        identity = fingerprint("smollm2", CONVERTER_VERSION, {"gguf": SMOLLM2_SHA256}, {})
+        return ModelSource(spec, prepare_smollm2(cache_dir() / "smollm2"), identity)
+    local = Path(spec).expanduser()
+    if local.is_dir():
+        return ModelSource(spec, local, _content_of(local, spec))
+    if spec.count("/") != 1 or spec.startswith((".", "/", "~")):
+        raise InputError(
+            f"model: {spec!r} is neither a directory, a hub id owner/name, smollm2, nor one of {', '.join(EMBEDDED)}"
+        )
+    return _from_hub(spec)
+
+
+def _from_hub(spec: str) -> ModelSource:
+    from huggingface_hub import snapshot_download
+
+    name, _, revision = spec.partition("@")
+    patterns = [f"*{suffix}" for suffix in _IDENTITY_SUFFIXES]
+    try:
+        directory = Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"model: {spec!r} is not in the local hub cache and cannot be fetched ({type(error).__name__}); download "
+            "it first, set HF_HUB_OFFLINE=0, or give a local directory"
+        ) from error
+    return ModelSource(spec, directory, fingerprint("hub_model", 1, {"id": name, "commit": directory.name}, {}))
+
+
+def _content_of(directory: Path, spec: str) -> str:
+    """Hash of the files that define a model, remembered by size and time so that a second look costs nothing."""
+    names = sorted(path for path in directory.iterdir() if path.suffix in _IDENTITY_SUFFIXES)
+    if not (directory / "config.json").is_file() or not any(path.suffix == ".safetensors" for path in names):
+        raise InputError(f"model: {spec} at {directory} needs config.json and at least one .safetensors file")
+    stamp = {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in names}
+    memo = cache_dir() / "model_hashes" / f"{_memo_name(directory)}.json"
+    if memo.is_file():
+        known = json.loads(memo.read_text())
+        if known["stamp"] == stamp:
+            return str(known["sha256"])
+    sha256 = hash_tree(directory, names)
+    memo.parent.mkdir(parents=True, exist_ok=True)
+    partial = memo.with_suffix(f".{os.getpid()}")
+    partial.write_text(json.dumps({"stamp": stamp, "sha256": sha256}))
+    partial.replace(memo)
+    return sha256
+
+
+def _memo_name(directory: Path) -> str:
+    return fingerprint("model_directory", 1, {"path": str(directory.absolute())}, {})

@@ -1,0 +1,59 @@
+"""Every prompt and target string, once, for collection, training, scoring and evaluation (arXiv 2502.12067)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from latent_core.models.family import ChatFamily
+
+SYSTEM = "You are a helpful assistant."
+INSTRUCTION = r"Please reason step by step, and put your final answer within \boxed{}."
+
+
+def ratio_suffix(ratio: float, family: ChatFamily) -> str:
+    """The condition that TokenSkip appends to a question: the ratio between two end-of-turn tokens; empty at 1.0."""
+    if ratio == 1.0:
+        return ""
+    return f"{family.end_of_turn}{ratio:g}{family.end_of_turn}"
+
+
+def reduce_instruction(ratio: float) -> str:
+    """The prompt-only baseline's request for a shorter chain of thought (TokenSkip §5.1 "prompt-based reduction")."""
+    return f"Please reduce {round((1 - ratio) * 100)}% of the words in your chain of thought."
+
+
+def render_prompt(
+    question: str, tokenizer: Any, family: ChatFamily, *, ratio: float = 1.0, extra_instruction: str = ""
+) -> str:
+    """The text a model continues: system and user turn, ratio suffix, generation prompt, and an open think mark.
+
+    A thinking model is always started inside its reasoning; where its template does not open the think mark itself, it
+    is opened here, so that it is written exactly once.
+    """
+    instruction = f"{INSTRUCTION} {extra_instruction}" if extra_instruction else INSTRUCTION
+    user = f"{instruction}\n{question}{ratio_suffix(ratio, family)}"
+    if family.has_system_role:
+        turns = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": user}]
+    else:
+        turns = [{"role": "user", "content": f"{SYSTEM}\n\n{user}"}]
+    text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    if family.thinks and not family.opens_think:
+        text += f"{family.think_start}\n"
+    return text
+
+
+def render_answer(answer: str) -> str:
+    """The sentence that states an answer."""
+    return rf"The final answer is: $\boxed{{{answer}}}$"
+
+
+def render_target(reasoning: str, answer: str, family: ChatFamily) -> str:
+    """What the model shall write after `render_prompt`: reasoning, end of thinking, answer, end of turn."""
+    closing = f"\n\n{family.think_end}\n\n" if family.thinks else "\n\n"
+    return f"{reasoning.strip()}{closing}{render_answer(answer)}{family.end_of_turn}"
+
+
+def encode(text: str, tokenizer: Any) -> list[int]:
+    """Token ids of rendered text; its special tokens are recognised, none are added."""
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
+    return ids

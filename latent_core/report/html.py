@@ -1,0 +1,203 @@
+"""The report as one HTML file that needs nothing else: no network, no script, figures inline."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from latent_core.report.entries import Provenance, ReportEntry, Row, without_baseline
+from latent_core.report.numbers import decimal, free, label, percent, points, whole
+from latent_core.report.plots import figures, looks
+from latent_core.report.samples import compared_samples
+from latent_core.report.table import COLUMNS, html_table
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+TEMPLATE = Path(__file__).with_name("template.html.jinja")
+
+FIGURES = {
+    "pareto": (
+        "Accuracy over mean output tokens, with 95 % intervals. Further up and to the left is better; the grey step "
+        "joins the conditions that no other beats in both. Labels are requested ratios; dotted lines with hollow "
+        "markers are baselines without training."
+    ),
+    "ratios": (
+        "Requested against achieved ratio, with 95 % intervals. On the dashed line a model writes exactly as much as "
+        "it was asked to; above it, it writes more."
+    ),
+    "lengths": (
+        "Output lengths. Each panel is one evaluation on the same axis, its height scaled to its own highest bin; the "
+        "black line is the median, “cut” the share stopped at the length limit, a dash what was not evaluated."
+    ),
+}
+
+
+class Finding(NamedTuple):
+    """A headline number: what it is, its value, whose it is."""
+
+    title: str
+    value: str
+    detail: str
+
+
+class Plain(NamedTuple):
+    """A table whose columns are the rows' own keys."""
+
+    titles: list[str]
+    number: list[bool]
+    rows: list[list[str]]
+
+
+def render_report(
+    title: str,
+    entries: Sequence[ReportEntry],
+    *,
+    notes: Sequence[str],
+    compression: Sequence[Mapping[str, Any]],
+    accounting: Sequence[Mapping[str, Any]],
+    provenance: Provenance,
+) -> str:
+    """The page. The same input gives the same text.
+
+    `notes` are sentences in plain text. `compression` (requested and achieved ratio, answer retention, …) and
+    `accounting` (rows of each stage, kept and why not) become tables as they are: keys are headings, and a key that a
+    row lacks shows a dash. All text is escaped.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    drawn = figures(entries)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        title=title,
+        subtitle=_subtitle(entries),
+        notes=[*notes, *_own_notes(entries)],
+        findings=_findings(entries),
+        results=Markup(html_table(entries)),  # escapes every cell itself
+        columns=COLUMNS,
+        figures=[(name, FIGURES[name], _inline(name, drawn[name])) for name in FIGURES if name in drawn],
+        levels=_levels(entries),
+        compression=_plain(compression),
+        questions=compared_samples(entries),
+        colours={model: look.colour for model, look in looks(entries).items()},
+        accounting=_plain(accounting),
+        provenance=_plain(provenance.rows),
+        environment=dict(provenance.environment),
+    )
+
+
+def _subtitle(entries: Sequence[ReportEntry]) -> str:
+    if not entries:
+        return "No evaluations."
+    models = len({entry.model for entry in entries})
+    counts = sorted({entry.summary.questions for entry in entries})
+    questions = whole(counts[0]) if len(counts) == 1 else f"{whole(counts[0])} to {whole(counts[-1])}"
+    return (
+        f"{models} {'model' if models == 1 else 'models'}, {len(entries)} "
+        f"{'evaluation' if len(entries) == 1 else 'evaluations'}, {questions} questions each"
+    )
+
+
+def _own_notes(entries: Sequence[ReportEntry]) -> list[str]:
+    notes = [
+        f"{model} was not evaluated at ratio 1.0, so its achieved ratios and differences are not known."
+        for model in without_baseline(entries)
+    ]
+    if len({entry.summary.questions for entry in entries}) > 1:
+        notes.append("The evaluations do not hold the same number of questions; compare across models with care.")
+    return notes
+
+
+def _findings(entries: Sequence[ReportEntry]) -> list[Finding]:
+    """Best accuracy, most accuracy per token, and the least tokens without a measurable loss of accuracy."""
+    if not entries:
+        return []
+    best = max(entries, key=lambda entry: (entry.summary.accuracy.value, -entry.summary.tokens.value))
+    findings = [
+        Finding("Best accuracy", percent(best.summary.accuracy.value), f"{_who(best)}, {_tokens(best)}"),
+    ]
+    efficient = [entry for entry in entries if entry.summary.efficiency is not None]
+    if efficient:
+        most = max(efficient, key=lambda entry: entry.summary.efficiency or 0.0)
+        value = f"{100 * (most.summary.efficiency or 0.0):.0f}"
+        findings.append(Finding("Most accuracy per 1000 tokens, points", value, f"{_who(most)}, {_tokens(most)}"))
+    shorter = [entry for entry in entries if _saves_tokens_without_measured_loss(entry)]
+    if shorter:
+        least = min(shorter, key=lambda entry: entry.achieved_ratio or 0.0)
+        saved = percent(1 - (least.achieved_ratio or 0.0))
+        detail = ""
+        if least.difference:
+            value, low, high = (points(bound) for bound in least.difference.accuracy)
+            detail = f", {value} points of accuracy ({low} to {high})"
+        findings.append(Finding("Most tokens saved with no loss measured", saved, _who(least) + detail))
+    return findings
+
+
+def _saves_tokens_without_measured_loss(entry: ReportEntry) -> bool:
+    """Whether the interval of its difference to ratio 1.0 does not exclude zero: with few questions, it seldom does."""
+    if entry.difference is None or entry.achieved_ratio is None:
+        return False
+    return entry.achieved_ratio < 1 and entry.difference.accuracy.high >= 0
+
+
+def _who(entry: ReportEntry) -> str:
+    return f"{entry.model}, {entry.condition}"
+
+
+def _tokens(entry: ReportEntry) -> str:
+    return f"{decimal(entry.summary.tokens.value)} tokens"
+
+
+def _levels(entries: Sequence[ReportEntry]) -> dict[str, Any] | None:
+    """Accuracy per level, one row an entry; None where no evaluation has levels."""
+    names = sorted({name for entry in entries for name in entry.summary.levels})
+    if not names:
+        return None
+    rows = []
+    for entry in entries:
+        cells = [_level_cell(entry.summary.levels.get(name)) for name in names]
+        rows.append({"model": entry.model, "condition": entry.condition, "cells": cells})
+    return {"names": names, "rows": rows}
+
+
+def _level_cell(cell: Any) -> dict[str, str]:
+    if cell is None:
+        return {"text": free(None), "shade": "0", "detail": "no questions"}
+    interval = f"{percent(cell.low, unit='')} to {percent(cell.high)}"
+    return {
+        "text": percent(cell.accuracy, unit=""),
+        "shade": f"{0.45 * cell.accuracy:.3f}",
+        "detail": f"{whole(cell.questions)} questions, 95 % interval {interval}",
+    }
+
+
+def _plain(rows: Sequence[Row]) -> Plain | None:
+    if not rows:
+        return None
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    values = [[row.get(key) for key in keys] for row in rows]
+    number = [
+        any(isinstance(line[place], int | float) for line in values)
+        and all(line[place] is None or isinstance(line[place], int | float) for line in values)
+        for place in range(len(keys))
+    ]
+    return Plain([label(key) for key in keys], number, [[free(value) for value in line] for line in values])
+
+
+def _inline(name: str, svg: bytes) -> Markup:
+    """An SVG file as an element of the page: without prolog, scaled by the page, its ids made the page's own."""
+    from markupsafe import Markup
+
+    text = svg.decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = text.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
+    head, rest = text.split(">", 1)
+    head = re.sub(r'\s(width|height)="[^"]*"', "", head)
+    label_text = escape(FIGURES[name])
+    return Markup(f'{head} role="img" aria-label="{label_text}">{rest}')  # matplotlib escapes the text of its elements

@@ -1,0 +1,141 @@
+"""The results table, from one list of columns: for the terminal (rich), Markdown and HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, NamedTuple
+
+from latent_core.report.entries import ReportEntry
+from latent_core.report.numbers import DASH, decimal, p_value, percent, points, whole
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+class Column(NamedTuple):
+    """A column: its title, the text of an entry's cell, whether it is a number, what it means, and its turn to be left
+    out of a narrow terminal (None: never)."""
+
+    title: str
+    cell: Callable[[ReportEntry], str]
+    number: bool
+    meaning: str
+    dropped: int | None = None
+
+
+def _difference(entry: ReportEntry) -> str:
+    if entry.difference is None:
+        return DASH
+    p = entry.difference.mcnemar_p if entry.difference.mcnemar_p is not None else entry.difference.bootstrap_p
+    return f"{points(entry.difference.accuracy.value)} ({p_value(p)})"
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("Model", lambda entry: entry.model, False, "the model that answered"),
+    Column("Condition", lambda entry: entry.condition, False, "what it was asked for"),
+    Column("Questions", lambda entry: whole(entry.summary.questions), True, "questions evaluated", 1),
+    Column("Accuracy", lambda entry: percent(entry.summary.accuracy.value), True, "share of questions answered right"),
+    Column(
+        "95\N{NO-BREAK SPACE}% interval",
+        lambda entry: " to ".join(percent(bound, unit="") for bound in entry.summary.accuracy[1:]),
+        True,
+        "Wilson; bootstrap over questions where a question has several samples",
+    ),
+    Column("Against 1.0", _difference, True, "points of accuracy against the same model at ratio 1.0 (McNemar's p)", 2),
+    Column("Tokens", lambda entry: decimal(entry.summary.tokens.value), True, "mean output tokens per question"),
+    Column(
+        "Achieved ratio",
+        lambda entry: DASH if entry.achieved_ratio is None else f"{entry.achieved_ratio:.2f}",
+        True,
+        "tokens relative to the same model at ratio 1.0, on the same questions",
+    ),
+    Column("Truncated", lambda entry: percent(entry.summary.truncated_rate), True, "cut at the length limit", 4),
+    Column("Unparsed", lambda entry: percent(entry.summary.unparsed_rate), True, "finished without an answer", 3),
+    Column(
+        "Latent share",
+        lambda entry: DASH if entry.summary.latent_share is None else percent(entry.summary.latent_share),
+        True,
+        "latent tokens among the reasoning tokens",
+        5,
+    ),
+)
+
+
+def results(entries: Sequence[ReportEntry]) -> list[list[str]]:
+    """The cells, one list an entry, in the order of COLUMNS."""
+    return [[column.cell(entry) for column in COLUMNS] for entry in entries]
+
+
+def rich_table(entries: Sequence[ReportEntry], *, title: str | None = None, width: int | None = None) -> Table:
+    """For a terminal `width` characters wide (None: as wide as this one).
+
+    Where the columns do not fit, the least needed are left out and named below the table. Model and condition are
+    shown as they are, never read as markup.
+    """
+    from rich import box, get_console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = results(entries)
+    shown = _fitting(rows, get_console().width if width is None else width)
+    left_out = [column.title for place, column in enumerate(COLUMNS) if place not in shown]
+    caption = Text(f"not shown for lack of room: {', '.join(left_out)}") if left_out else None
+    table = Table(title=Text(title) if title else None, caption=caption, box=box.SIMPLE_HEAD, pad_edge=False)
+    for place in shown:
+        number = COLUMNS[place].number
+        head = COLUMNS[place].title.replace(" ", "\n") if number else COLUMNS[place].title
+        table.add_column(Text(head), justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(row[place]) for place in shown))
+    return table
+
+
+def _fitting(rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Places of the columns that a terminal has room for, in their order."""
+    gap = 3  # one space of padding on either side and one of the frame
+    needed = [
+        max(len(text) for text in [*column.title.split(" "), *(row[place] for row in rows)]) + gap
+        for place, column in enumerate(COLUMNS)
+    ]
+    shown = list(range(len(COLUMNS)))
+    while sum(needed[place] for place in shown) > width:
+        optional = [place for place in shown if COLUMNS[place].dropped is not None]
+        if not optional:
+            break
+        shown.remove(min(optional, key=lambda place: COLUMNS[place].dropped or 0))
+    return shown
+
+
+def markdown_table(entries: Sequence[ReportEntry]) -> str:
+    """A GitHub table; what would end a cell or start markup in it is escaped."""
+    lines = [[column.title for column in COLUMNS], ["---:" if column.number else "---" for column in COLUMNS]]
+    lines += [[_markdown(cell) for cell in row] for row in results(entries)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def html_table(entries: Sequence[ReportEntry]) -> str:
+    """A `<table>`; a model's name heads its rows and is not repeated on them."""
+    head = "".join(
+        f'<th scope="col"{_css(column)} title="{escape(column.meaning)}">{escape(column.title)}</th>'
+        for column in COLUMNS
+    )
+    body, above = [], None
+    for entry, row in zip(entries, results(entries), strict=True):
+        first = entry.model != above
+        above = entry.model
+        cells = [
+            f"<td{_css(column)}>{escape(cell) if first or place else ''}</td>"
+            for place, (column, cell) in enumerate(zip(COLUMNS, row, strict=True))
+        ]
+        start = '<tr class="first">' if first else "<tr>"
+        body.append(f"{start}{''.join(cells)}</tr>")
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def _css(column: Column) -> str:
+    return ' class="number"' if column.number else ""
+
+
+def _markdown(cell: str) -> str:
+    return escape(" ".join(cell.split()), quote=False).replace("\\", "\\\\").replace("|", "\\|")

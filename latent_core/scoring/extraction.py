@@ -1,0 +1,129 @@
+r"""Finding the answer in a completion: the text after `</think>`, then its last `\boxed{...}`, then a closing phrase.
+
+There is no "last number in the text" rule: it turns a calculation that never reached an answer into one, and a
+truncated output into a wrong or, worse, a right one. Every search here is linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+
+THINK_OPEN = "<think>"
+THINK_CLOSE = "</think>"
+
+# `\\{` is a LaTeX line break followed by a group, so a double backslash is eaten whole, unless a box follows it:
+# models that escape twice write `\\boxed{5}`.
+_TOKEN = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])|\\\\(?!boxed|fbox)|\\[{}]|[{}]")
+_BOX_MARKERS = frozenset({"\\boxed", "\\fbox"})
+# `\boxed 5`: one signed number or one letter. More would take the next word of "put it in \boxed format".
+_BARE_BOX = re.compile(r"\s{0,8}([+-]?(?:\d[\d.,/]*|\.\d+)|[A-Za-z](?![A-Za-z]))")
+_BOX_BRACE = re.compile(r"\s{0,8}\{")
+_PHRASE = re.compile(
+    r"\banswer(?:[ \t]{1,8}is[ \t]{0,8}:?|[ \t*]{0,8}:)[ \t*]{0,8}\s{0,4}([^\n]{1,400})",
+    re.IGNORECASE,
+)
+_EMPHASIS = re.compile(r"^\*+|\*+(?=\s|$)|(?<=\s)\*\*")
+_NOT_SPACE = re.compile(r"\S")
+_MATH_SPAN = re.compile(r"^\**\s*(?:\$\$(.+?)\$\$|\$(.+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\])")
+_CLAUSE_END = re.compile(r"[.!?](?=\s|\**$)|;|,?\s(?:because|since|so that|which)\b|,\s(?:as|so)\b|\s[\u2013\u2014]\s")
+
+
+def split_reasoning(completion: str) -> tuple[str, str]:
+    """Cut a completion into (reasoning, answer text) at its last `</think>`.
+
+    - With `</think>`: the reasoning is what lies before the last one, less a leading `<think>` (many chat templates
+      open it in the prompt), the answer text is what follows.
+    - Without any tag: the reasoning is empty and the whole completion is the answer text.
+    - With a `<think>` that is still open at the end, also one opened after the last `</think>`: the answer text is
+      empty, because the model never came to its answer.
+
+    The reasoning is stripped of the white space beside the tags; the answer text is returned as it is.
+    """
+    before, closed, after = completion.rpartition(THINK_CLOSE)
+    if THINK_OPEN in after:
+        answer_text, _, reopened = after.partition(THINK_OPEN)
+        kept = (_without_opening(before), answer_text.strip(), reopened.strip())
+        return "\n".join(part for part in kept if part), ""
+    if not closed:
+        return "", completion
+    return _without_opening(before), after
+
+
+def _without_opening(reasoning: str) -> str:
+    return reasoning.strip().removeprefix(THINK_OPEN).strip()
+
+
+def last_box(text: str) -> str | None:
+    r"""The content of the last non-empty `\boxed{...}` (or `\fbox{...}`, or `\boxed 5`), braces balanced.
+
+    A last box that never closes gives None, not an earlier box: the model had moved on from that one. Boxes inside
+    the box stay in the returned content; an empty box (prose such as "put it in \boxed{}") does not count.
+    """
+    boxes, last_open = _scan_boxes(text)
+    if not boxes:
+        return None
+    # Boxes are listed as they close, so the outermost of the last nest closes last.
+    start, end = boxes[-1]
+    return None if last_open > start else text[start:end].strip().rstrip(".,").strip() or None
+
+
+def opens_box(text: str) -> bool:
+    """Whether the text holds a box that is not empty, closed or not."""
+    boxes, last_open = _scan_boxes(text)
+    return bool(boxes) or last_open >= 0
+
+
+def _scan_boxes(text: str) -> tuple[list[tuple[int, int]], int]:
+    """(start, end) of the content of each closed, non-empty box in closing order; start of the last open one or -1."""
+    open_groups: list[tuple[int, bool]] = []  # (where the content starts, is it a box)
+    boxes: list[tuple[int, int]] = []
+    position = 0
+    while token := _TOKEN.search(text, position):
+        position = token.end()
+        if token.group() in _BOX_MARKERS:
+            if brace := _BOX_BRACE.match(text, position):
+                position = brace.end()
+                open_groups.append((position, True))
+            elif bare := _BARE_BOX.match(text, position):
+                boxes.append((bare.start(1), bare.end(1)))
+                position = bare.end()
+        elif token.group() == "{":
+            open_groups.append((position, False))
+        elif token.group() == "}" and open_groups:
+            start, is_box = open_groups.pop()
+            if is_box and _NOT_SPACE.search(text, start, token.start()):
+                boxes.append((start, token.start()))
+    return boxes, max((start for start, is_box in open_groups if is_box), default=-1)
+
+
+def closing_phrase(text: str) -> str | None:
+    r"""X of the last "The final answer is: X", "The answer is X" or "Answer: X", or of a last line "#### X" (GSM8K).
+
+    X runs to the end of its sentence or line; dollar signs, `\(...\)` and markdown asterisks around it are removed.
+    None if there is no such phrase.
+    """
+    last_line = text.rstrip().rpartition("\n")[2]
+    found = None
+    for match in _PHRASE.finditer(text):
+        found = match
+    # A markdown heading of four hashes is no answer: GSM8K's line holds a number.
+    if re.match(r"####\s{0,8}[-+$\\.\d]", last_line) and _PHRASE.search(last_line) is None:
+        phrase = last_line.strip("#").strip()
+    elif found is not None:
+        phrase = found[1].strip()
+    else:
+        return None
+    if span := _MATH_SPAN.match(phrase):
+        return next(group for group in span.groups() if group is not None).strip() or None
+    if end := _CLAUSE_END.search(phrase):
+        phrase = phrase[: end.start()]
+    return _EMPHASIS.sub("", phrase.strip()).strip().rstrip(".,").strip() or None
+
+
+def extract_answer(completion: str) -> str | None:
+    r"""The answer a completion gives, or None: only after the last `</think>`, a box first, then a closing phrase.
+
+    A text that opens a box is never searched for a phrase: "The answer is \boxed{5" was cut short of its answer.
+    """
+    _, answer_text = split_reasoning(completion)
+    return last_box(answer_text) if opens_box(answer_text) else closing_phrase(answer_text)

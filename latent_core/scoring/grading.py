@@ -1,0 +1,174 @@
+r"""From a completion and its gold answer to a verdict: correct, wrong, unparsed or truncated.
+
+The order is fixed. A completion cut at its length limit is `truncated`, whatever it contains. One without an answer is
+`unparsed`. An answer equal to the gold after normalisation is `correct` at once; the rest goes to math-verify in a
+worker process. An answer that times out there, crashes it, or is too long to be given to it was not shown to be right
+and is `wrong`; `Verdict.detail` tells these apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
+
+from latent_core.errors import InputError
+from latent_core.scoring import choices, normalization
+from latent_core.scoring.extraction import extract_answer
+from latent_core.scoring.workers import Comparison, shared_pool
+
+MATH_BENCHMARKS = ("word_problems", "gsm8k", "math", "math500", "metamathqa", "file")
+MATH_PREFIXES = ("file:", "reasoning_gym:")
+CHOICE_BENCHMARKS = ("mmlu",)
+FINISH_REASONS = ("stop", "length")
+
+MAX_ANSWER_CHARACTERS = 1000  # the longest MATH answer has about 160; parsing time grows faster than length
+MAX_BRACE_DEPTH = 50  # beyond it the parser recurses for seconds
+CACHED_VERDICTS = 65_536
+
+
+class Outcome(StrEnum):
+    """What a completion is worth."""
+
+    CORRECT = "correct"
+    WRONG = "wrong"
+    UNPARSED = "unparsed"
+    TRUNCATED = "truncated"
+
+
+class Detail(StrEnum):
+    """How the outcome was reached."""
+
+    EXACT = "exact"  # decided by comparing normalised text, digits or letters
+    SYMBOLIC = "symbolic"  # decided by math-verify
+    TIMED_OUT = "timed_out"  # math-verify took longer than its limit: wrong
+    CRASHED = "crashed"  # math-verify ended its process twice: wrong
+    OVERSIZED = "oversized"  # not the gold's text, and too long or too deep for math-verify: wrong
+    NO_ANSWER = "no_answer"  # no box and no closing phrase after the reasoning: unparsed
+    CUT = "cut"  # stopped by the length limit: truncated
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome, the answer as the completion wrote it (None if there is none), and how it was decided."""
+
+    outcome: Outcome
+    answer: str | None
+    detail: Detail
+
+
+class Submission(NamedTuple):
+    """One completion to grade; the fields are those of `grade`."""
+
+    completion: str
+    gold: str
+    benchmark: str
+    finish_reason: str = "stop"
+
+
+def grade(completion: str, gold: str, *, benchmark: str, finish_reason: str = "stop") -> Verdict:
+    """Grade one completion.
+
+    Args:
+        completion: the model's whole output, with or without a reasoning block.
+        gold: the reference answer without a box; a letter for multiple-choice benchmarks.
+        benchmark: one of the benchmark names, or `file:...`, `reasoning_gym:...`.
+        finish_reason: "stop" (the model ended its turn) or "length" (it was cut).
+
+    Raises:
+        InputError: (a ValueError) unknown `benchmark` or `finish_reason`, empty `gold`, a `gold` that is no letter.
+        InfrastructureError: no grading worker could be started.
+    """
+    is_choice = _is_choice_benchmark(benchmark)
+    if finish_reason not in FINISH_REASONS:
+        raise InputError(f"finish_reason must be one of {', '.join(FINISH_REASONS)}, not {finish_reason!r}.")
+    if not gold.strip():
+        raise InputError("gold must not be empty: give the reference answer.")
+    if is_choice and choices.choice_letter(gold) is None:
+        raise InputError(f"gold must be a choice letter from A to J for benchmark {benchmark!r}, not {gold!r}.")
+    if finish_reason == "length":
+        return Verdict(Outcome.TRUNCATED, None, Detail.CUT)
+    answer = choices.extract_choice(completion) if is_choice else extract_answer(completion)
+    if answer is None:
+        return Verdict(Outcome.UNPARSED, None, Detail.NO_ANSWER)
+    if is_choice:
+        equal, detail = choices.choice_letter(answer) == choices.choice_letter(gold), Detail.EXACT
+    else:
+        equal, detail = compare_answers(answer, gold)
+    return Verdict(Outcome.CORRECT if equal else Outcome.WRONG, answer, detail)
+
+
+def grade_many(submissions: Iterable[Submission]) -> list[Verdict]:
+    """Grade completions on all workers of the shared pool; verdicts come in the order given."""
+    with ThreadPoolExecutor(max_workers=shared_pool().size, thread_name_prefix="grade") as threads:
+        return list(threads.map(_grade_submission, submissions))
+
+
+def compare_answers(answer: str, gold: str) -> tuple[bool, Detail]:
+    """Whether a mathematical or text answer equals the gold, and how that was decided."""
+    if len(answer) > MAX_ANSWER_CHARACTERS or len(gold) > MAX_ANSWER_CHARACTERS:
+        return answer.strip() == gold.strip(), Detail.OVERSIZED
+    return _compare_cached(answer, gold)
+
+
+@lru_cache(maxsize=CACHED_VERDICTS)
+def _compare_cached(answer: str, gold: str) -> tuple[bool, Detail]:
+    decided = _compare_exactly(answer, gold)
+    if decided is not None:
+        return decided, Detail.EXACT
+    if _brace_depth(answer) > MAX_BRACE_DEPTH:
+        return False, Detail.OVERSIZED
+    comparison = shared_pool().compare(normalization.clean(gold), normalization.clean(answer))
+    match comparison:
+        case Comparison.TIMED_OUT:
+            return False, Detail.TIMED_OUT
+        case Comparison.CRASHED:
+            return False, Detail.CRASHED
+    return comparison is Comparison.EQUAL, Detail.SYMBOLIC
+
+
+def _compare_exactly(answer: str, gold: str) -> bool | None:
+    """True or False where text alone decides, None where mathematics must."""
+    answer_key, gold_key = normalization.exact_key(answer), normalization.exact_key(gold)
+    # The second comparison is for lists such as "100, 200", whose tighter spelling looks like a grouped number.
+    if (answer_key and answer_key == gold_key) or answer.replace(", ", ",") == gold.replace(", ", ","):
+        return True
+    if (words := normalization.text_key(gold)) is not None:
+        return normalization.fold_words(answer) == words
+    answer_based, gold_based = normalization.based_number(answer), normalization.based_number(gold)
+    if answer_based and gold_based:
+        return answer_based == gold_based  # math-verify drops the subscript
+    # "1" and "100%" are equal, so only integers without a percent sign decide here.
+    integers = [key.lstrip("-").isdecimal() for key in (answer_key, gold_key)]
+    if all(integers) and "%" not in answer + gold and "percent" not in (answer + gold).casefold():
+        return False
+    return None
+
+
+def _brace_depth(text: str) -> int:
+    depth = deepest = 0
+    for character in text:
+        if character in "{([":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "})]":
+            depth -= 1
+    return deepest
+
+
+def _is_choice_benchmark(benchmark: str) -> bool:
+    if benchmark in CHOICE_BENCHMARKS:
+        return True
+    if benchmark in MATH_BENCHMARKS or benchmark.startswith(MATH_PREFIXES):
+        return False
+    known = ", ".join((*MATH_BENCHMARKS, *CHOICE_BENCHMARKS, *(f"{prefix}..." for prefix in MATH_PREFIXES)))
+    raise InputError(f"benchmark {benchmark!r} is unknown to the grader; use one of {known}.")
+
+
+def _grade_submission(submission: Submission) -> Verdict:
+    return grade(
+        submission.completion, submission.gold, benchmark=submission.benchmark, finish_reason=submission.finish_reason
+    )

@@ -1,0 +1,154 @@
+r"""One spelling for answers that say the same: LaTeX variants, units, thousands separators, percent, degrees.
+
+`clean` prepares an answer for symbolic comparison and keeps its mathematics; `exact_key` goes further and is only
+compared for equality. Both expect short text (the grader refuses more than a thousand characters before).
+"""
+
+from __future__ import annotations
+
+import re
+
+_UNICODE = str.maketrans(
+    {
+        "\u2212": "-",  # minus sign
+        "\u2013": "-",  # en dash
+        "\u00d7": r"\times ",
+        "\u00b7": r"\cdot ",
+        "\u03c0": r"\pi ",
+        "\u221e": r"\infty ",
+        "\u2264": r"\le ",
+        "\u2265": r"\ge ",
+        "\u222a": r"\cup ",
+        "\u00b0": r"^\circ",
+        "\u00a0": " ",
+        "\u202f": " ",
+        "\uff05": "%",
+        "\u20ac": "",  # euro
+        "\u00a3": "",  # pound
+    }
+)
+_TEXT = r"\\(?:text|mbox|mathrm|textrm|textbf|mathbf|textit|operatorname)\s*\{([^{}]*)\}"
+_TEXT_MACRO = re.compile(_TEXT)
+_TRAILING_TEXT = re.compile(rf"(?<=[\w}})\]%]) *{_TEXT}(?:\^\{{?\d\}}?)?[ .]*$")
+_CONJUNCTION = re.compile(r"\s*,?\s*(?:\\text\s*\{\s*(?:and|or)\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*")
+_PLAIN_UNIT = re.compile(
+    r"^([+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|-?\\frac\{\d+\}\{\d+\}) ?([A-Za-z][A-Za-z /'.-]*)(?:\^\{?\d\}?)?$"
+)
+_SHORT_UNITS = frozenset(
+    re.findall(r"\w+", "a cm mm km dm nm kg mg g ml l ft in hr h mi m s lb oz pm am yd gb mb mph kph sq")
+)
+# Words after a number that change its value, or that are mathematics rather than a unit.
+_NOT_UNITS = frozenset(
+    re.findall(
+        r"\w+",
+        "hundred thousand million billion trillion dozen pi or and sqrt sin cos tan log ln infty i e plus minus times",
+    )
+)
+_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}  # powers of ten
+_SCALED = re.compile(rf"(?<=\d) *(?:\\text *\{{ *({'|'.join(_SCALES)}) *\}}|({'|'.join(_SCALES)})\b)")
+_MIXED_NUMBER = re.compile(r"^(-?)(\d+)\s+(\d+)\s*/\s*(\d+)$")
+_GROUPED = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])")
+_SPACED = re.compile(r"(?<![\d.])\d{1,3}(?: \d{3})+(?!\d)")
+_DECIMAL = re.compile(r"^([+-]?)(\d*)(?:\.(\d*))?$")
+_BASED = re.compile(r"^(-?[0-9A-Z]+)_\{?(?:\\text\{)?(\w+)\}?\}?$")
+
+
+def clean(text: str) -> str:
+    """The answer without delimiters, spacing macros, currency, degrees and units; its mathematics is untouched."""
+    text = text.translate(_UNICODE).replace("\n", " ").replace("\\$", "").replace("$", "")
+    text = re.sub(r"\\(?:boxed|fbox|left|right|displaystyle)(?![A-Za-z])|(?<!\\)\\[!()]", "", text)
+    # `\\ ` is a matrix's line break, not a backslash and a space.
+    text = re.sub(r"(?<!\\)\\[,;: ]|\\q?quad(?![A-Za-z])|~", " ", text)
+    text = text.replace("{,}", ",").replace("\\%", "%")
+    text = re.sub(r"\\[dtc]frac(?![A-Za-z])", r"\\frac", text)
+    text = re.sub(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree(?![A-Za-z])", "", text)
+    text = re.sub(r"\s+", " ", text).strip().rstrip(".").strip()
+    text = _SCALED.sub(lambda match: rf"\cdot 10^{{{_SCALES[match[1] or match[2]]}}}", text)
+    text = _without_units(_unwrap(text))
+    text = _CONJUNCTION.sub(",", text)
+    text = _MIXED_NUMBER.sub(r"\1\2\\frac{\3}{\4}", text)
+    if not re.search(r"[(\[]|\\\{", text):  # inside brackets a comma separates
+        text = _GROUPED.sub(lambda match: match.group().replace(",", ""), text)
+    return _SPACED.sub(lambda match: match.group().replace(" ", ""), text)
+
+
+def exact_key(text: str) -> str:
+    """A key whose equality proves two answers equal: text macros, spaces, percent signs and outer braces removed."""
+    text = _TEXT_MACRO.sub(lambda match: match.group(1), clean(text))
+    text = re.sub(r"(?<![0-9A-Za-z])\s+|\s+(?![0-9A-Za-z])", "", text).strip()
+    text = re.sub(r"\s*(?:%|percent)$", "", text).rstrip(".")
+    if choice := re.fullmatch(r"\(([A-Z])\)", text):
+        text = choice.group(1)
+    return decimal_key(text) or text
+
+
+def decimal_key(text: str) -> str | None:
+    """The canonical spelling of a plain decimal ("+05.50" is "5.5"), None for anything else.
+
+    Works on the digits as text: `int` refuses more than 4300 of them, and a float would merge different numbers.
+    """
+    match = _DECIMAL.match(text)
+    if match is None or not (match[2] or match[3]):
+        return None
+    whole, fraction = match[2].lstrip("0") or "0", (match[3] or "").rstrip("0")
+    magnitude = f"{whole}.{fraction}" if fraction else whole
+    return f"-{magnitude}" if match[1] == "-" and magnitude != "0" else magnitude
+
+
+def text_key(gold: str) -> str | None:
+    r"""The folded words of a gold answer that is text (`\text{east}`, `Saturday`), None if it is mathematics.
+
+    Symbolic comparison must not see words: read as products of letters, `east` and `seat` are equal.
+    """
+    cleaned = clean(gold)
+    words = _TEXT_MACRO.sub(lambda match: match.group(1), cleaned).strip()
+    marked = _TEXT_MACRO.fullmatch(cleaned) is not None and re.search(r"[A-Za-z]", words) is not None
+    plain = re.fullmatch(r"[A-Za-z][a-z]{3,}(?:[ '-][A-Za-z]+)*", words) is not None
+    return fold_words(words) if marked or plain else None
+
+
+def fold_words(text: str) -> str:
+    """Lower case, single spaces, no text macros, no full stop, no brackets around a single choice letter."""
+    words = _TEXT_MACRO.sub(lambda match: match.group(1), clean(text))
+    words = re.sub(r"\s+", " ", words).strip(" .").casefold()
+    choice = re.fullmatch(r"\(([a-z])\)", words)
+    return choice.group(1) if choice else words
+
+
+def based_number(text: str) -> tuple[str, str] | None:
+    """(digits, base) of a number with a subscript base such as `4210_{5}`; None for anything else."""
+    match = _BASED.match(clean(text).replace(" ", ""))
+    return (match[1], match[2]) if match and any(character.isdigit() for character in match[1]) else None
+
+
+def _unwrap(text: str) -> str:
+    """Remove braces that enclose the whole answer, as in `{5}`; `\\{1,2\\}` is a set and stays."""
+    while text.startswith("{") and text.endswith("}") and not text.endswith("\\}"):
+        depth = 0
+        for index, character in enumerate(text):
+            if character in "{}" and (index == 0 or text[index - 1] != "\\"):
+                depth += 1 if character == "{" else -1
+            if depth == 0:
+                break
+        if index != len(text) - 1:
+            return text
+        text = text[1:-1].strip()
+    return text
+
+
+def _is_unit(words: str) -> bool:
+    names = re.findall(r"[a-z]+", words.casefold())
+    if not names or _NOT_UNITS.intersection(names):
+        return False
+    return len(names[0]) >= 3 or names[0] in _SHORT_UNITS
+
+
+def _without_units(text: str) -> str:
+    if (match := _TRAILING_TEXT.search(text)) and match.start() > 0 and _is_unit(match.group(1)):
+        text = text[: match.start()].rstrip()
+    if (match := _PLAIN_UNIT.match(text)) and _is_unit(match[2]):
+        # "5 a day" is a unit, "5a" and "5 m" may be products: short names need a space, single letters more words.
+        spaced = text[match.end(1) : match.start(2)] == " "
+        if spaced and len(re.sub(r"[^A-Za-z]", "", match[2])) >= 2 and match[2].casefold() != "percent":
+            text = match[1]
+    return text

@@ -1,0 +1,17 @@
+"""Content-addressed artifacts: manifest, streaming Parquet, verification."""
+
+from latent_core.store.layout import ArtifactRef
+from latent_core.store.manifest import DamagedError, Manifest
+from latent_core.store.store import Artifact, ArtifactStore, Verification
+from latent_core.store.writer import ArtifactWriter, TableWriter
+
+__all__ = [
+    "Artifact",
+    "ArtifactRef",
+    "ArtifactStore",
+    "ArtifactWriter",
+    "DamagedError",
+    "Manifest",
+    "TableWriter",
+    "Verification",
+]

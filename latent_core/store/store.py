@@ -1,0 +1,289 @@
+"""Content-addressed artifacts on any fsspec filesystem: what has a sealed manifest exists, nothing else does."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from latent_core.errors import InputError
+from latent_core.store.layout import MANIFEST, ArtifactRef, check_relative
+from latent_core.store.manifest import DamagedError, Manifest, StoredFile
+from latent_core.store.writer import ArtifactWriter
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from fsspec import AbstractFileSystem
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Outcome of reading every byte of an artifact; `problems` names each file that is not as its manifest says."""
+
+    ref: ArtifactRef
+    files: int
+    bytes: int
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A committed artifact: its manifest, and ways to read its files."""
+
+    store: ArtifactStore
+    manifest: Manifest
+
+    @property
+    def ref(self) -> ArtifactRef:
+        return self.manifest.ref
+
+    @property
+    def rows(self) -> int:
+        return self.manifest.content.rows
+
+    def key(self, path: str) -> str:
+        return f"{self.ref.key}/{self.manifest.record['attempt']}/{check_relative(path)}"
+
+    def shards(self) -> list[Artifact]:
+        """The shards in order; raises DamagedError when one is gone or no longer the one that was merged."""
+        found = []
+        for entry in self.manifest.content.shards:
+            shard = self.store.get(entry.stage, entry.fingerprint)
+            if shard is None or shard.manifest.content.sha256 != entry.content_sha256:
+                raise DamagedError(f"{self.ref}: shard {entry.ref} is missing or was replaced; run the stage again")
+            found.append(shard)
+        return found
+
+    def batches(self, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Stream a table's row groups, its own and then its shards'; memory stays at one row group.
+
+        Raises InputError naming a missing table or column.
+        """
+        import pyarrow.parquet as pq
+
+        if any(item.path == path for item in self.manifest.content.files):
+            with self.store.open_for_reading(self.key(path)) as handle:
+                table = pq.ParquetFile(handle)
+                missing = set(columns or ()) - set(table.schema_arrow.names)
+                if missing:
+                    raise InputError(f"columns: {sorted(missing)} not in {path} of {self.ref}")
+                yield from table.iter_batches(columns=list(columns) if columns is not None else None)
+        elif not self.manifest.content.shards:
+            raise InputError(f"path: {self.ref} has no table {path!r}")
+        for shard in self.shards():
+            yield from shard.batches(path, columns)
+
+    def rows_of(self, path: str, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Stream a table's rows as dictionaries."""
+        for batch in self.batches(path, columns):
+            yield from batch.to_pylist()
+
+    def read_bytes(self, path: str) -> bytes:
+        with self.store.open_for_reading(self.key(path)) as handle:
+            return handle.read()
+
+    def directory(self, name: str) -> Path:
+        """A local path that holds the files below `name/`: the store's own on local disk, a checked copy otherwise."""
+        files = [item for item in self.manifest.content.files if item.path.startswith(f"{name}/")]
+        if not files:
+            raise InputError(f"path: {self.ref} has no directory {name!r}")
+        local = self.store.local_path(self.key(name))
+        return local if local is not None else self.store.download(self, name, files)
+
+
+class ArtifactStore:
+    """Artifacts below one root: a local path or any fsspec URL such as `s3://bucket/prefix`."""
+
+    def __init__(self, root: str | Path) -> None:
+        import fsspec
+
+        self.root = str(root)
+        if "://" not in self.root:
+            self.root = str(Path(self.root).expanduser().absolute())
+        filesystem, base = fsspec.core.url_to_fs(self.root)
+        self._fs: AbstractFileSystem = filesystem
+        self._base: str = base.rstrip("/")
+        self._is_local = "file" in ((protocol,) if isinstance(protocol := filesystem.protocol, str) else protocol)
+
+    def __reduce__(self) -> tuple[type[ArtifactStore], tuple[str]]:
+        return ArtifactStore, (self.root,)
+
+    def uri(self, ref: ArtifactRef) -> str:
+        return f"{self.root.rstrip('/')}/{ref.key}"
+
+    def check_writable(self) -> None:
+        """Write and remove a probe; raises InputError before any work is done where the root cannot be written."""
+        probe = f".probe-{uuid.uuid4().hex}"
+        try:
+            with self.open_for_writing(probe) as handle:
+                handle.write(b"probe")
+            self._fs.rm_file(self._path(probe))
+        except OSError as error:
+            raise InputError(f"store: {self.root} cannot be written ({error}); choose another root") from error
+
+    def begin(self, stage: str, fingerprint: str) -> ArtifactWriter:
+        """Start an attempt at an artifact; several may race. Raises InputError for a malformed address."""
+        return ArtifactWriter(self, ArtifactRef(stage, fingerprint))
+
+    def get(self, stage: str, fingerprint: str) -> Artifact | None:
+        """The artifact if it exists and is whole (manifest sealed, every file there with its size), else None."""
+        ref = ArtifactRef(stage, fingerprint)
+        try:
+            return self.require(ref)
+        except (DamagedError, FileNotFoundError):
+            return None
+
+    def require(self, ref: ArtifactRef) -> Artifact:
+        """Like `get`, but raises FileNotFoundError when nothing was committed and DamagedError saying what is wrong."""
+        raw = self._read(f"{ref.key}/{MANIFEST}")
+        artifact = Artifact(self, Manifest.from_bytes(raw, ref))
+        for item in artifact.manifest.content.files:
+            try:
+                size = self._fs.info(self._path(artifact.key(item.path)))["size"]
+            except FileNotFoundError as error:
+                raise DamagedError(f"{ref}: {item.path} is missing") from error
+            if size != item.bytes:
+                raise DamagedError(f"{ref}: {item.path} has {size} bytes, its manifest says {item.bytes}")
+        artifact.shards()
+        return artifact
+
+    def damage(self, ref: ArtifactRef) -> str | None:
+        """Why a committed artifact cannot be used; None when it is whole or was never committed."""
+        try:
+            self.require(ref)
+        except FileNotFoundError:
+            return None
+        except DamagedError as error:
+            return str(error)
+        return None
+
+    def verify(self, ref: ArtifactRef) -> Verification:
+        """Read every file of an artifact and its shards and compare hashes."""
+        try:
+            manifest = Manifest.from_bytes(self._read(f"{ref.key}/{MANIFEST}"), ref)
+        except FileNotFoundError:
+            return Verification(ref, 0, 0, (f"{MANIFEST}: missing, so the artifact does not exist",))
+        except DamagedError as error:
+            return Verification(ref, 0, 0, (f"{MANIFEST}: {error}",))
+        artifact = Artifact(self, manifest)
+        problems = [
+            problem for item in manifest.content.files if (problem := self._check_file(artifact, item)) is not None
+        ]
+        files, size = len(manifest.content.files), sum(item.bytes for item in manifest.content.files)
+        for entry in manifest.content.shards:
+            inner = self.verify(entry.ref)
+            files, size = files + inner.files, size + inner.bytes
+            problems += [f"{entry.ref}: {problem}" for problem in inner.problems]
+            if inner.ok and self.require(entry.ref).manifest.content.sha256 != entry.content_sha256:
+                problems.append(f"{entry.ref}: replaced by a different shard since the merge")
+        return Verification(ref, files, size, tuple(problems))
+
+    def list(self) -> Iterator[ArtifactRef]:
+        """The addresses of all committed artifacts, by stage and fingerprint."""
+        for manifest in sorted(self._fs.glob(f"{self._base}/*/*/{MANIFEST}")):
+            stage, fingerprint = manifest.split("/")[-3:-1]
+            yield ArtifactRef(stage, fingerprint)
+
+    def set_aside(self, ref: ArtifactRef) -> None:
+        """Make a damaged artifact not exist, so that it can be computed again; its files stay until gc."""
+        self._fs.rm_file(self._path(f"{ref.key}/{MANIFEST}"))
+
+    # -- what writers and artifacts need of the filesystem ---------------------------------------------------------
+
+    def put_manifest(self, manifest: Manifest) -> bool:
+        """Create the manifest if there is none; returns whether this one was written."""
+        key = f"{manifest.ref.key}/{MANIFEST}"
+        local = self.local_path(key)
+        if local is None:
+            try:
+                self._fs.pipe_file(self._path(key), manifest.to_bytes(), mode="create")
+            except OSError as error:  # FileExistsError, or errno 22 from servers that answer 412 (FACTS §4)
+                if not self._fs.exists(self._path(key), refresh=True):
+                    raise error
+                return False
+            return True
+        temporary = local.with_name(f".{MANIFEST}.{manifest.record['attempt']}")
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as handle:
+            handle.write(manifest.to_bytes())
+            handle.flush()
+            os.fsync(handle.fileno())
+        try:
+            os.link(temporary, local)  # atomic, and refuses to replace: the first manifest wins
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+        return True
+
+    @contextmanager
+    def open_for_writing(self, key: str) -> Iterator[BinaryIO]:
+        local = self.local_path(key)
+        if local is None:
+            with self._fs.open(self._path(key), "wb") as remote:
+                yield cast("BinaryIO", remote)
+            return
+        local.parent.mkdir(parents=True, exist_ok=True)
+        with local.open("xb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+
+    @contextmanager
+    def open_for_reading(self, key: str) -> Iterator[BinaryIO]:
+        with self._fs.open(self._path(key), "rb") as handle:
+            yield cast("BinaryIO", handle)
+
+    def upload(self, source: Path, key: str) -> None:
+        self._fs.put_file(str(source), self._path(key))
+
+    def download(self, artifact: Artifact, name: str, files: Sequence[StoredFile]) -> Path:
+        """Copy a remote directory into the local cache, once per content."""
+        base = Path(os.environ.get("LATENT_CACHE", "~/.cache/latent")).expanduser()
+        target = base / "artifacts" / artifact.ref.key / artifact.manifest.content.sha256[:16]
+        for item in files:
+            local = target / item.path
+            if not local.exists() or local.stat().st_size != item.bytes:
+                local.parent.mkdir(parents=True, exist_ok=True)
+                partial = local.with_name(f".{local.name}.{os.getpid()}")
+                self._fs.get_file(self._path(artifact.key(item.path)), str(partial))
+                partial.replace(local)
+        return target / name
+
+    def local_path(self, key: str) -> Path | None:
+        """The key's path on local disk; None for a remote store."""
+        return Path(self._path(key)) if self._is_local else None
+
+    def remove_attempt(self, ref: ArtifactRef, attempt: str) -> None:
+        folder = f"{ref.key}/{attempt}"
+        local = self.local_path(folder)
+        if local is not None:
+            shutil.rmtree(local, ignore_errors=True)
+        elif self._fs.exists(self._path(folder)):
+            self._fs.rm(self._path(folder), recursive=True)
+
+    def _path(self, key: str) -> str:
+        return f"{self._base}/{check_relative(key)}"
+
+    def _read(self, key: str) -> bytes:
+        return cast("bytes", self._fs.cat_file(self._path(key)))
+
+    def _check_file(self, artifact: Artifact, item: StoredFile) -> str | None:
+        try:
+            with self.open_for_reading(artifact.key(item.path)) as handle:
+                digest = hashlib.sha256()
+                while chunk := handle.read(1 << 20):
+                    digest.update(chunk)
+        except FileNotFoundError:
+            return f"{item.path}: missing"
+        return None if digest.hexdigest() == item.sha256 else f"{item.path}: its bytes are not those that were written"

@@ -1,0 +1,54 @@
+"""Stage `collect`: the base model's chains of thought on the training split, graded; one artifact per shard."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Annotated
+
+from latent_core.config.base import IDENTITY, StageConfig
+from latent_core.config.tokenskip import SamplingConfig
+from latent_core.generate.completions import ReadableModel, graded_completions, sample_schema
+from latent_core.store import ArtifactWriter
+from tasks.engines import warm_engine
+from tasks.stage import Inputs, Outcome, Stage, Workplace
+
+SAMPLES = "samples.parquet"
+
+
+class CollectShard(StageConfig):
+    """Questions `start` to `stop` (exclusive); the number of shards is no part of it, so more questions keep hits."""
+
+    sampling: Annotated[SamplingConfig, IDENTITY]
+    start: Annotated[int, IDENTITY]
+    stop: Annotated[int, IDENTITY]
+
+
+def collect_shard(out: ArtifactWriter, inputs: Inputs, config: CollectShard, workplace: Workplace) -> Outcome:
+    problems = inputs.problems("problems")
+    model_dir = inputs.model_dir("model")
+    engine = warm_engine(model_dir, inputs.fingerprint("model"), config.sampling)
+    block = problems.problems(config.start, config.stop)
+    total = len(block) * config.sampling.samples
+    verdicts: Counter[str] = Counter()
+    started, tokens = time.monotonic(), 0
+    with out.table(SAMPLES, sample_schema()) as table:
+        for row in graded_completions(
+            block,
+            ReadableModel.load(model_dir),
+            engine,
+            config.sampling,
+            benchmark=problems.name,
+            progress=lambda done, generated: workplace.progress(done, total, generated),
+        ):
+            verdicts[row["verdict"]] += 1
+            tokens += row["tokens"]
+            table.add(row)
+    return Outcome(
+        accounting={"kept": table.rows},
+        metrics={"questions": len(block), "tokens": tokens, "verdicts": dict(verdicts)},
+        record={"tokens_per_second": tokens / (time.monotonic() - started)},
+    )
+
+
+COLLECT = Stage("collect_shard", 1, collect_shard)

@@ -1,0 +1,65 @@
+"""Stages `score_words` (the encoder's only pass, no ratio) and `compress` (arithmetic), one artifact per shard."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from latent_core import prompts
+from latent_core.compress.compressor import MultiRatioCompressor, ScoringOptions
+from latent_core.compress.corpus import (
+    COT_COLUMNS,
+    RatioDrift,
+    compressed_rows,
+    compressed_schema,
+    score_schema,
+    scored_rows,
+)
+from latent_core.compress.selection import RatioOf, SelectionOptions
+from latent_core.config.tokenskip import CompressConfig, ScoreWordsConfig
+from latent_core.models.family import load_tokenizer
+from latent_core.store import ArtifactWriter
+from tasks.collect import SAMPLES
+from tasks.stage import Inputs, Outcome, Stage, Workplace
+
+SCORES = "scores.parquet"
+COMPRESSED = "compressed.parquet"
+
+
+def score_words(out: ArtifactWriter, inputs: Inputs, config: ScoreWordsConfig, workplace: Workplace) -> Outcome:
+    options = ScoringOptions(
+        force_tokens=config.force_tokens, force_reserve_digit=config.force_reserve_digit, spans=config.spans
+    )
+    compressor = MultiRatioCompressor(inputs.model_dir("compressor"), options)
+    samples = inputs.artifact("samples")
+    accounting: Counter[str] = Counter()
+    with out.table(SCORES, score_schema()) as table:
+        rows = scored_rows(samples.rows_of(SAMPLES, COT_COLUMNS), compressor, config.max_cot_tokens, accounting)
+        for row in rows:
+            table.add(row)
+            workplace.progress(sum(accounting.values()), samples.rows, 0)
+    return Outcome(accounting=accounting)
+
+
+def compress(out: ArtifactWriter, inputs: Inputs, config: CompressConfig, workplace: Workplace) -> Outcome:
+    tokenizer = load_tokenizer(inputs.model_dir("model"))
+    options = SelectionOptions(
+        ratio_of=RatioOf(config.ratio_of),
+        drop_consecutive=config.scoring.force_tokens if config.drop_consecutive else (),
+        keep_numbers=config.keep_numbers,
+        keep_operators=config.keep_operators,
+        keep_latex_commands=config.keep_latex_commands,
+        keep_value=config.keep_value,
+    )
+    scores = inputs.artifact("scores")
+    drift = RatioDrift()
+    with out.table(COMPRESSED, compressed_schema()) as table:
+        for row in compressed_rows(
+            scores.rows_of(SCORES), config.ratios, options, lambda text: len(prompts.encode(text, tokenizer))
+        ):
+            table.add(row)
+            drift.add(row)
+    return Outcome(accounting={"kept": table.rows}, metrics={"ratios": drift.rows()})
+
+
+SCORE_WORDS = Stage("score_words_shard", 1, score_words)
+COMPRESS = Stage("compress_shard", 1, compress)

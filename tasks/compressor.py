@@ -1,0 +1,84 @@
+"""Stages `label_words` and `train_compressor`: our own token classifier for LLMLingua-2 compression."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import pyarrow as pa
+
+from latent_core.compress.labels import LabelledText, surprisal_labels
+from latent_core.compress.training import TrainingSettings, train_token_classifier
+from latent_core.config.compressor import LabelWordsConfig, TrainCompressorConfig
+from latent_core.store import Artifact, ArtifactWriter
+from tasks.stage import Inputs, Outcome, Stage, Workplace
+
+LABELLED, HELD_OUT = "labelled.parquet", "held_out.parquet"
+TEXTS_PER_CALL = 64  # texts labelled between two reports of progress
+
+
+def label_words(out: ArtifactWriter, inputs: Inputs, config: LabelWordsConfig, workplace: Workplace) -> Outcome:
+    ints = pa.list_(pa.int32())
+    schema = pa.schema([("text", pa.string()), ("starts", ints), ("ends", ints), ("labels", ints)])
+    problems = inputs.problems("problems").problems(0, config.questions + config.held_out)
+    with_rationale = [problem for problem in problems if problem.rationale]
+    labeller = inputs.model_dir("labeller")
+    held_out_ids = {problem.question_id for problem in problems[config.questions :]}
+    seen: set[str] = set()
+    repeated = 0
+    with out.table(LABELLED, schema) as labelled, out.table(HELD_OUT, schema) as held_out:
+        for start in range(0, len(with_rationale), TEXTS_PER_CALL):
+            block = with_rationale[start : start + TEXTS_PER_CALL]
+            texts = [str(problem.rationale).split("####")[0].strip() for problem in block]
+            for problem, row in zip(
+                block, surprisal_labels(texts, [problem.question for problem in block], labeller), strict=True
+            ):
+                if row.text in seen:
+                    repeated += 1
+                    continue
+                seen.add(row.text)
+                (held_out if problem.question_id in held_out_ids else labelled).add(
+                    {
+                        "text": row.text,
+                        "starts": row.spans[:, 0].tolist(),
+                        "ends": row.spans[:, 1].tolist(),
+                        "labels": row.labels.tolist(),
+                    }
+                )
+            workplace.progress(min(start + TEXTS_PER_CALL, len(with_rationale)), len(with_rationale), 0)
+        kept = labelled.rows + held_out.rows
+    return Outcome(accounting={"kept": kept, "no_rationale": len(problems) - len(with_rationale), "repeated": repeated})
+
+
+def train_compressor(
+    out: ArtifactWriter, inputs: Inputs, config: TrainCompressorConfig, workplace: Workplace
+) -> Outcome:
+    corpora = [inputs.artifact(role) for role in inputs.roles()]
+    rows = [row for corpus in corpora for row in _read(corpus, LABELLED)]
+    held_out = [row for corpus in corpora for row in _read(corpus, HELD_OUT)]
+    settings = TrainingSettings(**config.model_dump())
+    with out.directory("model") as directory:
+        report = train_token_classifier(
+            rows, directory, held_out=held_out, settings=settings, checkpoints=workplace.scratch / "checkpoints"
+        )
+    metrics = asdict(report)
+    return Outcome(
+        accounting={"kept": len(rows), "held_out": len(held_out)},
+        record={"train_seconds": metrics.pop("seconds")},
+        metrics=metrics,
+    )
+
+
+def _read(corpus: Artifact, name: str) -> list[LabelledText]:
+    return [
+        LabelledText(
+            row["text"],
+            np.asarray([row["starts"], row["ends"]], dtype=np.int64).T.reshape(-1, 2),
+            np.asarray(row["labels"], dtype=np.int64),
+        )
+        for row in corpus.rows_of(name)
+    ]
+
+
+LABEL_WORDS = Stage("label_words", 1, label_words)
+TRAIN_COMPRESSOR = Stage("train_compressor", 1, train_compressor)

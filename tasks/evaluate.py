@@ -1,0 +1,66 @@
+"""Stage `evaluate`: one model under one condition on the test split; per-sample rows and a summary."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from pydantic import Field
+
+from latent_core.config.base import IDENTITY, StageConfig
+from latent_core.config.tokenskip import SamplingConfig
+from latent_core.evaluation.summary import summarise
+from latent_core.generate.completions import ReadableModel, graded_completions, sample_schema
+from latent_core.store import ArtifactWriter
+from tasks.collect import SAMPLES
+from tasks.engines import warm_engine
+from tasks.stage import Inputs, Outcome, Stage, Workplace
+
+
+class EvaluateCondition(StageConfig):
+    """What is asked of the model, and of how many questions."""
+
+    sampling: Annotated[SamplingConfig, IDENTITY]
+    questions: Annotated[int, IDENTITY]
+    ratio: Annotated[float, IDENTITY, Field(gt=0, le=1)]
+
+
+def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, workplace: Workplace) -> Outcome:
+    problems = inputs.problems("problems")
+    model_dir = inputs.model_dir("model")
+    engine = warm_engine(model_dir, inputs.fingerprint("model"), config.sampling)
+    total = config.questions * config.sampling.samples
+    started = time.monotonic()
+    with out.table(SAMPLES, sample_schema()) as table:
+        rows = []
+        for row in graded_completions(
+            problems.problems(0, config.questions),
+            ReadableModel.load(model_dir),
+            engine,
+            config.sampling,
+            benchmark=problems.name,
+            ratio=config.ratio,
+            progress=lambda done, generated: workplace.progress(done, total, generated),
+        ):
+            table.add(row)
+            rows.append({name: row[name] for name in _SUMMARY_COLUMNS})
+    summary = summarise(rows)
+    seconds = time.monotonic() - started
+    return Outcome(
+        accounting={"kept": len(rows)},
+        metrics=summary.to_metrics(),
+        record={"tokens_per_second": summary.tokens.value * len(rows) / seconds},
+    )
+
+
+_SUMMARY_COLUMNS = (
+    "question_id",
+    "sample_index",
+    "level",
+    "verdict",
+    "tokens",
+    "reasoning_tokens",
+    "latent_tokens",
+)
+
+EVALUATE = Stage("evaluate", 1, evaluate)

@@ -1,0 +1,51 @@
+"""Stages `mini_init` and `mini_corpus`: the embedded model before training, and what it is trained on."""
+
+from __future__ import annotations
+
+from latent_core.config.mini import MiniCorpusConfig, MiniInitConfig
+from latent_core.models.family import load_tokenizer
+from latent_core.models.mini import MiniShape, train_tokenizer, write_initial_model
+from latent_core.models.mini_corpus import examples, tokenizer_texts
+from latent_core.store import ArtifactWriter
+from tasks.prepare import TRAIN, VALIDATION
+from tasks.stage import Inputs, Outcome, Stage, Workplace
+
+
+def initialise(out: ArtifactWriter, inputs: Inputs, config: MiniInitConfig, workplace: Workplace) -> Outcome:
+    shape = MiniShape(
+        layers=config.layers,
+        hidden=config.hidden,
+        intermediate=config.intermediate,
+        heads=config.heads,
+        key_value_heads=config.key_value_heads,
+        context=config.context,
+    )
+    with out.directory("model") as directory:
+        texts = tokenizer_texts(config.tokenizer_problems, config.difficulties)
+        tokenizer = train_tokenizer(texts, config.vocabulary_size)
+        parameters = write_initial_model(directory, tokenizer, shape, config.seed)
+    return Outcome(metrics={"parameters": parameters, "vocabulary": len(tokenizer)})
+
+
+def write_corpus(out: ArtifactWriter, inputs: Inputs, config: MiniCorpusConfig, workplace: Workplace) -> Outcome:
+    import pyarrow as pa
+
+    schema = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
+    tokenizer = load_tokenizer(inputs.model_dir("model"))
+    total = config.problems + config.validation_problems
+    done = 0
+    for name, split, count in (
+        (TRAIN, "train", config.problems),
+        (VALIDATION, "validation", config.validation_problems),
+    ):
+        with out.table(name, schema) as table:
+            for row in examples(tokenizer, split, count, config.difficulties):
+                table.add(row)
+                done += 1
+                if done % 1000 == 0:
+                    workplace.progress(done, total, 0)
+    return Outcome(accounting={"kept": total})
+
+
+MINI_INIT = Stage("mini_init", 1, initialise)
+MINI_CORPUS = Stage("mini_corpus", 1, write_corpus)

@@ -1,0 +1,74 @@
+"""Stage `prepare`: training examples from chains of thought and their compressions, or from gold rationales."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from typing import Annotated, Any
+
+from latent_core.config.base import IDENTITY, StageConfig
+from latent_core.config.tokenskip import PrepareConfig
+from latent_core.generate.completions import ReadableModel
+from latent_core.sft.examples import example_schema, rationale_examples, tokenskip_examples
+from latent_core.store import ArtifactWriter
+from tasks.collect import SAMPLES
+from tasks.compress import COMPRESSED
+from tasks.stage import Inputs, Outcome, Stage, Workplace
+
+TRAIN, VALIDATION = "train.parquet", "validation.parquet"
+_SAMPLE_COLUMNS = ("question_id", "sample_index", "question", "gold", "reasoning", "verdict")
+_COMPRESSED_COLUMNS = ("question_id", "sample_index", "ratio", "text", "achieved_ratio")
+
+
+class WarmStartExamples(StageConfig):
+    """Gold rationales of the first `questions` training problems."""
+
+    questions: Annotated[int, IDENTITY]
+    validation_share: Annotated[float, IDENTITY]
+    max_length: Annotated[int, IDENTITY]
+    seed: Annotated[int, IDENTITY]
+
+
+def prepare(out: ArtifactWriter, inputs: Inputs, config: PrepareConfig, workplace: Workplace) -> Outcome:
+    samples, compressed = inputs.artifact("samples"), inputs.artifact("compressed")
+    accounting: Counter[str] = Counter()
+    examples = tokenskip_examples(
+        samples.rows_of(SAMPLES, _SAMPLE_COLUMNS),
+        compressed.rows_of(COMPRESSED, _COMPRESSED_COLUMNS),
+        ReadableModel.load(inputs.model_dir("model")),
+        config,
+        accounting,
+    )
+    return _write(out, examples, accounting)
+
+
+def prepare_warm_start(out: ArtifactWriter, inputs: Inputs, config: WarmStartExamples, workplace: Workplace) -> Outcome:
+    accounting: Counter[str] = Counter()
+    examples = rationale_examples(
+        inputs.problems("problems").problems(0, config.questions),
+        ReadableModel.load(inputs.model_dir("model")),
+        config.validation_share,
+        config.seed,
+        config.max_length,
+        accounting,
+    )
+    return _write(out, examples, accounting)
+
+
+def _write(out: ArtifactWriter, examples: Iterable[Mapping[str, Any]], accounting: Counter[str]) -> Outcome:
+    tokens: Counter[str] = Counter()
+    with ExitStack() as stack:
+        tables = {
+            "train": stack.enter_context(out.table(TRAIN, example_schema())),
+            "validation": stack.enter_context(out.table(VALIDATION, example_schema())),
+        }
+        for example in examples:
+            tables[example["split"]].add(example)
+            tokens[example["split"]] += len(example["input_ids"])
+    rows = {split: table.rows for split, table in tables.items()}
+    return Outcome(accounting=accounting, metrics={"rows": rows, "tokens": dict(tokens)})
+
+
+PREPARE = Stage("prepare", 1, prepare)
+PREPARE_WARM_START = Stage("prepare_warm_start", 1, prepare_warm_start)

@@ -1,0 +1,128 @@
+"""Stage `report`: all evaluations of a run as one HTML page, figures, and tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from typing import Annotated, Any
+
+from latent_core.config.base import IDENTITY, StageConfig
+from latent_core.config.training import LatentRows
+from latent_core.report import (
+    Evaluation,
+    Provenance,
+    ReportEntry,
+    build_entries,
+    figures,
+    render_report,
+)
+from latent_core.report.table import markdown_table
+from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
+from tasks.collect import SAMPLES
+from tasks.stage import Inputs, Outcome, Stage, Workplace
+
+REPORT_HTML, TABLE_MARKDOWN, EVALUATIONS = "report.html", "table.md", "evaluations.json"
+_LIBRARIES = ("torch", "transformers", "trl", "peft", "llmlingua", "math-verify", "prefect", "mlflow")
+
+
+class ReportConfig(StageConfig):
+    """What the page is called and which caveats it must state."""
+
+    title: Annotated[str, IDENTITY]
+    latent_rows: Annotated[LatentRows, IDENTITY] = LatentRows.TRAINABLE
+
+
+def evaluation_role(model: str, ratio: float) -> str:
+    """The parent role under which an evaluation reaches the report: it carries the model's name and the ratio."""
+    return f"evaluation/{model}/{ratio:g}"
+
+
+def evaluations_of(inputs: Inputs) -> list[Evaluation]:
+    """The evaluations among the parents, in the order they were given."""
+    return [_evaluation(role, inputs.artifact(role)) for role in inputs.roles() if role.startswith("evaluation/")]
+
+
+def _evaluation(role: str, artifact: Artifact) -> Evaluation:
+    _, model, ratio = role.split("/")
+    condition = "untrained" if model == "base" else f"ratio {ratio}"
+    return Evaluation(model, condition, float(ratio), lambda: artifact.rows_of(SAMPLES))
+
+
+def entries_of(report: Artifact) -> list[ReportEntry]:
+    """The rows of a finished report's results table, read again from its evaluations."""
+    found = []
+    for role, address in json.loads(report.read_bytes(EVALUATIONS)).items():
+        found.append(_evaluation(role, report.store.require(ArtifactRef(*address))))
+    return build_entries(found)
+
+
+def report(out: ArtifactWriter, inputs: Inputs, config: ReportConfig, workplace: Workplace) -> Outcome:
+    entries = build_entries(evaluations_of(inputs))
+    stages = [(role, inputs.artifact(role)) for role in inputs.roles()]
+    notes = []
+    if any(entry.model == "dual" for entry in entries) and config.latent_rows is LatentRows.FROZEN:
+        notes.append(
+            "The latent rows were frozen: the dual model's latent embeddings are still copies of the visible ones, so "
+            "it can differ from the standard model only through the constraint's mask and its adapter."
+        )
+    html = render_report(
+        config.title,
+        entries,
+        notes=notes,
+        compression=list(_compression(stages)),
+        accounting=[{"stage": role, **artifact.manifest.content.accounting} for role, artifact in stages],
+        provenance=Provenance(
+            rows=[
+                {
+                    "stage": role,
+                    "fingerprint": artifact.ref.fingerprint,
+                    "version": str(artifact.manifest.content.stage_version),
+                }
+                for role, artifact in stages
+            ],
+            environment={name: version(name) for name in _LIBRARIES},
+        ),
+    )
+    with out.open(REPORT_HTML) as page:
+        page.write(html.encode())
+    with out.open(TABLE_MARKDOWN) as table:
+        table.write(markdown_table(entries).encode())
+    with out.open(EVALUATIONS) as listing:
+        roles = {role: inputs.artifact(role).ref for role in inputs.roles() if role.startswith("evaluation/")}
+        listing.write(
+            json.dumps({role: [ref.stage, ref.fingerprint] for role, ref in roles.items()}, indent=1).encode()
+        )
+    for name, svg in figures(entries).items():
+        with out.open(f"figures/{name}.svg") as figure:
+            figure.write(svg)
+    return Outcome(accounting={"kept": len(entries)})
+
+
+def _compression(stages: list[tuple[str, Artifact]]) -> Iterator[Mapping[str, Any]]:
+    """Requested and achieved ratios over all shards of compression, weighted by their texts."""
+    totals: dict[float, dict[str, float]] = {}
+    for role, artifact in stages:
+        if role != "compress":
+            continue
+        for shard in artifact.shards():
+            for row in shard.manifest.content.metrics["ratios"]:
+                total = totals.setdefault(float(row["ratio"]), {"texts": 0, "after": 0, "before": 0, "retained": 0})
+                after = row["mean_tokens"] * row["texts"]
+                total["texts"] += row["texts"]
+                total["after"] += after
+                total["before"] += after / row["achieved_ratio"] if row["achieved_ratio"] else 0
+                total["retained"] += row["answer_retention"] * row["texts"]
+    for ratio in sorted(totals, reverse=True):
+        total = totals[ratio]
+        achieved = total["after"] / total["before"] if total["before"] else 0.0
+        yield {
+            "requested_ratio": ratio,
+            "achieved_ratio": achieved,
+            "drift": ratio - achieved,
+            "answer_retention": total["retained"] / total["texts"] if total["texts"] else 0.0,
+            "texts": int(total["texts"]),
+        }
+
+
+REPORT = Stage("report", 1, report)

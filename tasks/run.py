@@ -1,0 +1,201 @@
+"""One run of a flow: stage calls become Prefect tasks whose truth is the store.
+
+A call's address is known before anything is computed, so a flow is written once and serves twice: executing it computes
+what is missing, planning it only looks. A task whose artifact is there and whole ends in the state `Cached`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from latent_core.config.base import StageConfig
+from latent_core.config.runtime import RuntimeConfig, TrackingConfig
+from latent_core.errors import InfrastructureError, InputError, LatentError, StageFailed
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from tasks.merge import MERGED, Merge
+from tasks.progress import current_sink
+from tasks.stage import Parent, Stage, StageCall
+from tasks.tracking import Tracker
+from tasks.workers import WorkerPool
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A stage's result to be: its address now, its Prefect future while a run executes."""
+
+    call: StageCall
+    future: Any = None
+
+    @property
+    def ref(self) -> ArtifactRef:
+        return self.call.ref
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A line of a plan."""
+
+    title: str
+    ref: ArtifactRef
+    hit: bool
+    rows: int | None
+
+
+Input = Parent | Pending
+
+
+@dataclass
+class Run:
+    """Collects a flow's stage calls; `planning` runs look into the store and compute nothing."""
+
+    name: str
+    config: StageConfig
+    store: ArtifactStore
+    runtime: RuntimeConfig
+    tracking: TrackingConfig
+    planning: bool = False
+    force: frozenset[str] = frozenset()
+    plan: list[PlannedStage] = field(default_factory=list)
+    _pending: list[Pending] = field(default_factory=list)
+    _pool: WorkerPool | None = None
+    _tracker: Tracker | None = None
+    _forced: set[ArtifactRef] = field(default_factory=set)
+    _force_lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __enter__(self) -> Run:
+        if not self.planning:
+            self.store.check_writable()
+            self._pool = WorkerPool(self.runtime, self.store.root, current_sink())
+            self._tracker = Tracker.start(self.tracking, self.name, self.config)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.close()
+        if self._tracker is not None:
+            self._tracker.finish(failed=error is not None)
+
+    def stage(
+        self,
+        stage: Stage,
+        config: StageConfig,
+        inputs: Mapping[str, Input],
+        *,
+        label: str = "",
+        rows: int | None = None,
+    ) -> Pending:
+        """Ask for a stage's result; returns at once. `rows` is what the plan shows as expected."""
+        parents = {role: item.ref if isinstance(item, Pending) else item for role, item in inputs.items()}
+        call = stage.call(config, parents, label, rows)
+        if self.planning:
+            artifact = self.store.get(call.ref.stage, call.ref.fingerprint)
+            hit = artifact is not None and stage.name not in self.force
+            self.plan.append(PlannedStage(call.title, call.ref, hit, artifact.rows if artifact else rows))
+            return Pending(call)
+        waits = [item.future for item in inputs.values() if isinstance(item, Pending)]
+        pending = Pending(call, self._task(call).submit(wait_for=waits))
+        self._pending.append(pending)
+        return pending
+
+    def merge(self, name: str, shards: Iterable[Pending]) -> Pending:
+        """The sharded artifact over `shards`, in order."""
+        inputs = {f"shard_{index}": shard for index, shard in enumerate(shards)}
+        return self.stage(MERGED[name], Merge(shards=len(inputs)), inputs)
+
+    def artifact(self, pending: Pending) -> Artifact:
+        """Wait for a stage and return its artifact."""
+        self.finish()
+        return self.store.require(pending.ref)
+
+    def finish(self) -> None:
+        """Wait for every stage; raises the first failure that is not merely the consequence of another."""
+        for pending in self._pending:
+            pending.future.wait()
+        failed = [pending for pending in self._pending if not pending.future.state.is_completed()]
+        for pending in failed:
+            if pending.future.state.is_failed() or pending.future.state.is_crashed():
+                raise _failure(pending)
+        if failed:
+            raise StageFailed(f"{failed[0].call.title}: {failed[0].future.state.message or 'did not complete'}")
+
+    def tracked(self) -> str:
+        """Which MLflow run this is, in words."""
+        return self._tracker.describe() if self._tracker is not None else ""
+
+    def tracking_url(self) -> str | None:
+        return self._tracker.url() if self._tracker is not None else None
+
+    def _task(self, call: StageCall) -> Any:
+        from prefect import task
+        from prefect.cache_policies import NO_CACHE
+        from prefect.tasks import exponential_backoff
+
+        return task(
+            name=call.stage.name,
+            task_run_name=call.title,
+            tags=[f"fingerprint:{call.ref.fingerprint[:12]}"],
+            cache_policy=NO_CACHE,
+            persist_result=True,
+            result_serializer="json",
+            retries=self.runtime.retries,
+            retry_delay_seconds=exponential_backoff(backoff_factor=self.runtime.retry_seconds),
+            retry_jitter_factor=0.5,
+            retry_condition_fn=_is_worth_a_retry,
+        )(lambda: self._perform(call))
+
+    def _perform(self, call: StageCall) -> Any:
+        from prefect.states import Completed
+
+        assert self._pool is not None and self._tracker is not None
+        reference = {"stage": call.ref.stage, "fingerprint": call.ref.fingerprint, "uri": self.store.uri(call.ref)}
+        artifact = None if self._must_force(call) else self.store.get(call.ref.stage, call.ref.fingerprint)
+        if artifact is not None:
+            self._tracker.stage(artifact, self.store, cached=True)
+            return Completed(name="Cached", message=f"{call.ref} is in the store", data=reference)
+        self._clear_damage(call)
+        artifact = self.store.require(self._pool.compute(call))
+        self._tracker.stage(artifact, self.store, cached=False)
+        return reference
+
+    def _must_force(self, call: StageCall) -> bool:
+        """Whether this is the run's first look at a stage that is to be computed again."""
+        with self._force_lock:
+            if call.stage.name not in self.force or call.ref in self._forced:
+                return False
+            self._forced.add(call.ref)
+        if self.store.get(call.ref.stage, call.ref.fingerprint) is not None:
+            self.store.set_aside(call.ref)
+        return True
+
+    def _clear_damage(self, call: StageCall) -> None:
+        from prefect.logging import get_run_logger
+
+        damage = self.store.damage(call.ref)
+        if damage is not None:
+            get_run_logger().warning("%s is damaged and is computed again: %s", call.title, damage)
+            self.store.set_aside(call.ref)
+
+
+def open_run(name: str, config: Any, *, planning: bool = False, force: Sequence[str] = ()) -> Run:
+    """A run of the flow `name`; `config` is its parameters, with the sections store, runtime and tracking."""
+    return Run(name, config, ArtifactStore(config.store), config.runtime, config.tracking, planning, frozenset(force))
+
+
+def _is_worth_a_retry(task: Any, task_run: Any, state: Any) -> bool:
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, InfrastructureError | OSError) and not isinstance(error, InputError | PermissionError)
+
+
+def _failure(pending: Pending) -> LatentError:
+    error = pending.future.state.result(raise_on_failure=False)
+    if isinstance(error, LatentError):
+        return error
+    failure = StageFailed(f"{pending.call.title}: {type(error).__name__}: {error}")
+    failure.__cause__ = error if isinstance(error, BaseException) else None
+    return failure

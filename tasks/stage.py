@@ -1,0 +1,172 @@
+"""What a stage is: a name, a version, and one function from inputs to an artifact. Its identity follows from these."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from latent_core.benchmarks.problem import ProblemSource
+from latent_core.benchmarks.registry import open_split, word_problem_generator
+from latent_core.config.base import StageConfig
+from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.errors import InputError
+from latent_core.identity import fingerprint
+from latent_core.models.source import open_model
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """A model that no stage made: packaged, local or from the hub; identified by its content."""
+
+    spec: str
+    fingerprint: str
+
+    @classmethod
+    def find(cls, spec: str) -> ModelInput:
+        return cls(spec, open_model(spec).fingerprint)
+
+
+@dataclass(frozen=True)
+class ProblemsInput:
+    """A benchmark's split, identified by its content."""
+
+    config: BenchmarkConfig
+    split: str
+    fingerprint: str
+
+    @classmethod
+    def find(cls, config: BenchmarkConfig, split: str) -> ProblemsInput:
+        return cls(config, split, open_split(config, split).fingerprint)
+
+    @classmethod
+    def generator(cls, split: str) -> ProblemsInput:
+        """The word-problem generator as such, for stages whose own configuration says which difficulties they draw."""
+        return cls(BenchmarkConfig(), split, word_problem_generator(split))
+
+
+Parent = ArtifactRef | ModelInput | ProblemsInput
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage reports about the rows it saw. `record` holds what may differ between equal results (rates)."""
+
+    accounting: Mapping[str, int] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What the machine lends a stage: a folder that survives a killed attempt, and a way to show progress."""
+
+    scratch: Path
+    progress: Callable[[int, int, int], None]  # (items done, items in all, tokens so far)
+
+
+class Inputs:
+    """A stage's parents by role, opened where the stage runs."""
+
+    def __init__(self, store: ArtifactStore, parents: Mapping[str, Parent]) -> None:
+        self.store = store
+        self._parents = parents
+
+    def roles(self) -> list[str]:
+        return list(self._parents)
+
+    def artifact(self, role: str) -> Artifact:
+        """The parent artifact; raises DamagedError or FileNotFoundError when it is not whole."""
+        parent = self._parents[role]
+        if not isinstance(parent, ArtifactRef):
+            raise InputError(f"{role}: expected an artifact, got {parent}")
+        return self.store.require(parent)
+
+    def fingerprint(self, role: str) -> str:
+        return self._parents[role].fingerprint
+
+    def model_dir(self, role: str) -> Path:
+        """The local directory of a model, whether a stage made it or it came from outside."""
+        parent = self._parents[role]
+        if isinstance(parent, ModelInput):
+            source = open_model(parent.spec)
+            if source.fingerprint != parent.fingerprint:
+                raise InputError(f"model: {parent.spec} changed on disk since the run was planned; start the run again")
+            return source.directory
+        artifact = self.artifact(role)
+        configs = [item.path for item in artifact.manifest.content.files if item.path.endswith("model/config.json")]
+        if len(configs) != 1:
+            raise InputError(f"{role}: {artifact.ref} does not hold a model")
+        return artifact.directory(configs[0].removesuffix("/config.json"))
+
+    def problems(self, role: str) -> ProblemSource:
+        parent = self._parents[role]
+        if not isinstance(parent, ProblemsInput):
+            raise InputError(f"{role}: expected a benchmark, got {parent}")
+        source = open_split(parent.config, parent.split)
+        if source.fingerprint != parent.fingerprint:
+            raise InputError(f"benchmark: {parent.config.name} changed on disk since the run was planned; start again")
+        return source
+
+
+Body = Callable[[ArtifactWriter, Inputs, Any, Workplace], Outcome]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`version` is raised when the stage's output changes for the same inputs; a golden test guards it."""
+
+    name: str
+    version: int
+    body: Body
+
+    def call(
+        self, config: StageConfig, parents: Mapping[str, Parent], label: str = "", rows: int | None = None
+    ) -> StageCall:
+        hashes = {role: parent.fingerprint for role, parent in parents.items()}
+        address = ArtifactRef(self.name, fingerprint(self.name, self.version, config, hashes))
+        return StageCall(self, config, dict(parents), address, label, rows)
+
+
+@dataclass(frozen=True)
+class StageCall:
+    """A stage applied to its parameters and parents: everything a worker needs, and the address of the result."""
+
+    stage: Stage
+    config: StageConfig
+    parents: dict[str, Parent]
+    ref: ArtifactRef
+    label: str = ""
+    expected_rows: int | None = None
+
+    @property
+    def title(self) -> str:
+        return f"{self.stage.name} {self.label}".strip()
+
+
+def perform(call: StageCall, store: ArtifactStore, workplace: Workplace) -> Artifact:
+    """Compute a stage and commit its artifact."""
+    with store.begin(call.ref.stage, call.ref.fingerprint) as out:
+        outcome = call.stage.body(out, Inputs(store, call.parents), call.config, workplace)
+        artifact = out.commit(
+            stage_version=call.stage.version,
+            config=call.config,
+            parents={role: parent.fingerprint for role, parent in call.parents.items()},
+            accounting=outcome.accounting,
+            metrics=outcome.metrics,
+            record=dict(outcome.record) | {"environment": environment()},
+        )
+    shutil.rmtree(workplace.scratch, ignore_errors=True)
+    return artifact
+
+
+def environment() -> dict[str, str]:
+    """Where a result was computed: recorded beside it, never hashed."""
+    return {"python": platform.python_version(), "machine": platform.machine(), "torch": version("torch")} | {
+        name: version(name) for name in ("transformers", "trl", "peft", "pyarrow")
+    }

@@ -1,0 +1,78 @@
+"""Stages `build_dual` and `train`: the dual-vocabulary model, and fine-tuning with checkpoints to resume from."""
+
+from __future__ import annotations
+
+import time
+
+import pyarrow as pa
+
+from latent_core.config.tokenskip import DualBuildConfig
+from latent_core.config.training import TrainConfig
+from latent_core.dual.build import build_dual
+from latent_core.dual.storage import FILE_NAME
+from latent_core.dual.verify import verify_dual
+from latent_core.dual.vocabulary import DualVocabulary
+from latent_core.errors import StageFailed
+from latent_core.store import Artifact, ArtifactWriter
+from tasks.prepare import TRAIN, VALIDATION
+from tasks.stage import Inputs, Outcome, Stage, Workplace
+
+
+def build(out: ArtifactWriter, inputs: Inputs, config: DualBuildConfig, workplace: Workplace) -> Outcome:
+    with out.directory("model") as directory:
+        report = build_dual(
+            inputs.model_dir("model"),
+            directory,
+            mode=config.mode,
+            subset_pattern=config.pattern,
+            think_missing=config.think_missing,
+            seed=config.seed,
+        )
+        verification = verify_dual(directory)
+        if not verification.ok:
+            raise StageFailed("build_dual: the dual model does not verify:\n" + "\n".join(verification.lines()))
+    return Outcome(metrics={"visible_size": report.visible_size, "latent_size": report.latent_size})
+
+
+def train_model(out: ArtifactWriter, inputs: Inputs, config: TrainConfig, workplace: Workplace) -> Outcome:
+    from latent_core.sft.trainer import train
+
+    model_dir, prepared = inputs.model_dir("model"), inputs.artifact("prepared")
+    latent_ids: range | tuple[()] = ()
+    if (model_dir / FILE_NAME).is_file():
+        vocabulary = DualVocabulary.load(model_dir)
+        latent_ids = range(vocabulary.visible_size, vocabulary.visible_size + vocabulary.latent_size)
+    checkpoints = workplace.scratch / "checkpoints"
+    started = time.monotonic()
+    with out.directory("weights") as directory:
+        result = train(
+            model_dir,
+            _table(prepared, TRAIN),
+            _table(prepared, VALIDATION),
+            config,
+            out_dir=directory,
+            checkpoint_dir=checkpoints,
+            latent_ids=latent_ids,
+            progress=lambda done, total: workplace.progress(done, total, 0),
+        )
+    return Outcome(
+        metrics={
+            "best_eval_loss": result.best_eval_loss,
+            "parameters": result.total_parameters,
+            "trainable_parameters": result.trainable_parameters,
+        },
+        record={
+            "curve": result.curve,
+            "resumed_from_step": result.resumed_from_step,
+            "train_seconds": time.monotonic() - started,
+        },
+    )
+
+
+def _table(prepared: Artifact, name: str) -> pa.Table:
+    schema = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
+    return pa.Table.from_batches(list(prepared.batches(name, ["input_ids", "labels"])), schema)
+
+
+BUILD_DUAL = Stage("build_dual", 1, build)
+TRAIN_STAGE = Stage("train", 1, train_model)

@@ -1,0 +1,165 @@
+"""Worker processes: they keep a model warm from call to call, and contain crashes.
+
+Each worker is a process pool of one, so that a death breaks nothing but the call it was computing; the next lease
+starts a fresh process.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from latent_core.config.runtime import RuntimeConfig
+from latent_core.errors import InfrastructureError
+from latent_core.store import ArtifactRef, ArtifactStore
+from tasks.stage import StageCall, Workplace, perform
+
+LOG_TAIL = 12  # lines of a dead worker's log that its error message carries
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A worker's word on how far a call is."""
+
+    title: str
+    fingerprint: str
+    done: int
+    total: int
+    tokens: int
+
+
+ProgressSink = Callable[[Progress], None]
+_outbox: Any = None  # the worker's end of the progress queue
+
+
+class WorkerPool:
+    """A fixed number of workers; `compute` blocks its calling thread until one is free and has answered."""
+
+    def __init__(self, runtime: RuntimeConfig, store_root: str, sink: ProgressSink | None = None) -> None:
+        self._runtime = runtime
+        self._store_root = store_root
+        self._context = get_context("spawn")
+        self._inbox = self._context.Queue()
+        self._free: queue.Queue[_Worker] = queue.Queue()
+        self._workers = [_Worker(number, runtime, self._context, self._inbox) for number in range(runtime.workers)]
+        for worker in self._workers:
+            self._free.put(worker)
+        self._sink = sink
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def compute(self, call: StageCall) -> ArtifactRef:
+        """Run a call on the next free worker. Raises InfrastructureError when the worker dies, else what it raised."""
+        with self._lease() as worker:
+            return worker.run(call, self._store_root, self._runtime.work_dir)
+
+    @contextmanager
+    def _lease(self) -> Iterator[_Worker]:
+        worker = self._free.get()
+        try:
+            yield worker
+        finally:
+            self._free.put(worker)
+
+    def _listen(self) -> None:
+        while (item := self._inbox.get()) is not None:
+            if self._sink is not None:
+                self._sink(item)
+
+    def close(self) -> None:
+        """Stop all workers; a call in progress is ended with its process and commits nothing."""
+        for worker in self._workers:
+            worker.stop()
+        self._inbox.put(None)
+        self._listener.join()
+        self._inbox.close()
+        self._inbox.join_thread()
+
+
+class _Worker:
+    def __init__(self, number: int, runtime: RuntimeConfig, context: Any, inbox: Any) -> None:
+        self._number = number
+        self._runtime = runtime
+        self._context = context
+        self._inbox = inbox
+        self._log = Path(runtime.work_dir).absolute() / "logs" / f"worker-{os.getpid()}-{number}.log"
+        self._pool: ProcessPoolExecutor | None = None
+        self._busy = False
+
+    def run(self, call: StageCall, store_root: str, work_dir: str) -> ArtifactRef:
+        if self._pool is None:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            self._pool = ProcessPoolExecutor(
+                1,
+                mp_context=self._context,
+                initializer=_start_worker,
+                initargs=(self._inbox, self._runtime.threads_per_worker, str(self._log), os.getpid()),
+            )
+        answer: Future[ArtifactRef] = self._pool.submit(_compute, call, store_root, work_dir)
+        self._busy = True
+        try:
+            return answer.result()
+        except BrokenProcessPool as error:
+            self._pool = None
+            raise InfrastructureError(
+                f"{call.title}: the worker process died (killed, or out of memory). Last lines of {self._log}:\n"
+                f"{self._tail()}"
+            ) from error
+        finally:
+            self._busy = False
+
+    def stop(self) -> None:
+        if self._pool is None:
+            return
+        if self._busy:  # the pool has no public way to end a call in progress
+            for process in list((self._pool._processes or {}).values()):
+                process.terminate()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = None
+
+    def _tail(self) -> str:
+        if not self._log.is_file():
+            return "(no log)"
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-LOG_TAIL:])
+
+
+def _start_worker(outbox: Any, threads: int, log: str, parent: int) -> None:
+    """First thing in a worker: its log, its threads, and to die with its parent."""
+    global _outbox
+    _outbox = outbox
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(handle, sys.stdout.fileno())
+    os.dup2(handle, sys.stderr.fileno())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost several times the work on busy cores
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    threading.Thread(target=_follow_parent, args=(parent,), daemon=True).start()
+
+
+def _follow_parent(parent: int) -> None:
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(parent).wait()
+    os._exit(1)
+
+
+def _compute(call: StageCall, store_root: str, work_dir: str) -> ArtifactRef:
+    def progress(done: int, total: int, tokens: int) -> None:
+        _outbox.put(Progress(call.title, call.ref.fingerprint, done, total, tokens))
+
+    scratch = Path(work_dir).absolute() / "scratch" / call.ref.key
+    return perform(call, ArtifactStore(store_root), Workplace(scratch, progress)).ref

@@ -1,0 +1,40 @@
+"""prefect.yaml: its parameters are valid, and the smoke deployment is the demo."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flows.registry import find_flow
+
+ROOT = Path(__file__).parents[2]
+DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=[item["name"] for item in DEPLOYMENTS])
+def test_deployment_names_a_flow_and_valid_parameters(deployment: dict[str, Any]) -> None:
+    path, _, function = deployment["entrypoint"].partition(":")
+    flow = getattr(import_module(path.removesuffix(".py").replace("/", ".")), function)
+    find_flow(flow.name).config.model_validate(deployment["parameters"]["cfg"])
+
+
+def test_smoke_deployment_equals_the_demo() -> None:
+    smoke = next(item for item in DEPLOYMENTS if item["name"] == "tokenskip-math-smoke")
+    demo = yaml.safe_load((ROOT / "deployments" / "smoke.yaml").read_text())
+    model = find_flow("tokenskip-math").config
+    assert model.model_validate(smoke["parameters"]["cfg"]) == model.model_validate(demo)
+
+
+def test_reevaluation_is_scheduled() -> None:
+    nightly = next(item for item in DEPLOYMENTS if item["name"] == "reevaluate")
+    assert nightly["schedules"][0]["cron"]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "deployments").glob("*.yaml")), ids=lambda file: file.name)
+def test_parameter_file_is_valid(file: Path) -> None:
+    flow = file.stem if file.stem == "compressor" else "tokenskip-math"
+    find_flow(flow).config.model_validate(yaml.safe_load(file.read_text()))

@@ -1,0 +1,115 @@
+"""Tiny token classifiers of both families with tokenizers of their own, and math prose to compress."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_SENTENCES = (
+    "First we find the total: {a} + {b} = {c}.",
+    "So {name} pays ${a}.{d} for {b} apples, and $99.3 for the rest.",
+    "Then, we divide both sides by {a}, which gives $x = \\frac{{{b}}}{{{a}}}$!",
+    "Since $\\sqrt{{{a}^2 + {b}^2}} \\le {c}$, the claim follows.",
+    "Step {d}: {name} doesn't have {a},000 marbles (she has {b}%).",
+    "Hence \\[\\sum_{{k=1}}^{{{a}}} k = {c}.\\]",
+    "Wait: is {b} odd?  Let me check again ... no, it isn't;",
+    "We know that {a}/{b} of the {c} children can't swim.",
+    "The answer is $\\boxed{{{c}}}$.",
+    "L'été à Zürich, {name} mangea {a} pommes.",
+    "\n\n",
+    "\nStep {d}: ",
+)
+_NAMES = "Ann Bob Carla Dmitri Eve Hélène Yusuf".split()
+
+
+def math_text(seed: int, sentences: int) -> str:
+    """Prose with LaTeX, decimals, thousands, newlines and accents; deterministic."""
+    rng = random.Random(seed)
+    parts = []
+    for _ in range(sentences):
+        a, b, d = rng.randrange(2, 99), rng.randrange(2, 999), rng.randrange(1, 9)
+        parts.append(rng.choice(_SENTENCES).format(a=a, b=b, c=a + b, d=d, name=rng.choice(_NAMES)))
+    return " ".join(parts)
+
+
+@dataclass(frozen=True)
+class Classifiers:
+    """Directories of tiny token classifiers, by family; named as llmlingua needs them."""
+
+    wordpiece: Path
+    metaspace: Path
+    uncased: Path
+
+    def of(self, family: str) -> Path:
+        return {"wordpiece": self.wordpiece, "metaspace": self.metaspace, "uncased": self.uncased}[family]
+
+
+@pytest.fixture(scope="session")
+def make_math_text() -> Callable[[int, int], str]:
+    return math_text
+
+
+@pytest.fixture(scope="session")
+def classifiers(tmp_path_factory: pytest.TempPathFactory) -> Classifiers:
+    root = tmp_path_factory.mktemp("classifiers")
+    corpus = [math_text(seed, 20) for seed in range(30)]
+    cased, uncased = root / "bert-base-multilingual-cased", root / "uncased" / "bert-base-multilingual-cased"
+    xlmr = root / "xlm-roberta-large"
+    _save_bert(cased, corpus, lowercase=False)
+    _save_bert(uncased, corpus, lowercase=True)
+    _save_xlmr(xlmr, corpus)
+    return Classifiers(cased, xlmr, uncased)
+
+
+def _save_bert(folder: Path, corpus: list[str], *, lowercase: bool) -> None:
+    import torch
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertConfig, BertForTokenClassification, BertTokenizer
+
+    trained = BertWordPieceTokenizer(lowercase=lowercase, strip_accents=False)
+    trained.train_from_iterator(corpus, vocab_size=300, show_progress=False)
+    tokenizer = BertTokenizer(vocab=trained.get_vocab(), do_lower_case=lowercase, strip_accents=False)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(7)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        initializer_range=0.5,  # spreads the probabilities, so that thresholds separate words
+    )
+    BertForTokenClassification(config).save_pretrained(folder)
+
+
+def _save_xlmr(folder: Path, corpus: list[str]) -> None:
+    import json
+
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import XLMRobertaConfig, XLMRobertaForTokenClassification, XLMRobertaTokenizer
+
+    unigram = Tokenizer(models.Unigram())
+    unigram.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    trainer = trainers.UnigramTrainer(vocab_size=400, special_tokens=special, unk_token="<unk>", show_progress=False)
+    unigram.train_from_iterator(corpus, trainer)
+    pieces = [(piece, score) for piece, score in json.loads(unigram.to_str())["model"]["vocab"]]
+    tokenizer = XLMRobertaTokenizer(vocab=[*pieces, ("<mask>", 0.0)])
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(11)
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=514,
+        type_vocab_size=1,
+        initializer_range=0.5,
+    )
+    XLMRobertaForTokenClassification(config).save_pretrained(folder)

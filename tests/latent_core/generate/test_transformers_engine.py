@@ -1,0 +1,94 @@
+"""The transformers engine on the embedded model: order, cutting, batch independence, and the dual constraint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from latent_core import prompts
+from latent_core.benchmarks.word_problems import generate_problem
+from latent_core.config.tokenskip import SamplingConfig
+from latent_core.dual import PhaseMachine, build_dual
+from latent_core.errors import InputError
+from latent_core.generate.completions import ReadableModel
+from latent_core.generate.engine import Request
+from latent_core.generate.transformers_engine import TransformersEngine
+from latent_core.models.source import open_model
+
+GREEDY = SamplingConfig(max_new_tokens=160)
+SAMPLED = SamplingConfig(max_new_tokens=60, temperature=1.0)
+
+
+@pytest.fixture(scope="module")
+def mini() -> Path:
+    return open_model("latent-mini").directory
+
+
+@pytest.fixture(scope="module")
+def model(mini: Path) -> ReadableModel:
+    return ReadableModel.load(mini)
+
+
+@pytest.fixture(scope="module")
+def engine(mini: Path) -> TransformersEngine:
+    return TransformersEngine(mini)
+
+
+def _requests(model: ReadableModel, count: int = 6) -> list[Request]:
+    requests = []
+    for index in range(count):
+        problem = generate_problem("test", index, difficulty=1 + index % 3)
+        text = prompts.render_prompt(problem.question, model.tokenizer, model.family)
+        requests.append(Request(tuple(prompts.encode(text, model.tokenizer)), seed=1000 + index))
+    return requests
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_completion_does_not_depend_on_its_batch(
+    engine: TransformersEngine, model: ReadableModel, sampling: SamplingConfig
+) -> None:
+    requests = _requests(model)
+    together = engine.generate(requests, sampling)
+    alone = [engine.generate([request], sampling)[0] for request in requests]
+    small = engine.generate(requests[::-1], sampling.model_copy(update={"batch_tokens": 600}))[::-1]
+    assert together == alone == small
+
+
+def test_samples_with_other_seeds_differ(engine: TransformersEngine, model: ReadableModel) -> None:
+    request = _requests(model, 1)[0]
+    many = engine.generate([Request(request.prompt_ids, seed) for seed in range(8)], SAMPLED)
+    assert len({generation.token_ids for generation in many}) > 4
+
+
+def test_finished_completion_ends_with_its_stop_token(engine: TransformersEngine, model: ReadableModel) -> None:
+    (generation,) = engine.generate(_requests(model, 1), GREEDY)
+    assert generation.finish_reason == "stop"
+    assert [token in model.family.stop_ids for token in generation.token_ids].index(True) == (
+        len(generation.token_ids) - 1
+    )
+
+
+def test_completion_at_the_limit_is_cut_and_says_so(engine: TransformersEngine, model: ReadableModel) -> None:
+    (generation,) = engine.generate(_requests(model, 1), SamplingConfig(max_new_tokens=5))
+    assert generation.finish_reason == "length" and len(generation.token_ids) == 5
+
+
+def test_prompt_over_the_context_raises(engine: TransformersEngine) -> None:
+    with pytest.raises(InputError, match="does not fit its context"):
+        engine.generate([Request((5,) * 2000, 0)], GREEDY)
+
+
+def test_untrained_dual_model_reasons_in_mirrors_of_what_its_base_says(
+    mini: Path, model: ReadableModel, engine: TransformersEngine, tmp_path: Path
+) -> None:
+    build_dual(mini, tmp_path / "dual")
+    dual = ReadableModel.load(tmp_path / "dual")
+    assert dual.vocabulary is not None
+    requests = _requests(model)
+    constrained = TransformersEngine(tmp_path / "dual").generate(requests, GREEDY)
+    machine = PhaseMachine(dual.vocabulary)
+    for request, generation, base in zip(requests, constrained, engine.generate(requests, GREEDY), strict=True):
+        assert machine.violations(request.prompt_ids, generation.token_ids).size == 0
+        assert dual.vocabulary.to_visible(generation.token_ids).tolist() == list(base.token_ids)
+        assert dual.latent_count(generation.token_ids) > 20

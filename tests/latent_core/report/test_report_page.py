@@ -1,0 +1,185 @@
+"""The HTML page and its figures: whole, inert, and the same for the same input."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from latent_core.report import Evaluation, Provenance, ReportEntry, build_entries, figures, render_report
+
+HOSTILE = "</span><script>alert(1)</script><img src=x onerror=alert(2)>\" onload='x' $\\frac{1}{2}$ {{ 7 * 7 }}"
+
+
+class Page(HTMLParser):
+    """Collects the elements and attributes that a browser would see, and the text between them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def render(entries: Sequence[ReportEntry], **changes: Any) -> str:
+    arguments: dict[str, Any] = {
+        "notes": ["Greedy decoding."],
+        "compression": [{"requested_ratio": 0.5, "achieved_ratio": 0.5432, "answer_retention": 0.9}],
+        "accounting": [{"stage": "collect", "kept": 5312, "wrong": 61}, {"stage": "prepare", "too_long": 12}],
+        "provenance": Provenance(
+            [{"stage": "collect", "fingerprint": "ab" * 32, "uri": "s3://bucket/collect", "version": "3"}],
+            {"torch": "2.13.0"},
+        ),
+    }
+    return render_report("A title", entries, **(arguments | changes))
+
+
+@pytest.fixture(scope="module")
+def whole_page(evaluations: list[Evaluation]) -> str:
+    return render(build_entries(evaluations))
+
+
+def test_page_holds_every_section_and_number(whole_page: str) -> None:
+    page = Page(whole_page)
+    for text in (
+        "A title", "3 models, 5 evaluations, 8 questions each", "Greedy decoding.", "Level 2", "Requested ratio",
+        "0.543", "5,312", "Too long", "ab" * 32, "s3://bucket/collect", "2.13.0", "What is 1 + 2?", "Right answer: 4",
+    ):  # fmt: skip
+        assert text in page.text, text
+    assert sum(tag == "svg" for tag, _ in page.elements) == 3
+
+
+def test_page_needs_neither_network_nor_script(whole_page: str) -> None:
+    page = Page(whole_page)
+    assert not {tag for tag, _ in page.elements} & {"script", "link", "iframe", "img", "object", "embed"}
+    for _, attributes in page.elements:
+        for name in ("src", "href", "xlink:href"):
+            assert (attributes.get(name) or "#").startswith("#")
+    assert not re.search(r"@import|url\(\s*['\"]?(?!#)", whole_page)
+
+
+def test_page_ids_of_inlined_figures_are_unique_and_their_references_resolve(whole_page: str) -> None:
+    names = [attributes["id"] for _, attributes in Page(whole_page).elements if "id" in attributes]
+    assert len(names) == len(set(names))
+    references = set(re.findall(r'href="#([^"]+)"', whole_page)) | set(re.findall(r"url\(#([^)]+)\)", whole_page))
+    assert references
+    assert references <= set(names)
+
+
+def test_page_hostile_text_everywhere_stays_text(rows: Callable[..., Any]) -> None:
+    hostile = [
+        row | dict.fromkeys(("question", "gold", "answer", "level"), HOSTILE) | {"question_id": f"{HOSTILE}{place}"}
+        for place, row in enumerate(rows(4, 20, text=HOSTILE, latent=True))
+    ]
+    entries = build_entries([Evaluation(HOSTILE, HOSTILE, 1.0, lambda: hostile)])
+    page = Page(
+        render_report(
+            HOSTILE, entries, notes=[HOSTILE], compression=[{HOSTILE: HOSTILE}], accounting=[{HOSTILE: HOSTILE}],
+            provenance=Provenance([{HOSTILE: HOSTILE}], {HOSTILE: HOSTILE}),
+        )
+    )  # fmt: skip
+    assert not {tag for tag, _ in page.elements} & {"script", "img"}
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+    assert page.text.count("alert(1)") >= 12
+    assert "{{ 7 * 7 }}" in page.text
+
+
+def test_page_and_figures_of_the_same_input_are_the_same_bytes(evaluations: list[Evaluation], whole_page: str) -> None:
+    import matplotlib
+
+    drawn = figures(build_entries(evaluations))
+    with matplotlib.rc_context({"font.size": 30, "axes.linewidth": 5, "axes.grid": True}):  # a user's own settings
+        assert figures(build_entries(evaluations)) == drawn
+        assert render(build_entries(evaluations)) == whole_page
+    assert not re.search(rb"<dc:date|20\d\d-\d\d-\d\d", b"".join(drawn.values()))
+
+
+def test_figures_are_well_formed_and_say_what_they_show(evaluations: list[Evaluation]) -> None:
+    drawn = figures(build_entries(evaluations))
+    assert list(drawn) == ["pareto", "ratios", "lengths"]
+    for svg in drawn.values():
+        ElementTree.fromstring(svg)
+    assert b"mean output tokens" in drawn["pareto"]
+    assert b"base, prompt-only" in drawn["pareto"]
+    assert b"base, prompt-only" not in drawn["ratios"]  # its achieved ratio is unknown
+    assert b"median 103" in drawn["lengths"] or b"median 104" in drawn["lengths"]
+
+
+def test_figures_write_dollar_signs_of_names_as_they_are(rows: Callable[..., Any]) -> None:
+    drawn = figures(build_entries([Evaluation("$m_2$", "ratio 1.0", 1.0, lambda: rows(4, 20))]))
+    assert b">$m_2$<" in drawn["pareto"]
+    assert b">$m_2$<" in drawn["lengths"]
+
+
+def test_figures_leave_the_users_matplotlib_settings_alone(evaluations: list[Evaluation]) -> None:
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    figures(build_entries(evaluations))
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_page_without_any_ratio_one_says_so_and_has_no_ratio_figure(evaluations: list[Evaluation]) -> None:
+    html = render(build_entries(evaluations[:1]))
+    page = Page(html)
+    assert "base was not evaluated at ratio 1.0" in page.text
+    assert "figure-ratios" not in html
+    assert "figure-pareto" in html
+    assert "saved" not in page.text
+
+
+def test_page_without_entries_or_tables_is_still_a_page() -> None:
+    page = Page(render([], notes=[], compression=[], accounting=[], provenance=Provenance()))
+    assert "No evaluations." in page.text
+    assert "No stages recorded." in page.text
+    assert figures([]) == {}
+
+
+def test_page_marks_latent_reasoning_and_only_it(whole_page: str) -> None:
+    body = whole_page[whole_page.index('<h3 class="model"') :]
+    assert body.count('<span class="reasoning latent">2 + 2 = 4</span>\n&lt;/think&gt;\nThe answer is 4.') == 2 * 4
+    assert body.count('<span class="reasoning">2 + 2 = 4</span>') == 3 * 4
+
+
+def test_page_partly_latent_reasoning_gives_its_share(rows: Callable[..., Any]) -> None:
+    partly = [row | {"latent_tokens": 3} for row in rows(4, 20)]
+    html = render(build_entries([Evaluation("dual", "ratio 1.0", 1.0, lambda: partly)]))
+    assert "3 of 10 tokens latent" in html
+
+
+def test_page_long_completion_is_cut_and_says_by_how_much(rows: Callable[..., Any]) -> None:
+    long = rows(4, 20, text="x" * 10_000)
+    html = render(build_entries([Evaluation("m", "ratio 1.0", 1.0, lambda: long)], samples_shown=1))
+    assert "x" * 6000 in html
+    assert "x" * 6001 not in html
+    assert f"{10_000 + len('</think>The answer is 4.') + 2 - 6000} more characters" in html
+
+
+def test_page_question_that_a_condition_did_not_sample_keeps_its_column(rows: Callable[..., Any]) -> None:
+    other = list(reversed(rows(4, 20)))
+    entries = build_entries(
+        [Evaluation("m", "ratio 1.0", 1.0, lambda: rows(4, 40)), Evaluation("m", "ratio 0.5", 0.5, lambda: other)],
+        samples_shown=1,
+    )
+    assert Page(render(entries)).text.count("Not among the stored samples.") == 2
+
+
+@pytest.mark.parametrize(("correct", "expected"), [(8, "50.1 %"), (0, None)])
+def test_page_headline_saves_tokens_only_where_no_loss_is_measured(
+    rows: Callable[..., Any], correct: int, expected: str | None
+) -> None:
+    made = [("ratio 1.0", 1.0, 8, 196), ("ratio 0.5", 0.5, correct, 96)]
+    entries = build_entries([Evaluation("m", name, ratio, lambda c=c, n=n: rows(c, n)) for name, ratio, c, n in made])
+    text = Page(render(entries)).text
+    assert ("Most tokens saved with no loss measured" in text) == (expected is not None)
+    assert expected is None or expected in text

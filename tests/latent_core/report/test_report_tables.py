@@ -1,0 +1,117 @@
+"""Pairing with ratio 1.0, and the results table in its three forms."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from latent_core.errors import InputError
+from latent_core.report import Evaluation, build_entries
+from latent_core.report.numbers import p_value, percent, points
+from latent_core.report.table import COLUMNS, html_table, markdown_table, rich_table
+
+
+def _terminal(table: Any, width: int) -> str:
+    from rich.console import Console
+
+    target = io.StringIO()
+    Console(file=target, width=width).print(table)
+    return target.getvalue()
+
+
+def test_build_entries_pairs_each_condition_with_its_own_ratio_one(evaluations: list[Evaluation]) -> None:
+    entries = {(entry.model, entry.condition): entry for entry in build_entries(evaluations)}
+    standard = entries["standard", "ratio 0.5"]
+    assert standard.achieved_ratio == 99.5 / 199.5  # not against dual's 203.5
+    assert standard.difference is not None
+    assert standard.difference.accuracy.value == -0.25
+    assert standard.difference.mcnemar_p == 0.5  # two questions lost, none won: 2 · (1/2)²
+    assert entries["standard", "ratio 1.0"].achieved_ratio == 1.0
+    assert entries["standard", "ratio 1.0"].difference is None
+
+
+def test_build_entries_without_ratio_one_leaves_the_ratio_unknown(evaluations: list[Evaluation]) -> None:
+    base = build_entries(evaluations)[0]
+    assert (base.achieved_ratio, base.difference) == (None, None)
+    assert base.summary.accuracy.value == 0.5
+
+
+def test_build_entries_takes_the_trained_condition_as_baseline_before_a_prompt(rows: Callable[..., Any]) -> None:
+    made = [("prompt-only 1.0", 1.0, 400), ("ratio 1.0", 1.0, 196.0), ("ratio 0.5", 0.5, 96)]
+    entries = build_entries([Evaluation("m", name, ratio, lambda n=n: rows(4, int(n))) for name, ratio, n in made])
+    assert entries[2].achieved_ratio == 99.5 / 199.5
+    assert entries[1].difference is None
+
+
+def test_build_entries_reads_each_evaluation_once_and_keeps_the_first_rows(rows: Callable[..., Any]) -> None:
+    opened = []
+
+    def reading() -> Any:
+        opened.append(1)
+        return iter(rows(4, 10))
+
+    (entry,) = build_entries([Evaluation("m", "ratio 1.0", 1.0, reading)], samples_shown=2)
+    assert len(opened) == 1
+    assert [sample["question_id"] for sample in entry.samples] == ["q0", "q1"]
+    assert entry.summary.samples == 8
+
+
+def test_build_entries_with_other_questions_names_model_and_condition(rows: Callable[..., Any]) -> None:
+    short = Evaluation("m", "ratio 0.5", 0.5, lambda: rows(1, 10, questions=4))
+    with pytest.raises(InputError, match=r"m, ratio 0\.5 against its ratio 1\.0: .*4 questions only in the first"):
+        build_entries([Evaluation("m", "ratio 1.0", 1.0, lambda: rows(1, 10)), short])
+
+
+def test_build_entries_refuses_a_condition_given_twice(evaluations: list[Evaluation]) -> None:
+    with pytest.raises(InputError, match=r"base with condition 'prompt-only 0\.5' occurs twice"):
+        build_entries([*evaluations, evaluations[0]])
+
+
+def test_results_table_cells_are_the_hand_computed_numbers(evaluations: list[Evaluation]) -> None:
+    lines = markdown_table(build_entries(evaluations)).splitlines()
+    assert len(lines) == 2 + len(evaluations)
+    cells = [cell.strip() for cell in lines[4].strip("|").split("|")]
+    # Wilson for 6 of 8: 40.9 to 92.9
+    assert cells[:5] == ["standard", "ratio 0.5", "8", "75.0 %", "40.9 to 92.9"]
+    assert cells[5:] == ["−25.0 (p = 0.50)", "99.5", "0.50", "0.0 %", "0.0 %", "0.0 %"]
+    assert [cell.strip() for cell in lines[2].strip("|").split("|")][7] == "–"
+
+
+def test_results_table_has_the_same_cells_in_html_markdown_and_terminal(evaluations: list[Evaluation]) -> None:
+    entries = build_entries(evaluations)
+    html, markdown = html_table(entries), markdown_table(entries)
+    terminal = _terminal(rich_table(entries, width=200), 200)
+    for entry in entries:
+        for column in COLUMNS:
+            cell = column.cell(entry)
+            assert cell in html
+            assert cell in markdown
+            assert cell in terminal
+
+
+def test_rich_table_in_a_narrow_terminal_names_what_it_leaves_out(evaluations: list[Evaluation]) -> None:
+    printed = _terminal(rich_table(build_entries(evaluations), width=80), 80)
+    assert "…" not in printed
+    assert "prompt-only 0.5" in printed
+    assert "not shown for lack of room: Questions, Against 1.0" in " ".join(printed.split())
+
+
+def test_tables_show_a_hostile_model_name_as_text(rows: Callable[..., Any]) -> None:
+    name = "[red]a|b</td><script>alert(1)</script>"
+    entries = build_entries([Evaluation(name, "ratio 1.0", 1.0, lambda: rows(4, 10))])
+    assert "<script" not in html_table(entries)
+    assert "<script" not in markdown_table(entries)
+    assert "[red]a" in _terminal(rich_table(entries, width=300), 300)
+    unescaped = markdown_table(entries).splitlines()[2].replace("\\|", "")
+    assert unescaped.count("|") == len(COLUMNS) + 1
+
+
+def test_numbers_are_written_with_sign_and_without_false_zeros() -> None:
+    assert points(-0.0004) == "0.0"
+    assert points(0.0123) == "+1.2"
+    assert points(-0.0123) == "−1.2"
+    assert percent(2 / 3) == "66.7 %"
+    assert [p_value(p) for p in (0.0004, 0.012, 0.5)] == ["p < 0.001", "p = 0.012", "p = 0.50"]

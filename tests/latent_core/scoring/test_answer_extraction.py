@@ -1,0 +1,100 @@
+"""Where an answer is looked for, and where it is not."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from latent_core.scoring.extraction import extract_answer, last_box, split_reasoning
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        (r"so \boxed{5}.", "5"),
+        (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
+        (r"\boxed{1} and then \boxed{\sqrt{2}}", r"\sqrt{2}"),
+        (r"\boxed{\{1,2\}}", r"\{1,2\}"),
+        (r"\boxed{\{1,2)}", r"\{1,2)"),
+        (r"\fbox{7}", "7"),
+        (r"\boxed 5", "5"),
+        (r"$\boxed -12.$", "-12"),
+        (r"\boxed  {8}", "8"),
+        (r"\boxed{x = \boxed{3}}", r"x = \boxed{3}"),
+        (r"\boxed{4} goes into \boxed{}", "4"),
+        (r"\\boxed{6}", "6"),
+        (r"\boxed{\begin{pmatrix} 1 \\{2} \end{pmatrix}}", r"\begin{pmatrix} 1 \\{2} \end{pmatrix}"),
+        (r"\boxed{5", None),
+        (r"\boxed{5} no, \boxed{6", None),
+        (r"\boxed{5 so \boxed{6}", "6"),
+        (r"write \boxed please", None),
+        ("no box", None),
+    ],
+)
+def test_last_box_text_gives_balanced_content(text: str, content: str | None) -> None:
+    assert last_box(text) == content
+
+
+@pytest.mark.parametrize(
+    ("completion", "parts"),
+    [
+        ("<think>a</think>b", ("a", "b")),
+        ("a</think>b", ("a", "b")),
+        ("<think>a</think>b</think>c", ("a</think>b", "c")),
+        ("plain", ("", "plain")),
+        ("<think>never ends", ("never ends", "")),
+        ("a</think>b<think>c", ("a\nb\nc", "")),
+        ("", ("", "")),
+    ],
+)
+def test_split_reasoning_tags_cut_at_last_close(completion: str, parts: tuple[str, str]) -> None:
+    assert split_reasoning(completion) == parts
+
+
+@pytest.mark.parametrize(
+    ("completion", "answer"),
+    [
+        ("The final answer is: $18$", "18"),
+        ("The answer is 18 because 9 + 9 is 18.", "18"),
+        ("The answer is 3.5. It was easy.", "3.5"),
+        ("**Answer:** 18", "18"),
+        ("The answer is **18** eggs.", "18 eggs"),
+        ("9 + 9 = 18\n#### 18\n", "18"),
+        ("#### Step 2", None),
+        ("9 + 9 = 18", None),
+        (r"The answer is \boxed{18", None),
+        (r"<think>\boxed{18}</think>Done.", None),
+        (r"<think>\boxed{18}", None),
+        (r"Put it in \boxed{}. The answer is 18.", "18"),
+    ],
+)
+def test_extract_answer_without_box_takes_phrases_but_never_the_last_number(
+    completion: str, answer: str | None
+) -> None:
+    assert extract_answer(completion) == answer
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "\\boxed{",
+        "{",
+        "}",
+        "\\",
+        "answer: ",
+        "answer is\n\n\n",
+        "#",
+        "<think>",
+        "</think>",
+        " ",
+        "\\boxed   ",
+        "####1 ",
+    ],
+)
+def test_extract_answer_hostile_repetition_is_linear(unit: str) -> None:
+    text = unit * (200_000 // len(unit))
+    started = time.process_time()
+    extract_answer(text)
+    extract_answer("answer:" + text + "x")
+    assert time.process_time() - started < 2

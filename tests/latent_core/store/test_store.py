@@ -1,0 +1,201 @@
+"""The store's promise: what has a manifest is whole, nothing else exists, and what is damaged is never trusted."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from latent_core.errors import InputError
+from latent_core.identity import fingerprint
+from latent_core.store import Artifact, ArtifactStore, DamagedError
+
+SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
+CONFIG = {"seed": 1}
+ADDRESS = fingerprint("words", 1, CONFIG, {})
+
+
+@pytest.fixture(params=["local", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
+    """A local store, and one on a filesystem that is not local (fsspec's in-memory one)."""
+    return ArtifactStore(tmp_path / "store" if request.param == "local" else f"memory://{tmp_path.name}")
+
+
+def _write(store: ArtifactStore, rows: int = 3, stage: str = "words", address: str = ADDRESS) -> Artifact:
+    with store.begin(stage, address) as out:
+        with out.table("words.parquet", SCHEMA) as table:
+            table.extend({"id": index, "text": "x" * index} for index in range(rows))
+        with out.directory("model") as folder:
+            (folder / "config.json").write_text("{}")
+        return out.commit(accounting={"kept": rows})
+
+
+def _file(store: ArtifactStore, artifact: Artifact, name: str = "words.parquet") -> Path:
+    path = store.local_path(artifact.key(name))
+    assert path is not None
+    return path
+
+
+def test_committed_artifact_reads_back_rows_and_directory(store: ArtifactStore) -> None:
+    artifact = _write(store, rows=10_000)
+    assert artifact.rows == 10_000
+    assert [row["id"] for row in artifact.rows_of("words.parquet", ["id"])] == list(range(10_000))
+    assert (artifact.directory("model") / "config.json").read_text() == "{}"
+    assert [ref.fingerprint for ref in store.list()] == [ADDRESS]
+
+
+def test_attempt_without_commit_leaves_nothing(store: ArtifactStore) -> None:
+    with pytest.raises(RuntimeError), store.begin("words", ADDRESS) as out:
+        with out.table("words.parquet", SCHEMA) as table:
+            table.add({"id": 1, "text": "x"})
+        raise RuntimeError("killed")
+    assert store.get("words", ADDRESS) is None
+    assert list(store.list()) == []
+
+
+def test_first_of_two_writers_wins_and_the_other_sees_it(store: ArtifactStore) -> None:
+    first, second = store.begin("words", ADDRESS), store.begin("words", ADDRESS)
+    for writer, rows in ((first, 1), (second, 2)):
+        with writer.table("words.parquet", SCHEMA) as table:
+            table.extend({"id": index, "text": ""} for index in range(rows))
+    assert first.commit().rows == 1
+    assert second.commit().rows == 1
+    artifact = store.get("words", ADDRESS)
+    assert artifact is not None and artifact.rows == 1
+
+
+def _race(root: str, barrier: object, answers: object) -> None:
+    store = ArtifactStore(root)
+    with store.begin("words", ADDRESS) as out:
+        with out.open("who") as handle:
+            handle.write(str(multiprocessing.current_process().pid).encode())
+        barrier.wait()  # type: ignore[attr-defined]
+        answers.put(out.commit().read_bytes("who"))  # type: ignore[attr-defined]
+
+
+def test_racing_processes_agree_on_one_winner(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier, answers = context.Barrier(4), context.Queue()
+    racers = [context.Process(target=_race, args=(str(tmp_path), barrier, answers)) for _ in range(4)]
+    for racer in racers:
+        racer.start()
+    seen = {answers.get(timeout=60) for _ in racers}
+    for racer in racers:
+        racer.join()
+    assert len(seen) == 1
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def _flip(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(bytes(raw))
+
+
+@pytest.mark.parametrize("name", ["words.parquet", "model/config.json"])
+@pytest.mark.parametrize("harm", [Path.unlink, _truncate])
+def test_missing_or_truncated_file_is_no_hit(tmp_path: Path, harm: object, name: str) -> None:
+    store = ArtifactStore(tmp_path)
+    harm(_file(store, _write(store), name))  # type: ignore[operator]
+    assert store.get("words", ADDRESS) is None
+    problems = store.verify(next(store.list())).problems
+    assert len(problems) == 1 and name in problems[0]
+
+
+def test_flipped_bit_is_named_by_verify(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    artifact = _write(store)
+    assert store.verify(artifact.ref).ok
+    _flip(_file(store, artifact))
+    assert "words.parquet" in store.verify(artifact.ref).problems[0]
+
+
+def test_manifest_edited_by_hand_is_refused(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    artifact = _write(store)
+    path = store.local_path(f"{artifact.ref.key}/manifest.json")
+    assert path is not None
+    manifest = json.loads(path.read_text())
+    manifest["content"]["accounting"]["kept"] = 99
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(DamagedError, match="altered"):
+        store.require(artifact.ref)
+
+
+def test_manifest_that_names_a_path_outside_is_refused(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    with store.begin("words", ADDRESS) as out, pytest.raises(InputError, match="relative"), out.open("../escape"):
+        pass
+
+
+def test_damaged_artifact_set_aside_can_be_written_again(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    artifact = _write(store)
+    _file(store, artifact).unlink()
+    store.set_aside(artifact.ref)
+    _write(store)
+    assert store.get("words", ADDRESS) is not None
+
+
+def test_content_of_equal_work_is_equal_whatever_the_attempt(tmp_path: Path) -> None:
+    contents = {_write(ArtifactStore(tmp_path / name)).manifest.content.sha256 for name in ("a", "b")}
+    assert len(contents) == 1
+
+
+def test_sharded_artifact_streams_its_shards_and_notices_a_lost_one(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    addresses = [fingerprint("words", 1, {"shard": index}, {}) for index in range(3)]
+    shards = [_write(store, rows=2, address=address) for address in addresses]
+    whole = fingerprint("merged", 1, {}, {})
+    with store.begin("merged", whole) as out:
+        for shard in shards:
+            out.add_shard(shard)
+        merged = out.commit()
+    assert merged.rows == 6
+    assert [row["id"] for row in merged.rows_of("words.parquet")] == [0, 1, 0, 1, 0, 1]
+    assert merged.manifest.content.files == ()
+    _file(store, shards[1]).unlink()
+    assert store.get("merged", whole) is None
+    assert store.verify(merged.ref).problems[0].startswith(f"words/{addresses[1][:12]}")
+
+
+def test_commit_under_another_configurations_address_raises(store: ArtifactStore) -> None:
+    with store.begin("words", ADDRESS) as out, pytest.raises(InputError, match="fingerprint"):
+        out.commit(config={"seed": 2})
+
+
+def test_row_with_a_missing_column_raises(store: ArtifactStore) -> None:
+    with (
+        store.begin("words", ADDRESS) as out,
+        pytest.raises(InputError, match="columns"),
+        out.table("words.parquet", SCHEMA) as table,
+    ):
+        table.add({"id": 1})
+
+
+def test_reading_a_missing_column_raises(store: ArtifactStore) -> None:
+    with pytest.raises(InputError, match="nothing_like_it"):
+        list(_write(store).batches("words.parquet", ["nothing_like_it"]))
+
+
+@pytest.mark.parametrize(("stage", "address"), [("words", "abc"), ("../x", ADDRESS), ("Words", ADDRESS)])
+def test_malformed_address_raises(tmp_path: Path, stage: str, address: str) -> None:
+    with pytest.raises(InputError):
+        ArtifactStore(tmp_path).begin(stage, address)
+
+
+def test_store_that_cannot_be_written_raises_naming_the_field(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"store: .* cannot be written"):
+        ArtifactStore(tmp_path / "file" / "store").check_writable()
+
+
+def test_writable_store_keeps_nothing_of_the_probe(store: ArtifactStore) -> None:
+    store.check_writable()
+    assert list(store.list()) == []

@@ -1,0 +1,127 @@
+"""Runs: only what is missing is computed, damage is repaired, infrastructure errors are retried, bad input is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy_stages import NUMBERS, SUM, Numbers, ToyConfig
+
+from latent_core.config.runtime import RuntimeConfig
+from latent_core.errors import InfrastructureError, InputError
+from latent_core.store import Artifact
+from tasks.run import Pending, Run, open_run
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> ToyConfig:
+    runtime = RuntimeConfig(work_dir=str(tmp_path / "work"), retries=1, retry_seconds=0)
+    return ToyConfig(store=str(tmp_path / "store"), runtime=runtime)
+
+
+def _compose(run: Run, log: Path, trouble: str = "", last: int = 4) -> Pending:
+    shards = {
+        f"shard_{index}": run.stage(NUMBERS, Numbers(count=count, log=str(log), trouble=trouble if index else ""), {})
+        for index, count in enumerate((2, 3, last))
+    }
+    return run.stage(SUM, Numbers(count=0, log=str(log)), shards)
+
+
+def _execute(config: ToyConfig, log: Path, **options: Any) -> tuple[Artifact, list[str]]:
+    """Run the toy flow; returns its result and the names of the states its tasks ended in."""
+    from prefect import flow
+
+    force = options.pop("force", ())
+    states: list[str] = []
+
+    @flow(name="toy")
+    def toy() -> Any:
+        with open_run("toy", config, force=force) as run:
+            artifact = run.artifact(_compose(run, log, **options))
+            states.extend(pending.future.state.name for pending in run._pending)
+        return artifact.ref.fingerprint
+
+    toy()
+    with open_run("toy", config, planning=True) as planned:
+        options.pop("trouble", None)
+        ref = _compose(planned, log, **options).ref
+    return planned.store.require(ref), states
+
+
+def _words(log: Path) -> list[str]:
+    return sorted(log.read_text().split())
+
+
+def test_second_run_computes_nothing_and_its_tasks_are_cached(config: ToyConfig, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    first, states = _execute(config, log)
+    assert first.manifest.content.metrics == {"sum": 1 + 3 + 6}
+    assert states == ["Completed"] * 4
+    again, states = _execute(config, log)
+    assert states == ["Cached"] * 4
+    assert again.manifest == first.manifest
+    assert _words(log) == ["numbers2", "numbers3", "numbers4", "sum"]
+
+
+def test_changed_shard_recomputes_only_itself_and_what_follows(config: ToyConfig, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    _execute(config, log)
+    _, states = _execute(config, log, last=5)
+    assert states == ["Cached", "Cached", "Completed", "Completed"]
+
+
+def test_lost_shard_is_recomputed_and_downstream_stays_a_hit(config: ToyConfig, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    first, _ = _execute(config, log)
+    parent = first.manifest.content.parents["shard_1"]
+    shard = first.store.get("numbers", parent)
+    assert shard is not None
+    path = first.store.local_path(shard.key("numbers.parquet"))
+    assert path is not None
+    path.unlink()
+    _, states = _execute(config, log)
+    assert states == ["Cached", "Completed", "Cached", "Cached"]
+    assert first.store.get("numbers", parent) is not None
+
+
+def test_killed_worker_is_replaced_and_its_call_retried(config: ToyConfig, tmp_path: Path) -> None:
+    artifact, _ = _execute(config, tmp_path / "log", trouble="killed_once")
+    assert artifact.manifest.content.metrics == {"sum": 10}
+    assert _words(tmp_path / "log").count("numbers3") == 2
+
+
+def test_killed_worker_without_retries_is_reported_as_such(config: ToyConfig, tmp_path: Path) -> None:
+    once = config.model_copy(update={"runtime": config.runtime.model_copy(update={"retries": 0})})
+    with pytest.raises(InfrastructureError, match="worker process died"):
+        _execute(once, tmp_path / "log", trouble="killed_once")
+
+
+def test_infrastructure_error_is_retried(config: ToyConfig, tmp_path: Path) -> None:
+    artifact, _ = _execute(config, tmp_path / "log", trouble="flaky")
+    assert artifact.manifest.content.metrics == {"sum": 10}
+
+
+def test_bad_input_is_not_retried_and_finished_shards_stay(config: ToyConfig, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with pytest.raises(InputError, match="not to my liking"):
+        _execute(config, log, trouble="bad_input")
+    assert _words(log).count("numbers3") == 1
+    _, states = _execute(config, log)
+    assert states[0] == "Cached"
+
+
+def test_forced_stage_is_computed_again(config: ToyConfig, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    _execute(config, log)
+    _, states = _execute(config, log, force=["sum"])
+    assert states == ["Cached", "Cached", "Cached", "Completed"]
+
+
+def test_plan_shows_hits_and_writes_nothing(config: ToyConfig, tmp_path: Path) -> None:
+    with open_run("toy", config, planning=True) as run:
+        _compose(run, tmp_path / "log")
+    assert [line.hit for line in run.plan] == [False] * 4
+    assert not (tmp_path / "store").exists() and not (tmp_path / "work").exists()

@@ -1,0 +1,58 @@
+"""Golden fingerprints: one per stage, for a fixed configuration. A change here is a change of identity.
+
+When a stage's output changes for the same inputs, raise its version and replace its line; never edit a line otherwise.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from latent_core.config.base import StageConfig
+from latent_core.config.compressor import LabelWordsConfig, TrainCompressorConfig
+from latent_core.config.mini import MiniCorpusConfig, MiniInitConfig
+from latent_core.config.tokenskip import (
+    CompressConfig,
+    DualBuildConfig,
+    PrepareConfig,
+    SamplingConfig,
+    ScoreWordsConfig,
+)
+from latent_core.config.training import TrainConfig
+from latent_core.store import ArtifactRef
+from tasks.collect import COLLECT, CollectShard
+from tasks.compress import COMPRESS, SCORE_WORDS
+from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
+from tasks.evaluate import EVALUATE, EvaluateCondition
+from tasks.merge import MERGED, Merge
+from tasks.mini import MINI_CORPUS, MINI_INIT
+from tasks.prepare import PREPARE, PREPARE_WARM_START, WarmStartExamples
+from tasks.report import REPORT, ReportConfig
+from tasks.stage import Stage
+from tasks.train import BUILD_DUAL, TRAIN_STAGE
+
+PARENT = ArtifactRef("parent", "0" * 64)
+CASES: list[tuple[Stage, StageConfig, str]] = [
+    (COLLECT, CollectShard(sampling=SamplingConfig(), start=0, stop=10), "fe307759768ecfd7"),
+    (SCORE_WORDS, ScoreWordsConfig(), "e97d0a21b6a605e6"),
+    (COMPRESS, CompressConfig(), "9c9b9148b96dcb02"),
+    (MERGED["collect"], Merge(shards=2), "ea6ead69431a5322"),
+    (PREPARE, PrepareConfig(), "de8ffa91a9bd0a7d"),
+    (
+        PREPARE_WARM_START,
+        WarmStartExamples(questions=5, validation_share=0.1, max_length=64, seed=0),
+        "36ebe4fbb08bfb01",
+    ),
+    (BUILD_DUAL, DualBuildConfig(), "522bcd34460cd6e1"),
+    (TRAIN_STAGE, TrainConfig(), "fd5109af54504e5c"),
+    (EVALUATE, EvaluateCondition(sampling=SamplingConfig(), questions=5, ratio=0.5), "7fddf1daae7e13c3"),
+    (REPORT, ReportConfig(title="t"), "e23d09c122f4a49b"),
+    (MINI_INIT, MiniInitConfig(), "6b76f4825accaf9c"),
+    (MINI_CORPUS, MiniCorpusConfig(), "5f59e84792ad6f2d"),
+    (LABEL_WORDS, LabelWordsConfig(), "434b869c03c8b6c9"),
+    (TRAIN_COMPRESSOR, TrainCompressorConfig(), "705006bda6fda880"),
+]
+
+
+@pytest.mark.parametrize(("stage", "config", "golden"), CASES, ids=[case[0].name for case in CASES])
+def test_fingerprint_of_stage_is_golden(stage: Stage, config: StageConfig, golden: str) -> None:
+    assert stage.call(config, {"parent": PARENT}).ref.fingerprint[:16] == golden

@@ -1,0 +1,68 @@
+"""Stages small enough to run in a second, for the tests of the machinery around them. They log each execution."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow as pa
+
+from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.runtime import RuntimeConfig, TrackingConfig
+from latent_core.errors import InfrastructureError, InputError
+from latent_core.store import ArtifactWriter
+from tasks.stage import Inputs, Outcome, Stage, Workplace
+
+SCHEMA = pa.schema([("number", pa.int64())])
+
+
+class Numbers(StageConfig):
+    """How many numbers, and what goes wrong on the way."""
+
+    count: Annotated[int, IDENTITY]
+    log: Annotated[str, RUNTIME]
+    trouble: Annotated[str, RUNTIME] = ""
+
+
+class ToyConfig(StageConfig):
+    """The sections every flow has."""
+
+    store: Annotated[str, RUNTIME]
+    runtime: Annotated[RuntimeConfig, RUNTIME]
+    tracking: Annotated[TrackingConfig, RUNTIME] = TrackingConfig(enabled=False)
+
+
+def _logged(log: str, word: str) -> int:
+    """Append a word to the log; returns how often it stands there now."""
+    path = Path(log)
+    with path.open("a") as handle:
+        handle.write(f"{word}\n")
+    return path.read_text().split().count(word)
+
+
+def count_up(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Workplace) -> Outcome:
+    attempt = _logged(config.log, f"numbers{config.count}")
+    with out.table("numbers.parquet", SCHEMA) as table:
+        table.extend({"number": number} for number in range(config.count))
+        if config.trouble == "killed_once" and attempt == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if config.trouble == "flaky" and attempt == 1:
+            raise InfrastructureError("numbers: the network blinked")
+        if config.trouble == "bad_input":
+            raise InputError("count: is not to my liking; choose another")
+    workplace.progress(config.count, config.count, 0)
+    return Outcome(accounting={"kept": config.count})
+
+
+def add_up(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Workplace) -> Outcome:
+    _logged(config.log, "sum")
+    total = sum(row["number"] for role in inputs.roles() for row in inputs.artifact(role).rows_of("numbers.parquet"))
+    with out.table("sum.parquet", SCHEMA) as table:
+        table.add({"number": total})
+    return Outcome(accounting={"kept": 1}, metrics={"sum": total})
+
+
+NUMBERS = Stage("numbers", 1, count_up)
+SUM = Stage("sum", 1, add_up)
