@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -18,20 +17,6 @@ from latent_core.scoring.workers import Comparison, WorkerPool
 
 ROOT = Path(__file__).parents[3]
 TOWER = "9^{9^{9^{9}}}"
-
-
-def _worker_pid() -> int:
-    """The process that answered the last comparison of the shared pool."""
-    pool = workers.shared_pool()
-    assert pool.compare("1/2", r"\frac{2}{4}") is Comparison.EQUAL
-    worker = pool._seats.get()
-    pool._seats.put(worker)
-    assert worker is not None
-    return worker.pid
-
-
-def _report_worker(results: multiprocessing.SimpleQueue[int]) -> None:
-    results.put(_worker_pid())
 
 
 def test_pool_hang_times_out_and_the_next_comparison_works() -> None:
@@ -89,17 +74,43 @@ def test_pool_threads_more_than_workers_all_get_answers() -> None:
     pool.close()
 
 
-@pytest.mark.parametrize("method", ["spawn", "fork"])
-def test_shared_pool_in_daemonic_child_process_has_workers_of_its_own(method: str) -> None:
-    ours = _worker_pid()
-    context = multiprocessing.get_context(method)
+_PARENT = """
+import multiprocessing, sys
+from latent_core.scoring import workers
+
+def worker_pid():
+    pool = workers.shared_pool()
+    assert pool.compare("1/2", "0.5") is workers.Comparison.EQUAL
+    worker = pool._seats.get()
+    pool._seats.put(worker)
+    return worker.pid
+
+def report(results):
+    results.put(worker_pid())
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
     results = context.SimpleQueue()
-    child = context.Process(target=_report_worker, args=(results,), daemon=True)
+    ours = worker_pid()
+    child = context.Process(target=report, args=(results,), daemon=True)
     child.start()
-    child.join(60)
-    assert child.exitcode == 0
-    assert results.get() != ours
-    assert _worker_pid() == ours
+    child.join()
+    print(child.exitcode, results.get() != ours, worker_pid() == ours)
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_shared_pool_in_daemonic_child_process_has_workers_of_its_own(method: str, tmp_path: Path) -> None:
+    # In a process of its own: a child forked from the test runner would also run other libraries' exit handlers.
+    (tmp_path / "parent.py").write_text(_PARENT)
+    done = subprocess.run(
+        [sys.executable, tmp_path / "parent.py", method],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout.split() == ["0", "True", "True"], done.stderr
 
 
 def test_worker_parent_killed_in_mid_comparison_ends_too() -> None:
