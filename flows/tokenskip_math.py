@@ -12,13 +12,13 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.evaluations import evaluated
 from flows.registry import FlowEntry
 from flows.results import publish, show
-from latent_core.config.tokenskip import TokenSkipConfig, Variant
+from latent_core.config.tokenskip import DualBuildConfig, TokenSkipConfig, Variant
 from tasks.collect import COLLECT, CollectShard
 from tasks.compress import COMPRESS, SCORE_WORDS
 from tasks.prepare import PREPARE, PREPARE_WARM_START, WarmStartExamples
 from tasks.report import REPORT, ReportConfig, evaluation_role
 from tasks.run import Input, Pending, Run, open_run
-from tasks.stage import ModelInput, ProblemsInput
+from tasks.stage import FileInput, ModelInput, ProblemsInput
 from tasks.train import BUILD_DUAL, TRAIN_STAGE
 
 SUBMITTED_AT_ONCE = 64  # stages that may wait for a worker at a time; threads only, the work is in the workers
@@ -56,7 +56,7 @@ def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
     for variant in cfg.variants:
         model = base
         if variant is Variant.DUAL:
-            model = stages["build_dual"] = run.stage(BUILD_DUAL, cfg.dual, {"model": base})
+            model = stages["build_dual"] = run.stage(BUILD_DUAL, cfg.dual, latent_sources(cfg.dual, base, cots))
         inputs = {"model": model, "samples": cots.samples, "compressed": cots.compressed}
         prepared = stages[f"prepare/{variant}"] = run.stage(PREPARE, cfg.prepare, inputs, label=variant)
         trained = stages[f"train/{variant}"] = run.stage(
@@ -113,6 +113,18 @@ def collected(cfg: TokenSkipConfig, run: Run, base: Input, problems: ProblemsInp
         compressed.append(small)
     run.merge("score_words", scores)
     return Cots(run.merge("collect", samples), run.merge("compress", compressed))
+
+
+def latent_sources(config: DualBuildConfig, base: Input, cots: Cots) -> dict[str, Input]:
+    """The parents that a way to choose latents needs, by role; files enter by their content."""
+    inputs = {"model": base}
+    if config.seen_at_least is not None:
+        inputs |= {"samples": cots.samples, "compressed": cots.compressed}
+    for role in ("ids_file", "tokens_file", "embeddings_file"):
+        path = getattr(config, role)
+        if path is not None:
+            inputs[role] = FileInput.find(f"dual.{role}", path)
+    return inputs
 
 
 ENTRY = FlowEntry(TokenSkipConfig, partial(open_run, "tokenskip-math"), compose, tokenskip_math, show)

@@ -49,8 +49,13 @@ def render_answer(answer: str) -> str:
 
 def render_target(reasoning: str, answer: str, family: ChatFamily) -> str:
     """What the model shall write after `render_prompt`: reasoning, end of thinking, answer, end of turn."""
-    closing = f"\n\n{family.think_end}\n\n" if family.thinks else "\n\n"
-    return f"{reasoning.strip()}{closing}{render_answer(answer)}{family.end_of_turn}"
+    closing = f"{family.think_end}\n\n" if family.thinks else ""
+    return f"{render_reasoning(reasoning)}{closing}{render_answer(answer)}{family.end_of_turn}"
+
+
+def render_reasoning(reasoning: str) -> str:
+    """The part of a target before the end of thinking."""
+    return f"{reasoning.strip()}\n\n"
 
 
 def encode(text: str, tokenizer: Any) -> list[int]:

@@ -15,7 +15,7 @@ from latent_core.benchmarks.registry import open_split, word_problem_generator
 from latent_core.config.base import StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.errors import InputError
-from latent_core.identity import fingerprint
+from latent_core.identity import fingerprint, hash_file
 from latent_core.models.source import open_model
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter
 
@@ -50,7 +50,22 @@ class ProblemsInput:
         return cls(BenchmarkConfig(), split, word_problem_generator(split))
 
 
-Parent = ArtifactRef | ModelInput | ProblemsInput
+@dataclass(frozen=True)
+class FileInput:
+    """A file that a user names, identified by its content."""
+
+    path: str
+    fingerprint: str
+
+    @classmethod
+    def find(cls, field: str, path: str) -> FileInput:
+        """`field` is the parameter to name when there is no such file."""
+        if not Path(path).is_file():
+            raise InputError(f"{field}: no such file {path}")
+        return cls(path, hash_file(Path(path)))
+
+
+Parent = ArtifactRef | ModelInput | ProblemsInput | FileInput
 
 
 @dataclass(frozen=True)
@@ -103,6 +118,14 @@ class Inputs:
         if len(configs) != 1:
             raise InputError(f"{role}: {artifact.ref} does not hold a model")
         return artifact.directory(configs[0].removesuffix("/config.json"))
+
+    def file(self, role: str) -> Path:
+        parent = self._parents[role]
+        if not isinstance(parent, FileInput):
+            raise InputError(f"{role}: expected a file, got {parent}")
+        if hash_file(Path(parent.path)) != parent.fingerprint:
+            raise InputError(f"{role}: {parent.path} changed on disk since the run was planned; start the run again")
+        return Path(parent.path)
 
     def problems(self, role: str) -> ProblemSource:
         parent = self._parents[role]

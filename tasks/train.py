@@ -2,36 +2,67 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 
 from latent_core.config.tokenskip import DualBuildConfig
 from latent_core.config.training import TrainConfig
 from latent_core.dual.build import build_dual
+from latent_core.dual.coverage import count_reasoning_tokens, coverage_of, seen_at_least
+from latent_core.dual.files import read_embeddings, read_ids, read_tokens
 from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.verify import verify_dual
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.errors import StageFailed
 from latent_core.store import Artifact, ArtifactWriter
+from tasks.collect import SAMPLES
+from tasks.compress import COMPRESSED
 from tasks.prepare import TRAIN, VALIDATION
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 
 
 def build(out: ArtifactWriter, inputs: Inputs, config: DualBuildConfig, workplace: Workplace) -> Outcome:
+    base = inputs.model_dir("model")
+    given = inputs.roles()
+    counts = None
+    subset_ids = read_ids(inputs.file("ids_file")) if "ids_file" in given else None
+    if config.seen_at_least is not None:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
+        counts = count_reasoning_tokens(_reasoning(inputs), tokenizer)
+        subset_ids = seen_at_least(counts, config.seen_at_least)
     with out.directory("model") as directory:
         report = build_dual(
-            inputs.model_dir("model"),
+            base,
             directory,
             mode=config.mode,
+            subset_ids=subset_ids,
             subset_pattern=config.pattern,
+            custom_tokens=read_tokens(inputs.file("tokens_file")) if "tokens_file" in given else None,
+            custom_embeddings=read_embeddings(inputs.file("embeddings_file")) if "embeddings_file" in given else None,
             think_missing=config.think_missing,
             seed=config.seed,
         )
         verification = verify_dual(directory)
         if not verification.ok:
             raise StageFailed("build_dual: the dual model does not verify:\n" + "\n".join(verification.lines()))
-    return Outcome(metrics={"visible_size": report.visible_size, "latent_size": report.latent_size})
+    metrics: dict[str, Any] = {"visible_size": report.visible_size, "latent_size": report.latent_size}
+    if counts is not None:
+        metrics |= coverage_of(counts, report.vocabulary).as_metrics()
+    return Outcome(metrics=metrics, record={"peak_rss_bytes": report.peak_rss_bytes})
+
+
+def _reasoning(inputs: Inputs) -> Iterator[str]:
+    """All reasoning that training will see: correct samples and their compressions."""
+    samples, compressed = inputs.artifact("samples"), inputs.artifact("compressed")
+    for row in samples.rows_of(SAMPLES, ("reasoning", "verdict")):
+        if row["verdict"] == "correct":
+            yield row["reasoning"]
+    for row in compressed.rows_of(COMPRESSED, ("text",)):
+        yield row["text"]
 
 
 def train_model(out: ArtifactWriter, inputs: Inputs, config: TrainConfig, workplace: Workplace) -> Outcome:
@@ -43,7 +74,6 @@ def train_model(out: ArtifactWriter, inputs: Inputs, config: TrainConfig, workpl
         vocabulary = DualVocabulary.load(model_dir)
         latent_ids = range(vocabulary.visible_size, vocabulary.visible_size + vocabulary.latent_size)
     checkpoints = workplace.scratch / "checkpoints"
-    started = time.monotonic()
     with out.directory("weights") as directory:
         result = train(
             model_dir,
@@ -64,7 +94,6 @@ def train_model(out: ArtifactWriter, inputs: Inputs, config: TrainConfig, workpl
         record={
             "curve": result.curve,
             "resumed_from_step": result.resumed_from_step,
-            "train_seconds": time.monotonic() - started,
         },
     )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from latent_core.errors import InputError
+
+if TYPE_CHECKING:
+    from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 
 app = typer.Typer(help="List, show and verify artifacts.", no_args_is_help=True)
 StoreRoot = Annotated[str, typer.Option("--store", help="Local path or s3://bucket/prefix")]
@@ -40,11 +43,7 @@ def show(address: Address, store: StoreRoot = DEFAULT_STORE) -> None:
     """Print an artifact's manifest."""
     from rich.console import Console
 
-    from latent_core.store import ArtifactStore
-
-    opened = ArtifactStore(store)
-    artifact = opened.require(_find(opened, address))
-    Console().print_json(artifact.manifest.to_bytes().decode())
+    Console().print_json(find_artifact(store, address).manifest.to_bytes().decode())
 
 
 @app.command()
@@ -68,7 +67,15 @@ def verify(
         raise typer.Exit(1)
 
 
-def _find(store: ArtifactStore, address: str) -> ArtifactRef:  # type: ignore[name-defined]  # noqa: F821
+def find_artifact(store: str, address: str) -> Artifact:
+    """The artifact at `address` (stage/fingerprint, which may be shortened) in the store at the path or URL `store`."""
+    from latent_core.store import ArtifactStore
+
+    opened = ArtifactStore(store)
+    return opened.require(_find(opened, address))
+
+
+def _find(store: ArtifactStore, address: str) -> ArtifactRef:
     stage, _, start = address.partition("/")
     matches = [ref for ref in store.list() if ref.stage == stage and ref.fingerprint.startswith(start)]
     if len(matches) != 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,20 +15,69 @@ app = typer.Typer(help="Build and verify dual-vocabulary models.", no_args_is_he
 def build(
     base: Annotated[str, typer.Argument(help="Base model: packaged name, directory or hub id")],
     out: Annotated[Path, typer.Argument(help="Directory to write; must be absent or empty")],
-    mode: Annotated[str, typer.Option(help="full_copy or subset")] = "full_copy",
+    mode: Annotated[str, typer.Option(help="full_copy, subset or custom")] = "full_copy",
     pattern: Annotated[str | None, typer.Option(help="subset: regular expression on decoded tokens")] = None,
+    ids_file: Annotated[Path | None, typer.Option(help="subset: token ids, a JSON list or one a line")] = None,
+    tokens_file: Annotated[Path | None, typer.Option(help="custom: token texts, a JSON list or one a line")] = None,
+    embeddings_file: Annotated[
+        Path | None, typer.Option(help="custom: rows of the tokens, .npy or .safetensors (tensor embeddings)")
+    ] = None,
+    cots: Annotated[
+        str | None, typer.Option(help="A collect artifact, STAGE/FINGERPRINT: report coverage; with --seen-at-least")
+    ] = None,
+    seen_at_least: Annotated[
+        int | None, typer.Option(min=1, help="subset: tokens that occur this often in the artifact of --cots")
+    ] = None,
+    store: Annotated[str, typer.Option(help="Where --cots lies")] = ".latent/store",
     think_missing: Annotated[str, typer.Option(help="error, add or clone_eos")] = "error",
     seed: int = 0,
 ) -> None:
-    """Write the dual-vocabulary model of a base model."""
+    """Write the dual-vocabulary model of a base model and say what was added."""
+    from transformers import AutoTokenizer
+
     from latent_core.dual import build_dual
+    from latent_core.dual.coverage import count_reasoning_tokens, coverage_of
+    from latent_core.dual.coverage import seen_at_least as often_enough
+    from latent_core.dual.files import read_embeddings, read_ids, read_tokens
+    from latent_core.errors import InputError
     from latent_core.models.source import open_model
 
+    directory = open_model(base).directory
+    if seen_at_least is not None and cots is None:
+        raise InputError("--seen-at-least: needs --cots, the artifact whose tokens are counted")
+    if seen_at_least is not None and ids_file is not None:
+        raise InputError("--seen-at-least and --ids-file: give one of them")
+    subset_ids = read_ids(ids_file) if ids_file else None
+    counts = None
+    if cots is not None:
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        counts = count_reasoning_tokens(_correct_reasoning(store, cots), tokenizer)
+        if seen_at_least is not None:
+            subset_ids = often_enough(counts, seen_at_least)
     report = build_dual(
-        open_model(base).directory, out, mode=mode, subset_pattern=pattern, think_missing=think_missing, seed=seed
+        directory,
+        out,
+        mode=mode,
+        subset_ids=subset_ids,
+        subset_pattern=pattern,
+        custom_tokens=read_tokens(tokens_file) if tokens_file else None,
+        custom_embeddings=read_embeddings(embeddings_file) if embeddings_file else None,
+        think_missing=think_missing,
+        seed=seed,
     )
     for line in report.lines():
         typer.echo(line)
+    if counts is not None:
+        typer.echo(coverage_of(counts, report.vocabulary).line())
+
+
+def _correct_reasoning(store: str, address: str) -> Iterator[str]:
+    from flows.cli.artifacts import find_artifact
+    from tasks.collect import SAMPLES
+
+    for row in find_artifact(store, address).rows_of(SAMPLES, ("reasoning", "verdict")):
+        if row["verdict"] == "correct":
+            yield row["reasoning"]
 
 
 @app.command()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from importlib.util import find_spec
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,6 +12,7 @@ from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.config.training import TrainConfig
+from latent_core.dual.selection import LatentMode
 
 Ratio = Annotated[float, Field(gt=0, le=1)]
 Ratios = Annotated[tuple[Ratio, ...], Field(min_length=1)]
@@ -30,6 +32,29 @@ class RatioPolicy(StrEnum):
     ALL_RATIOS = "all_ratios"
 
 
+class VllmConfig(StageConfig):
+    """What is passed on to vLLM's engine: how fast and in how much memory it runs, never what it says."""
+
+    gpu_memory_utilization: Annotated[float | None, RUNTIME, Field(gt=0, le=1)] = None
+    """Share of a GPU's memory to reserve; unset is vLLM's own default."""
+    max_model_len: Annotated[int | None, RUNTIME, Field(ge=8)] = None
+    """Longest sequence to reserve for; unset is as long as the prompts need. Too short is an error, never a cut."""
+    max_num_seqs: Annotated[int | None, RUNTIME, Field(ge=1)] = None
+    """Sequences decoded at once; unset is vLLM's default on a GPU and 128 on a CPU."""
+    max_num_batched_tokens: Annotated[int | None, RUNTIME, Field(ge=32)] = None
+    """Tokens of one step; longer prompts are prefilled in chunks."""
+    tensor_parallel_size: Annotated[int | None, RUNTIME, Field(ge=1)] = None
+    """GPUs that one model is split over."""
+    enforce_eager: Annotated[bool | None, RUNTIME] = None
+    """Neither compile nor capture CUDA graphs: a faster start, slower steps. A CPU engine always does."""
+    num_gpu_blocks_override: Annotated[int | None, RUNTIME, Field(ge=1)] = None
+    """Size of the key-value cache in blocks, in place of what fits the memory."""
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of `vllm.LLM` that are set."""
+        return self.model_dump(exclude_none=True)
+
+
 class SamplingConfig(StageConfig):
     """How completions are drawn; temperature 0 is greedy."""
 
@@ -44,9 +69,18 @@ class SamplingConfig(StageConfig):
     """Every completion has a seed of its own, made from this, the question's id and the sample's number."""
     dtype: Annotated[Literal["auto", "float32", "bfloat16", "float16"], IDENTITY] = "auto"
     """auto is the checkpoint's type on a GPU and float32 on a CPU."""
-    engine: Annotated[Literal["transformers"], IDENTITY] = "transformers"
+    engine: Annotated[Literal["transformers", "vllm", "auto"], IDENTITY] = "transformers"
+    """auto becomes vllm where that is installed and a CUDA device is there, else transformers, when the run starts."""
     batch_tokens: Annotated[int, RUNTIME, Field(ge=1)] = 32_768
-    """Upper bound of (prompt + new) tokens held at once: sets the batch size."""
+    """transformers: upper bound of (prompt + new) tokens held at once, sets the batch size."""
+    vllm: Annotated[VllmConfig, RUNTIME] = VllmConfig()
+    """vllm: its engine's arguments."""
+
+    @field_validator("engine")
+    @classmethod
+    def _resolve_engine(cls, engine: str) -> str:
+        # Resolved where the parameters are read, before any fingerprint: what is hashed is the engine that ran.
+        return resolve_engine() if engine == "auto" else engine
 
     @model_validator(mode="after")
     def _samples_need_temperature(self) -> SamplingConfig:
@@ -144,17 +178,37 @@ class PrepareConfig(StageConfig):
 class DualBuildConfig(StageConfig):
     """How the dual-vocabulary model is made from the base."""
 
-    mode: Annotated[Literal["full_copy", "subset"], IDENTITY] = "full_copy"
+    mode: Annotated[LatentMode, IDENTITY] = LatentMode.FULL_COPY
+    """Which tokens get a latent: all, a subset (say which by one of the next three), or texts of one's own."""
     pattern: Annotated[str | None, IDENTITY] = None
-    """subset only: a regular expression on the decoded text of tokens; those that match get a latent."""
+    """subset: a regular expression on the decoded text of tokens; those that match get a latent."""
+    seen_at_least: Annotated[int | None, IDENTITY, Field(ge=1)] = None
+    """subset: mirror the tokens that occur this often in the run's correct chains of thought and compressions."""
+    ids_file: Annotated[str | None, RUNTIME] = None
+    """subset: a file of token ids, a JSON list or one a line; it enters the identity by its content."""
+    tokens_file: Annotated[str | None, RUNTIME] = None
+    """custom: a file of token texts, a JSON list or one a line; it enters the identity by its content."""
+    embeddings_file: Annotated[str | None, RUNTIME] = None
+    """custom: embedding rows of the tokens, .npy or .safetensors (tensor "embeddings"); by content as well."""
     think_missing: Annotated[Literal["error", "add", "clone_eos"], IDENTITY] = "error"
     """What to do when the base has no think tokens: refuse, add them near the mean row, or near the end-of-turn row."""
     seed: Annotated[int, IDENTITY, Field(ge=0)] = 0
 
     @model_validator(mode="after")
-    def _subset_needs_pattern(self) -> DualBuildConfig:
-        if (self.mode == "subset") != (self.pattern is not None):
-            raise ValueError("dual.pattern: goes with mode 'subset', and mode 'subset' needs it")
+    def _mode_has_what_it_needs(self) -> DualBuildConfig:
+        choices = {
+            LatentMode.FULL_COPY: (),
+            LatentMode.SUBSET: ("pattern", "seen_at_least", "ids_file"),
+            LatentMode.CUSTOM: ("tokens_file",),
+        }
+        extras = {LatentMode.CUSTOM: {"embeddings_file"}}.get(self.mode, set())
+        optional = {"pattern", "seen_at_least", "ids_file", "tokens_file", "embeddings_file"}
+        given = {name for name in optional if getattr(self, name) is not None}
+        wanted = choices[self.mode]
+        for name in sorted(given - set(wanted) - extras):
+            raise ValueError(f"dual.{name}: mode {self.mode.value!r} does not take it; drop it or change dual.mode")
+        if wanted and len(given & set(wanted)) != 1:
+            raise ValueError(f"dual.mode: {self.mode.value!r} needs exactly one of {', '.join(wanted)}")
         return self
 
 
@@ -208,6 +262,15 @@ class TokenSkipConfig(StageConfig):
         if missing:
             raise ValueError(f"prepare.ratios: {missing} are not in compress.ratios {list(self.compress.ratios)}")
         return self
+
+
+def resolve_engine() -> str:
+    """The engine that `auto` stands for on this machine."""
+    if find_spec("vllm") is None:
+        return "transformers"
+    import torch
+
+    return "vllm" if torch.cuda.device_count() > 0 else "transformers"
 
 
 def _distinct(field: str, ratios: tuple[float, ...]) -> tuple[float, ...]:
