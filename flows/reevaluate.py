@@ -8,11 +8,11 @@ from functools import partial
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.evaluations import evaluated
+from flows.evaluations import evaluated_at_ratios
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.reevaluate import ReevaluateConfig
-from tasks.report import REPORT, ReportConfig, evaluation_role
+from tasks.report import REPORT, ReportConfig
 from tasks.run import Pending, Run, open_run
 from tasks.stage import ModelInput, ProblemsInput
 
@@ -33,10 +33,7 @@ def compose(cfg: ReevaluateConfig, run: Run) -> Pending:
     """One evaluation per ratio, and the report over them."""
     problems = ProblemsInput.find(cfg.benchmark, "test")
     model = ModelInput.find(cfg.model)
-    evaluations = {
-        evaluation_role("model", ratio): evaluated(cfg.evaluate, run, model, problems, ratio, f"{ratio:g}")
-        for ratio in cfg.evaluate.ratios
-    }
+    evaluations = evaluated_at_ratios(cfg.evaluate, run, model, problems, "model")
     title = f"{cfg.model} on {cfg.benchmark.name}"
     return run.stage(REPORT, ReportConfig(title=title), evaluations)
 

@@ -9,16 +9,16 @@ from functools import partial
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.evaluations import evaluated
+from flows.evaluations import Evaluations, evaluated_at_ratios, untrained_and_baselines
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.tokenskip import DualBuildConfig, TokenSkipConfig, Variant
 from tasks.collect import COLLECT, CollectShard
 from tasks.compress import COMPRESS, SCORE_WORDS
 from tasks.prepare import PREPARE, PREPARE_WARM_START, WarmStartExamples
-from tasks.report import REPORT, ReportConfig, evaluation_role
+from tasks.report import REPORT, ReportConfig
 from tasks.run import Input, Pending, Run, open_run
-from tasks.stage import FileInput, ModelInput, ProblemsInput
+from tasks.stage import CompressorInput, FileInput, ModelInput, ProblemsInput
 from tasks.train import BUILD_DUAL, TRAIN_STAGE
 
 SUBMITTED_AT_ONCE = 64  # stages that may wait for a worker at a time; threads only, the work is in the workers
@@ -49,9 +49,9 @@ def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
     test_split = ProblemsInput.find(cfg.benchmark, "test")
     base = warm_started(cfg, run, train_split)
     cots = collected(cfg, run, base, train_split)
-    evaluations: dict[str, Pending] = {}
+    evaluations: Evaluations = {}
     if cfg.evaluate.base:
-        evaluations[evaluation_role("base", 1.0)] = evaluated(cfg.evaluate, run, base, test_split, 1.0, "base 1")
+        evaluations |= untrained_and_baselines(cfg.evaluate, run, base, test_split)
     stages: dict[str, Pending] = {"collect": cots.samples, "compress": cots.compressed}
     for variant in cfg.variants:
         model = base
@@ -62,10 +62,7 @@ def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
         trained = stages[f"train/{variant}"] = run.stage(
             TRAIN_STAGE, cfg.train, {"model": model, "prepared": prepared}, label=variant
         )
-        for ratio in cfg.evaluate.ratios:
-            evaluations[evaluation_role(variant, ratio)] = evaluated(
-                cfg.evaluate, run, trained, test_split, ratio, f"{variant} {ratio:g}"
-            )
+        evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, variant.value)
     title = f"TokenSkip on {cfg.benchmark.name} with {cfg.model}"
     settings = ReportConfig(title=title, latent_rows=cfg.train.latent_rows)
     return run.stage(REPORT, settings, {**evaluations, **stages})
@@ -96,7 +93,7 @@ class Cots:
 
 def collected(cfg: TokenSkipConfig, run: Run, base: Input, problems: ProblemsInput) -> Cots:
     """Collect, score and compress shard by shard: a finished shard is compressed while the next one generates."""
-    compressor = ModelInput.find(cfg.compress.model)
+    compressor = CompressorInput.find(cfg.compress.model)
     size, questions = cfg.collect.shard_questions, cfg.collect.questions
     starts = range(0, questions, size)
     samples, scores, compressed = [], [], []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from latent_core.config.tokenskip import Prompting
 from latent_core.models.family import ChatFamily
 
 SYSTEM = "You are a helpful assistant."
@@ -17,21 +18,38 @@ def ratio_suffix(ratio: float, family: ChatFamily) -> str:
     return f"{family.end_of_turn}{ratio:g}{family.end_of_turn}"
 
 
-def reduce_instruction(ratio: float) -> str:
-    """The prompt-only baseline's request for a shorter chain of thought (TokenSkip §5.1 "prompt-based reduction")."""
-    return f"Please reduce {round((1 - ratio) * 100)}% of the words in your chain of thought."
+def extra_instruction(prompting: Prompting, ratio: float) -> str:
+    """What a way of prompting adds to the instruction, in words; empty for the ratio a model was trained to hear."""
+    match prompting:
+        case Prompting.RATIO:
+            return ""
+        case Prompting.REDUCE:  # TokenSkip §5.1, "prompt-based reduction"
+            return f"Please reduce {round((1 - ratio) * 100)}% of the words in your chain of thought."
+        case Prompting.CONCISE:
+            return "Be concise: write no more reasoning than the answer needs."
+        case Prompting.CHAIN_OF_DRAFT:
+            return "For every step keep only a short draft of at most five words."
+        case Prompting.SKETCH_OF_THOUGHT:
+            return "Sketch the reasoning: variables, equations and arrows between linked ideas instead of sentences."
 
 
 def render_prompt(
-    question: str, tokenizer: Any, family: ChatFamily, *, ratio: float = 1.0, extra_instruction: str = ""
+    question: str,
+    tokenizer: Any,
+    family: ChatFamily,
+    *,
+    ratio: float = 1.0,
+    prompting: Prompting = Prompting.RATIO,
 ) -> str:
     """The text a model continues: system and user turn, ratio suffix, generation prompt, and an open think mark.
 
     A thinking model is always started inside its reasoning; where its template does not open the think mark itself, it
     is opened here, so that it is written exactly once.
     """
-    instruction = f"{INSTRUCTION} {extra_instruction}" if extra_instruction else INSTRUCTION
-    user = f"{instruction}\n{question}{ratio_suffix(ratio, family)}"
+    extra = extra_instruction(prompting, ratio)
+    instruction = f"{INSTRUCTION} {extra}" if extra else INSTRUCTION
+    suffix = ratio_suffix(ratio, family) if prompting is Prompting.RATIO else ""
+    user = f"{instruction}\n{question}{suffix}"
     if family.has_system_role:
         turns = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": user}]
     else:

@@ -8,9 +8,9 @@ from typing import Annotated
 from pydantic import Field
 
 from latent_core.config.base import IDENTITY, StageConfig
-from latent_core.config.tokenskip import SamplingConfig
-from latent_core.evaluation.summary import summarise
-from latent_core.generate.completions import ReadableModel, graded_completions, sample_schema
+from latent_core.config.tokenskip import Prompting, SamplingConfig
+from latent_core.evaluation.summary import Summary, summarise
+from latent_core.generate.completions import ReadableModel, graded_completions, sample_schema, truncated_row
 from latent_core.store import ArtifactWriter
 from tasks.collect import SAMPLES
 from tasks.engines import warm_engine
@@ -22,6 +22,13 @@ class EvaluateCondition(StageConfig):
 
     sampling: Annotated[SamplingConfig, IDENTITY]
     questions: Annotated[int, IDENTITY]
+    ratio: Annotated[float, IDENTITY, Field(gt=0, le=1)]
+    prompting: Annotated[Prompting, IDENTITY] = Prompting.RATIO
+
+
+class TruncateCondition(StageConfig):
+    """Where another evaluation's outputs are cut: at this share of their mean length."""
+
     ratio: Annotated[float, IDENTITY, Field(gt=0, le=1)]
 
 
@@ -40,6 +47,7 @@ def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, wor
             config.sampling,
             benchmark=problems.name,
             ratio=config.ratio,
+            prompting=config.prompting,
             progress=lambda done, generated: workplace.progress(done, total, generated),
         ):
             table.add(row)
@@ -53,6 +61,21 @@ def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, wor
     )
 
 
+def truncate(out: ArtifactWriter, inputs: Inputs, config: TruncateCondition, workplace: Workplace) -> Outcome:
+    """What the model had reached by then (TokenSkip §5.1, "truncation"): no generation, the rows are graded again."""
+    evaluation = inputs.artifact("evaluation")
+    problems, model = inputs.problems("problems"), ReadableModel.load(inputs.model_dir("model"))
+    summary = Summary.from_metrics(evaluation.manifest.content.metrics)
+    limit = max(1, round(config.ratio * summary.tokens.value))
+    rows = []
+    with out.table(SAMPLES, sample_schema()) as table:
+        for row in evaluation.rows_of(SAMPLES):
+            cut = truncated_row(row, limit, model, benchmark=problems.name)
+            table.add(cut)
+            rows.append({name: cut[name] for name in _SUMMARY_COLUMNS})
+    return Outcome(accounting={"kept": len(rows)}, metrics=summarise(rows).to_metrics())
+
+
 _SUMMARY_COLUMNS = (
     "question_id",
     "sample_index",
@@ -64,3 +87,4 @@ _SUMMARY_COLUMNS = (
 )
 
 EVALUATE = Stage("evaluate", 1, evaluate)
+TRUNCATE = Stage("truncate", 1, truncate)

@@ -33,9 +33,12 @@ class ReportConfig(StageConfig):
     latent_rows: Annotated[LatentRows, IDENTITY] = LatentRows.TRAINABLE
 
 
-def evaluation_role(model: str, ratio: float) -> str:
-    """The parent role under which an evaluation reaches the report: it carries the model's name and the ratio."""
-    return f"evaluation/{model}/{ratio:g}"
+UNTRAINED = "untrained"
+
+
+def evaluation_role(model: str, condition: str) -> str:
+    """The parent role under which an evaluation reaches the report, e.g. evaluation/dual/ratio 0.5."""
+    return f"evaluation/{model}/{condition}"
 
 
 def evaluations_of(inputs: Inputs) -> list[Evaluation]:
@@ -44,9 +47,10 @@ def evaluations_of(inputs: Inputs) -> list[Evaluation]:
 
 
 def _evaluation(role: str, artifact: Artifact) -> Evaluation:
-    _, model, ratio = role.split("/")
-    condition = "untrained" if model == "base" else f"ratio {ratio}"
-    return Evaluation(model, condition, float(ratio), lambda: artifact.rows_of(SAMPLES))
+    _, model, condition = role.split("/")
+    number = condition.rpartition(" ")[2]
+    ratio = 1.0 if condition == UNTRAINED else float(number) if number[0].isdigit() else None
+    return Evaluation(model, condition, ratio, lambda: artifact.rows_of(SAMPLES))
 
 
 def entries_of(report: Artifact) -> list[ReportEntry]:

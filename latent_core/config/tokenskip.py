@@ -55,6 +55,30 @@ class VllmConfig(StageConfig):
         return self.model_dump(exclude_none=True)
 
 
+class Prompting(StrEnum):
+    """How a model is asked to reason."""
+
+    RATIO = "ratio"  # the condition a TokenSkip model was trained to hear; at 1.0 the plain question
+    REDUCE = "reduce"  # in words: to leave out a share of the words
+    CONCISE = "concise"  # in words: to be concise
+    CHAIN_OF_DRAFT = "chain_of_draft"  # arXiv 2502.18600: a draft of at most five words a step
+    SKETCH_OF_THOUGHT = "sketch_of_thought"  # arXiv 2503.05179: symbols and chained notes in place of prose
+
+    @property
+    def takes_ratio(self) -> bool:
+        return self in (Prompting.RATIO, Prompting.REDUCE)
+
+
+class Baseline(StrEnum):
+    """What a trained model is compared with, on the untrained one."""
+
+    REDUCE = Prompting.REDUCE.value
+    CONCISE = Prompting.CONCISE.value
+    CHAIN_OF_DRAFT = Prompting.CHAIN_OF_DRAFT.value
+    SKETCH_OF_THOUGHT = Prompting.SKETCH_OF_THOUGHT.value
+    TRUNCATE = "truncate"  # its own output, cut at the ratio's share of its mean length; costs no generation
+
+
 class SamplingConfig(StageConfig):
     """How completions are drawn; temperature 0 is greedy."""
 
@@ -125,7 +149,8 @@ class CompressConfig(StageConfig):
 
     model: Annotated[str, RUNTIME] = "latent-compressor"
     """Token classifier: latent-compressor, a directory, or a hub id such as
-    microsoft/llmlingua-2-xlm-roberta-large-meetingbank."""
+    microsoft/llmlingua-2-xlm-roberta-large-meetingbank. Or a baseline: random (random:SEED), truncate, or
+    lm_surprisal:MODEL, which drops what a causal language model expected."""
     scoring: Annotated[ScoreWordsConfig, RUNTIME] = ScoreWordsConfig()
     """The encoder's pass; it enters the identity through the scored words."""
     ratios: Annotated[Ratios, IDENTITY] = (0.7, 0.5, 0.3, 0.1)
@@ -219,13 +244,28 @@ class EvaluateConfig(StageConfig):
     questions: Annotated[int, IDENTITY, Field(ge=1)] = 500
     ratios: Annotated[Ratios, RUNTIME] = (1.0, 0.7, 0.5, 0.3)
     """Conditions; each is an artifact of its own."""
-    base: Annotated[bool, RUNTIME] = True
-    """Evaluate the untrained base model too."""
 
     @field_validator("ratios")
     @classmethod
     def _no_duplicates(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
         return _distinct("evaluate.ratios", ratios)
+
+
+class EvaluateWithBaseConfig(EvaluateConfig):
+    """Evaluation of trained models beside the untrained one they come from."""
+
+    base: Annotated[bool, RUNTIME] = True
+    """Evaluate the untrained base model too, and its baselines."""
+    baselines: Annotated[tuple[Baseline, ...], RUNTIME] = (Baseline.REDUCE, Baseline.CONCISE, Baseline.TRUNCATE)
+    """Beside the base model: other ways to shorten its reasoning, without training, at the same ratios."""
+
+    @model_validator(mode="after")
+    def _baselines_need_the_base(self) -> EvaluateWithBaseConfig:
+        if len(set(self.baselines)) != len(self.baselines):
+            raise ValueError("evaluate.baselines: a baseline appears twice")
+        if self.baselines and not self.base and "baselines" in self.model_fields_set:
+            raise ValueError("evaluate.baselines: are compared with the base model; set evaluate.base, or no baselines")
+        return self
 
 
 class WarmStartConfig(StageConfig):
@@ -250,7 +290,7 @@ class TokenSkipConfig(StageConfig):
     prepare: Annotated[PrepareConfig, IDENTITY] = PrepareConfig()
     dual: Annotated[DualBuildConfig, IDENTITY] = DualBuildConfig()
     train: Annotated[TrainConfig, IDENTITY] = TrainConfig()
-    evaluate: Annotated[EvaluateConfig, IDENTITY] = EvaluateConfig()
+    evaluate: Annotated[EvaluateWithBaseConfig, IDENTITY] = EvaluateWithBaseConfig()
     store: Annotated[str, RUNTIME] = ".latent/store"
     """Where artifacts live: a local path or s3://bucket/prefix."""
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()

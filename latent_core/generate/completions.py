@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
-from latent_core.config.tokenskip import SamplingConfig
+from latent_core.config.tokenskip import Prompting, SamplingConfig
 from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.generate.engine import Engine, Generation, Progress, Request, item_seed
@@ -88,6 +88,7 @@ def graded_completions(
     *,
     benchmark: str,
     ratio: float = 1.0,
+    prompting: Prompting = Prompting.RATIO,
     progress: Progress | None = None,
 ) -> Iterator[dict[str, Any]]:
     """One row (see `sample_schema`) per question and sample, in order; `progress` gets (completions, tokens) so far."""
@@ -96,13 +97,9 @@ def graded_completions(
         block = problems[start : start + QUESTIONS_PER_CALL]
         items = [(problem, index) for problem in block for index in range(sampling.samples)]
         encoded = [
-            tuple(
-                prompts.encode(
-                    prompts.render_prompt(problem.question, model.tokenizer, model.family, ratio=ratio), model.tokenizer
-                )
-            )
+            prompt
             for problem in block
-            for _ in range(sampling.samples)
+            for prompt in [_encoded_prompt(problem.question, model, ratio, prompting)] * sampling.samples
         ]
         requests = [
             Request(prompt, item_seed(sampling.seed, problem.question_id, index))
@@ -118,6 +115,20 @@ def graded_completions(
             yield _graded(problem, index, prompt, generation, model, benchmark)
         done += len(items)
         tokens += sum(len(generation.token_ids) for generation in generations)
+
+
+def truncated_row(row: Mapping[str, Any], tokens: int, model: ReadableModel, *, benchmark: str) -> dict[str, Any]:
+    """A graded completion as it had been with at most `tokens` new tokens."""
+    if row["tokens"] <= tokens:
+        return dict(row)
+    problem = Problem(row["question_id"], row["question"], row["gold"], level=row["level"])
+    generation = Generation(tuple(row["output_token_ids"][:tokens]), "length")
+    return _graded(problem, row["sample_index"], row["prompt_token_ids"], generation, model, benchmark)
+
+
+def _encoded_prompt(question: str, model: ReadableModel, ratio: float, prompting: Prompting) -> tuple[int, ...]:
+    text = prompts.render_prompt(question, model.tokenizer, model.family, ratio=ratio, prompting=prompting)
+    return tuple(prompts.encode(text, model.tokenizer))
 
 
 def _graded(

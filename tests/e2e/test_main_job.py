@@ -66,10 +66,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> TokenSkipConfig:
 
 def test_report_holds_every_condition_and_dual_reasoning_is_latent(finished: TokenSkipConfig) -> None:
     report = _artifact(finished, "report")
-    entries = {(entry.model, entry.ratio): entry.summary for entry in entries_of(report)}
-    assert set(entries) == {("base", 1.0), *((m, r) for m in ("standard", "dual") for r in (1.0, 0.5))}
-    assert entries["base", 1.0].accuracy.value >= 0.5
-    assert entries["dual", 1.0].latent_share == 1.0 and entries["standard", 1.0].latent_share == 0.0
+    entries = {(entry.model, entry.condition): entry.summary for entry in entries_of(report)}
+    baselines = {"untrained", "concise", "reduce 0.5", "truncate 0.5"}
+    trained = {(model, f"ratio {ratio}") for model in ("standard", "dual") for ratio in ("1", "0.5")}
+    assert set(entries) == trained | {("base", condition) for condition in baselines}
+    assert entries["base", "untrained"].accuracy.value >= 0.5
+    assert entries["base", "truncate 0.5"].truncated_rate > 0.5
+    assert entries["dual", "ratio 1"].latent_share == 1.0 and entries["standard", "ratio 1"].latent_share == 0.0
     html = report.read_bytes(REPORT_HTML).decode()
     assert "<svg" in html and "http://" not in html.replace("http://www.w3.org", "")
 

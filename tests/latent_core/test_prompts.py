@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from latent_core.config.tokenskip import Prompting
 from latent_core.models.family import ChatFamily, chat_family
-from latent_core.prompts import encode, ratio_suffix, reduce_instruction, render_answer, render_prompt, render_target
+from latent_core.prompts import encode, extra_instruction, ratio_suffix, render_answer, render_prompt, render_target
 
 ASK = r"Please reason step by step, and put your final answer within \boxed{}."
 QUESTION = "What is 6 + 7?"
@@ -161,8 +162,10 @@ def test_encode_prompt_round_trips_with_single_marks_and_one_bos(name: str) -> N
 @every_convention
 def test_prompt_with_extra_instruction_follows_the_instruction(name: str) -> None:
     tokenizer, family = opened(name)
-    text = render_prompt(QUESTION, tokenizer, family, extra_instruction="Be concise.")
-    assert f"{ASK} Be concise.\n{QUESTION}{family.end_of_turn}" in text
+    text = render_prompt(QUESTION, tokenizer, family, ratio=0.3, prompting=Prompting.REDUCE)
+    asked = "Please reduce 70% of the words in your chain of thought."
+    assert f"{ASK} {asked}\n{QUESTION}{family.end_of_turn}" in text
+    assert "0.3" not in text
 
 
 def test_target_braces_of_an_answer_stay_balanced() -> None:
@@ -182,4 +185,10 @@ def test_suffix_at_ratio_one_is_empty() -> None:
 
 @pytest.mark.parametrize(("ratio", "percent"), [(0.9, 10), (0.7, 30), (0.5, 50), (0.29, 71)])
 def test_reduce_instruction_asks_for_the_complement_in_whole_percent(ratio: float, percent: int) -> None:
-    assert reduce_instruction(ratio) == f"Please reduce {percent}% of the words in your chain of thought."
+    assert extra_instruction(Prompting.REDUCE, ratio) == f"Please reduce {percent}% of the words in your chain of thought."
+
+
+def test_every_way_of_prompting_but_the_trained_one_says_something_of_its_own() -> None:
+    said = {prompting: extra_instruction(prompting, 0.5) for prompting in Prompting}
+    assert said.pop(Prompting.RATIO) == ""
+    assert all(said.values()) and len(set(said.values())) == len(said)

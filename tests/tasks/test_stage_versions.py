@@ -45,7 +45,7 @@ CASES: list[tuple[Stage, StageConfig, str]] = [
     ),
     (BUILD_DUAL, DualBuildConfig(), "61e9c7d41d78d180"),
     (TRAIN_STAGE, TrainConfig(), "fd5109af54504e5c"),
-    (EVALUATE, EvaluateCondition(sampling=SamplingConfig(), questions=5, ratio=0.5), "7fddf1daae7e13c3"),
+    (EVALUATE, EvaluateCondition(sampling=SamplingConfig(), questions=5, ratio=0.5), "cfa3de127550ee54"),
     (REPORT, ReportConfig(title="t"), "e23d09c122f4a49b"),
     (MINI_INIT, MiniInitConfig(), "6b76f4825accaf9c"),
     (MINI_CORPUS, MiniCorpusConfig(), "5f59e84792ad6f2d"),

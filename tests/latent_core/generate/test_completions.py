@@ -1,0 +1,51 @@
+"""Graded completions cut short: as if the model had been stopped there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from latent_core import prompts
+from latent_core.benchmarks.registry import open_split
+from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.tokenskip import SamplingConfig
+from latent_core.generate.completions import ReadableModel, graded_completions, truncated_row
+from latent_core.generate.transformers_engine import TransformersEngine
+from latent_core.models.source import open_model
+
+BENCHMARK = "word_problems"
+
+
+@pytest.fixture(scope="module")
+def model() -> ReadableModel:
+    return ReadableModel.load(open_model("latent-mini").directory)
+
+
+def _row(model: ReadableModel, max_new_tokens: int) -> dict[str, Any]:
+    engine = TransformersEngine(open_model("latent-mini").directory)
+    (problem,) = open_split(BenchmarkConfig(name=BENCHMARK, difficulties=(1,)), "test").problems(0, 1)
+    sampling = SamplingConfig(max_new_tokens=max_new_tokens)
+    (row,) = graded_completions([problem], model, engine, sampling, benchmark=BENCHMARK)
+    return row
+
+
+def test_truncated_row_equals_a_generation_with_that_limit(model: ReadableModel) -> None:
+    whole = _row(model, 256)
+    assert whole["verdict"] == "correct"
+    limit = whole["tokens"] - 3
+    cut = truncated_row(whole, limit, model, benchmark=BENCHMARK)
+    assert cut == _row(model, limit)
+    assert cut["verdict"] == "truncated"
+
+
+def test_row_within_the_limit_stays_as_it_is(model: ReadableModel) -> None:
+    whole = _row(model, 256)
+    assert truncated_row(whole, whole["tokens"], model, benchmark=BENCHMARK) == whole
+
+
+def test_truncated_in_the_reasoning_has_no_answer(model: ReadableModel) -> None:
+    whole = _row(model, 256)
+    cut = truncated_row(whole, 5, model, benchmark=BENCHMARK)
+    assert cut["reasoning_tokens"] == 5 and cut["answer"] is None
+    assert prompts.encode(cut["reasoning"], model.tokenizer)
