@@ -12,7 +12,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.evaluations import Evaluations, evaluated_at_ratios, untrained_and_baselines
 from flows.registry import FlowEntry
 from flows.results import publish, show
-from latent_core.config.tokenskip import DualBuildConfig, TokenSkipConfig, Variant
+from latent_core.config.tokenskip import CompressConfig, DualBuildConfig, ScoreWordsConfig, TokenSkipConfig, Variant
+from latent_core.store import Artifact, ArtifactRef
 from tasks.collect import COLLECT, CollectShard
 from tasks.compress import COMPRESS, SCORE_WORDS
 from tasks.prepare import PREPARE, PREPARE_WARM_START, WarmStartExamples
@@ -40,7 +41,9 @@ def tokenskip_math(cfg: TokenSkipConfig, force: Sequence[str] = ()) -> dict[str,
     """
     with open_run("tokenskip-math", cfg, force=force) as run:
         report = compose(cfg, run)
-        return publish(run, report)
+        result = publish(run, report)
+        run.register_models(trained_models(run.artifact(report)))
+        return result
 
 
 def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
@@ -54,10 +57,12 @@ def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
         evaluations |= untrained_and_baselines(cfg.evaluate, run, base, test_split)
     stages: dict[str, Pending] = {"collect": cots.samples, "compress": cots.compressed}
     for variant in cfg.variants:
-        model = base
+        model, texts = base, cots.compressed
+        if variant is Variant.RANDOM_DROP:
+            texts = compressed(dropped_at_random(cfg.compress), run, base, cots.shards, "random")
         if variant is Variant.DUAL:
             model = stages["build_dual"] = run.stage(BUILD_DUAL, cfg.dual, latent_sources(cfg.dual, base, cots))
-        inputs = {"model": model, "samples": cots.samples, "compressed": cots.compressed}
+        inputs = {"model": model, "samples": cots.samples, "compressed": texts}
         prepared = stages[f"prepare/{variant}"] = run.stage(PREPARE, cfg.prepare, inputs, label=variant)
         trained = stages[f"train/{variant}"] = run.stage(
             TRAIN_STAGE, cfg.train, {"model": model, "prepared": prepared}, label=variant
@@ -66,6 +71,17 @@ def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
     title = f"TokenSkip on {cfg.benchmark.name} with {cfg.model}"
     settings = ReportConfig(title=title, latent_rows=cfg.train.latent_rows)
     return run.stage(REPORT, settings, {**evaluations, **stages})
+
+
+def trained_models(report: Artifact) -> dict[str, ArtifactRef]:
+    """The trained models behind a finished report, by variant."""
+    parents = report.manifest.content.parents
+    found = {
+        role.partition("/")[2]: ArtifactRef(TRAIN_STAGE.name, parent)
+        for role, parent in parents.items()
+        if role.startswith("train/")
+    }
+    return found
 
 
 def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Input:
@@ -87,29 +103,42 @@ def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Inp
 class Cots:
     """Chains of thought and their compressions, both sharded alike."""
 
+    shards: list[Pending]
     samples: Pending
     compressed: Pending
 
 
 def collected(cfg: TokenSkipConfig, run: Run, base: Input, problems: ProblemsInput) -> Cots:
     """Collect, score and compress shard by shard: a finished shard is compressed while the next one generates."""
-    compressor = CompressorInput.find(cfg.compress.model)
     size, questions = cfg.collect.shard_questions, cfg.collect.questions
     starts = range(0, questions, size)
-    samples, scores, compressed = [], [], []
+    shards = []
     for number, start in enumerate(starts, 1):
-        label, stop = f"{number}/{len(starts)}", min(start + size, questions)
+        stop = min(start + size, questions)
         rows = (stop - start) * cfg.collect.sampling.samples
         block = CollectShard(sampling=cfg.collect.sampling, start=start, stop=stop)
-        shard = run.stage(COLLECT, block, {"model": base, "problems": problems}, label=label, rows=rows)
+        inputs: dict[str, Input] = {"model": base, "problems": problems}
+        shards.append(run.stage(COLLECT, block, inputs, label=f"{number}/{len(starts)}", rows=rows))
+    return Cots(shards, run.merge("collect", shards), compressed(cfg.compress, run, base, shards))
+
+
+def compressed(config: CompressConfig, run: Run, base: Input, shards: Sequence[Pending], label: str = "") -> Pending:
+    """The compressions of collected shards, each as soon as its shard is there."""
+    compressor = CompressorInput.find(config.model)
+    scores, small = [], []
+    for number, shard in enumerate(shards, 1):
+        name = f"{label} {number}/{len(shards)}".strip()
         inputs: dict[str, Input] = {"samples": shard, "compressor": compressor}
-        scored = run.stage(SCORE_WORDS, cfg.compress.scoring, inputs, label=label)
-        small = run.stage(COMPRESS, cfg.compress, {"scores": scored, "model": base}, label=label)
-        samples.append(shard)
-        scores.append(scored)
-        compressed.append(small)
-    run.merge("score_words", scores)
-    return Cots(run.merge("collect", samples), run.merge("compress", compressed))
+        scores.append(run.stage(SCORE_WORDS, config.scoring, inputs, label=name))
+        small.append(run.stage(COMPRESS, config, {"scores": scores[-1], "model": base}, label=name))
+    run.merge("score_words", scores, label)
+    return run.merge("compress", small, label)
+
+
+def dropped_at_random(config: CompressConfig) -> CompressConfig:
+    """The same ratios with words dropped at random, and nothing kept on purpose."""
+    scoring = ScoreWordsConfig(max_cot_tokens=config.scoring.max_cot_tokens, spans=config.scoring.spans)
+    return CompressConfig(model="random", scoring=scoring, ratios=config.ratios, ratio_of=config.ratio_of)
 
 
 def latent_sources(config: DualBuildConfig, base: Input, cots: Cots) -> dict[str, Input]:

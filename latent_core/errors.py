@@ -15,5 +15,9 @@ class InfrastructureError(LatentError, RuntimeError):
     """The world failed (a worker died, a device or network was lost); retrying can help."""
 
 
+class RegressionFound(LatentError, RuntimeError):
+    """A model does worse than in its earlier evaluation, beyond noise."""
+
+
 class StageFailed(LatentError, RuntimeError):
     """A stage's own computation failed; the message ends with the last lines of its log."""

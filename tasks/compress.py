@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from latent_core import prompts
-from latent_core.compress.compressor import MultiRatioCompressor, ScoringOptions
+from latent_core.compress.choice import open_compressor
+from latent_core.compress.compressor import ScoringOptions
 from latent_core.compress.corpus import (
     COT_COLUMNS,
     RatioDrift,
@@ -29,7 +30,7 @@ def score_words(out: ArtifactWriter, inputs: Inputs, config: ScoreWordsConfig, w
     options = ScoringOptions(
         force_tokens=config.force_tokens, force_reserve_digit=config.force_reserve_digit, spans=config.spans
     )
-    compressor = MultiRatioCompressor(inputs.model_dir("compressor"), options)
+    compressor = open_compressor(inputs.compressor_spec("compressor"), options)
     samples = inputs.artifact("samples")
     accounting: Counter[str] = Counter()
     with out.table(SCORES, score_schema()) as table:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from latent_core.benchmarks.problem import Problem
+from latent_core.compress.answer_labels import answer_aware_labels
 from latent_core.compress.labels import LabelledText, surprisal_labels
 from latent_core.compress.training import TrainingSettings, train_token_classifier
-from latent_core.config.compressor import LabelWordsConfig, TrainCompressorConfig
+from latent_core.config.compressor import LabelKind, LabelWordsConfig, TrainCompressorConfig
 from latent_core.store import Artifact, ArtifactWriter
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 
@@ -29,10 +33,7 @@ def label_words(out: ArtifactWriter, inputs: Inputs, config: LabelWordsConfig, w
     with out.table(LABELLED, schema) as labelled, out.table(HELD_OUT, schema) as held_out:
         for start in range(0, len(with_rationale), TEXTS_PER_CALL):
             block = with_rationale[start : start + TEXTS_PER_CALL]
-            texts = [str(problem.rationale).split("####")[0].strip() for problem in block]
-            for problem, row in zip(
-                block, surprisal_labels(texts, [problem.question for problem in block], labeller), strict=True
-            ):
+            for problem, row in zip(block, _labels(block, labeller, config.kind), strict=True):
                 if row.text in seen:
                     repeated += 1
                     continue
@@ -48,6 +49,14 @@ def label_words(out: ArtifactWriter, inputs: Inputs, config: LabelWordsConfig, w
             workplace.progress(min(start + TEXTS_PER_CALL, len(with_rationale)), len(with_rationale), 0)
         kept = labelled.rows + held_out.rows
     return Outcome(accounting={"kept": kept, "no_rationale": len(problems) - len(with_rationale), "repeated": repeated})
+
+
+def _labels(block: Sequence[Problem], labeller: Path, kind: LabelKind) -> list[LabelledText]:
+    texts = [str(problem.rationale).split("####")[0].strip() for problem in block]
+    questions = [problem.question for problem in block]
+    if kind is LabelKind.SURPRISAL:
+        return surprisal_labels(texts, questions, labeller)
+    return answer_aware_labels(texts, questions, [problem.gold for problem in block], labeller)
 
 
 def train_compressor(

@@ -53,12 +53,16 @@ def _evaluation(role: str, artifact: Artifact) -> Evaluation:
     return Evaluation(model, condition, ratio, lambda: artifact.rows_of(SAMPLES))
 
 
+def evaluation_refs(report: Artifact) -> dict[str, ArtifactRef]:
+    """The evaluations of a finished report, by role."""
+    return {role: ArtifactRef(*address) for role, address in json.loads(report.read_bytes(EVALUATIONS)).items()}
+
+
 def entries_of(report: Artifact) -> list[ReportEntry]:
     """The rows of a finished report's results table, read again from its evaluations."""
-    found = []
-    for role, address in json.loads(report.read_bytes(EVALUATIONS)).items():
-        found.append(_evaluation(role, report.store.require(ArtifactRef(*address))))
-    return build_entries(found)
+    return build_entries(
+        [_evaluation(role, report.store.require(ref)) for role, ref in evaluation_refs(report).items()]
+    )
 
 
 def report(out: ArtifactWriter, inputs: Inputs, config: ReportConfig, workplace: Workplace) -> Outcome:

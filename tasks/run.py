@@ -103,10 +103,10 @@ class Run:
         self._pending.append(pending)
         return pending
 
-    def merge(self, name: str, shards: Iterable[Pending]) -> Pending:
+    def merge(self, name: str, shards: Iterable[Pending], label: str = "") -> Pending:
         """The sharded artifact over `shards`, in order."""
         inputs = {f"shard_{index}": shard for index, shard in enumerate(shards)}
-        return self.stage(MERGED[name], Merge(shards=len(inputs)), inputs)
+        return self.stage(MERGED[name], Merge(shards=len(inputs)), inputs, label=label)
 
     def artifact(self, pending: Pending) -> Artifact:
         """Wait for a stage and return its artifact."""
@@ -123,6 +123,21 @@ class Run:
                 raise _failure(pending)
         if failed:
             raise StageFailed(f"{failed[0].call.title}: {failed[0].future.state.message or 'did not complete'}")
+
+    def register_models(self, trained: Mapping[str, ArtifactRef]) -> None:
+        """Make finished models, by variant, versions of this flow's name in the model registry."""
+        if self._tracker is not None:
+            for variant, ref in trained.items():
+                self._tracker.register_model(self.name, ref, self.store, variant)
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Tags of the tracked run."""
+        if self._tracker is not None:
+            self._tracker.tag(tags)
+
+    def earlier(self, tags: Mapping[str, str]) -> Mapping[str, str] | None:
+        """Tags of the newest finished run of this flow that has these tags; None when there is none."""
+        return self._tracker.earlier({"latent.flow": self.name, **tags}) if self._tracker is not None else None
 
     def tracked(self) -> str:
         """Which MLflow run this is, in words."""

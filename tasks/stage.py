@@ -12,6 +12,7 @@ from typing import Any
 
 from latent_core.benchmarks.problem import ProblemSource
 from latent_core.benchmarks.registry import open_split, word_problem_generator
+from latent_core.compress.choice import compressor_fingerprint
 from latent_core.config.base import StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.errors import InputError
@@ -65,7 +66,19 @@ class FileInput:
         return cls(path, hash_file(Path(path)))
 
 
-Parent = ArtifactRef | ModelInput | ProblemsInput | FileInput
+@dataclass(frozen=True)
+class CompressorInput:
+    """What scores words: a token classifier, identified by its content, or a baseline, by its settings."""
+
+    spec: str
+    fingerprint: str
+
+    @classmethod
+    def find(cls, spec: str) -> CompressorInput:
+        return cls(spec, compressor_fingerprint(spec))
+
+
+Parent = ArtifactRef | ModelInput | ProblemsInput | FileInput | CompressorInput
 
 
 @dataclass(frozen=True)
@@ -118,6 +131,15 @@ class Inputs:
         if len(configs) != 1:
             raise InputError(f"{role}: {artifact.ref} does not hold a model")
         return artifact.directory(configs[0].removesuffix("/config.json"))
+
+    def compressor_spec(self, role: str) -> str:
+        """What names a compressor for `open_compressor`."""
+        parent = self._parents[role]
+        if not isinstance(parent, CompressorInput):
+            raise InputError(f"{role}: expected a compressor, got {parent}")
+        if compressor_fingerprint(parent.spec) != parent.fingerprint:
+            raise InputError(f"{role}: {parent.spec} changed on disk since the run was planned; start the run again")
+        return parent.spec
 
     def file(self, role: str) -> Path:
         parent = self._parents[role]

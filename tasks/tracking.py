@@ -16,10 +16,12 @@ from typing import Any
 
 from latent_core.config.base import StageConfig
 from latent_core.config.runtime import TrackingConfig
-from latent_core.store import Artifact, ArtifactStore
+from latent_core.errors import InputError
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 
 logger = logging.getLogger("latent")
 FLOW_RUN_TAG = "prefect.flow_run_id"
+CHAMPION = "champion"
 _LOGGED_FILES = ("report.html", "table.md")
 
 
@@ -36,12 +38,13 @@ class Tracker:
     experiment_id: str = ""
     parent_id: str = ""
     flow_run_id: str = ""
+    registers_models: bool = True
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def start(cls, config: TrackingConfig, name: str, parameters: StageConfig) -> Tracker:
         """Open the parent run; a disabled or unreachable tracker does nothing from then on."""
-        tracker = cls(flow_run_id=_flow_run_id())
+        tracker = cls(flow_run_id=_flow_run_id(), registers_models=config.register_models)
         if config.enabled:
             tracker._guard(lambda: tracker._open(config, name, parameters))
         return tracker
@@ -55,6 +58,38 @@ class Tracker:
         if self.client is not None and self.parent_id:
             self._guard(lambda: self.client.set_terminated(self.parent_id, "FAILED" if failed else "FINISHED"))
 
+    def register_model(self, name: str, ref: ArtifactRef, store: ArtifactStore, variant: str) -> None:
+        """Make a trained model a version of `name` in the model registry."""
+        if self.client is not None and self.registers_models:
+            self._guard(lambda: register(self.client, name, ref, store, variant))
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Tags of the parent run, by which later runs find it."""
+
+        def write() -> None:
+            for name, value in tags.items():
+                self.client.set_tag(self.parent_id, name, value)
+
+        if self.client is not None:
+            self._guard(write)
+
+    def earlier(self, tags: Mapping[str, str]) -> Mapping[str, str] | None:
+        """All tags of the newest finished parent run that has these; None without one, or without tracking."""
+        found: list[Any] = []
+        wanted = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+
+        def search() -> None:
+            query = f"attributes.status = 'FINISHED' AND {wanted}"
+            found.extend(
+                self.client.search_runs(
+                    [self.experiment_id], query, max_results=1, order_by=["attributes.start_time DESC"]
+                )
+            )
+
+        if self.client is not None:
+            self._guard(search)
+        return dict(found[0].data.tags) if found else None
+
     def describe(self) -> str:
         """The parent run's id and where it is tracked; empty when tracking is off."""
         return f"run `{self.parent_id}` at `{self.client.tracking_uri}`" if self.client is not None else ""
@@ -64,7 +99,7 @@ class Tracker:
         uri = str(self.client.tracking_uri) if self.client is not None else ""
         return f"{uri}/#/experiments/{self.experiment_id}/runs/{self.parent_id}" if uri.startswith("http") else None
 
-    def _guard(self, action: Callable[[], None]) -> None:
+    def _guard(self, action: Callable[[], object]) -> None:
         from mlflow.exceptions import MlflowException
         from requests.exceptions import RequestException
         from sqlalchemy.exc import SQLAlchemyError
@@ -164,6 +199,46 @@ def log_artifact_run(
         if item.path in _LOGGED_FILES or item.path.startswith("figures/"):
             client.log_text(run.info.run_id, artifact.read_bytes(item.path).decode(), item.path)
     client.set_terminated(run.info.run_id, end_time=int((record["started"] + record["seconds"]) * 1000))
+
+
+def register(client: Any, name: str, ref: ArtifactRef, store: ArtifactStore, variant: str) -> str:
+    """Make the trained model at `ref` a version of `name` unless it is one; returns the version.
+
+    The variant (standard, dual) becomes an alias of its newest version; the first version of all is `champion` until
+    somebody moves that alias (in MLflow's pages, or with `latent track champion`).
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    fingerprint = f"name = '{name}' AND tags.fingerprint = '{ref.fingerprint}'"
+    known = list(client.search_model_versions(fingerprint))
+    if known:
+        version = str(known[0].version)
+    else:
+        tags = {"stage": ref.stage, "fingerprint": ref.fingerprint, "store": store.root, "variant": variant}
+        version = str(client.create_model_version(name, source=store.uri(ref), tags=tags).version)
+    client.set_registered_model_alias(name, variant, version)
+    if CHAMPION not in client.get_registered_model(name).aliases:
+        client.set_registered_model_alias(name, CHAMPION, version)
+    return version
+
+
+def set_champion(config: TrackingConfig, name: str, version: str) -> str:
+    """Point the alias `champion` of a registered model at a version, named by number or alias; returns its number."""
+    from mlflow.exceptions import MlflowException
+
+    client, _ = open_client(config)
+    try:
+        if not version.isdigit():
+            version = str(client.get_model_version_by_alias(name, version).version)
+        client.set_registered_model_alias(name, CHAMPION, version)
+    except MlflowException as error:
+        raise InputError(f"{name} {version}: not in the MLflow registry at {client.tracking_uri} ({error})") from error
+    return version
 
 
 def flat_numbers(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

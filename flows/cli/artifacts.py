@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from latent_core.errors import InputError
-
 if TYPE_CHECKING:
-    from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+    from latent_core.store import Artifact
 
 app = typer.Typer(help="List, show and verify artifacts.", no_args_is_help=True)
 StoreRoot = Annotated[str, typer.Option("--store", help="Local path or s3://bucket/prefix")]
@@ -55,7 +53,7 @@ def verify(
     from latent_core.store import ArtifactStore
 
     opened = ArtifactStore(store)
-    refs = [_find(opened, address)] if address else list(opened.list())
+    refs = [opened.find(address)] if address else list(opened.list())
     damaged = 0
     for ref in refs:
         result = opened.verify(ref)
@@ -72,13 +70,4 @@ def find_artifact(store: str, address: str) -> Artifact:
     from latent_core.store import ArtifactStore
 
     opened = ArtifactStore(store)
-    return opened.require(_find(opened, address))
-
-
-def _find(store: ArtifactStore, address: str) -> ArtifactRef:
-    stage, _, start = address.partition("/")
-    matches = [ref for ref in store.list() if ref.stage == stage and ref.fingerprint.startswith(start)]
-    if len(matches) != 1:
-        found = f"{len(matches)} artifacts match" if matches else "no artifact matches"
-        raise InputError(f"artifact: {found} {address!r} in {store.root}; `latent artifacts ls` lists them")
-    return matches[0]
+    return opened.require(opened.find(address))

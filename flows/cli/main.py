@@ -82,6 +82,19 @@ def evaluate(
     execute("reevaluate", None, [*settings, f"evaluate.questions={questions}", *overrides], [])
 
 
+@app.command()
+def compare(
+    before: Annotated[str, typer.Argument(help="Evaluation, evaluate/FINGERPRINT; may be shortened")],
+    after: Annotated[str, typer.Argument(help="Evaluation to compare with it, of the same questions")],
+    store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output")] = False,
+) -> None:
+    """Compare two evaluations question by question: accuracy, McNemar's test, tokens."""
+    from flows.cli.comparison import show
+
+    show(before, after, store, as_json)
+
+
 def main() -> None:
     """Entry point: one clear line for what a user can mend, a traceback for what only we can."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")

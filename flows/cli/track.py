@@ -17,6 +17,20 @@ def track() -> None:
 
 
 @app.command()
+def champion(
+    name: Annotated[str, typer.Argument(help="Registered model, e.g. tokenskip-math")],
+    version: Annotated[str, typer.Argument(help="Version or alias that becomes the champion, e.g. 3 or dual")],
+    uri: Annotated[str | None, typer.Option(help="MLflow tracking URI; default as for runs")] = None,
+) -> None:
+    """Move the alias `champion`, which the nightly re-evaluation follows, to another version."""
+    from latent_core.config.runtime import TrackingConfig
+    from tasks.tracking import CHAMPION, set_champion
+
+    number = set_champion(TrackingConfig(uri=uri), name, version)
+    typer.echo(f"models:/{name}@{CHAMPION} is version {number}")
+
+
+@app.command()
 def sync(
     store: StoreRoot = DEFAULT_STORE,
     uri: Annotated[str | None, typer.Option(help="MLflow tracking URI; default as for runs")] = None,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from latent_core.compress.answers import answer_retained
 from latent_core.compress.baselines import RandomCompressor, TruncateCompressor
+from latent_core.compress.choice import compressor_fingerprint, open_compressor
 from latent_core.compress.compressor import MultiRatioCompressor, ScoringOptions
 from latent_core.compress.lengths import WordLength, cl100k_counter
 from latent_core.compress.scored import CompressedText, ScoredChunk, ScoredText
 from latent_core.compress.selection import RatioOf, SelectionOptions, select
+from latent_core.compress.surprisal_baseline import LmSurprisalCompressor
 from latent_core.compress.words import TokenFamily, TokenToWord
 
 __all__ = [
     "CompressedText",
+    "LmSurprisalCompressor",
     "MultiRatioCompressor",
     "RandomCompressor",
     "RatioOf",
@@ -25,5 +28,7 @@ __all__ = [
     "WordLength",
     "answer_retained",
     "cl100k_counter",
+    "compressor_fingerprint",
+    "open_compressor",
     "select",
 ]

@@ -1,7 +1,7 @@
 """Baselines that every learned compressor must beat: dropping words at random, and cutting the end off.
 
 They score words (whitespace-separated stretches of the source) without a model and share `select` with the rest, so
-that ratios, target tokens and accounting mean the same.
+that ratios, target tokens and accounting mean the same. `surprisal_baseline` has the one that asks a language model.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class Compressor(Protocol):
     def compress(self, texts: Sequence[str], ratios: Sequence[float]) -> list[dict[float, CompressedText]]: ...
 
 
-class _WordCompressor(ABC):
-    """Scores the words of a text from the text alone; a word weighs 1 unless `count_tokens` says otherwise."""
+class BaselineCompressor(ABC):
+    """Scores spans of the source text; a span weighs 1 unless `count_tokens` says otherwise."""
 
     def __init__(self, count_tokens: TokenCounter | None = None) -> None:
         self._count = count_tokens
 
+    @abstractmethod
     def score_words(self, texts: Sequence[str]) -> list[ScoredText]:
-        """Keep-probability of every word, ratio-free; see `ScoredText`."""
-        return [self._scored(text) for text in texts]
+        """Keep-probability of every span, ratio-free; see `ScoredText`."""
 
     def compress(
         self,
@@ -56,12 +56,24 @@ class _WordCompressor(ABC):
             for scored in self.score_words(texts)
         ]
 
-    def _scored(self, text: str) -> ScoredText:
-        spans = np.asarray([match.span() for match in _WORD.finditer(text)], dtype=np.int64).reshape(-1, 2)
+    def _scored(self, text: str, spans: NDArray[np.int64], keep_probability: NDArray[np.float32]) -> ScoredText:
+        """One chunk of `spans` (shape (n, 2)) with their probabilities (shape (n,))."""
         words = tuple(text[start:end] for start, end in spans.tolist())
         lengths = np.asarray([1 if self._count is None else self._count(word) for word in words], dtype=np.int64)
-        chunk = ScoredChunk(words, self._keep_probability(text, len(words)), lengths, False, spans)
+        chunk = ScoredChunk(words, keep_probability, lengths, False, spans)
         return ScoredText(text, (chunk,) if words else (), None)
+
+
+class _WordCompressor(BaselineCompressor):
+    """Scores words (whitespace-separated stretches) from the text alone."""
+
+    def score_words(self, texts: Sequence[str]) -> list[ScoredText]:
+        """Keep-probability of every word, ratio-free; see `ScoredText`."""
+        results = []
+        for text in texts:
+            spans = np.asarray([match.span() for match in _WORD.finditer(text)], dtype=np.int64).reshape(-1, 2)
+            results.append(self._scored(text, spans, self._keep_probability(text, len(spans))))
+        return results
 
     @abstractmethod
     def _keep_probability(self, text: str, words: int) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latent_core.compress.answers import answer_retained
-from latent_core.compress.compressor import MultiRatioCompressor
+from latent_core.compress.baselines import Compressor
 from latent_core.compress.scored import ScoredText
 from latent_core.compress.selection import RatioOf, SelectionOptions, select
 
@@ -61,7 +61,7 @@ def compressed_schema() -> pa.Schema:
 
 
 def scored_rows(
-    samples: Iterable[Row], compressor: MultiRatioCompressor, max_cot_tokens: int, accounting: Counter[str]
+    samples: Iterable[Row], compressor: Compressor, max_cot_tokens: int, accounting: Counter[str]
 ) -> Iterator[dict[str, Any]]:
     """Scores of the correct, non-empty chains of thought within the length cap.
 

@@ -40,10 +40,16 @@ class TokenClassifier:
         from transformers import AutoModelForTokenClassification, AutoTokenizer
 
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(self.model_dir)
-        self.model, loading = AutoModelForTokenClassification.from_pretrained(
-            self.model_dir, dtype=_dtype(self.device), output_loading_info=True
-        )
+        try:
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(self.model_dir)
+            self.model, loading = AutoModelForTokenClassification.from_pretrained(
+                self.model_dir, dtype=_dtype(self.device), output_loading_info=True
+            )
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"model_dir: {self.model_dir} cannot be loaded ({str(error).splitlines()[0]}); it needs config.json, a "
+                "tokenizer and the weights of one model"
+            ) from error
         absent = sorted(str(key) for kind in ("missing_keys", "mismatched_keys") for key in loading[kind])
         if absent:
             raise InputError(
@@ -150,7 +156,10 @@ def _check_config(model_dir: Path) -> None:
     config_file = model_dir / "config.json"
     if not config_file.is_file():
         raise InputError(f"model_dir: {model_dir} holds no config.json; give the directory of a token classifier")
-    config = json.loads(config_file.read_text(encoding="utf-8"))
+    try:
+        config = json.loads(config_file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"model_dir: {config_file} is not JSON ({error}); save the model again") from error
     architectures = config.get("architectures") or []
     if not any(str(name).endswith("ForTokenClassification") for name in architectures):
         found = ", ".join(map(str, architectures)) or "none"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from latent_core.compress.causal import CausalScorer, bits_of_units
 from latent_core.compress.spans import split_units
 from latent_core.errors import InputError
 
@@ -84,62 +84,21 @@ def word_surprisals(
     """
     if len(texts) != len(questions):
         raise InputError(f"questions: {len(questions)} questions for {len(texts)} texts; give one a text")
-    if not Path(causal_lm_dir, "config.json").is_file():
-        raise InputError(f"causal_lm_dir: {causal_lm_dir} holds no config.json; give the directory of a causal LM")
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    tokenizer = AutoTokenizer.from_pretrained(causal_lm_dir)
-    dtype = torch.float32 if place.type == "cpu" else torch.bfloat16
-    model = AutoModelForCausalLM.from_pretrained(causal_lm_dir, dtype=dtype).eval().to(place)
-    context = int(model.config.max_position_embeddings)
-
+    scorer = CausalScorer(causal_lm_dir, device)
+    tokenizer = scorer.tokenizer
     prompts = [tokenizer(prompt(question), add_special_tokens=True)["input_ids"] for question in questions]
     bodies = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True) if texts else {}
     rows = [start + body for start, body in zip(prompts, bodies.get("input_ids", []), strict=True)]
     for index, (row, start) in enumerate(zip(rows, prompts, strict=True)):
         if not start:
             raise InputError(f"prompt: that of question {index} has no tokens; begin it with text or a start token")
-        if len(row) > context:
+        if len(row) > scorer.context:
             raise InputError(
-                f"texts: text {index} with its question has {len(row)} tokens, more than the LM's {context}"
+                f"texts: text {index} with its question has {len(row)} tokens, more than the LM's {scorer.context}"
             )
 
     results: list[NDArray[np.float64]] = [np.zeros(0)] * len(rows)
-    for batch in _length_batches([len(row) for row in rows], batch_tokens):
-        width = max(len(rows[index]) for index in batch)
-        # Padding on the right is never seen by a causal model, so any id will do.
-        ids = torch.zeros((len(batch), width), dtype=torch.long)
-        for line, index in enumerate(batch):
-            ids[line, : len(rows[index])] = torch.tensor(rows[index])
-        with torch.inference_mode():
-            logits = model(input_ids=ids.to(place)).logits[:, :-1].float()
-            chosen = torch.gather(torch.log_softmax(logits, dim=-1), 2, ids[:, 1:, None].to(place))[:, :, 0].cpu()
-        for line, index in enumerate(batch):
-            first, last = len(prompts[index]) - 1, len(rows[index]) - 1
-            bits = -chosen[line, first:last].double().numpy() / _LN2
-            results[index] = _share_out(texts[index], bodies["offset_mapping"][index], bits)
+    for index, logs in scorer.log_probabilities(rows, batch_tokens):
+        bits = -logs[len(prompts[index]) - 1 :] / _LN2
+        results[index] = bits_of_units(texts[index], split_units(texts[index]), bodies["offset_mapping"][index], bits)
     return results
-
-
-def _length_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
-    batches: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda row: lengths[row]):
-        if not batches or (len(batches[-1]) + 1) * lengths[index] > batch_tokens:
-            batches.append([])
-        batches[-1].append(index)
-    return batches
-
-
-def _share_out(text: str, offsets: Sequence[tuple[int, int]], bits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give each token's bits to the visible characters it covers, and sum them over the units."""
-    per_character = np.zeros(len(text))
-    visible = np.fromiter((not character.isspace() for character in text), np.bool_, len(text))
-    for (start, end), amount in zip(offsets, bits, strict=True):
-        count = visible[start:end].sum()
-        if count:
-            per_character[start:end] += visible[start:end] * (amount / count)
-    total = np.concatenate([[0.0], np.cumsum(per_character)])
-    spans = split_units(text)
-    return np.asarray(total[spans[:, 1]] - total[spans[:, 0]], dtype=np.float64)

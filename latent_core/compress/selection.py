@@ -162,7 +162,9 @@ def _kept_by_rule(scored: ScoredText, chunk: ScoredChunk, options: SelectionOpti
         rules.append(is_operator)
     if options.keep_latex_commands:
         rules.append(is_latex)
-    mask = np.fromiter((any(rule(word) for rule in rules) for word in chunk.words), np.bool_, len(chunk.words))
+    mask = np.zeros(len(chunk.words), dtype=np.bool_)
+    for rule in rules:
+        mask |= np.fromiter(map(rule, chunk.words), np.bool_, len(chunk.words))
     if options.keep_value and gold is not None and chunk.spans is not None:
         span = answer_span(scored.text, gold)
         if span is not None:

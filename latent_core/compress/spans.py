@@ -19,6 +19,7 @@ LATEX_COMMAND = r"\\(?:[A-Za-z]+|.)"
 UNIT = rf"{LATEX_COMMAND}|{NUMBER}|[^\W\d_]+(?:['’][^\W\d_]+)*|\S"
 
 _UNIT = re.compile(UNIT)
+_SPACE = re.compile(r"\s+")
 _NUMBER = re.compile(NUMBER)
 _COMMAND = re.compile(LATEX_COMMAND)
 _OPERATORS = frozenset("+-*/=^<>×÷·−±≤≥≠≈%")
@@ -89,10 +90,10 @@ def join_spans(text: str, spans: Sequence[tuple[int, int]], kept: Sequence[int])
 
 
 def _shortened(gap: str, left: str, right: str) -> str:
-    line_breaks = max((run.count("\n") for run in re.findall(r"\s+", gap)), default=0)
-    if line_breaks:
+    if "\n" in gap:
+        line_breaks: int = max(run.count("\n") for run in _SPACE.findall(gap))
         return "\n" * min(line_breaks, 2)
-    if any(character.isspace() for character in gap):
+    if _SPACE.search(gap):
         return " "
     glues = right.isalnum() and (left.isalnum() or left in ".,\\")
     return " " if glues else ""

@@ -7,6 +7,7 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 _DIGIT = re.compile(r"\d")
 _WORDPIECE_PREFIX = "##"
 _METASPACE = "▁"
+_REMEMBERED_WORDS = 65_536  # a corpus repeats a few thousand words, and cleaning one is most of joining it
 # The replacements of the `tokenizers` library's WordPiece decoder, which it applies token by token.
 _CLEANUP = (
     (" .", "."),
@@ -127,11 +129,16 @@ def detokenize(words: Sequence[str], family: TokenFamily) -> str:
     if family is TokenFamily.METASPACE:
         head = words[0].replace(_METASPACE, "") if words else ""
         return head + "".join(word.replace(_METASPACE, " ") for word in words[1:])
-    pieces: list[str] = []
-    for index, word in enumerate(words):
-        if index:
-            word = word[2:] if word.startswith(_WORDPIECE_PREFIX) else f" {word}"
-        for before, after in _CLEANUP:
-            word = word.replace(before, after)
-        pieces.append(word)
-    return "".join(pieces)
+    return "".join([*map(_cleaned, words[:1]), *map(_following, words[1:])])
+
+
+@lru_cache(maxsize=_REMEMBERED_WORDS)
+def _following(word: str) -> str:
+    """A word that is not the first, with the space before it unless it continues the last one."""
+    return _cleaned(word[2:] if word.startswith(_WORDPIECE_PREFIX) else f" {word}")
+
+
+def _cleaned(word: str) -> str:
+    for before, after in _CLEANUP:
+        word = word.replace(before, after)
+    return word

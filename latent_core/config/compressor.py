@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -11,12 +12,28 @@ from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 
 
+class LabelKind(StrEnum):
+    """What makes a word worth keeping, measured with a causal language model."""
+
+    SURPRISAL = "surprisal"  # the model did not expect it
+    ANSWER_AWARE = "answer_aware"  # the answer becomes less likely without it
+
+
 class LabelWordsConfig(StageConfig):
-    """Keep or drop, for every word of the worked solutions of some problems, by its surprisal under a causal LM."""
+    """Keep or drop, for every word of the worked solutions of some problems, by what a causal LM makes of it."""
 
     questions: Annotated[int, IDENTITY, Field(ge=1)] = 400
     held_out: Annotated[int, IDENTITY, Field(ge=1)] = 60
     """Further problems that are labelled but not trained on."""
+    kind: Annotated[LabelKind, IDENTITY] = LabelKind.SURPRISAL
+    """surprisal costs one row of the model a text, answer_aware one a word."""
+
+    def identity(self) -> dict[str, Any]:
+        """The default kind is left out: labels made before there was a choice keep their fingerprint."""
+        fields = super().identity()
+        if self.kind is LabelKind.SURPRISAL:
+            del fields["kind"]
+        return fields
 
 
 class TrainCompressorConfig(StageConfig):

@@ -14,9 +14,12 @@ class ReevaluateConfig(StageConfig):
     """Which model, on which problems, at which ratios. A model whose files did not change is a hit."""
 
     model: Annotated[str, RUNTIME] = "latent-mini"
-    """latent-mini, smollm2, a directory (dual models are recognised), or a hub id owner/name[@revision]."""
+    """latent-mini, smollm2, a directory (dual models and adapters are recognised), a hub id owner/name[@revision], a
+    trained model of the store (train/FINGERPRINT), or one of MLflow's registry (models:/NAME@ALIAS)."""
     benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
     evaluate: Annotated[EvaluateConfig, IDENTITY] = EvaluateConfig()
+    fail_on_regression: Annotated[bool, RUNTIME] = True
+    """Fail when accuracy fell since the last accepted evaluation of this model, beyond noise (paired test)."""
     store: Annotated[str, RUNTIME] = ".latent/store"
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
     tracking: Annotated[TrackingConfig, RUNTIME] = TrackingConfig()

@@ -31,3 +31,5 @@ class TrackingConfig(StageConfig):
     uri: Annotated[str | None, RUNTIME] = None
     """MLflow tracking URI; unset means MLFLOW_TRACKING_URI, or sqlite:///.latent/mlflow.db."""
     experiment: Annotated[str, RUNTIME] = "latent-reasoning"
+    register_models: Annotated[bool, RUNTIME] = True
+    """Make trained models versions of the flow's name in MLflow's model registry."""

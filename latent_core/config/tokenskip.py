@@ -23,6 +23,7 @@ class Variant(StrEnum):
 
     STANDARD = "standard"
     DUAL = "dual"
+    RANDOM_DROP = "random_drop"  # the standard model, trained on words dropped at random: what a compressor must beat
 
 
 class RatioPolicy(StrEnum):
@@ -282,7 +283,7 @@ class TokenSkipConfig(StageConfig):
     model: Annotated[str, RUNTIME] = "latent-mini"
     """Base model: latent-mini, smollm2, a local directory, or a hub id owner/name[@revision]."""
     variants: Annotated[tuple[Variant, ...], RUNTIME, Field(min_length=1)] = (Variant.STANDARD, Variant.DUAL)
-    """Train the standard model, the dual-vocabulary model, or both."""
+    """Which models to train and compare."""
     benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
     warm_start: Annotated[WarmStartConfig | None, IDENTITY] = None
     collect: Annotated[CollectConfig, IDENTITY] = CollectConfig()

@@ -37,6 +37,10 @@ class Engine(Protocol):
         self, requests: Sequence[Request], sampling: SamplingConfig, progress: Progress | None = None
     ) -> list[Generation]: ...
 
+    def close(self) -> None:
+        """Free the model's memory."""
+        ...
+
 
 def item_seed(seed: int, question_id: str, sample_index: int) -> int:
     """A 63-bit seed of one completion: independent of batches, shards and workers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,13 @@ class TransformersEngine:
             if progress:
                 progress(len(results), tokens)
         return [results[index] for index in range(len(requests))]
+
+    def close(self) -> None:
+        """Free the model's memory; the engine is of no use afterwards."""
+        self.model = None
+        gc.collect()
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
 
     @torch.inference_mode()
     def _complete(self, batch: Sequence[Request], sampling: SamplingConfig) -> Iterator[Generation]:

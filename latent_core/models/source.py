@@ -12,6 +12,7 @@ from latent_core.errors import InputError
 from latent_core.identity import fingerprint, hash_tree
 
 EMBEDDED = {"latent-mini": "latent_mini", "latent-compressor": "latent_compressor"}
+ADAPTER_CONFIG = "adapter_config.json"
 _IDENTITY_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt")
 
 
@@ -32,6 +33,8 @@ def cache_dir() -> Path:
 def open_model(spec: str) -> ModelSource:
     """Find a model: latent-mini, latent-compressor, smollm2, a directory, or a hub id `owner/name[@revision]`.
 
+    A directory that holds a LoRA adapter is merged into the base that it names, once, in the cache.
+
     Raises InputError when nothing is found, naming what was tried.
     """
     if spec in EMBEDDED:
@@ -43,6 +46,8 @@ def open_model(spec: str) -> ModelSource:
         identity = fingerprint("smollm2", CONVERTER_VERSION, {"gguf": SMOLLM2_SHA256}, {})
         return ModelSource(spec, prepare_smollm2(cache_dir() / "smollm2"), identity)
     local = Path(spec).expanduser()
+    if (local / ADAPTER_CONFIG).is_file():
+        return _merged_adapter(spec, local)
     if local.is_dir():
         return ModelSource(spec, local, _content_of(local, spec))
     if spec.count("/") != 1 or spec.startswith((".", "/", "~")):
@@ -50,6 +55,23 @@ def open_model(spec: str) -> ModelSource:
             f"model: {spec!r} is neither a directory, a hub id owner/name, smollm2, nor one of {', '.join(EMBEDDED)}"
         )
     return _from_hub(spec)
+
+
+def _merged_adapter(spec: str, adapter: Path) -> ModelSource:
+    """The adapter's base with the adapter merged in; identified by the content of both."""
+    base_spec = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not base_spec:
+        raise InputError(f"model: the adapter {spec} names no base (base_model_name_or_path in {ADAPTER_CONFIG})")
+    base = open_model(str(base_spec))
+    names = sorted(path for path in adapter.iterdir() if path.suffix in _IDENTITY_SUFFIXES)
+    parents = {"base": base.fingerprint, "adapter": hash_tree(adapter, names)}
+    identity = fingerprint("merged_adapter", 1, {}, parents)
+    target = cache_dir() / "merged_adapters" / identity
+    if not target.is_dir():
+        from latent_core.models.adapter import merge_adapter
+
+        merge_adapter(base.directory, adapter, target)
+    return ModelSource(spec, target, identity)
 
 
 def _from_hub(spec: str) -> ModelSource:

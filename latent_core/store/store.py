@@ -194,6 +194,18 @@ class ArtifactStore:
             stage, fingerprint = manifest.split("/")[-3:-1]
             yield ArtifactRef(stage, fingerprint)
 
+    def find(self, address: str) -> ArtifactRef:
+        """The committed artifact at `stage/fingerprint`, whose fingerprint may be shortened while it stays unique.
+
+        Raises InputError when none or several match.
+        """
+        stage, _, start = address.partition("/")
+        matches = [ref for ref in self.list() if ref.stage == stage and ref.fingerprint.startswith(start)]
+        if len(matches) != 1:
+            found = f"{len(matches)} artifacts match" if matches else "no artifact matches"
+            raise InputError(f"artifact: {found} {address!r} in {self.root}; `latent artifacts ls` lists them")
+        return matches[0]
+
     def set_aside(self, ref: ArtifactRef) -> None:
         """Make a damaged artifact not exist, so that it can be computed again; its files stay until gc."""
         self._fs.rm_file(self._path(f"{ref.key}/{MANIFEST}"))

@@ -185,7 +185,8 @@ def test_suffix_at_ratio_one_is_empty() -> None:
 
 @pytest.mark.parametrize(("ratio", "percent"), [(0.9, 10), (0.7, 30), (0.5, 50), (0.29, 71)])
 def test_reduce_instruction_asks_for_the_complement_in_whole_percent(ratio: float, percent: int) -> None:
-    assert extra_instruction(Prompting.REDUCE, ratio) == f"Please reduce {percent}% of the words in your chain of thought."
+    asked = f"Please reduce {percent}% of the words in your chain of thought."
+    assert extra_instruction(Prompting.REDUCE, ratio) == asked
 
 
 def test_every_way_of_prompting_but_the_trained_one_says_something_of_its_own() -> None:

@@ -1,8 +1,10 @@
-"""Tiny token classifiers of both families with tokenizers of their own, and math prose to compress."""
+"""Tiny token classifiers of both families, a tiny causal language model, and math prose to compress."""
 
 from __future__ import annotations
 
+import math
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,19 +89,10 @@ def _save_bert(folder: Path, corpus: list[str], *, lowercase: bool) -> None:
 
 
 def _save_xlmr(folder: Path, corpus: list[str]) -> None:
-    import json
-
     import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import XLMRobertaConfig, XLMRobertaForTokenClassification, XLMRobertaTokenizer
 
-    unigram = Tokenizer(models.Unigram())
-    unigram.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
-    trainer = trainers.UnigramTrainer(vocab_size=400, special_tokens=special, unk_token="<unk>", show_progress=False)
-    unigram.train_from_iterator(corpus, trainer)
-    pieces = [(piece, score) for piece, score in json.loads(unigram.to_str())["model"]["vocab"]]
-    tokenizer = XLMRobertaTokenizer(vocab=[*pieces, ("<mask>", 0.0)])
+    tokenizer = XLMRobertaTokenizer(vocab=_unigram_pieces(corpus, 400))
     tokenizer.save_pretrained(folder)
     torch.manual_seed(11)
     config = XLMRobertaConfig(
@@ -113,3 +106,45 @@ def _save_xlmr(folder: Path, corpus: list[str]) -> None:
         initializer_range=0.5,
     )
     XLMRobertaForTokenClassification(config).save_pretrained(folder)
+
+
+def _unigram_pieces(corpus: list[str], size: int) -> list[tuple[str, float]]:
+    """The characters and the most frequent substrings of words, with their log-frequency as score.
+
+    Counted here because the library's unigram trainer gives another vocabulary in every process.
+    """
+    words = Counter(f"▁{word}" for text in corpus for word in text.split())
+    counts: Counter[str] = Counter()
+    for word, number in words.items():
+        for start in range(len(word)):
+            for stop in range(start + 1, min(start + 8, len(word)) + 1):
+                counts[word[start:stop]] += number
+    frequent = sorted(counts, key=lambda piece: (len(piece) > 1, -counts[piece] * len(piece), piece))
+    special = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    scored = [(piece, math.log(counts[piece] / counts.total())) for piece in frequent[: size - 5]]
+    return [*special, *scored, ("<mask>", 0.0)]
+
+
+@pytest.fixture(scope="session")
+def causal_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A causal language model of random weights that reads bytes, with a context of 128 tokens."""
+    import torch
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("causal")
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(["the total is 12 + 30 = 42 apples"] * 3, vocab_size=300, show_progress=False)
+    PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer).save_pretrained(folder)
+    torch.manual_seed(3)
+    config = LlamaConfig(
+        vocab_size=bpe.get_vocab_size(),
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=128,
+        initializer_range=0.5,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder

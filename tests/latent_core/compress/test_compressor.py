@@ -11,9 +11,20 @@ import pytest
 from latent_core.compress import MultiRatioCompressor, ScoredText, ScoringOptions, SelectionOptions, WordLength, select
 from latent_core.errors import InputError
 
+LONG_AND_FOREIGN = (
+    "\\[ \\sum_{k=1}^{n} \\frac{k}{2} = \\dfrac{n(n+1)}{4}, \\quad \\sqrt{x}\\! \\] " * 60,
+    "Сумма равна 12. Ответ: 42",
+    "المجموع هو ١٢٫٥ والجواب ٤٢",
+    "योग बारह है 👩‍🔬🧮",
+    "答案是42。" * 300,
+    "?!… " * 700,
+)
+
 
 @pytest.mark.parametrize("spans", [False, True])
-@pytest.mark.parametrize("text", ["", " \n ", "...", "?!", "中文的句子", "x" * 700, "∞", "Ünïcödé çà", "\\frac{1}{2}"])
+@pytest.mark.parametrize(
+    "text", ["", " \n ", "...", "?!", "中文的句子", "x" * 700, "∞", "Ünïcödé çà", "\\frac{1}{2}", *LONG_AND_FOREIGN]
+)
 def test_compress_odd_text_never_fails_and_is_whole_at_one(classifiers, text, spans):
     for family in ("wordpiece", "metaspace"):
         compressor = MultiRatioCompressor(classifiers.of(family), ScoringOptions(spans=spans))
@@ -138,6 +149,24 @@ def test_model_dir_of_another_kind_is_refused(classifiers, tmp_path, change, mes
     shutil.copytree(classifiers.wordpiece, folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(InputError, match=message):
+        MultiRatioCompressor(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", "{", r"config\.json is not JSON"),
+        ("model.safetensors", None, "cannot be loaded"),
+        ("config.json", '{"architectures": ["XForTokenClassification"], "model_type": "none"}', "cannot be loaded"),
+    ],
+)
+def test_model_dir_that_is_damaged_is_refused(classifiers, tmp_path, name, content, message):
+    folder = tmp_path / "damaged"
+    shutil.copytree(classifiers.wordpiece, folder)
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_text(content)
     with pytest.raises(InputError, match=message):
         MultiRatioCompressor(folder)
 

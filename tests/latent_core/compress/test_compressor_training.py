@@ -39,30 +39,6 @@ def _contextual_row(seed: int) -> LabelledText:
     return LabelledText(text, spans, np.asarray(labels))
 
 
-@pytest.fixture(scope="module")
-def causal_lm(tmp_path_factory):
-    import torch
-    from tokenizers import ByteLevelBPETokenizer
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("causal")
-    bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator(["the total is 12 + 30 = 42 apples"] * 3, vocab_size=300, show_progress=False)
-    PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer).save_pretrained(folder)
-    torch.manual_seed(3)
-    config = LlamaConfig(
-        vocab_size=bpe.get_vocab_size(),
-        hidden_size=32,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=128,
-        initializer_range=0.5,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
-
-
 def test_train_token_classifier_learns_what_no_word_tells_and_loads(tmp_path):
     rows = [_contextual_row(seed) for seed in range(300)]
     report = train_token_classifier(rows[:250], tmp_path / "model", held_out=rows[250:], settings=TOY)

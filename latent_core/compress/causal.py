@@ -1,0 +1,89 @@
+"""A causal language model as a measure of text: the log-probability of every token, given what stands before it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latent_core.errors import InputError
+
+
+class CausalScorer:
+    """The causal language model in `causal_lm_dir` with its tokenizer, in evaluation mode, float32 on a CPU.
+
+    Raises InputError when the directory holds no model.
+    """
+
+    def __init__(self, causal_lm_dir: str | os.PathLike[str], device: str | None = None) -> None:
+        if not Path(causal_lm_dir, "config.json").is_file():
+            raise InputError(f"causal_lm_dir: {causal_lm_dir} holds no config.json; give the directory of a causal LM")
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        dtype = torch.float32 if self._device.type == "cpu" else torch.bfloat16
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(causal_lm_dir)
+        self._model: Any = AutoModelForCausalLM.from_pretrained(causal_lm_dir, dtype=dtype).eval().to(self._device)
+        self.context = int(self._model.config.max_position_embeddings)
+
+    def ids(self, text: str) -> list[int]:
+        """Token ids of `text`; special tokens in it are recognised, none are added."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def start_token(self) -> int | None:
+        """The id that stands before a text: the beginning token, else the end token; None when there is neither."""
+        named = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self._model.config.bos_token_id)
+        return next((token for token in named if token is not None), None)
+
+    def log_probabilities(self, rows: Sequence[Sequence[int]], batch_tokens: int) -> Iterator[tuple[int, Any]]:
+        """Yield (row, log P of each of its tokens but the first), natural log, shape (tokens - 1,), shortest row first.
+
+        Rows of similar length share a batch of at most `batch_tokens` positions, and at least one row.
+        """
+        import torch
+
+        for batch in length_batches([len(row) for row in rows], batch_tokens):
+            width = max(len(rows[index]) for index in batch)
+            # Padding on the right is never seen by a causal model, so any id will do.
+            ids = torch.zeros((len(batch), width), dtype=torch.long)
+            for line, index in enumerate(batch):
+                ids[line, : len(rows[index])] = torch.tensor(rows[index])
+            with torch.inference_mode():
+                logits = self._model(input_ids=ids.to(self._device)).logits[:, :-1].float()
+                targets = ids[:, 1:, None].to(self._device)
+                chosen = torch.gather(torch.log_softmax(logits, dim=-1), 2, targets)[:, :, 0].double().cpu().numpy()
+            for line, index in enumerate(batch):
+                yield index, chosen[line, : len(rows[index]) - 1]
+
+
+def length_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
+    """Indices of rows grouped by similar length, each group at most `batch_tokens` positions or one row."""
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda row: lengths[row]):
+        if not batches or (len(batches[-1]) + 1) * lengths[index] > batch_tokens:
+            batches.append([])
+        batches[-1].append(index)
+    return batches
+
+
+def bits_of_units(
+    text: str, units: NDArray[np.int64], tokens: Sequence[tuple[int, int]], bits: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Give each token's bits to the visible characters it covers, and sum them over the units, shape (units,).
+
+    `units` and `tokens` are [start, end) characters of `text`. Whitespace takes no share.
+    """
+    per_character = np.zeros(len(text))
+    visible = np.fromiter((not character.isspace() for character in text), np.bool_, len(text))
+    for (start, end), amount in zip(tokens, bits, strict=True):
+        count = visible[start:end].sum()
+        if count:
+            per_character[start:end] += visible[start:end] * (amount / count)
+    total = np.concatenate([[0.0], np.cumsum(per_character)])
+    return np.asarray(total[units[:, 1]] - total[units[:, 0]], dtype=np.float64)

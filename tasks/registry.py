@@ -1,0 +1,52 @@
+"""Models by where they are kept: outside, in the store, or under a name in MLflow's model registry.
+
+A registered version points at an artifact of the store; nothing is copied into MLflow.
+"""
+
+from __future__ import annotations
+
+import re
+
+from latent_core.config.runtime import TrackingConfig
+from latent_core.errors import InputError
+from latent_core.store import ArtifactRef, ArtifactStore
+from tasks.stage import ModelInput, Parent
+from tasks.tracking import open_client
+
+_REGISTERED = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))")
+_ADDRESS = re.compile(r"(train|build_dual)/[0-9a-f]{6,64}")
+
+
+def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig) -> Parent:
+    """The model that `spec` names, as a stage's input.
+
+    `models:/NAME@ALIAS` and `models:/NAME/VERSION` are looked up in MLflow's registry, `train/FINGERPRINT` (which may
+    be shortened to six digits) in the store; anything else as `open_model` does. Raises InputError naming the field.
+    """
+    registered = _REGISTERED.fullmatch(spec)
+    if registered is not None:
+        return _from_registry(spec, registered, store, tracking)
+    if spec.startswith("models:/"):
+        raise InputError(f"model: {spec!r} is not of the form models:/NAME@ALIAS or models:/NAME/VERSION")
+    if _ADDRESS.fullmatch(spec):
+        return store.find(spec)
+    return ModelInput.find(spec)
+
+
+def _from_registry(spec: str, wanted: re.Match[str], store: ArtifactStore, tracking: TrackingConfig) -> ArtifactRef:
+    from mlflow.exceptions import MlflowException
+
+    client, _ = open_client(tracking)
+    try:
+        if wanted["alias"] is not None:
+            version = client.get_model_version_by_alias(wanted["name"], wanted["alias"])
+        else:
+            version = client.get_model_version(wanted["name"], wanted["version"])
+    except MlflowException as error:
+        raise InputError(f"model: {spec} is not in the MLflow registry at {client.tracking_uri} ({error})") from error
+    tags = version.tags
+    if not {"stage", "fingerprint", "store"} <= set(tags):
+        raise InputError(f"model: {spec} was not registered by a run of this project; give its directory instead")
+    if tags["store"] != store.root:
+        raise InputError(f"model: {spec} lies in the store {tags['store']}, not in {store.root}; set store to it")
+    return ArtifactRef(tags["stage"], tags["fingerprint"])

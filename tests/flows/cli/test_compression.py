@@ -1,0 +1,77 @@
+"""`latent compress`: nothing of the source is lost in what it prints, on a terminal or not."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flows.cli.compression import runs, show
+from latent_core.compress import RandomCompressor, SelectionOptions
+from latent_core.errors import InputError
+
+TEXT = "First, we add  the numbers.\n\n12 + 7 = 19, so $\\frac{38}{2} = 19$.\n"
+
+
+def _printed(capsys, *ratios, as_json=False, text=TEXT, model="latent-compressor"):
+    show(None, text, ratios, model, as_json)
+    return capsys.readouterr().out
+
+
+def test_compress_into_a_pipe_marks_what_was_dropped_and_loses_nothing(capsys):
+    out = _printed(capsys, 0.5, 0.2)
+    headers = re.findall(r"^ratio (\S+): (\d+) of (\d+) encoder tokens, (\S+) achieved\n", out, re.MULTILINE)
+    assert [(ratio, whole) for ratio, _, whole, _ in headers] == [("0.5", headers[0][2]), ("0.2", headers[0][2])]
+    for _, after, whole, achieved in headers:
+        assert float(achieved) == pytest.approx(int(after) / int(whole), abs=0.006)
+    bodies = re.split(r"^ratio .*\n", out, flags=re.MULTILINE)[1:]
+    for body in bodies:
+        assert "[-" in body
+        assert body.replace("[-", "").replace("-]", "") == f"{TEXT}\n"
+    assert "\x1b" not in out
+
+
+def test_compress_on_a_terminal_strikes_what_was_dropped_through(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    out = _printed(capsys, 0.2)
+    assert "[-" not in out
+    struck = "".join(re.findall(r"\x1b\[9;31m(.*?)\x1b\[0m", out, re.DOTALL))
+    assert "add" in struck or "numbers" in struck
+
+
+def test_compress_as_json_holds_text_counts_and_achieved_ratio(capsys):
+    whole, half = json.loads(_printed(capsys, 1.0, 0.5, as_json=True))
+    assert (whole["text"], whole["achieved"]) == (TEXT, 1.0)
+    assert half["achieved"] == half["encoder_tokens_after"] / half["encoder_tokens_before"] < 1
+
+
+def test_compress_with_a_baseline_by_name(capsys):
+    assert "First, we add  the [-numbers." in _printed(capsys, 0.3, model="truncate")
+
+
+@given(st.text("ab 1.,\\{}\n'5", max_size=40), st.sampled_from([0.1, 0.4, 0.7]), st.integers(0, 5))
+def test_runs_joined_are_the_source_and_kept_runs_the_compression(text, ratio, seed):
+    compressed = RandomCompressor(seed).compress([text], [ratio], SelectionOptions())[0][ratio].text
+    marked = list(runs(text, compressed))
+    assert "".join(piece for piece, _ in marked) == text
+    kept = "".join("".join(piece.split()) for piece, stays in marked if stays)
+    assert kept == "".join(compressed.split())
+
+
+def test_compress_needs_exactly_one_readable_source(tmp_path):
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for file, text, message in (
+        (None, None, "exactly one"),
+        (binary, "x", "exactly one"),
+        (tmp_path / "none", None, "does not exist"),
+        (binary, None, "not UTF-8"),
+    ):
+        with pytest.raises(InputError, match=message):
+            show(file, text, [0.5], "latent-compressor", False)
