@@ -65,6 +65,35 @@ def verify(
         raise typer.Exit(1)
 
 
+@app.command()
+def gc(
+    keep: Annotated[
+        list[str], typer.Option(help="stage/fingerprint to keep, with all it was made from; without it all artifacts")
+    ] = [],  # noqa: B006  (typer copies it)
+    older_than: Annotated[float, typer.Option(min=0, help="Hours since a leftover's last write")] = 24.0,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete; without it only show")] = False,
+    store: StoreRoot = DEFAULT_STORE,
+) -> None:
+    """Show, and with --delete remove, files without a manifest and artifacts that no kept one was made from."""
+    from latent_core.store import ArtifactStore, collect_garbage, find_garbage
+
+    opened = ArtifactStore(store)
+    roots = [opened.find(address) for address in keep] if keep else None
+    garbage = find_garbage(opened, roots, grace=older_than * 3600)
+    for leftover in garbage.leftovers:
+        typer.echo(f"leftover     {leftover.folder}  {leftover.files} files, {leftover.bytes:,} bytes")
+    for ref in garbage.unreachable:
+        typer.echo(f"unreachable  {ref}")
+    count = len(garbage.leftovers) + len(garbage.unreachable)
+    young = f"; {len(garbage.too_young)} leftovers are younger than {older_than:g} h" if garbage.too_young else ""
+    typer.echo(f"{count} to delete, {garbage.bytes:,} bytes{young}")
+    if delete:
+        collect_garbage(opened, garbage)
+        typer.echo("deleted")
+    elif count:
+        typer.echo("nothing was deleted; repeat with --delete")
+
+
 def find_artifact(store: str, address: str) -> Artifact:
     """The artifact at `address` (stage/fingerprint, which may be shortened) in the store at the path or URL `store`."""
     from latent_core.store import ArtifactStore

@@ -1,5 +1,6 @@
 """Content-addressed artifacts: manifest, streaming Parquet, verification."""
 
+from latent_core.store.garbage import Garbage, collect_garbage, find_garbage
 from latent_core.store.layout import ArtifactRef
 from latent_core.store.manifest import DamagedError, Manifest
 from latent_core.store.store import Artifact, ArtifactStore, Verification
@@ -11,7 +12,10 @@ __all__ = [
     "ArtifactStore",
     "ArtifactWriter",
     "DamagedError",
+    "Garbage",
     "Manifest",
     "TableWriter",
     "Verification",
+    "collect_garbage",
+    "find_garbage",
 ]

@@ -145,8 +145,7 @@ class ArtifactStore:
 
     def require(self, ref: ArtifactRef) -> Artifact:
         """Like `get`, but raises FileNotFoundError when nothing was committed and DamagedError saying what is wrong."""
-        raw = self._read(f"{ref.key}/{MANIFEST}")
-        artifact = Artifact(self, Manifest.from_bytes(raw, ref))
+        artifact = Artifact(self, self.manifest(ref))
         for item in artifact.manifest.content.files:
             try:
                 size = self._fs.info(self._path(artifact.key(item.path)))["size"]
@@ -156,6 +155,10 @@ class ArtifactStore:
                 raise DamagedError(f"{ref}: {item.path} has {size} bytes, its manifest says {item.bytes}")
         artifact.shards()
         return artifact
+
+    def manifest(self, ref: ArtifactRef) -> Manifest:
+        """The sealed manifest, without a look at the files; raises as `require` does."""
+        return Manifest.from_bytes(self._read(f"{ref.key}/{MANIFEST}"), ref)
 
     def damage(self, ref: ArtifactRef) -> str | None:
         """Why a committed artifact cannot be used; None when it is whole or was never committed."""
@@ -170,7 +173,7 @@ class ArtifactStore:
     def verify(self, ref: ArtifactRef) -> Verification:
         """Read every file of an artifact and its shards and compare hashes."""
         try:
-            manifest = Manifest.from_bytes(self._read(f"{ref.key}/{MANIFEST}"), ref)
+            manifest = self.manifest(ref)
         except FileNotFoundError:
             return Verification(ref, 0, 0, (f"{MANIFEST}: missing, so the artifact does not exist",))
         except DamagedError as error:
@@ -205,6 +208,15 @@ class ArtifactStore:
             found = f"{len(matches)} artifacts match" if matches else "no artifact matches"
             raise InputError(f"artifact: {found} {address!r} in {self.root}; `latent artifacts ls` lists them")
         return matches[0]
+
+    def files(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every file below the root, committed or not: its key and what the filesystem says of it."""
+        try:
+            found = self._fs.find(self._base, detail=True)
+        except FileNotFoundError:
+            return
+        for path, info in found.items():
+            yield path.removeprefix(f"{self._base}/"), info
 
     def set_aside(self, ref: ArtifactRef) -> None:
         """Make a damaged artifact not exist, so that it can be computed again; its files stay until gc."""

@@ -93,7 +93,7 @@ def test_second_plan_is_all_hits_and_other_ratios_keep_collection(finished: Toke
         update={"compress": finished.compress.model_copy(update={"ratios": (0.5, 0.7)})},
     )
     plan = _plan(other)
-    assert plan["collect"] and plan["score_words"] and plan["evaluate base 1"]
+    assert plan["collect"] and plan["score_words"] and plan["evaluate base"]
     assert not plan["compress_shard 1/4"] and not plan["train standard"]
 
 
