@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Any
 
-from latent_core.config.base import IDENTITY, StageConfig
-from latent_core.config.tokenskip import SamplingConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
+from latent_core.config.tokenskip import Prompting, SamplingConfig
 from latent_core.generate.completions import ReadableModel, graded_completions, sample_schema
 from latent_core.store import ArtifactWriter
-from tasks.engines import warm_engine
+from tasks.engines import usage_record, used, warm_engine
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 
 SAMPLES = "samples.parquet"
@@ -22,6 +22,16 @@ class CollectShard(StageConfig):
     sampling: Annotated[SamplingConfig, IDENTITY]
     start: Annotated[int, IDENTITY]
     stop: Annotated[int, IDENTITY]
+    prompting: Annotated[Prompting, IDENTITY, OMITTED_AT_DEFAULT] = Prompting.RATIO
+
+    def identity(self) -> dict[str, Any]:
+        """Worked examples that a way of prompting shows are part of it."""
+        return with_exemplar_set(super().identity(), self.prompting)
+
+
+def with_exemplar_set(identity: dict[str, Any], prompting: Prompting) -> dict[str, Any]:
+    """Identity fields, and the set of worked examples where the way of prompting shows some."""
+    return identity | ({"exemplar_set": prompting.exemplar_set} if prompting.exemplar_set else {})
 
 
 def collect_shard(out: ArtifactWriter, inputs: Inputs, config: CollectShard, workplace: Workplace) -> Outcome:
@@ -31,7 +41,7 @@ def collect_shard(out: ArtifactWriter, inputs: Inputs, config: CollectShard, wor
     block = problems.problems(config.start, config.stop)
     total = len(block) * config.sampling.samples
     verdicts: Counter[str] = Counter()
-    started, tokens = time.monotonic(), 0
+    started, tokens, used_before = time.monotonic(), 0, used(engine)
     with out.table(SAMPLES, sample_schema()) as table:
         for row in graded_completions(
             block,
@@ -39,6 +49,7 @@ def collect_shard(out: ArtifactWriter, inputs: Inputs, config: CollectShard, wor
             engine,
             config.sampling,
             benchmark=problems.name,
+            prompting=config.prompting,
             progress=lambda done, generated: workplace.progress(done, total, generated),
         ):
             verdicts[row["verdict"]] += 1
@@ -47,7 +58,7 @@ def collect_shard(out: ArtifactWriter, inputs: Inputs, config: CollectShard, wor
     return Outcome(
         accounting={"kept": table.rows},
         metrics={"questions": len(block), "tokens": tokens, "verdicts": dict(verdicts)},
-        record={"tokens_per_second": tokens / (time.monotonic() - started)},
+        record={"tokens_per_second": tokens / (time.monotonic() - started)} | usage_record(engine, used_before),
     )
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from latent_core.config.base import IDENTITY, StageConfig
-from latent_core.config.tokenskip import Prompting, SamplingConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
+from latent_core.config.tokenskip import Prompting, SamplingConfig, TextFormat
 from latent_core.evaluation.summary import Summary, summarise
 from latent_core.generate.completions import ReadableModel, graded_completions, sample_schema, truncated_row
 from latent_core.store import ArtifactWriter
-from tasks.collect import SAMPLES
-from tasks.engines import warm_engine
+from tasks.collect import SAMPLES, with_exemplar_set
+from tasks.engines import usage_record, used, warm_engine
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 
 
@@ -24,6 +24,11 @@ class EvaluateCondition(StageConfig):
     questions: Annotated[int, IDENTITY]
     ratio: Annotated[float, IDENTITY, Field(gt=0, le=1)]
     prompting: Annotated[Prompting, IDENTITY] = Prompting.RATIO
+    text_format: Annotated[TextFormat, IDENTITY, OMITTED_AT_DEFAULT] = TextFormat.BOXED
+
+    def identity(self) -> dict[str, Any]:
+        """Worked examples that a way of prompting shows are part of it."""
+        return with_exemplar_set(super().identity(), self.prompting)
 
 
 class TruncateCondition(StageConfig):
@@ -37,7 +42,7 @@ def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, wor
     model_dir = inputs.model_dir("model")
     engine = warm_engine(model_dir, inputs.fingerprint("model"), config.sampling)
     total = config.questions * config.sampling.samples
-    started = time.monotonic()
+    started, used_before = time.monotonic(), used(engine)
     with out.table(SAMPLES, sample_schema()) as table:
         rows = []
         for row in graded_completions(
@@ -48,6 +53,7 @@ def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, wor
             benchmark=problems.name,
             ratio=config.ratio,
             prompting=config.prompting,
+            text_format=config.text_format,
             progress=lambda done, generated: workplace.progress(done, total, generated),
         ):
             table.add(row)
@@ -57,7 +63,7 @@ def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, wor
     return Outcome(
         accounting={"kept": len(rows)},
         metrics=summary.to_metrics(),
-        record={"tokens_per_second": summary.tokens.value * len(rows) / seconds},
+        record={"tokens_per_second": summary.tokens.value * len(rows) / seconds} | usage_record(engine, used_before),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.config.training import TrainConfig
@@ -31,6 +31,14 @@ class RatioPolicy(StrEnum):
 
     ONE_RATIO_PER_RECORD = "one_ratio_per_record"  # drawn at random, as in the paper
     ALL_RATIOS = "all_ratios"
+    BALANCED = "balanced"  # every question at every ratio equally often: its samples take turns
+
+
+class RatioLabel(StrEnum):
+    """Which ratio an example's prompt names."""
+
+    REQUESTED = "requested"  # what the compressor was asked for, as in the paper
+    ACHIEVED = "achieved"  # what it kept of the target model's tokens, in hundredths
 
 
 class VllmConfig(StageConfig):
@@ -56,6 +64,27 @@ class VllmConfig(StageConfig):
         return self.model_dump(exclude_none=True)
 
 
+class OpenAiConfig(StageConfig):
+    """A server with OpenAI's completions endpoint; its key is read from the environment variable OPENAI_API_KEY."""
+
+    served_model: Annotated[str, IDENTITY] = ""
+    """The model's name at the server; `model` stays the one whose tokenizer and chat template are used."""
+    base_url: Annotated[str, RUNTIME] = "http://127.0.0.1:8000/v1"
+    vllm_extensions: Annotated[bool, RUNTIME] = True
+    """Use vLLM's additions: sampled token ids in the answer, stop ids, top_k, the dual constraint per request."""
+    concurrency: Annotated[int, RUNTIME, Field(ge=1, le=4096)] = 64
+    """Requests in flight at once."""
+    timeout_seconds: Annotated[float, RUNTIME, Field(gt=0)] = 600.0
+    retries: Annotated[int, RUNTIME, Field(ge=0, le=20)] = 4
+    """How often a request is tried again after a failure of transport or server."""
+    retry_seconds: Annotated[float, RUNTIME, Field(ge=0)] = 1.0
+    """First pause; each later one is twice as long."""
+    prompt_price: Annotated[float, RUNTIME, Field(ge=0)] = 0.0
+    """Price of a million prompt tokens, in any currency; the manifest records the cost."""
+    completion_price: Annotated[float, RUNTIME, Field(ge=0)] = 0.0
+    """Price of a million completion tokens."""
+
+
 class Prompting(StrEnum):
     """How a model is asked to reason."""
 
@@ -68,6 +97,19 @@ class Prompting(StrEnum):
     @property
     def takes_ratio(self) -> bool:
         return self in (Prompting.RATIO, Prompting.REDUCE)
+
+    @property
+    def exemplar_set(self) -> int:
+        """Which set of worked examples is shown before the question, raised when they change; 0 shows none."""
+        return 1 if self in (Prompting.CHAIN_OF_DRAFT, Prompting.SKETCH_OF_THOUGHT) else 0
+
+
+class TextFormat(StrEnum):
+    """How reasoning and answer are written down."""
+
+    BOXED = "boxed"  # a turn of the model's conversation, the answer in a box
+    XML = "xml"  # a turn, <think>...</think><answer>...</answer>
+    RAW_TEXT = "raw_text"  # no conversation: question, rationale, "The answer is ...", as base models are trained
 
 
 class Baseline(StrEnum):
@@ -94,18 +136,33 @@ class SamplingConfig(StageConfig):
     """Every completion has a seed of its own, made from this, the question's id and the sample's number."""
     dtype: Annotated[Literal["auto", "float32", "bfloat16", "float16"], IDENTITY] = "auto"
     """auto is the checkpoint's type on a GPU and float32 on a CPU."""
-    engine: Annotated[Literal["transformers", "vllm", "auto"], IDENTITY] = "transformers"
+    engine: Annotated[Literal["transformers", "vllm", "openai", "auto"], IDENTITY] = "transformers"
     """auto becomes vllm where that is installed and a CUDA device is there, else transformers, when the run starts."""
     batch_tokens: Annotated[int, RUNTIME, Field(ge=1)] = 32_768
     """transformers: upper bound of (prompt + new) tokens held at once, sets the batch size."""
     vllm: Annotated[VllmConfig, RUNTIME] = VllmConfig()
     """vllm: its engine's arguments."""
+    openai: Annotated[OpenAiConfig, IDENTITY] = OpenAiConfig()
+    """openai: the server."""
+
+    def identity(self) -> dict[str, Any]:
+        """What is said of a server counts only where one is asked."""
+        fields = super().identity()
+        if self.engine != "openai":
+            del fields["openai"]
+        return fields
 
     @field_validator("engine")
     @classmethod
     def _resolve_engine(cls, engine: str) -> str:
         # Resolved where the parameters are read, before any fingerprint: what is hashed is the engine that ran.
         return resolve_engine() if engine == "auto" else engine
+
+    @model_validator(mode="after")
+    def _server_needs_a_model(self) -> SamplingConfig:
+        if self.engine == "openai" and not self.openai.served_model:
+            raise ValueError("openai.served_model: is empty; say what the server calls its model")
+        return self
 
     @model_validator(mode="after")
     def _samples_need_temperature(self) -> SamplingConfig:
@@ -130,6 +187,15 @@ class CollectConfig(StageConfig):
     """How many training problems; more of them keep the finished shards."""
     shard_questions: Annotated[int, RUNTIME, Field(ge=1)] = 250
     """Questions per shard: the unit that is retried and cached."""
+    prompting: Annotated[Prompting, IDENTITY, OMITTED_AT_DEFAULT] = Prompting.RATIO
+    """How the model is asked; chain_of_draft and sketch_of_thought show it three worked examples first."""
+
+    @field_validator("prompting")
+    @classmethod
+    def _collection_names_no_ratio(cls, prompting: Prompting) -> Prompting:
+        if prompting is Prompting.REDUCE:
+            raise ValueError("collect.prompting: reduce needs a ratio, and collection has none; choose concise")
+        return prompting
 
 
 class ScoreWordsConfig(StageConfig):
@@ -191,6 +257,8 @@ class PrepareConfig(StageConfig):
     """Share of the questions held out for validation; all samples of a question stay together."""
     max_length: Annotated[int, IDENTITY, Field(ge=8)] = 4096
     """Longest example in tokens; longer ones are left out and counted, at every ratio."""
+    ratio_label: Annotated[RatioLabel, IDENTITY, OMITTED_AT_DEFAULT] = RatioLabel.REQUESTED
+    """The ratio that an example's prompt names: the requested one, or the one its text achieved."""
     outside_subset: Annotated[Literal["visible", "drop_row"], IDENTITY] = "visible"
     """Dual models with a subset of latents: keep a reasoning token without a latent visible, or drop the example."""
     seed: Annotated[int, IDENTITY, Field(ge=0)] = 42

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from latent_core.config.tokenskip import SamplingConfig
 
@@ -40,6 +40,23 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the model's memory."""
         ...
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a server counted; `cost` is in the currency of the configured prices."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """An engine whose work somebody else counts."""
+
+    @property
+    def usage(self) -> Usage: ...
 
 
 def item_seed(seed: int, question_id: str, sample_index: int) -> int:
