@@ -15,6 +15,7 @@ from flows.parameters import load
 from flows.registry import FlowEntry, find_flow
 from latent_core.config.base import StageConfig
 from latent_core.errors import InputError
+from tasks.estimates import Estimate, Rates
 from tasks.progress import ProgressBars, shown_by
 from tasks.run import Pending, PlannedStage, Run
 
@@ -39,13 +40,27 @@ def plan(entry: FlowEntry, config: StageConfig, force: Sequence[str] = ()) -> tu
 def show_plan(flow: str, file: Path | None, overrides: Sequence[str], force: Sequence[str]) -> None:
     entry = find_flow(flow)
     run, _ = plan(entry, load(entry.config, file, overrides), force)
-    table = Table("stage", "fingerprint", "state", "rows")
+    rates = Rates(run.store)
+    table = Table("stage", "fingerprint", "state", "rows", "about")
+    missing = [line for line in run.plan if not line.hit]
+    estimates = {line.ref: rates.estimate(line.ref.stage, line.rows) for line in missing}
     for line in run.plan:
         rows = "" if line.rows is None else f"{line.rows:,}"
-        table.add_row(line.title, line.ref.fingerprint[:12], "hit" if line.hit else "[bold]miss[/bold]", rows)
+        state = "hit" if line.hit else "[bold]miss[/bold]"
+        table.add_row(line.title, line.ref.fingerprint[:12], state, rows, _about(estimates.get(line.ref)))
     console.print(table)
-    hits = sum(line.hit for line in run.plan)
-    console.print(f"{len(run.plan)} stages: {hits} in the store, {len(run.plan) - hits} to compute")
+    console.print(f"{len(run.plan)} stages: {len(run.plan) - len(missing)} in the store, {len(missing)} to compute")
+    known = [estimate for estimate in estimates.values() if estimate is not None]
+    if known:
+        total = Estimate(
+            sum(item.seconds for item in known),
+            sum(item.tokens or 0.0 for item in known) or None,
+            sum(item.bytes for item in known),
+            sum(item.based_on for item in known),
+        )
+        unknown = len(estimates) - len(known)
+        rest = f"; {unknown} stages have no earlier result to go by" if unknown else ""
+        console.print(f"about {_about(total)}, as one worker computed earlier ones in this store{rest}")
 
 
 def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Sequence[str]) -> None:
@@ -70,6 +85,17 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
     else:
         console.print(f"all {len(planned.plan)} stages are in the store: nothing to compute")
     entry.show(planned.store.require(result.ref))
+
+
+def _about(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return ""
+    tokens = f", {estimate.tokens:,.0f} tokens" if estimate.tokens else ""
+    hours, rest = divmod(round(estimate.seconds), 3600)
+    duration = (
+        f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s" if rest > 90 else f"{rest} s"
+    )
+    return f"{duration}{tokens}, {estimate.bytes / 1e9:.2g} GB"
 
 
 def _check_force(force: Sequence[str], plan: Sequence[PlannedStage]) -> None:

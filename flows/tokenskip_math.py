@@ -14,6 +14,7 @@ from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.tokenskip import CompressConfig, DualBuildConfig, ScoreWordsConfig, TokenSkipConfig, Variant
 from latent_core.store import Artifact, ArtifactRef
+from tasks.budget import Budget
 from tasks.collect import COLLECT, CollectShard
 from tasks.compress import COMPRESS, SCORE_WORDS
 from tasks.prepare import PREPARE, PREPARE_WARM_START, WarmStartExamples
@@ -110,13 +111,17 @@ class Cots:
 
 def collected(cfg: TokenSkipConfig, run: Run, base: Input, problems: ProblemsInput) -> Cots:
     """Collect, score and compress shard by shard: a finished shard is compressed while the next one generates."""
+    limits = Budget("collect", cfg.collect.max_tokens_total, cfg.collect.max_seconds)
+    run.limit(COLLECT, limits)
     size, questions = cfg.collect.shard_questions, cfg.collect.questions
     starts = range(0, questions, size)
     shards = []
     for number, start in enumerate(starts, 1):
         stop = min(start + size, questions)
         rows = (stop - start) * cfg.collect.sampling.samples
-        block = CollectShard(sampling=cfg.collect.sampling, start=start, stop=stop)
+        block = CollectShard(
+            sampling=cfg.collect.sampling, start=start, stop=stop, prompting=cfg.collect.prompting
+        )
         inputs: dict[str, Input] = {"model": base, "problems": problems}
         shards.append(run.stage(COLLECT, block, inputs, label=f"{number}/{len(starts)}", rows=rows))
     return Cots(shards, run.merge("collect", shards), compressed(cfg.compress, run, base, shards))

@@ -15,6 +15,10 @@ class InfrastructureError(LatentError, RuntimeError):
     """The world failed (a worker died, a device or network was lost); retrying can help."""
 
 
+class BudgetReached(LatentError, RuntimeError):
+    """A configured limit was reached; what was finished is kept, and the run goes on when it is started again."""
+
+
 class RegressionFound(LatentError, RuntimeError):
     """A model does worse than in its earlier evaluation, beyond noise."""
 

@@ -16,6 +16,7 @@ from latent_core.config.base import StageConfig
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.errors import InfrastructureError, InputError, LatentError, StageFailed
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from tasks.budget import Budget
 from tasks.merge import MERGED, Merge
 from tasks.progress import current_sink
 from tasks.stage import Parent, Stage, StageCall
@@ -63,6 +64,7 @@ class Run:
     _pending: list[Pending] = field(default_factory=list)
     _pool: WorkerPool | None = None
     _tracker: Tracker | None = None
+    _budgets: dict[str, Budget] = field(default_factory=dict)
     _forced: set[ArtifactRef] = field(default_factory=set)
     _force_lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -102,6 +104,10 @@ class Run:
         pending = Pending(call, self._task(call).submit(wait_for=waits))
         self._pending.append(pending)
         return pending
+
+    def limit(self, stage: Stage, budget: Budget) -> None:
+        """Stop before a further result of `stage` is computed once `budget` is reached."""
+        self._budgets[stage.name] = budget
 
     def merge(self, name: str, shards: Iterable[Pending], label: str = "") -> Pending:
         """The sharded artifact over `shards`, in order."""
@@ -170,11 +176,16 @@ class Run:
         assert self._pool is not None and self._tracker is not None
         reference = {"stage": call.ref.stage, "fingerprint": call.ref.fingerprint, "uri": self.store.uri(call.ref)}
         artifact = None if self._must_force(call) else self.store.get(call.ref.stage, call.ref.fingerprint)
+        budget = self._budgets.get(call.stage.name)
         if artifact is not None:
+            if budget is not None:
+                budget.spend(artifact)
             self._tracker.stage(artifact, self.store, cached=True)
             return Completed(name="Cached", message=f"{call.ref} is in the store", data=reference)
         self._clear_damage(call)
-        artifact = self.store.require(self._pool.compute(call))
+        artifact = self.store.require(self._pool.compute(call, budget.admit if budget is not None else None))
+        if budget is not None:
+            budget.spend(artifact)
         self._tracker.stage(artifact, self.store, cached=False)
         return reference
 

@@ -23,6 +23,7 @@ from typing import Any
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import InfrastructureError
 from latent_core.store import ArtifactRef, ArtifactStore
+from tasks.devices import VARIABLE, devices_of, visible_devices
 from tasks.stage import StageCall, Workplace, perform
 
 LOG_TAIL = 12  # lines of a dead worker's log that its error message carries
@@ -52,16 +53,27 @@ class WorkerPool:
         self._context = get_context("spawn")
         self._inbox = self._context.Queue()
         self._free: queue.Queue[_Worker] = queue.Queue()
-        self._workers = [_Worker(number, runtime, self._context, self._inbox) for number in range(runtime.workers)]
+        devices = visible_devices()
+        self._workers = [
+            _Worker(
+                number, runtime, self._context, self._inbox, devices_of(number, runtime.devices_per_worker, devices)
+            )
+            for number in range(runtime.workers)
+        ]
         for worker in self._workers:
             self._free.put(worker)
         self._sink = sink
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
-    def compute(self, call: StageCall) -> ArtifactRef:
-        """Run a call on the next free worker. Raises InfrastructureError when the worker dies, else what it raised."""
+    def compute(self, call: StageCall, admit: Callable[[str], None] | None = None) -> ArtifactRef:
+        """Run a call on the next free worker. Raises InfrastructureError when the worker dies, else what it raised.
+
+        `admit` gets the call's title when its turn has come, and may raise instead of letting it start.
+        """
         with self._lease() as worker:
+            if admit is not None:
+                admit(call.title)
             return worker.run(call, self._store_root, self._runtime.work_dir)
 
     @contextmanager
@@ -88,8 +100,9 @@ class WorkerPool:
 
 
 class _Worker:
-    def __init__(self, number: int, runtime: RuntimeConfig, context: Any, inbox: Any) -> None:
+    def __init__(self, number: int, runtime: RuntimeConfig, context: Any, inbox: Any, devices: str | None) -> None:
         self._number = number
+        self._devices = devices
         self._runtime = runtime
         self._context = context
         self._inbox = inbox
@@ -104,7 +117,7 @@ class _Worker:
                 1,
                 mp_context=self._context,
                 initializer=_start_worker,
-                initargs=(self._inbox, self._runtime.threads_per_worker, str(self._log), os.getpid()),
+                initargs=(self._inbox, self._runtime.threads_per_worker, str(self._log), os.getpid(), self._devices),
             )
         answer: Future[ArtifactRef] = self._pool.submit(_compute, call, store_root, work_dir)
         self._busy = True
@@ -134,8 +147,8 @@ class _Worker:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-LOG_TAIL:])
 
 
-def _start_worker(outbox: Any, threads: int, log: str, parent: int) -> None:
-    """First thing in a worker: its log, its threads, and to die with its parent."""
+def _start_worker(outbox: Any, threads: int, log: str, parent: int, devices: str | None) -> None:
+    """First thing in a worker: its log, its threads, its GPUs, and to die with its parent."""
     global _outbox
     _outbox = outbox
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -144,6 +157,8 @@ def _start_worker(outbox: Any, threads: int, log: str, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost several times the work on busy cores
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    if devices is not None:
+        os.environ[VARIABLE] = devices
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     threading.Thread(target=_follow_parent, args=(parent,), daemon=True).start()

@@ -20,20 +20,41 @@ IDENTITY = Role.IDENTITY
 RUNTIME = Role.RUNTIME
 
 
+class Newer(Enum):
+    """Marks an identity field that came after results were published under their fingerprints."""
+
+    OMITTED_AT_DEFAULT = "omitted at default"  # so that what the default says keeps its fingerprint
+
+
+OMITTED_AT_DEFAULT = Newer.OMITTED_AT_DEFAULT
+
+
 class StageConfig(BaseModel):
     """Base of all parameter models: frozen, refuses unknown keys, and knows its identity part."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
     roles: ClassVar[dict[str, Role]]
+    omitted_at_default: ClassVar[frozenset[str]]
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         cls.roles = {name: _role_of(cls.__name__, name, field) for name, field in cls.model_fields.items()}
+        cls.omitted_at_default = frozenset(
+            name for name, field in cls.model_fields.items() if OMITTED_AT_DEFAULT in field.metadata
+        )
 
     def identity(self) -> dict[str, Any]:
         """The identity fields by name; nested configurations contribute their own identity part."""
-        return {name: getattr(self, name) for name, role in self.roles.items() if role is Role.IDENTITY}
+        return {
+            name: getattr(self, name)
+            for name, role in self.roles.items()
+            if role is Role.IDENTITY and not self._is_omitted(name)
+        }
+
+    def _is_omitted(self, name: str) -> bool:
+        fields = type(self).model_fields
+        return name in self.omitted_at_default and getattr(self, name) == fields[name].get_default()
 
 
 def _role_of(owner: str, name: str, field: FieldInfo) -> Role:

@@ -13,7 +13,8 @@ class BenchmarkConfig(StageConfig):
     """A benchmark by name. Its problems enter identities by content, so that paths do not matter."""
 
     name: Annotated[str, IDENTITY] = "word_problems"
-    """word_problems (built in), gsm8k, math, math500, metamathqa, or file (columns question, gold)."""
+    """word_problems (built in), gsm8k, math, math500, metamathqa, mmlu, reasoning_gym:TASK, or file (columns question,
+    gold)."""
     difficulties: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], IDENTITY, Field(min_length=1)] = (1, 2, 3)
     """word_problems only: numbers of steps, taking turns."""
     train_path: Annotated[str | None, RUNTIME] = None

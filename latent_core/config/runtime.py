@@ -16,6 +16,8 @@ class RuntimeConfig(StageConfig):
     """Worker processes; each keeps its model warm. On GPUs one per device."""
     threads_per_worker: Annotated[int, RUNTIME, Field(ge=1)] = 2
     """CPU threads of one worker."""
+    devices_per_worker: Annotated[int, RUNTIME, Field(ge=1)] = 1
+    """GPUs of one worker; more than one for a model that vLLM splits (sampling.vllm.tensor_parallel_size)."""
     work_dir: Annotated[str, RUNTIME] = ".latent/work"
     """Local folder for training checkpoints and worker logs."""
     retries: Annotated[int, RUNTIME, Field(ge=0, le=20)] = 2

@@ -187,6 +187,10 @@ class CollectConfig(StageConfig):
     """How many training problems; more of them keep the finished shards."""
     shard_questions: Annotated[int, RUNTIME, Field(ge=1)] = 250
     """Questions per shard: the unit that is retried and cached."""
+    max_tokens_total: Annotated[int | None, RUNTIME, Field(ge=1)] = None
+    """Start no further shard once this many tokens were generated, shards in the store included."""
+    max_seconds: Annotated[float | None, RUNTIME, Field(gt=0)] = None
+    """Start no further shard once the run is this old."""
     prompting: Annotated[Prompting, IDENTITY, OMITTED_AT_DEFAULT] = Prompting.RATIO
     """How the model is asked; chain_of_draft and sketch_of_thought show it three worked examples first."""
 

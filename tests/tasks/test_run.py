@@ -9,8 +9,9 @@ import pytest
 from toy_stages import NUMBERS, SUM, Numbers, ToyConfig
 
 from latent_core.config.runtime import RuntimeConfig
-from latent_core.errors import InfrastructureError, InputError
+from latent_core.errors import BudgetReached, InfrastructureError, InputError
 from latent_core.store import Artifact
+from tasks.budget import Budget
 from tasks.run import Pending, Run, open_run
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -22,7 +23,9 @@ def config(tmp_path: Path) -> ToyConfig:
     return ToyConfig(store=str(tmp_path / "store"), runtime=runtime)
 
 
-def _compose(run: Run, log: Path, trouble: str = "", last: int = 4) -> Pending:
+def _compose(run: Run, log: Path, trouble: str = "", last: int = 4, budget: Budget | None = None) -> Pending:
+    if budget is not None:
+        run.limit(NUMBERS, budget)
     shards = {
         f"shard_{index}": run.stage(NUMBERS, Numbers(count=count, log=str(log), trouble=trouble if index else ""), {})
         for index, count in enumerate((2, 3, last))
@@ -47,6 +50,7 @@ def _execute(config: ToyConfig, log: Path, **options: Any) -> tuple[Artifact, li
     toy()
     with open_run("toy", config, planning=True) as planned:
         options.pop("trouble", None)
+        options.pop("budget", None)
         ref = _compose(planned, log, **options).ref
     return planned.store.require(ref), states
 
@@ -125,3 +129,25 @@ def test_plan_shows_hits_and_writes_nothing(config: ToyConfig, tmp_path: Path) -
         _compose(run, tmp_path / "log")
     assert [line.hit for line in run.plan] == [False] * 4
     assert not (tmp_path / "store").exists() and not (tmp_path / "work").exists()
+
+
+def test_token_budget_stops_between_shards_and_the_run_goes_on_with_a_higher_one(
+    config: ToyConfig, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with pytest.raises(BudgetReached, match=r"numbers: not started, \d tokens reached toy.max_tokens_total 4"):
+        _execute(config, log, budget=Budget("toy", max_tokens=4))
+    assert len(_words(log)) == 2  # 2 + 3 tokens, or 4 alone and 2 more: never all three shards
+    with pytest.raises(BudgetReached):  # what is in the store counts
+        _execute(config, log, budget=Budget("toy", max_tokens=4))
+    assert len(_words(log)) == 2
+    artifact, states = _execute(config, log, budget=Budget("toy", max_tokens=9))
+    assert artifact.manifest.content.metrics == {"sum": 10}
+    assert states.count("Cached") == 2
+
+
+def test_time_budget_starts_nothing_more(config: ToyConfig, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with pytest.raises(BudgetReached, match=r"toy\.max_seconds"):
+        _execute(config, log, budget=Budget("toy", max_seconds=1e-9))
+    assert not log.exists()

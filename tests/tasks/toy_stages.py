@@ -53,7 +53,7 @@ def count_up(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Wo
         if config.trouble == "bad_input":
             raise InputError("count: is not to my liking; choose another")
     workplace.progress(config.count, config.count, 0)
-    return Outcome(accounting={"kept": config.count})
+    return Outcome(accounting={"kept": config.count}, metrics={"tokens": config.count})
 
 
 def add_up(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Workplace) -> Outcome:
