@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latent_core.config.tokenskip import Baseline, EvaluateConfig, EvaluateWithBaseConfig, Prompting
+from latent_core.config.tokenskip import Baseline, EvaluateConfig, EvaluateWithBaseConfig, Prompting, TextFormat
 from tasks.evaluate import EVALUATE, TRUNCATE, EvaluateCondition, TruncateCondition
 from tasks.report import UNTRAINED, evaluation_role
 from tasks.run import Input, Pending, Run
@@ -12,12 +12,17 @@ Evaluations = dict[str, Pending]  # by their role in the report
 
 
 def evaluated_at_ratios(
-    settings: EvaluateConfig, run: Run, model: Input, problems: ProblemsInput, name: str
+    settings: EvaluateConfig,
+    run: Run,
+    model: Input,
+    problems: ProblemsInput,
+    name: str,
+    text_format: TextFormat = TextFormat.BOXED,
 ) -> Evaluations:
     """A model under the condition it was trained to hear, at every ratio of the settings."""
     return {
         evaluation_role(name, f"ratio {ratio:g}"): _evaluated(
-            settings, run, model, problems, ratio, f"{name} {ratio:g}"
+            settings, run, model, problems, ratio, f"{name} {ratio:g}", text_format=text_format
         )
         for ratio in settings.ratios
     }
@@ -56,9 +61,14 @@ def _evaluated(
     ratio: float,
     label: str,
     prompting: Prompting = Prompting.RATIO,
+    text_format: TextFormat = TextFormat.BOXED,
 ) -> Pending:
     condition = EvaluateCondition(
-        sampling=settings.sampling, questions=settings.questions, ratio=ratio, prompting=prompting
+        sampling=settings.sampling,
+        questions=settings.questions,
+        ratio=ratio,
+        prompting=prompting,
+        text_format=text_format,
     )
     rows = settings.questions * settings.sampling.samples
     return run.stage(EVALUATE, condition, {"model": model, "problems": problems}, label=label, rows=rows)

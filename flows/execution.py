@@ -15,6 +15,7 @@ from flows.parameters import load
 from flows.registry import FlowEntry, find_flow
 from latent_core.config.base import StageConfig
 from latent_core.errors import InputError
+from latent_core.store import Artifact
 from tasks.estimates import Estimate, Rates
 from tasks.progress import ProgressBars, shown_by
 from tasks.run import Pending, PlannedStage, Run
@@ -63,8 +64,8 @@ def show_plan(flow: str, file: Path | None, overrides: Sequence[str], force: Seq
         console.print(f"about {_about(total)}, as one worker computed earlier ones in this store{rest}")
 
 
-def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Sequence[str]) -> None:
-    """Run what is missing; when nothing is, show the result without starting any server."""
+def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Sequence[str]) -> Artifact:
+    """Run what is missing, show and return the result; when nothing is, no server is started."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -84,7 +85,9 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
             entry.execute(config, list(force))
     else:
         console.print(f"all {len(planned.plan)} stages are in the store: nothing to compute")
-    entry.show(planned.store.require(result.ref))
+    artifact = planned.store.require(result.ref)
+    entry.show(artifact)
+    return artifact
 
 
 def _about(estimate: Estimate | None) -> str:

@@ -27,6 +27,8 @@ class FlowEntry:
 _MODULES = {
     "tokenskip-math": "flows.tokenskip_math",
     "mini": "flows.mini",
+    "direct": "flows.direct",
+    "concise": "flows.concise",
     "compressor": "flows.compressor",
     "reevaluate": "flows.reevaluate",
 }

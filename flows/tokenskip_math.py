@@ -18,6 +18,7 @@ from tasks.budget import Budget
 from tasks.collect import COLLECT, CollectShard
 from tasks.compress import COMPRESS, SCORE_WORDS
 from tasks.prepare import PREPARE, PREPARE_WARM_START, WarmStartExamples
+from tasks.quality import SCORE_QUALITY
 from tasks.report import REPORT, ReportConfig
 from tasks.run import Input, Pending, Run, open_run
 from tasks.stage import CompressorInput, FileInput, ModelInput, ProblemsInput
@@ -64,6 +65,9 @@ def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
         if variant is Variant.DUAL:
             model = stages["build_dual"] = run.stage(BUILD_DUAL, cfg.dual, latent_sources(cfg.dual, base, cots))
         inputs = {"model": model, "samples": cots.samples, "compressed": texts}
+        if cfg.quality is not None:
+            scored: dict[str, Input] = {"model": base, "samples": cots.samples, "compressed": texts}
+            inputs["quality"] = run.stage(SCORE_QUALITY, cfg.quality, scored, label=variant)
         prepared = stages[f"prepare/{variant}"] = run.stage(PREPARE, cfg.prepare, inputs, label=variant)
         trained = stages[f"train/{variant}"] = run.stage(
             TRAIN_STAGE, cfg.train, {"model": model, "prepared": prepared}, label=variant
@@ -119,9 +123,7 @@ def collected(cfg: TokenSkipConfig, run: Run, base: Input, problems: ProblemsInp
     for number, start in enumerate(starts, 1):
         stop = min(start + size, questions)
         rows = (stop - start) * cfg.collect.sampling.samples
-        block = CollectShard(
-            sampling=cfg.collect.sampling, start=start, stop=stop, prompting=cfg.collect.prompting
-        )
+        block = CollectShard(sampling=cfg.collect.sampling, start=start, stop=stop, prompting=cfg.collect.prompting)
         inputs: dict[str, Input] = {"model": base, "problems": problems}
         shards.append(run.stage(COLLECT, block, inputs, label=f"{number}/{len(starts)}", rows=rows))
     return Cots(shards, run.merge("collect", shards), compressed(cfg.compress, run, base, shards))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from latent_core.config.tokenskip import Prompting
+from latent_core.config.tokenskip import Prompting, TextFormat
+from latent_core.exemplars import Exemplar, exemplars_of
 from latent_core.models.family import ChatFamily
 
 SYSTEM = "You are a helpful assistant."
 INSTRUCTION = r"Please reason step by step, and put your final answer within \boxed{}."
+XML_INSTRUCTION = (
+    "Please reason step by step between <think> and </think>, and put your final answer between <answer> and </answer>."
+)
+_SLOT = "exemplar answer {}"  # stands for an earlier answer until the template has been applied
 
 
 def ratio_suffix(ratio: float, family: ChatFamily) -> str:
@@ -40,24 +46,49 @@ def render_prompt(
     *,
     ratio: float = 1.0,
     prompting: Prompting = Prompting.RATIO,
+    text_format: TextFormat = TextFormat.BOXED,
+    exemplars: Sequence[Exemplar] = (),
 ) -> str:
     """The text a model continues: system and user turn, ratio suffix, generation prompt, and an open think mark.
 
     A thinking model is always started inside its reasoning; where its template does not open the think mark itself, it
-    is opened here, so that it is written exactly once.
+    is opened here, so that it is written exactly once. `exemplars`, and those that belong to `prompting`, are earlier
+    turns: each answered exactly as `render_target` has it. Raw text has no turns, and knows no ratio.
     """
+    shown = [*exemplars_of(prompting), *exemplars]
+    if text_format is TextFormat.RAW_TEXT:
+        blocks = [f"{shot.question}{_raw_target(shot.reasoning, shot.answer, family)}" for shot in shown]
+        return _bos(tokenizer) + "\n".join([*blocks, question])
     extra = extra_instruction(prompting, ratio)
-    instruction = f"{INSTRUCTION} {extra}" if extra else INSTRUCTION
+    instruction = XML_INSTRUCTION if text_format is TextFormat.XML else INSTRUCTION
+    instruction = f"{instruction} {extra}" if extra else instruction
     suffix = ratio_suffix(ratio, family) if prompting is Prompting.RATIO else ""
-    user = f"{instruction}\n{question}{suffix}"
-    if family.has_system_role:
-        turns = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": user}]
-    else:
-        turns = [{"role": "user", "content": f"{SYSTEM}\n\n{user}"}]
+    asked = [f"{instruction}\n{shot.question}" for shot in shown] + [f"{instruction}\n{question}{suffix}"]
+    turns = [{"role": "system", "content": SYSTEM}] if family.has_system_role else []
+    if not family.has_system_role:
+        asked[0] = f"{SYSTEM}\n\n{asked[0]}"
+    for index, user in enumerate(asked):
+        turns.append({"role": "user", "content": user})
+        if index < len(shown):
+            turns.append({"role": "assistant", "content": _SLOT.format(index)})
     text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     if family.thinks and not family.opens_think:
         text += f"{family.think_start}\n"
+    # Filled in afterwards: templates of thinking models cut the reasoning out of earlier turns.
+    for index, shot in enumerate(shown):
+        text = text.replace(_SLOT.format(index), _earlier_answer(shot, family, text_format), 1)
     return text
+
+
+def _earlier_answer(shot: Exemplar, family: ChatFamily, text_format: TextFormat) -> str:
+    target = render_target(shot.reasoning, shot.answer, family, text_format).removesuffix(family.end_of_turn)
+    return f"{family.think_start}\n{target}" if family.thinks else target
+
+
+def _bos(tokenizer: Any) -> str:
+    """The beginning-of-sequence token, where the tokenizer puts one before every text."""
+    ids = tokenizer.encode("a")
+    return str(tokenizer.bos_token) if tokenizer.bos_token_id is not None and ids[0] == tokenizer.bos_token_id else ""
 
 
 def render_answer(answer: str) -> str:
@@ -65,10 +96,26 @@ def render_answer(answer: str) -> str:
     return rf"The final answer is: $\boxed{{{answer}}}$"
 
 
-def render_target(reasoning: str, answer: str, family: ChatFamily) -> str:
+def render_target(reasoning: str, answer: str, family: ChatFamily, text_format: TextFormat = TextFormat.BOXED) -> str:
     """What the model shall write after `render_prompt`: reasoning, end of thinking, answer, end of turn."""
+    match text_format:
+        case TextFormat.RAW_TEXT:
+            return _raw_target(reasoning, answer, family)
+        case TextFormat.XML:
+            opening, closing = ("", family.think_end) if family.thinks else ("<think>\n", "</think>")
+            return f"{opening}{reasoning.strip()}\n{closing}\n<answer>{answer}</answer>{family.end_of_turn}"
     closing = f"{family.think_end}\n\n" if family.thinks else ""
     return f"{render_reasoning(reasoning)}{closing}{render_answer(answer)}{family.end_of_turn}"
+
+
+def _raw_target(reasoning: str, answer: str, family: ChatFamily) -> str:
+    return f" {reasoning.strip()}\nThe answer is {answer}{family.end_of_turn}"
+
+
+def render_direct_target(answer: str, family: ChatFamily) -> str:
+    """What a model that shall not reason writes: an end of thinking at once, where it thinks, and the answer."""
+    closing = f"\n{family.think_end}\n\n" if family.thinks else ""
+    return f"{closing}{render_answer(answer)}{family.end_of_turn}"
 
 
 def render_reasoning(reasoning: str) -> str:

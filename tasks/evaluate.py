@@ -87,6 +87,7 @@ _SUMMARY_COLUMNS = (
     "sample_index",
     "level",
     "verdict",
+    "answer",
     "tokens",
     "reasoning_tokens",
     "latent_tokens",

@@ -25,4 +25,4 @@ def merge_shards(out: ArtifactWriter, inputs: Inputs, config: Merge, workplace: 
     return Outcome(accounting=accounting, metrics={"shards": config.shards})
 
 
-MERGED = {name: Stage(name, 1, merge_shards) for name in ("collect", "score_words", "compress")}
+MERGED = {name: Stage(name, 1, merge_shards) for name in ("collect", "score_words", "compress", "collect_few_shot")}

@@ -10,10 +10,12 @@ from typing import Annotated, Any
 from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.config.tokenskip import PrepareConfig
 from latent_core.generate.completions import ReadableModel
+from latent_core.methods.quality import best_share
 from latent_core.sft.examples import example_schema, rationale_examples, tokenskip_examples
 from latent_core.store import ArtifactWriter
 from tasks.collect import SAMPLES
 from tasks.compress import COMPRESSED
+from tasks.quality import QUALITY
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 
 TRAIN, VALIDATION = "train.parquet", "validation.parquet"
@@ -33,14 +35,16 @@ class WarmStartExamples(StageConfig):
 def prepare(out: ArtifactWriter, inputs: Inputs, config: PrepareConfig, workplace: Workplace) -> Outcome:
     samples, compressed = inputs.artifact("samples"), inputs.artifact("compressed")
     accounting: Counter[str] = Counter()
+    scored = "quality" in inputs.roles() and config.quality_top < 1
     examples = tokenskip_examples(
         samples.rows_of(SAMPLES, _SAMPLE_COLUMNS),
         compressed.rows_of(COMPRESSED, _COMPRESSED_COLUMNS),
         ReadableModel.load(inputs.model_dir("model")),
         config,
         accounting,
+        best_share(inputs.artifact("quality").rows_of(QUALITY), config.quality_top) if scored else None,
     )
-    return _write(out, examples, accounting)
+    return write_examples(out, examples, accounting)
 
 
 def prepare_warm_start(out: ArtifactWriter, inputs: Inputs, config: WarmStartExamples, workplace: Workplace) -> Outcome:
@@ -53,10 +57,11 @@ def prepare_warm_start(out: ArtifactWriter, inputs: Inputs, config: WarmStartExa
         config.max_length,
         accounting,
     )
-    return _write(out, examples, accounting)
+    return write_examples(out, examples, accounting)
 
 
-def _write(out: ArtifactWriter, examples: Iterable[Mapping[str, Any]], accounting: Counter[str]) -> Outcome:
+def write_examples(out: ArtifactWriter, examples: Iterable[Mapping[str, Any]], accounting: Counter[str]) -> Outcome:
+    """Examples into one table a split, with rows and tokens of each as metrics."""
     tokens: Counter[str] = Counter()
     with ExitStack() as stack:
         tables = {

@@ -13,12 +13,13 @@ from types import TracebackType
 from typing import Any
 
 from latent_core.config.base import StageConfig
-from latent_core.config.runtime import RuntimeConfig, TrackingConfig
+from latent_core.config.runtime import Runner, RuntimeConfig, TrackingConfig
 from latent_core.errors import InfrastructureError, InputError, LatentError, StageFailed
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.budget import Budget
 from tasks.merge import MERGED, Merge
 from tasks.progress import current_sink
+from tasks.ray_workers import RayPool
 from tasks.stage import Parent, Stage, StageCall
 from tasks.tracking import Tracker
 from tasks.workers import WorkerPool
@@ -62,7 +63,7 @@ class Run:
     force: frozenset[str] = frozenset()
     plan: list[PlannedStage] = field(default_factory=list)
     _pending: list[Pending] = field(default_factory=list)
-    _pool: WorkerPool | None = None
+    _pool: WorkerPool | RayPool | None = None
     _tracker: Tracker | None = None
     _budgets: dict[str, Budget] = field(default_factory=dict)
     _forced: set[ArtifactRef] = field(default_factory=set)
@@ -71,7 +72,7 @@ class Run:
     def __enter__(self) -> Run:
         if not self.planning:
             self.store.check_writable()
-            self._pool = WorkerPool(self.runtime, self.store.root, current_sink())
+            self._pool = _open_pool(self.runtime, self.store.root)
             self._tracker = Tracker.start(self.tracking, self.name, self.config)
         return self
 
@@ -211,6 +212,12 @@ class Run:
 def open_run(name: str, config: Any, *, planning: bool = False, force: Sequence[str] = ()) -> Run:
     """A run of the flow `name`; `config` is its parameters, with the sections store, runtime and tracking."""
     return Run(name, config, ArtifactStore(config.store), config.runtime, config.tracking, planning, frozenset(force))
+
+
+def _open_pool(runtime: RuntimeConfig, root: str) -> WorkerPool | RayPool:
+    if runtime.runner is Runner.RAY:
+        return RayPool(runtime, root, current_sink())
+    return WorkerPool(runtime, root, current_sink())
 
 
 def _is_worth_a_retry(task: Any, task_run: Any, state: Any) -> bool:

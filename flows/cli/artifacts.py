@@ -16,23 +16,30 @@ DEFAULT_STORE = ".latent/store"
 
 
 @app.command("ls")
-def list_artifacts(store: StoreRoot = DEFAULT_STORE, stage: Annotated[str | None, typer.Option()] = None) -> None:
+def list_artifacts(
+    store: StoreRoot = DEFAULT_STORE,
+    stage: Annotated[str | None, typer.Option()] = None,
+    check: Annotated[bool, typer.Option("--check", help="Look whether every file is there with its size")] = False,
+) -> None:
     """List committed artifacts."""
     from rich.console import Console
     from rich.table import Table
 
-    from latent_core.store import ArtifactStore
+    from latent_core.store import ArtifactStore, DamagedError
 
     opened = ArtifactStore(store)
     table = Table("stage", "fingerprint", "rows", "seconds", "state")
     for ref in opened.list():
         if stage is not None and ref.stage != stage:
             continue
-        damage = opened.damage(ref)
-        artifact = opened.get(ref.stage, ref.fingerprint)
-        rows = f"{artifact.rows:,}" if artifact else "-"
-        seconds = f"{artifact.manifest.record['seconds']:.1f}" if artifact else "-"
-        table.add_row(ref.stage, ref.fingerprint[:12], rows, seconds, damage or "whole")
+        try:
+            manifest = opened.require(ref).manifest if check else opened.manifest(ref)
+        except (DamagedError, FileNotFoundError) as error:
+            table.add_row(ref.stage, ref.fingerprint[:12], "-", "-", str(error))
+            continue
+        seconds = f"{manifest.record['seconds']:.1f}"
+        state = "whole" if check else "committed"
+        table.add_row(ref.stage, ref.fingerprint[:12], f"{manifest.content.rows:,}", seconds, state)
     Console().print(table)
 
 

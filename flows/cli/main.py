@@ -23,7 +23,9 @@ app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(dual.app, name="dual")
 app.add_typer(track.app, name="track")
 
-FlowName = Annotated[str, typer.Argument(metavar="FLOW", help="tokenskip-math, reevaluate, mini or compressor")]
+FlowName = Annotated[
+    str, typer.Argument(metavar="FLOW", help="tokenskip-math, direct, concise, reevaluate, mini or compressor")
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with the flow's parameters")]
 Overrides = Annotated[list[str], typer.Option("--set", help="section.field=value; may be repeated")]
 
@@ -74,12 +76,19 @@ def evaluate(
     ratio: Annotated[list[float], typer.Option(help="Condition; may be repeated")] = [1.0],  # noqa: B006
     questions: Annotated[int, typer.Option(help="How many problems of the test split")] = 500,
     overrides: Overrides = [],  # noqa: B006
+    check_contamination: Annotated[
+        bool, typer.Option("--check-contamination", help="Say how many test questions the training split also holds")
+    ] = False,
+    lm_eval_json: Annotated[
+        Path | None, typer.Option(help="Also write results and samples as lm-evaluation-harness does, to this folder")
+    ] = None,
 ) -> None:
     """Evaluate a model at one or more ratios and print the table."""
-    from flows.execution import execute
+    from flows.cli.evaluation import evaluate
 
     settings = [f"model={model}", f"benchmark.name={benchmark}", f"evaluate.ratios={ratio}"]
-    execute("reevaluate", None, [*settings, f"evaluate.questions={questions}", *overrides], [])
+    settings += [f"evaluate.questions={questions}", *overrides]
+    evaluate(settings, check_contamination, lm_eval_json)
 
 
 @app.command()
@@ -93,6 +102,19 @@ def compare(
     from flows.cli.comparison import show
 
     show(before, after, store, as_json)
+
+
+@app.command()
+def scorer(
+    model: Annotated[str, typer.Option(help="Packaged name, directory (dual or plain), or hub id")],
+    host: Annotated[str, typer.Option(help="Address to listen on; the server has no authentication")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8009,
+) -> None:
+    """Serve the log-probability reward: how sure a model is of the gold answer after a chain of thought."""
+    from latent_core.models.source import open_model
+    from latent_core.reward.server import serve
+
+    serve(open_model(model).directory, model, host, port)
 
 
 def main() -> None:

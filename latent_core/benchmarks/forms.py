@@ -20,7 +20,6 @@ class Grader(StrEnum):
 
     MATHEMATICS = "mathematics"  # equal in value, or equal words where the gold is words
     LETTER = "letter"  # the letter of a choice
-    WORDING = "wording"  # mathematics, else the same characters up to case and spaces: tables, words, sequences
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ FORMS = {
     "mmlu": BenchmarkForm(PromptForm.OPTIONS, Grader.LETTER),
     "file": _MATHEMATICS,
 }
-FAMILIES = {"file": _MATHEMATICS, "reasoning_gym": BenchmarkForm(PromptForm.QUESTION, Grader.WORDING)}  # NAME:MEMBER
+FAMILIES = {"file": _MATHEMATICS, "reasoning_gym": _MATHEMATICS}  # NAME:MEMBER
 KNOWN = (*FORMS, *(f"{family}:..." for family in FAMILIES))
 
 

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latent_core.benchmarks import word_problems
+from latent_core.benchmarks import gym, word_problems
+from latent_core.benchmarks.forms import KNOWN
 from latent_core.benchmarks.problem import Problem, ProblemSource
 from latent_core.benchmarks.tables import FORMATS, open_table
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.errors import InputError
+from latent_core.evaluation.contamination import without_contaminated
 
 SPLITS = ("train", "validation", "test")
-NAMES = ("word_problems", *FORMATS)
 
 
 def open_split(config: BenchmarkConfig, split: str) -> ProblemSource:
     """Open a split of a configured benchmark; raises InputError for an unknown name or split, or a bad file."""
+    if config.drop_contaminated and split == "test":
+        whole = config.model_copy(update={"drop_contaminated": False})
+        return without_contaminated(open_split(whole, "test"), open_split(whole, "train"))
     if split not in SPLITS:
         raise InputError(f"benchmark: unknown split {split!r}; choose one of {', '.join(SPLITS)}")
     if config.name == "word_problems":
         return _word_problems(split, config.difficulties)
+    if config.name.startswith(gym.PREFIX):
+        return gym.open_task(config.name, split)
     if config.name in FORMATS:
         path = {"train": config.train_path, "test": config.test_path}.get(split)
         return open_table(config.name, split, Path(path) if path else None)
-    raise InputError(f"benchmark.name: unknown benchmark {config.name!r}; choose one of {', '.join(NAMES)}")
+    raise InputError(f"benchmark.name: unknown benchmark {config.name!r}; choose one of {', '.join(KNOWN)}")
 
 
 def word_problem_generator(split: str) -> str:

@@ -1,19 +1,22 @@
-"""Benchmarks that are tables of questions: GSM8K, MATH, MATH-500, MetaMathQA, from the hub or from a local file."""
+"""Benchmarks that are tables of questions: GSM8K, MATH, MATH-500, MetaMathQA, MMLU, from the hub or a local file."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from latent_core.benchmarks.forms import PromptForm, benchmark_form, lettered
 from latent_core.benchmarks.problem import Problem, ProblemSource
 from latent_core.errors import InputError
 from latent_core.identity import hash_file
 from latent_core.scoring.extraction import last_box
 
 Row = Mapping[str, Any]
+MOST_OPTIONS = 10  # A to J, what the grader reads
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,16 @@ def _metamath_gold(row: Row) -> str | None:
     return parts[1].strip() if len(parts) == 2 else None
 
 
+def _choice_gold(row: Row) -> str | None:
+    """The letter of MMLU's `answer`: a place counted from 0 (as on the hub), or the letter itself."""
+    answer, options = row.get("answer"), row.get("choices")
+    if not isinstance(options, list) or isinstance(answer, bool):
+        return None
+    text = str(answer).strip().upper()
+    place = int(text) if text.isdecimal() else ord(text) - ord("A") if re.fullmatch("[A-J]", text) else -1
+    return chr(ord("A") + place) if 0 <= place < min(len(options), MOST_OPTIONS) else None
+
+
 FORMATS: dict[str, TableFormat] = {
     "gsm8k": TableFormat(
         "openai/gsm8k", "main", {"train": "train", "test": "test"}, ("question",), ("cot", "answer"), _gsm8k_gold
@@ -62,6 +75,10 @@ FORMATS: dict[str, TableFormat] = {
     ),
     "metamathqa": TableFormat(
         "meta-math/MetaMathQA", None, {"train": "train"}, ("query",), ("response",), _metamath_gold
+    ),
+    "mmlu": TableFormat(
+        "cais/mmlu", "all", {"train": "auxiliary_train", "validation": "validation", "test": "test"},
+        ("question",), (), _choice_gold, "subject",
     ),
     "file": TableFormat(None, None, {}, ("question", "problem"), ("rationale", "solution"), _plain_gold, "level"),
 }  # fmt: skip
@@ -88,15 +105,17 @@ def _problem(name: str, split: str, index: int, row: Row, form: TableFormat) -> 
 
     question, gold = first(form.question), form.gold(row)
     if question is None or gold is None:
-        missing = f"a question (one of {', '.join(form.question)})" if question is None else "a gold answer"
+        missing = f"question (one of {', '.join(form.question)})" if question is None else "gold answer"
         raise InputError(f"benchmark: row {index} of {name}/{split} has no {missing}; it has {sorted(row)}")
+    if benchmark_form(name).prompt is PromptForm.OPTIONS:
+        question = lettered(question, [str(option) for option in row["choices"]])
     level = row.get(form.level) if form.level else None
     return Problem(
         question_id=f"{name}_{split}_{index}",
         question=question,
         gold=gold,
         rationale=first(form.rationale),
-        level=None if level is None else str(level),
+        level=None if level in (None, "") else str(level),
     )
 
 

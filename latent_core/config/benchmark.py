@@ -21,3 +21,5 @@ class BenchmarkConfig(StageConfig):
     """Local .jsonl or .parquet file to read the training split from, instead of the hub."""
     test_path: Annotated[str | None, RUNTIME] = None
     """Local file to read the test split from."""
+    drop_contaminated: Annotated[bool, IDENTITY] = False
+    """Leave out test questions that the training split of the same benchmark holds, or shares 13 words running."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
@@ -9,9 +10,20 @@ from pydantic import Field
 from latent_core.config.base import RUNTIME, StageConfig
 
 
+class Runner(StrEnum):
+    """Where workers live."""
+
+    PROCESSES = "processes"  # of this machine
+    RAY = "ray"  # actors on a Ray cluster
+
+
 class RuntimeConfig(StageConfig):
     """Workers and their limits."""
 
+    runner: Annotated[Runner, RUNTIME] = Runner.PROCESSES
+    """processes of this machine, or ray: actors on a cluster, with a store that all its machines reach."""
+    ray_address: Annotated[str, RUNTIME] = "auto"
+    """Address of the Ray cluster; auto is the one this machine belongs to."""
     workers: Annotated[int, RUNTIME, Field(ge=1, le=256)] = 1
     """Worker processes; each keeps its model warm. On GPUs one per device."""
     threads_per_worker: Annotated[int, RUNTIME, Field(ge=1)] = 2

@@ -252,6 +252,32 @@ class CompressConfig(StageConfig):
         return self
 
 
+class QualitySpan(StrEnum):
+    """Which tokens of the right answer are scored."""
+
+    ANSWER = "answer"  # what stands in the box
+    BOXED = "boxed"  # the box with its content
+    AFTER_THINK = "after_think"  # the sentence that states the answer, with the end of the turn
+
+
+class QualityReduction(StrEnum):
+    """How the log-probabilities of the scored tokens become one number."""
+
+    MEAN = "mean"
+    SUM = "sum"
+
+
+class QualityConfig(StageConfig):
+    """Log-probability of the right answer after each text, under the base model that reads it."""
+
+    span: Annotated[QualitySpan, IDENTITY] = QualitySpan.ANSWER
+    reduction: Annotated[QualityReduction, IDENTITY] = QualityReduction.MEAN
+    dtype: Annotated[Literal["auto", "float32", "bfloat16"], IDENTITY] = "auto"
+    """auto is bfloat16 on a GPU and float32 on a CPU."""
+    batch_tokens: Annotated[int, RUNTIME, Field(ge=1)] = 8192
+    """Upper bound of tokens read at once."""
+
+
 class PrepareConfig(StageConfig):
     """From compressed chains of thought to training examples."""
 
@@ -263,6 +289,8 @@ class PrepareConfig(StageConfig):
     """Longest example in tokens; longer ones are left out and counted, at every ratio."""
     ratio_label: Annotated[RatioLabel, IDENTITY, OMITTED_AT_DEFAULT] = RatioLabel.REQUESTED
     """The ratio that an example's prompt names: the requested one, or the one its text achieved."""
+    quality_top: Annotated[float, IDENTITY, OMITTED_AT_DEFAULT, Field(gt=0, le=1)] = 1.0
+    """Share of a question's texts that is kept at each ratio, 1.0 included, best first; below 1 needs `quality`."""
     outside_subset: Annotated[Literal["visible", "drop_row"], IDENTITY] = "visible"
     """Dual models with a subset of latents: keep a reasoning token without a latent visible, or drop the example."""
     seed: Annotated[int, IDENTITY, Field(ge=0)] = 42
@@ -360,6 +388,8 @@ class TokenSkipConfig(StageConfig):
     warm_start: Annotated[WarmStartConfig | None, IDENTITY] = None
     collect: Annotated[CollectConfig, IDENTITY] = CollectConfig()
     compress: Annotated[CompressConfig, IDENTITY] = CompressConfig()
+    quality: Annotated[QualityConfig | None, IDENTITY, OMITTED_AT_DEFAULT] = None
+    """Score every text by the base model's trust in the right answer after it; prepare.quality_top keeps the best."""
     prepare: Annotated[PrepareConfig, IDENTITY] = PrepareConfig()
     dual: Annotated[DualBuildConfig, IDENTITY] = DualBuildConfig()
     train: Annotated[TrainConfig, IDENTITY] = TrainConfig()
@@ -374,6 +404,12 @@ class TokenSkipConfig(StageConfig):
         missing = sorted(set(self.prepare.ratios) - set(self.compress.ratios) - {1.0})
         if missing:
             raise ValueError(f"prepare.ratios: {missing} are not in compress.ratios {list(self.compress.ratios)}")
+        return self
+
+    @model_validator(mode="after")
+    def _quality_top_needs_scores(self) -> TokenSkipConfig:
+        if self.prepare.quality_top < 1 and self.quality is None:
+            raise ValueError("prepare.quality_top: needs scores; set quality.span, or leave quality_top at 1")
         return self
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 
 
 class TrainMethod(StrEnum):
@@ -22,6 +22,35 @@ class LatentRows(StrEnum):
     FROZEN = "frozen"
 
 
+class LoraVariant(StrEnum):
+    """Kinds of low-rank adapters, as PEFT has them."""
+
+    LORA = "lora"
+    DORA = "dora"  # arXiv 2402.09353: direction and magnitude apart
+    RSLORA = "rslora"  # arXiv 2312.03732: scaled by alpha / sqrt(rank)
+
+
+class LossOn(StrEnum):
+    """Which tokens of a target the loss is on."""
+
+    TARGET = "target"  # all of it
+    LATENT_ONLY = "latent_only"  # the latent tokens of a dual model alone
+
+
+class LossWeights(StageConfig):
+    """How much a target's parts count in the loss, relative to 1; the closing think token parts them."""
+
+    reasoning: Annotated[float, IDENTITY, Field(ge=0)] = 1.0
+    boundary: Annotated[float, IDENTITY, Field(ge=0)] = 1.0
+    """The closing think token itself."""
+    answer: Annotated[float, IDENTITY, Field(ge=0)] = 1.0
+    """What follows it, with the end of the turn."""
+
+    @property
+    def are_equal_to_one(self) -> bool:
+        return self.reasoning == self.boundary == self.answer == 1.0
+
+
 class TrainConfig(StageConfig):
     """Supervised fine-tuning; defaults are TokenSkip's on MATH (LoRA r 8, α 16, 1200 steps of 128)."""
 
@@ -29,6 +58,12 @@ class TrainConfig(StageConfig):
     """Train low-rank adapters or all weights."""
     lora_rank: Annotated[int, IDENTITY, Field(ge=1)] = 8
     lora_alpha: Annotated[int, IDENTITY, Field(ge=1)] = 16
+    lora_variant: Annotated[LoraVariant, IDENTITY, OMITTED_AT_DEFAULT] = LoraVariant.LORA
+    """lora, dora (learns directions and magnitudes apart, slower) or rslora (for high ranks)."""
+    loss_on: Annotated[LossOn, IDENTITY, OMITTED_AT_DEFAULT] = LossOn.TARGET
+    """latent_only trains a dual model on its latent tokens alone."""
+    loss_weights: Annotated[LossWeights, IDENTITY, OMITTED_AT_DEFAULT] = LossWeights()
+    """Weights of reasoning, closing think token and answer in the training loss (the evaluation loss has them too)."""
     latent_rows: Annotated[LatentRows, IDENTITY] = LatentRows.TRAINABLE
     """Whether a dual model's latent embedding rows learn; frozen rows stay copies of their sources for ever."""
     learning_rate: Annotated[float, IDENTITY, Field(gt=0)] = 5e-5

@@ -25,7 +25,8 @@ Floats = npt.NDArray[np.float64]
 class Scores:
     """One evaluation in numbers: the question arrays have shape (questions,), the others (samples,).
 
-    `question` holds each sample's place in `question_ids`, `outcome` its place in `OUTCOMES`.
+    `question` holds each sample's place in `question_ids`, `outcome` its place in `OUTCOMES`. `answers` are the
+    samples' answers as written, None for one without, and None altogether where the rows do not hold them.
     """
 
     question_ids: tuple[str, ...]
@@ -35,6 +36,7 @@ class Scores:
     tokens: Integers
     reasoning_tokens: Integers
     latent_tokens: Integers
+    answers: tuple[str | None, ...] | None = None
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
@@ -52,7 +54,7 @@ class Scores:
 
 
 def read_scores(rows: Iterable[Mapping[str, Any]]) -> Scores:
-    """Read the rows of an evaluation once; only numbers, question ids and levels stay in memory (about 200 B a sample).
+    """Read the rows of an evaluation once; numbers, question ids, levels and answers stay in memory (250 B a sample).
 
     Raises InputError for no rows, a missing column, an unknown verdict, a negative count, a question with two levels
     or a sample that occurs twice.
@@ -61,6 +63,7 @@ def read_scores(rows: Iterable[Mapping[str, Any]]) -> Scores:
     levels: list[str | None] = []
     seen: set[tuple[int, int]] = set()
     numbers = array("q")
+    answers: list[str | None] = []
     for number, row in enumerate(rows):
         missing = [name for name in COLUMNS if name not in row]
         if missing:
@@ -80,9 +83,12 @@ def read_scores(rows: Iterable[Mapping[str, Any]]) -> Scores:
         counts = [int(row[column]) for column in COUNTS]
         if min(counts) < 0:
             raise InputError(f"{COUNTS[counts.index(min(counts))]} of question {name} is negative")
+        if "answer" in row:
+            answers.append(row["answer"])
         numbers.extend((place, OUTCOMES.index(row["verdict"]), *counts))
     if not numbers:
         raise InputError("the evaluation has no rows; nothing can be summarised, so check the benchmark's limit")
     columns = np.array(numbers, dtype=np.int64).reshape(-1, 2 + len(COUNTS)).T.copy()
     question, outcome, tokens, reasoning, latent = columns
-    return Scores(tuple(places), tuple(levels), question, outcome, tokens, reasoning, latent)
+    kept = tuple(answers) if len(answers) == len(question) else None
+    return Scores(tuple(places), tuple(levels), question, outcome, tokens, reasoning, latent, kept)

@@ -8,12 +8,13 @@ histogram are over samples.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from latent_core.errors import InputError
+from latent_core.evaluation.at_k import AtK, at_k
 from latent_core.evaluation.scores import OUTCOMES, Floats, Scores, read_scores
 from latent_core.scoring.grading import Outcome
 from latent_core.scoring.statistics import (
@@ -49,7 +50,8 @@ class Summary:
     """One condition's results. Rates and shares are fractions, lengths are tokens of the evaluated model.
 
     `accuracy` and `tokens` carry 95 % intervals. None means undefined: no correct answer (`correct_tokens`), no
-    reasoning (`latent_share`), no output at all (`efficiency`: accuracy per 1000 tokens).
+    reasoning (`latent_share`), no output at all (`efficiency`: accuracy per 1000 tokens). `at_k` is empty where a
+    question has one sample.
     """
 
     questions: int
@@ -66,16 +68,24 @@ class Summary:
     levels: dict[str, LevelAccuracy]
     outcomes: dict[str, int]
     histogram: tuple[int, ...]
+    at_k: dict[int, AtK] = field(default_factory=dict)
 
     def to_metrics(self) -> dict[str, Any]:
         """As plain JSON types, for a manifest; `from_metrics` is the inverse."""
-        return asdict(self) | {
-            "accuracy": self.accuracy._asdict(),
-            "tokens": self.tokens._asdict(),
-            "token_quantiles": {str(percent): value for percent, value in self.token_quantiles.items()},
-            "levels": {name: level._asdict() for name, level in self.levels.items()},
-            "histogram": {"edges": list(HISTOGRAM_EDGES), "counts": list(self.histogram)},
-        }
+        fields = asdict(self)
+        del fields["at_k"]
+        several = {"at_k": {str(k): value._asdict() for k, value in self.at_k.items()}} if self.at_k else {}
+        return (
+            fields
+            | several
+            | {
+                "accuracy": self.accuracy._asdict(),
+                "tokens": self.tokens._asdict(),
+                "token_quantiles": {str(percent): value for percent, value in self.token_quantiles.items()},
+                "levels": {name: level._asdict() for name, level in self.levels.items()},
+                "histogram": {"edges": list(HISTOGRAM_EDGES), "counts": list(self.histogram)},
+            }
+        )
 
     @classmethod
     def from_metrics(cls, metrics: Mapping[str, Any]) -> Summary:
@@ -92,6 +102,7 @@ class Summary:
                     "levels": {name: LevelAccuracy(**level) for name, level in metrics["levels"].items()},
                     "outcomes": {outcome: metrics["outcomes"][outcome] for outcome in OUTCOMES},
                     "histogram": tuple(metrics["histogram"]["counts"]),
+                    "at_k": {int(k): AtK(**value) for k, value in metrics.get("at_k", {}).items()},
                 }
             )
         except (KeyError, TypeError, AttributeError) as error:
@@ -151,6 +162,7 @@ def summarise_scores(scores: Scores) -> Summary:
         levels=_levels(scores),
         outcomes=outcomes,
         histogram=tuple(np.bincount(bins, minlength=len(HISTOGRAM_EDGES)).tolist()),
+        at_k=at_k(scores),
     )
 
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
-from latent_core.config.tokenskip import Prompting, SamplingConfig
+from latent_core.config.tokenskip import Prompting, SamplingConfig, TextFormat
 from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
+from latent_core.exemplars import Exemplar
 from latent_core.generate.engine import Engine, Generation, Progress, Request, item_seed
 from latent_core.models.family import ChatFamily, chat_family, load_tokenizer
 from latent_core.scoring import grade
+from latent_core.scoring.extraction import split_reasoning
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ANSWER_SENTENCE = "\n\nThe final answer is:"
+RAW_ANSWER_SENTENCE = "\nThe answer is "
+_XML_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 QUESTIONS_PER_CALL = 256  # questions handed to the engine at once: bounds memory, and is where rows are written
 
 
@@ -89,9 +95,22 @@ def graded_completions(
     benchmark: str,
     ratio: float = 1.0,
     prompting: Prompting = Prompting.RATIO,
+    text_format: TextFormat = TextFormat.BOXED,
+    exemplars: Callable[[Problem], Sequence[Exemplar]] = lambda problem: (),
     progress: Progress | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """One row (see `sample_schema`) per question and sample, in order; `progress` gets (completions, tokens) so far."""
+    """One row (see `sample_schema`) per question and sample, in order; `progress` gets (completions, tokens) so far.
+
+    `exemplars` gives the worked examples to show before a question.
+    """
+    render = partial(
+        prompts.render_prompt,
+        tokenizer=model.tokenizer,
+        family=model.family,
+        ratio=ratio,
+        prompting=prompting,
+        text_format=text_format,
+    )
     done, tokens = 0, 0
     for start in range(0, len(problems), QUESTIONS_PER_CALL):
         block = problems[start : start + QUESTIONS_PER_CALL]
@@ -99,7 +118,8 @@ def graded_completions(
         encoded = [
             prompt
             for problem in block
-            for prompt in [_encoded_prompt(problem.question, model, ratio, prompting)] * sampling.samples
+            for text in [render(problem.question, exemplars=exemplars(problem))]
+            for prompt in [tuple(prompts.encode(text, model.tokenizer))] * sampling.samples
         ]
         requests = [
             Request(prompt, item_seed(sampling.seed, problem.question_id, index))
@@ -112,7 +132,7 @@ def graded_completions(
 
         generations = engine.generate(requests, sampling, report)
         for (problem, index), prompt, generation in zip(items, encoded, generations, strict=True):
-            yield _graded(problem, index, prompt, generation, model, benchmark)
+            yield _graded(problem, index, prompt, generation, model, benchmark, text_format)
         done += len(items)
         tokens += sum(len(generation.token_ids) for generation in generations)
 
@@ -126,16 +146,18 @@ def truncated_row(row: Mapping[str, Any], tokens: int, model: ReadableModel, *, 
     return _graded(problem, row["sample_index"], row["prompt_token_ids"], generation, model, benchmark)
 
 
-def _encoded_prompt(question: str, model: ReadableModel, ratio: float, prompting: Prompting) -> tuple[int, ...]:
-    text = prompts.render_prompt(question, model.tokenizer, model.family, ratio=ratio, prompting=prompting)
-    return tuple(prompts.encode(text, model.tokenizer))
-
-
 def _graded(
-    problem: Problem, index: int, prompt: Sequence[int], generation: Generation, model: ReadableModel, benchmark: str
+    problem: Problem,
+    index: int,
+    prompt: Sequence[int],
+    generation: Generation,
+    model: ReadableModel,
+    benchmark: str,
+    text_format: TextFormat = TextFormat.BOXED,
 ) -> dict[str, Any]:
-    parts = _split(generation.token_ids, model)
-    verdict = grade(parts.completion, problem.gold, benchmark=benchmark, finish_reason=generation.finish_reason)
+    parts = _split(generation.token_ids, model, text_format)
+    readable = _boxed(parts.completion) if text_format is TextFormat.XML else parts.completion
+    verdict = grade(readable, problem.gold, benchmark=benchmark, finish_reason=generation.finish_reason)
     return {
         "question_id": problem.question_id,
         "sample_index": index,
@@ -155,12 +177,27 @@ def _graded(
     }
 
 
-def _split(ids: Sequence[int], model: ReadableModel) -> _Parts:
+def _boxed(completion: str) -> str:
+    """A completion whose last <answer>...</answer> is written as the box that the grader looks for."""
+    answers = list(_XML_ANSWER.finditer(completion))
+    if not answers:
+        return completion
+    found = answers[-1]
+    return completion[: found.start()] + prompts.render_answer(found[1].strip()) + completion[found.end() :]
+
+
+def _split(ids: Sequence[int], model: ReadableModel, text_format: TextFormat) -> _Parts:
     """Where the reasoning ends. A thinking model was started inside it, so `<think>` is put back for the grader."""
     body = ids[:-1] if ids and ids[-1] in model.family.stop_ids else ids
-    if not model.family.thinks:
+    if not model.family.thinks or text_format is TextFormat.RAW_TEXT:
         completion = model.decode(body)
-        reasoning = completion.rsplit(ANSWER_SENTENCE, 1)[0].strip()
+        match text_format:
+            case TextFormat.BOXED:
+                reasoning = completion.rsplit(ANSWER_SENTENCE, 1)[0].strip()
+            case TextFormat.RAW_TEXT:
+                reasoning = completion.rsplit(RAW_ANSWER_SENTENCE, 1)[0].strip()
+            case TextFormat.XML:
+                reasoning = split_reasoning(completion)[0]
         return _Parts(completion, reasoning, len(prompts.encode(reasoning, model.tokenizer)))
     end = model.family.think_end_id
     position = body.index(end) if end in body else len(body)

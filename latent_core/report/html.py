@@ -81,6 +81,7 @@ def render_report(
         columns=COLUMNS,
         figures=[(name, FIGURES[name], _inline(name, drawn[name])) for name in FIGURES if name in drawn],
         levels=_levels(entries),
+        at_k=_plain(_at_k(entries)),
         compression=_plain(compression),
         questions=compared_samples(entries),
         colours={model: look.colour for model, look in looks(entries).items()},
@@ -162,6 +163,22 @@ def _levels(entries: Sequence[ReportEntry]) -> dict[str, Any] | None:
         cells = [_level_cell(entry.summary.levels.get(name)) for name in names]
         rows.append({"model": entry.model, "condition": entry.condition, "cells": cells})
     return {"names": names, "rows": rows}
+
+
+def _at_k(entries: Sequence[ReportEntry]) -> list[Row]:
+    """One row an entry and k, where questions have several samples."""
+    return [
+        {
+            "model": entry.model,
+            "condition": entry.condition,
+            "k": k,
+            "pass@k": percent(value.passed),
+            "maj@k": free(None) if value.majority is None else percent(value.majority),
+            "avg@k": percent(entry.summary.accuracy.value),
+        }
+        for entry in entries
+        for k, value in entry.summary.at_k.items()
+    ]
 
 
 def _level_cell(cell: Any) -> dict[str, str]:

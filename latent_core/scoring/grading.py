@@ -15,14 +15,12 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
+from latent_core.benchmarks.forms import Grader, benchmark_form
 from latent_core.errors import InputError
-from latent_core.scoring import choices, normalization
+from latent_core.scoring import choices, normalization, units
 from latent_core.scoring.extraction import extract_answer
 from latent_core.scoring.workers import Comparison, shared_pool
 
-MATH_BENCHMARKS = ("word_problems", "gsm8k", "math", "math500", "metamathqa", "file")
-MATH_PREFIXES = ("file:", "reasoning_gym:")
-CHOICE_BENCHMARKS = ("mmlu",)
 FINISH_REASONS = ("stop", "length")
 
 MAX_ANSWER_CHARACTERS = 1000  # the longest MATH answer has about 160; parsing time grows faster than length
@@ -82,7 +80,7 @@ def grade(completion: str, gold: str, *, benchmark: str, finish_reason: str = "s
         InputError: (a ValueError) unknown `benchmark` or `finish_reason`, empty `gold`, a `gold` that is no letter.
         InfrastructureError: no grading worker could be started.
     """
-    is_choice = _is_choice_benchmark(benchmark)
+    is_choice = benchmark_form(benchmark).grader is Grader.LETTER
     if finish_reason not in FINISH_REASONS:
         raise InputError(f"finish_reason must be one of {', '.join(FINISH_REASONS)}, not {finish_reason!r}.")
     if not gold.strip():
@@ -132,15 +130,19 @@ def _compare_cached(answer: str, gold: str) -> tuple[bool, Detail]:
 
 def _compare_exactly(answer: str, gold: str) -> bool | None:
     """True or False where text alone decides, None where mathematics must."""
+    if (measured := units.same_measure(answer, gold)) is not None:
+        return measured
+    answer_based, gold_based = normalization.based_number(answer), normalization.based_number(gold)
+    if gold_based is not None:  # math-verify drops the subscript, and the digits alone are another number
+        return answer_based == gold_based
+    if answer_based is not None and normalization.decimal_key(normalization.clean(gold)) is not None:
+        return answer_based.digits == normalization.clean(gold)
     answer_key, gold_key = normalization.exact_key(answer), normalization.exact_key(gold)
     # The second comparison is for lists such as "100, 200", whose tighter spelling looks like a grouped number.
     if (answer_key and answer_key == gold_key) or answer.replace(", ", ",") == gold.replace(", ", ","):
         return True
     if (words := normalization.text_key(gold)) is not None:
         return normalization.fold_words(answer) == words
-    answer_based, gold_based = normalization.based_number(answer), normalization.based_number(gold)
-    if answer_based and gold_based:
-        return answer_based == gold_based  # math-verify drops the subscript
     # "1" and "100%" are equal, so only integers without a percent sign decide here.
     integers = [key.lstrip("-").isdecimal() for key in (answer_key, gold_key)]
     if all(integers) and "%" not in answer + gold and "percent" not in (answer + gold).casefold():
@@ -157,15 +159,6 @@ def _brace_depth(text: str) -> int:
         elif character in "})]":
             depth -= 1
     return deepest
-
-
-def _is_choice_benchmark(benchmark: str) -> bool:
-    if benchmark in CHOICE_BENCHMARKS:
-        return True
-    if benchmark in MATH_BENCHMARKS or benchmark.startswith(MATH_PREFIXES):
-        return False
-    known = ", ".join((*MATH_BENCHMARKS, *CHOICE_BENCHMARKS, *(f"{prefix}..." for prefix in MATH_PREFIXES)))
-    raise InputError(f"benchmark {benchmark!r} is unknown to the grader; use one of {known}.")
 
 
 def _grade_submission(submission: Submission) -> Verdict:

@@ -7,6 +7,7 @@ compared for equality. Both expect short text (the grader refuses more than a th
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 _UNICODE = str.maketrans(
     {
@@ -37,6 +38,7 @@ _PLAIN_UNIT = re.compile(
 _SHORT_UNITS = frozenset(
     re.findall(r"\w+", "a cm mm km dm nm kg mg g ml l ft in hr h mi m s lb oz pm am yd gb mb mph kph sq")
 )
+_CLOSE_UNITS = frozenset(re.findall(r"\w+", "cm mm km kg mg ml mph"))  # written without a space as well
 # Words after a number that change its value, or that are mathematics rather than a unit.
 _NOT_UNITS = frozenset(
     re.findall(
@@ -45,17 +47,30 @@ _NOT_UNITS = frozenset(
     )
 )
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}  # powers of ten
-_SCALED = re.compile(rf"(?<=\d) *(?:\\text *\{{ *({'|'.join(_SCALES)}) *\}}|({'|'.join(_SCALES)})\b)")
+_SCALED = re.compile(
+    rf"(?<=\d) *(?:\\text *\{{ *({'|'.join(_SCALES)})(?: +[A-Za-z ]{{1,40}})? *\}}"
+    rf"|({'|'.join(_SCALES)})\b(?: +[A-Za-z ]{{1,40}}$)?)"  # "million dollars": the unit goes with its scale
+)
 _MIXED_NUMBER = re.compile(r"^(-?)(\d+)\s+(\d+)\s*/\s*(\d+)$")
 _GROUPED = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])")
 _SPACED = re.compile(r"(?<![\d.])\d{1,3}(?: \d{3})+(?!\d)")
 _DECIMAL = re.compile(r"^([+-]?)(\d*)(?:\.(\d*))?$")
-_BASED = re.compile(r"^(-?[0-9A-Z]+)_\{?(?:\\text\{)?(\w+)\}?\}?$")
+_BASED = re.compile(
+    r"^(-?[0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)(?:_\{?(?:\\text\{)?(\w+)\}?\}?|(?:\\text\{)?\(?base-?\}?(\w+)\)?\}?)$"
+)
+_BASE_NAMES = {
+    name: str(base)
+    for base, name in enumerate(
+        "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split(), start=2
+    )
+}
+_CLOCK = re.compile(r"^(\d{1,2}:\d\d) ?(?:\\text *\{ *)?([ap])\.? ?m\.? *\}?$", re.IGNORECASE)
 
 
 def clean(text: str) -> str:
     """The answer without delimiters, spacing macros, currency, degrees and units; its mathematics is untouched."""
     text = text.translate(_UNICODE).replace("\n", " ").replace("\\$", "").replace("$", "")
+    text = re.sub(r",\s*\\!\s*", ",", text)  # `11,\! 111` is one number
     text = re.sub(r"\\(?:boxed|fbox|left|right|displaystyle)(?![A-Za-z])|(?<!\\)\\[!()]", "", text)
     # `\\ ` is a matrix's line break, not a backslash and a space.
     text = re.sub(r"(?<!\\)\\[,;: ]|\\q?quad(?![A-Za-z])|~", " ", text)
@@ -63,6 +78,8 @@ def clean(text: str) -> str:
     text = re.sub(r"\\[dtc]frac(?![A-Za-z])", r"\\frac", text)
     text = re.sub(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree(?![A-Za-z])", "", text)
     text = re.sub(r"\s+", " ", text).strip().rstrip(".").strip()
+    if clock := _CLOCK.match(text):
+        return f"{clock[1]}\\text{{ {clock[2].casefold()}m}}"
     text = _SCALED.sub(lambda match: rf"\cdot 10^{{{_SCALES[match[1] or match[2]]}}}", text)
     text = _without_units(_unwrap(text))
     text = _CONJUNCTION.sub(",", text)
@@ -103,7 +120,7 @@ def text_key(gold: str) -> str | None:
     cleaned = clean(gold)
     words = _TEXT_MACRO.sub(lambda match: match.group(1), cleaned).strip()
     marked = _TEXT_MACRO.fullmatch(cleaned) is not None and re.search(r"[A-Za-z]", words) is not None
-    plain = re.fullmatch(r"[A-Za-z][a-z]{3,}(?:[ '-][A-Za-z]+)*", words) is not None
+    plain = re.fullmatch(r"(?:[A-Za-z][a-z]{3,}|[Yy]es|[Nn]o|[Oo]dd)(?:[ '-][A-Za-z]+)*", words) is not None
     return fold_words(words) if marked or plain else None
 
 
@@ -115,10 +132,21 @@ def fold_words(text: str) -> str:
     return choice.group(1) if choice else words
 
 
-def based_number(text: str) -> tuple[str, str] | None:
-    """(digits, base) of a number with a subscript base such as `4210_{5}`; None for anything else."""
+class BasedNumber(NamedTuple):
+    """A numeral with its base, both as text: digits in lower case."""
+
+    digits: str
+    base: str
+
+
+def based_number(text: str) -> BasedNumber | None:
+    """A number with a base such as `4210_{5}`, `101_{\\text{two}}` or `4210 base 5`; None for anything else."""
     match = _BASED.match(clean(text).replace(" ", ""))
-    return (match[1], match[2]) if match and any(character.isdigit() for character in match[1]) else None
+    if match is None or not re.match(r"-?[0-9A-F]", match[1]):
+        return None
+    name = (match[2] or match[3]).casefold()
+    base = _BASE_NAMES.get(name, name)
+    return BasedNumber(match[1].casefold(), base) if base.isdecimal() else None
 
 
 def _unwrap(text: str) -> str:
@@ -148,7 +176,7 @@ def _without_units(text: str) -> str:
         text = text[: match.start()].rstrip()
     if (match := _PLAIN_UNIT.match(text)) and _is_unit(match[2]):
         # "5 a day" is a unit, "5a" and "5 m" may be products: short names need a space, single letters more words.
-        spaced = text[match.end(1) : match.start(2)] == " "
+        spaced = text[match.end(1) : match.start(2)] == " " or match[2].casefold() in _CLOSE_UNITS
         if spaced and len(re.sub(r"[^A-Za-z]", "", match[2])) >= 2 and match[2].casefold() != "percent":
             text = match[1]
     return text

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
-from latent_core.config.tokenskip import PrepareConfig, RatioPolicy
+from latent_core.config.tokenskip import PrepareConfig, RatioLabel, RatioPolicy
 from latent_core.dual.remap import RemapCounts, RemapOutcome, remap_row
 from latent_core.errors import InputError
 from latent_core.generate.completions import ReadableModel
@@ -59,41 +60,90 @@ def choose_ratios(available: Sequence[float], key: Key, config: PrepareConfig, a
     return [next(ratio for ratio in order if ratio in available)]
 
 
+def balanced_ratios(samples: int, question_id: str, config: PrepareConfig) -> list[list[float]]:
+    """The ratios of each of a question's samples, so that the question is used at every ratio equally often.
+
+    The ratios share the samples out in equal blocks, the last of which go round to the first again; where the blocks
+    start is drawn per question. Every sample is used at least once, none twice at a ratio.
+    """
+    chosen: list[list[float]] = [[] for _ in range(samples)]
+    each = -(-samples // len(config.ratios))
+    start = random.Random(f"balanced/{config.seed}/{question_id}").randrange(samples)
+    for place in range(each * len(config.ratios)):
+        chosen[(start + place) % samples].append(config.ratios[place // each])
+    return chosen
+
+
 def tokenskip_examples(
     samples: Iterable[Row],
     compressed: Iterable[Row],
     model: ReadableModel,
     config: PrepareConfig,
     accounting: Counter[str],
+    good: Container[tuple[str, int, float]] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Examples of the correct chains of thought, at their drawn ratios; for a dual model with latent reasoning.
 
     `samples` has the columns of collection and `compressed` those of compression, both in the order of collection
-    (the compressed rows of a sample lie together). `accounting` counts each left-out sample or example by reason.
+    (the compressed rows of a sample lie together). `good` holds the (question, sample, ratio) that a quality filter
+    keeps, None keeps all. `accounting` counts each left-out sample or example by reason.
     """
     texts = _Grouped(compressed)
     remapped = RemapCounts()
-    for sample in samples:
-        key = (sample["question_id"], sample["sample_index"])
-        if sample["verdict"] != "correct":
-            accounting[sample["verdict"]] += 1
-            continue
-        variants = texts.take(key)
-        if not variants:
-            accounting["not_compressed"] += 1  # too long or empty: left out at every ratio, 1.0 included
-            continue
-        available = [1.0, *variants]
-        for ratio in choose_ratios(available, key, config, accounting):
+    for sample, variants, ratios in _with_ratios(_usable(samples, texts, accounting), config, accounting):
+        for ratio in ratios:
+            if good is not None and (sample["question_id"], sample["sample_index"], ratio) not in good:
+                accounting["low_quality"] += 1
+                held_out = is_validation(sample["question_id"], config.validation_share, config.seed)
+                accounting[f"{'validation' if held_out else 'train'}_at_{ratio:g}_low_quality"] += 1
+                continue
             reasoning, achieved = (sample["reasoning"], 1.0) if ratio == 1.0 else variants[ratio]
             example = _example(sample, reasoning, ratio, achieved, model, config)
             kept = _latent(example, model, config, remapped, accounting)
-            if kept is not None and len(kept["input_ids"]) > config.max_length:
+            if kept is None:
+                accounting[f"{example['split']}_at_{ratio:g}_not_latent"] += 1
+            elif len(kept["input_ids"]) > config.max_length:
                 accounting["too_long"] += 1
-            elif kept is not None:
+                accounting[f"{kept['split']}_at_{ratio:g}_too_long"] += 1
+            else:
                 accounting["kept"] += 1
                 accounting[f"{kept['split']}_at_{ratio:g}"] += 1
                 yield kept
     texts.expect_end()
+
+
+Variants = dict[float, tuple[str, float]]  # text and achieved ratio by requested ratio
+
+
+def _usable(samples: Iterable[Row], texts: _Grouped, accounting: Counter[str]) -> Iterator[tuple[Row, Variants]]:
+    """The correct samples that were compressed, with their compressions."""
+    for sample in samples:
+        if sample["verdict"] != "correct":
+            accounting[sample["verdict"]] += 1
+            continue
+        variants = texts.take((sample["question_id"], sample["sample_index"]))
+        if not variants:
+            accounting["not_compressed"] += 1  # too long or empty: left out at every ratio, 1.0 included
+            continue
+        yield sample, variants
+
+
+def _with_ratios(
+    usable: Iterable[tuple[Row, Variants]], config: PrepareConfig, accounting: Counter[str]
+) -> Iterator[tuple[Row, Variants, list[float]]]:
+    """Each usable sample with the ratios at which it is used."""
+    if config.policy is not RatioPolicy.BALANCED:
+        for sample, variants in usable:
+            key = (sample["question_id"], sample["sample_index"])
+            yield sample, variants, choose_ratios([1.0, *variants], key, config, accounting)
+        return
+    for question_id, group in groupby(usable, key=lambda item: str(item[0]["question_id"])):
+        pairs = list(group)
+        shares = balanced_ratios(len(pairs), question_id, config)
+        for (sample, variants), ratios in zip(pairs, shares, strict=True):
+            there = [ratio for ratio in ratios if ratio == 1.0 or ratio in variants]
+            accounting["missing_ratio"] += len(ratios) - len(there)
+            yield sample, variants, there
 
 
 def rationale_examples(
@@ -124,10 +174,38 @@ def rationale_examples(
 def _example(
     sample: Row, reasoning: str, ratio: float, achieved: float, model: ReadableModel, config: PrepareConfig
 ) -> dict[str, Any]:
-    prompt = prompts.render_prompt(sample["question"], model.tokenizer, model.family, ratio=ratio)
-    target = prompts.render_target(reasoning, sample["gold"], model.family)
+    named = ratio if config.ratio_label is RatioLabel.REQUESTED else achieved_label(achieved)
+    return tokenised_example(
+        sample,
+        prompts.render_prompt(sample["question"], model.tokenizer, model.family, ratio=named),
+        prompts.render_target(reasoning, sample["gold"], model.family),
+        model,
+        ratio=ratio,
+        achieved=achieved,
+        validation_share=config.validation_share,
+        seed=config.seed,
+    )
+
+
+def achieved_label(achieved: float) -> float:
+    """An achieved ratio as a prompt names it: in hundredths, within (0, 1]."""
+    return min(1.0, max(0.01, round(achieved, 2)))
+
+
+def tokenised_example(
+    sample: Row,
+    prompt: str,
+    target: str,
+    model: ReadableModel,
+    *,
+    ratio: float = 1.0,
+    achieved: float = 1.0,
+    validation_share: float,
+    seed: int,
+) -> dict[str, Any]:
+    """A row of `example_schema`: the loss is on the target, the split follows from the question's id."""
     prompt_ids, target_ids = prompts.encode(prompt, model.tokenizer), prompts.encode(target, model.tokenizer)
-    held_out = is_validation(sample["question_id"], config.validation_share, config.seed)
+    held_out = is_validation(sample["question_id"], validation_share, seed)
     return {
         "question_id": sample["question_id"],
         "sample_index": sample["sample_index"],
@@ -166,9 +244,9 @@ class _Grouped:
         self._rows = iter(rows)
         self._next = next(self._rows, None)
 
-    def take(self, key: Key) -> dict[float, tuple[str, float]]:
+    def take(self, key: Key) -> Variants:
         """The compressions of one sample by ratio; empty when the stream's next sample is another one."""
-        found: dict[float, tuple[str, float]] = {}
+        found: Variants = {}
         while self._next is not None and (self._next["question_id"], self._next["sample_index"]) == key:
             found[self._next["ratio"]] = (self._next["text"], self._next["achieved_ratio"])
             self._next = next(self._rows, None)

@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latent_core.config.training import LatentRows, TrainConfig, TrainMethod
+from latent_core.config.training import LatentRows, LoraVariant, LossOn, TrainConfig, TrainMethod
 from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.errors import InputError
+from latent_core.models.family import chat_family
+from latent_core.sft.loss import latent_only, weighted_trainer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,11 +67,18 @@ def train(
         raise InputError(
             f"train.micro_batch_size: {config.micro_batch_size} does not divide batch_size {config.batch_size}"
         )
+    if config.loss_on is LossOn.LATENT_ONLY:
+        training, validation = latent_only(training, latent_ids), latent_only(validation, latent_ids)
     has_validation = validation is not None and validation.num_rows > 0
     tokenizer = AutoTokenizer.from_pretrained(model_dir, local_files_only=True)
     model = _load_model(model_dir, config)
     trains_latents = _trains_latents(config, latent_ids)
-    trainer = (_full_logits_trainer() if trains_latents else SFTTrainer)(
+    kind = SFTTrainer
+    if not config.loss_weights.are_equal_to_one:
+        kind = weighted_trainer(config.loss_weights, _think_end_id(tokenizer))
+    elif trains_latents:
+        kind = _full_logits_trainer()
+    trainer = kind(
         model=model,
         args=_arguments(config, checkpoint_dir, has_validation),
         train_dataset=_dataset(training),
@@ -140,12 +149,24 @@ def _full_logits_trainer() -> Any:
     return FullLogitsTrainer
 
 
+def _think_end_id(tokenizer: Any) -> int:
+    family = chat_family(tokenizer)
+    if family.think_end_id is None:
+        raise InputError(
+            "train.loss_weights: the model's tokenizer has no think tokens, so nothing parts reasoning from answer; "
+            "leave all weights at 1"
+        )
+    return family.think_end_id
+
+
 def _lora(config: TrainConfig, latent_ids: Sequence[int]) -> Any:
     from peft import LoraConfig
 
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=config.lora_rank,
+        use_dora=config.lora_variant is LoraVariant.DORA,
+        use_rslora=config.lora_variant is LoraVariant.RSLORA,
         lora_alpha=config.lora_alpha,
         target_modules="all-linear",
         trainable_token_indices={"embed_tokens": list(latent_ids)} if latent_ids else None,

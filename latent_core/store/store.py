@@ -7,14 +7,15 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from latent_core.errors import InputError
+from latent_core.errors import InfrastructureError, InputError, LatentError
 from latent_core.store.layout import MANIFEST, ArtifactRef, check_relative
 from latent_core.store.manifest import DamagedError, Manifest, StoredFile
+from latent_core.store.remote import explained, open_filesystem
 from latent_core.store.writer import ArtifactWriter
 
 if TYPE_CHECKING:
@@ -105,12 +106,10 @@ class ArtifactStore:
     """Artifacts below one root: a local path or any fsspec URL such as `s3://bucket/prefix`."""
 
     def __init__(self, root: str | Path) -> None:
-        import fsspec
-
         self.root = str(root)
         if "://" not in self.root:
             self.root = str(Path(self.root).expanduser().absolute())
-        filesystem, base = fsspec.core.url_to_fs(self.root)
+        filesystem, base = open_filesystem(self.root)
         self._fs: AbstractFileSystem = filesystem
         self._base: str = base.rstrip("/")
         self._is_local = "file" in ((protocol,) if isinstance(protocol := filesystem.protocol, str) else protocol)
@@ -122,12 +121,16 @@ class ArtifactStore:
         return f"{self.root.rstrip('/')}/{ref.key}"
 
     def check_writable(self) -> None:
-        """Write and remove a probe; raises InputError before any work is done where the root cannot be written."""
+        """Write and remove a probe; raises InputError before any work is done where the root cannot be written.
+
+        Raises InfrastructureError when a remote root does not answer.
+        """
         probe = f".probe-{uuid.uuid4().hex}"
         try:
             with self.open_for_writing(probe) as handle:
                 handle.write(b"probe")
-            self._fs.rm_file(self._path(probe))
+            with explained(self.root):
+                self._fs.rm_file(self._path(probe))
         except OSError as error:
             raise InputError(f"store: {self.root} cannot be written ({error}); choose another root") from error
 
@@ -148,7 +151,8 @@ class ArtifactStore:
         artifact = Artifact(self, self.manifest(ref))
         for item in artifact.manifest.content.files:
             try:
-                size = self._fs.info(self._path(artifact.key(item.path)))["size"]
+                with explained(self.root):
+                    size = self._fs.info(self._path(artifact.key(item.path)))["size"]
             except FileNotFoundError as error:
                 raise DamagedError(f"{ref}: {item.path} is missing") from error
             if size != item.bytes:
@@ -193,7 +197,9 @@ class ArtifactStore:
 
     def list(self) -> Iterator[ArtifactRef]:
         """The addresses of all committed artifacts, by stage and fingerprint."""
-        for manifest in sorted(self._fs.glob(f"{self._base}/*/*/{MANIFEST}")):
+        with explained(self.root):
+            found = sorted(self._fs.glob(f"{self._base}/*/*/{MANIFEST}"))
+        for manifest in found:
             stage, fingerprint = manifest.split("/")[-3:-1]
             yield ArtifactRef(stage, fingerprint)
 
@@ -212,7 +218,8 @@ class ArtifactStore:
     def files(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every file below the root, committed or not: its key and what the filesystem says of it."""
         try:
-            found = self._fs.find(self._base, detail=True)
+            with explained(self.root):
+                found = self._fs.find(self._base, detail=True)
         except FileNotFoundError:
             return
         for path, info in found.items():
@@ -220,42 +227,58 @@ class ArtifactStore:
 
     def set_aside(self, ref: ArtifactRef) -> None:
         """Make a damaged artifact not exist, so that it can be computed again; its files stay until gc."""
-        self._fs.rm_file(self._path(f"{ref.key}/{MANIFEST}"))
+        with suppress(FileNotFoundError), explained(self.root):  # another run may have been quicker
+            self._fs.rm_file(self._path(f"{ref.key}/{MANIFEST}"))
 
     # -- what writers and artifacts need of the filesystem ---------------------------------------------------------
 
     def put_manifest(self, manifest: Manifest) -> bool:
-        """Create the manifest if there is none; returns whether this one was written."""
+        """Create the manifest if there is none; returns whether this one is the one that stands."""
         key = f"{manifest.ref.key}/{MANIFEST}"
         local = self.local_path(key)
         if local is None:
-            try:
-                self._fs.pipe_file(self._path(key), manifest.to_bytes(), mode="create")
-            except OSError as error:  # FileExistsError, or errno 22 from servers that answer 412 (FACTS §4)
-                if not self._fs.exists(self._path(key), refresh=True):
-                    raise error
-                return False
-            return True
+            return self._create_remote(manifest, key)
         temporary = local.with_name(f".{MANIFEST}.{manifest.record['attempt']}")
         temporary.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as handle:
-            handle.write(manifest.to_bytes())
-            handle.flush()
-            os.fsync(handle.fileno())
         try:
+            with temporary.open("wb") as handle:
+                handle.write(manifest.to_bytes())
+                handle.flush()
+                os.fsync(handle.fileno())
             os.link(temporary, local)  # atomic, and refuses to replace: the first manifest wins
         except FileExistsError:
             return False
         finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
+        return True
+
+    def _create_remote(self, manifest: Manifest, key: str) -> bool:
+        try:
+            with explained(self.root):
+                self._fs.pipe_file(self._path(key), manifest.to_bytes(), mode="create")
+        except OSError as refusal:  # FileExistsError, or errno 22 from servers that answer 412 without the condition
+            try:
+                winner = self.manifest(manifest.ref)
+            except FileNotFoundError:
+                raise InfrastructureError(
+                    f"store: {self.root} refused to create {key} ({refusal}); run again"
+                ) from refusal
+            # A put whose answer was lost is sent again, and then refused because of itself.
+            return bool(winner.record["attempt"] == manifest.record["attempt"])
         return True
 
     @contextmanager
     def open_for_writing(self, key: str) -> Iterator[BinaryIO]:
         local = self.local_path(key)
         if local is None:
-            with self._fs.open(self._path(key), "wb") as remote:
-                yield cast("BinaryIO", remote)
+            with explained(self.root):
+                remote = self._fs.open(self._path(key), "wb")
+                try:
+                    yield cast("BinaryIO", remote)
+                except BaseException:
+                    _discard(remote, self.root)
+                    raise
+                remote.close()
             return
         local.parent.mkdir(parents=True, exist_ok=True)
         with local.open("xb") as handle:
@@ -265,11 +288,12 @@ class ArtifactStore:
 
     @contextmanager
     def open_for_reading(self, key: str) -> Iterator[BinaryIO]:
-        with self._fs.open(self._path(key), "rb") as handle:
+        with explained(self.root), self._fs.open(self._path(key), "rb") as handle:
             yield cast("BinaryIO", handle)
 
     def upload(self, source: Path, key: str) -> None:
-        self._fs.put_file(str(source), self._path(key))
+        with explained(self.root):
+            self._fs.put_file(str(source), self._path(key))
 
     def download(self, artifact: Artifact, name: str, files: Sequence[StoredFile]) -> Path:
         """Copy a remote directory into the local cache, once per content."""
@@ -280,7 +304,8 @@ class ArtifactStore:
             if not local.exists() or local.stat().st_size != item.bytes:
                 local.parent.mkdir(parents=True, exist_ok=True)
                 partial = local.with_name(f".{local.name}.{os.getpid()}")
-                self._fs.get_file(self._path(artifact.key(item.path)), str(partial))
+                with explained(self.root):
+                    self._fs.get_file(self._path(artifact.key(item.path)), str(partial))
                 partial.replace(local)
         return target / name
 
@@ -293,14 +318,17 @@ class ArtifactStore:
         local = self.local_path(folder)
         if local is not None:
             shutil.rmtree(local, ignore_errors=True)
-        elif self._fs.exists(self._path(folder)):
-            self._fs.rm(self._path(folder), recursive=True)
+            return
+        with explained(self.root):
+            if self._fs.exists(self._path(folder)):
+                self._fs.rm(self._path(folder), recursive=True)
 
     def _path(self, key: str) -> str:
         return f"{self._base}/{check_relative(key)}"
 
     def _read(self, key: str) -> bytes:
-        return cast("bytes", self._fs.cat_file(self._path(key)))
+        with explained(self.root):
+            return cast("bytes", self._fs.cat_file(self._path(key)))
 
     def _check_file(self, artifact: Artifact, item: StoredFile) -> str | None:
         try:
@@ -311,3 +339,13 @@ class ArtifactStore:
         except FileNotFoundError:
             return f"{item.path}: missing"
         return None if digest.hexdigest() == item.sha256 else f"{item.path}: its bytes are not those that were written"
+
+
+def _discard(remote: Any, root: str) -> None:
+    """Give up an upload: nothing becomes visible, and a fault on the way must not hide the one that caused this."""
+    from fsspec.spec import AbstractBufferedFile
+
+    with suppress(OSError, LatentError), explained(root):
+        remote.discard()
+    if isinstance(remote, AbstractBufferedFile):
+        remote.closed = True  # its finalizer would upload what is left

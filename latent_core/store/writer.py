@@ -8,12 +8,12 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from latent_core.errors import InputError
+from latent_core.errors import InputError, LatentError
 from latent_core.identity import HasIdentity, canonical_form, fingerprint, hash_file
 from latent_core.store.layout import ArtifactRef, check_relative
 from latent_core.store.manifest import Content, Manifest, ShardEntry, StoredFile
@@ -124,6 +124,7 @@ class ArtifactWriter:
         self._shards: list[ShardEntry] = []
         self._started = time.time()
         self._committed = False
+        self._in_doubt = False  # the manifest was sent, and no answer came
 
     def __enter__(self) -> ArtifactWriter:
         return self
@@ -131,7 +132,9 @@ class ArtifactWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._committed:
+        if self._committed or self._in_doubt:
+            return
+        with suppress(OSError, LatentError):  # what stays behind is a leftover; gc finds it
             self.store.remove_attempt(self.ref, self.attempt)
 
     def _key(self, path: str) -> str:
@@ -218,7 +221,9 @@ class ArtifactWriter:
         )
         times = {"attempt": self.attempt, "started": self._started, "seconds": time.time() - self._started}
         manifest = Manifest(content, times | dict(record or {}))
+        self._in_doubt = self.store.local_path(self.ref.key) is None
         self._committed = self.store.put_manifest(manifest)
+        self._in_doubt = False
         winner = self.store.get(self.ref.stage, self.ref.fingerprint)
         if winner is None:
             raise InputError(f"{self.ref}: damaged directly after its commit; check the store's disk or bucket")

@@ -62,7 +62,7 @@ def test_artifacts_behind_a_kept_one_stay_and_the_rest_goes(store: ArtifactStore
     garbage = find_garbage(store, [grandchild.ref])
     assert garbage.unreachable == [stray.ref] and garbage.bytes == len("stray")
     collect_garbage(store, garbage)
-    assert {ref for ref in store.list()} == {shard.ref, parent.ref, grandchild.ref}
+    assert set(store.list()) == {shard.ref, parent.ref, grandchild.ref}
     assert all(store.verify(ref).ok for ref in store.list())
     assert _leftovers(store) == []
 

@@ -1,0 +1,57 @@
+"""What `latent eval` does: the flow `reevaluate`, a look at contamination before it, other tools' files after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import typer
+
+from latent_core.benchmarks.registry import open_split
+from latent_core.config.reevaluate import ReevaluateConfig
+from latent_core.evaluation.contamination import find_contamination, training_stream
+from latent_core.evaluation.lm_eval import write_lm_eval
+from latent_core.store import Artifact
+from tasks.collect import SAMPLES
+from tasks.report import evaluation_refs
+
+
+def evaluate(settings: Sequence[str], check_contamination: bool, lm_eval_json: Path | None) -> None:
+    """Evaluate with `settings` (section.field=value) of the flow, and print its table."""
+    from flows.execution import execute
+    from flows.parameters import load
+
+    config = load(ReevaluateConfig, None, settings)
+    if check_contamination:
+        typer.echo(contamination_line(config))
+    report = execute("reevaluate", None, settings, [])
+    if lm_eval_json is not None:
+        typer.echo(f"lm-eval results: {export(config, report, lm_eval_json)}")
+
+
+def contamination_line(config: ReevaluateConfig) -> str:
+    """The evaluated test questions compared with the benchmark's whole training split, in a sentence."""
+    test = open_split(config.benchmark, "test").problems(0, config.evaluate.questions)
+    return find_contamination(test, training_stream(open_split(config.benchmark, "train"))).line()
+
+
+def export(config: ReevaluateConfig, report: Artifact, directory: Path) -> Path:
+    """Write a report's evaluations in lm-evaluation-harness' layout; returns the results file."""
+    sampling = config.evaluate.sampling
+    return write_lm_eval(
+        directory,
+        {
+            f"{config.benchmark.name} {role.rpartition('/')[2]}": report.store.require(ref).rows_of(SAMPLES)
+            for role, ref in evaluation_refs(report).items()
+        },
+        model=config.model,
+        benchmark=config.benchmark.name,
+        settings={
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_gen_toks": sampling.max_new_tokens,
+            "samples": sampling.samples,
+        },
+        now=datetime.now(),
+    )

@@ -1,0 +1,104 @@
+"""Self-training for concise reasoning (arXiv 2502.20122): a model learns from its own shortest correct samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.evaluations import Evaluations, evaluated_at_ratios, untrained_and_baselines
+from flows.registry import FlowEntry
+from flows.results import publish, show
+from latent_core.config.methods import ConciseConfig, FewShotConfig
+from latent_core.config.tokenskip import CollectConfig
+from tasks.budget import Budget
+from tasks.collect import COLLECT, CollectShard
+from tasks.concise import (
+    COLLECT_FEW_SHOT,
+    PREPARE_SELECTED,
+    SELECT_EXEMPLARS,
+    SELECT_SHORTEST,
+    FewShotShard,
+    PrepareFormat,
+)
+from tasks.report import REPORT, ReportConfig
+from tasks.run import Input, Pending, Run, open_run
+from tasks.stage import ModelInput, ProblemsInput
+from tasks.train import TRAIN_STAGE
+
+
+@flow(name="concise", task_runner=ThreadPoolTaskRunner(max_workers=64), validate_parameters=True)  # type: ignore[arg-type]
+def concise(cfg: ConciseConfig, force: Sequence[str] = ()) -> dict[str, str]:
+    """Sample, show the shortest as worked examples, sample again, and train on the shortest correct of all.
+
+    Args:
+        cfg: The run, one section per stage.
+        force: Names of stages to compute again although the store has their results.
+    """
+    with open_run("concise", cfg, force=force) as run:
+        return publish(run, compose(cfg, run))
+
+
+def compose(cfg: ConciseConfig, run: Run) -> Pending:
+    """The stages and how they hang together; returns the report."""
+    train_split, test_split = ProblemsInput.find(cfg.benchmark, "train"), ProblemsInput.find(cfg.benchmark, "test")
+    base = ModelInput.find(cfg.model)
+    sources: dict[str, Pending] = {"samples": zero_shot(cfg, run, base, train_split)}
+    if cfg.few_shot is not None:
+        sources["few_shot"] = few_shot(cfg, cfg.few_shot, run, base, train_split, sources["samples"])
+    selected = run.stage(SELECT_SHORTEST, cfg.select, {"model": base, **sources})
+    prepare = PrepareFormat(prepare=cfg.prepare, text_format=cfg.text_format)
+    prepared = run.stage(PREPARE_SELECTED, prepare, {"model": base, "selected": selected})
+    trained = run.stage(TRAIN_STAGE, cfg.train, {"model": base, "prepared": prepared}, label="concise")
+    evaluations: Evaluations = {}
+    if cfg.evaluate.base:
+        evaluations |= untrained_and_baselines(cfg.evaluate, run, base, test_split)
+    evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, "concise", cfg.text_format)
+    title = f"Self-training for concise reasoning on {cfg.benchmark.name} with {cfg.model}"
+    stages = {"select_shortest": selected, "prepare/concise": prepared, "train/concise": trained}
+    return run.stage(REPORT, ReportConfig(title=title), {**evaluations, **sources, **stages})
+
+
+def zero_shot(cfg: ConciseConfig, run: Run, base: Input, problems: ProblemsInput) -> Pending:
+    """The first collection: questions alone, or the way of prompting that shall be distilled."""
+    run.limit(COLLECT, Budget("collect", cfg.collect.max_tokens_total, cfg.collect.max_seconds))
+    shards = []
+    for start, stop, label in _blocks(cfg.collect):
+        block = CollectShard(sampling=cfg.collect.sampling, start=start, stop=stop, prompting=cfg.collect.prompting)
+        rows = (stop - start) * cfg.collect.sampling.samples
+        inputs: dict[str, Input] = {"model": base, "problems": problems}
+        shards.append(run.stage(COLLECT, block, inputs, label=label, rows=rows))
+    return run.merge("collect", shards)
+
+
+def few_shot(
+    cfg: ConciseConfig, settings: FewShotConfig, run: Run, base: Input, problems: ProblemsInput, samples: Pending
+) -> Pending:
+    """The second collection, of the same questions, after worked examples chosen from the first."""
+    exemplars = run.stage(SELECT_EXEMPLARS, settings.exemplars, {"model": base, "samples": samples})
+    shards = []
+    for start, stop, label in _blocks(cfg.collect):
+        block = FewShotShard(
+            sampling=settings.sampling,
+            start=start,
+            stop=stop,
+            per_prompt=settings.per_prompt,
+            seed=settings.seed,
+            text_format=cfg.text_format,
+        )
+        rows = (stop - start) * settings.sampling.samples
+        inputs: dict[str, Input] = {"model": base, "problems": problems, "exemplars": exemplars}
+        shards.append(run.stage(COLLECT_FEW_SHOT, block, inputs, label=label, rows=rows))
+    return run.merge("collect_few_shot", shards)
+
+
+def _blocks(collect: CollectConfig) -> Iterator[tuple[int, int, str]]:
+    """Start, stop and label of each shard of questions."""
+    starts = range(0, collect.questions, collect.shard_questions)
+    for number, start in enumerate(starts, 1):
+        yield start, min(start + collect.shard_questions, collect.questions), f"{number}/{len(starts)}"
+
+
+ENTRY = FlowEntry(ConciseConfig, partial(open_run, "concise"), compose, concise, show)

@@ -1,0 +1,49 @@
+"""Direct answers: what fine-tuning on questions and answers alone reaches, without any reasoning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.evaluations import Evaluations, evaluated_at_ratios, untrained_and_baselines
+from flows.registry import FlowEntry
+from flows.results import publish, show
+from latent_core.config.methods import DirectConfig
+from tasks.direct import PREPARE_DIRECT
+from tasks.report import REPORT, ReportConfig
+from tasks.run import Pending, Run, open_run
+from tasks.stage import ModelInput, ProblemsInput
+from tasks.train import TRAIN_STAGE
+
+
+@flow(name="direct", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
+def direct(cfg: DirectConfig, force: Sequence[str] = ()) -> dict[str, str]:
+    """Fine-tune on gold answers without reasoning, and compare with the untrained model.
+
+    Args:
+        cfg: The run, one section per stage.
+        force: Names of stages to compute again although the store has their results.
+    """
+    with open_run("direct", cfg, force=force) as run:
+        return publish(run, compose(cfg, run))
+
+
+def compose(cfg: DirectConfig, run: Run) -> Pending:
+    """The stages and how they hang together; returns the report."""
+    train_split, test_split = ProblemsInput.find(cfg.benchmark, "train"), ProblemsInput.find(cfg.benchmark, "test")
+    base = ModelInput.find(cfg.model)
+    prepared = run.stage(PREPARE_DIRECT, cfg.prepare, {"model": base, "problems": train_split})
+    trained = run.stage(TRAIN_STAGE, cfg.train, {"model": base, "prepared": prepared}, label="direct")
+    evaluations: Evaluations = {}
+    if cfg.evaluate.base:
+        evaluations |= untrained_and_baselines(cfg.evaluate, run, base, test_split)
+    evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, "direct")
+    title = f"Direct answers on {cfg.benchmark.name} with {cfg.model}"
+    stages = {"prepare/direct": prepared, "train/direct": trained}
+    return run.stage(REPORT, ReportConfig(title=title), {**evaluations, **stages})
+
+
+ENTRY = FlowEntry(DirectConfig, partial(open_run, "direct"), compose, direct, show)

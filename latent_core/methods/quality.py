@@ -1,0 +1,171 @@
+"""How sure the base model is of the answer after a chain of thought: the score that the quality filter goes by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from latent_core import prompts
+from latent_core.config.tokenskip import QualityConfig, QualityReduction, QualitySpan
+from latent_core.generate.completions import ReadableModel
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Row = Mapping[str, Any]
+Key = tuple[str, int, float]  # question id, sample index, ratio
+
+
+class SpannedIds(NamedTuple):
+    """Token ids of a prompt and its target, and which of them are scored: `start` to `stop` (exclusive)."""
+
+    ids: list[int]
+    start: int
+    stop: int
+
+
+def quality_schema() -> pa.Schema:
+    """Columns of a scored text; `score` is in nats, `tokens` how many of them were scored."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("question_id", pa.string()),
+            ("sample_index", pa.int32()),
+            ("ratio", pa.float64()),
+            ("score", pa.float64()),
+            ("tokens", pa.int32()),
+        ]
+    )
+
+
+def spanned(question: str, reasoning: str, gold: str, model: ReadableModel, span: QualitySpan) -> SpannedIds:
+    """The ids that the base model reads after the plain question, and the span of the answer to score."""
+    prompt = prompts.render_prompt(question, model.tokenizer, model.family)
+    target = prompts.render_target(reasoning, gold, model.family)
+    answer = prompts.render_answer(gold)
+    sentence = target.rindex(answer)
+    box = sentence + answer.index("\\boxed{")
+    match span:
+        case QualitySpan.ANSWER:
+            first, last = box + len("\\boxed{"), box + len("\\boxed{") + len(gold)
+        case QualitySpan.BOXED:
+            first, last = box, box + len(f"\\boxed{{{gold}}}")
+        case QualitySpan.AFTER_THINK:
+            first, last = sentence, len(target)
+    prompt_ids = prompts.encode(prompt, model.tokenizer)
+    encoded = model.tokenizer(target, add_special_tokens=False, return_offsets_mapping=True)
+    inside = [index for index, (start, stop) in enumerate(encoded["offset_mapping"]) if start < last and stop > first]
+    offset = len(prompt_ids)
+    return SpannedIds(prompt_ids + list(encoded["input_ids"]), offset + inside[0], offset + inside[-1] + 1)
+
+
+class QualityScorer:
+    """The base model, read by teacher forcing in batches of similar length."""
+
+    def __init__(self, model_dir: Path, config: QualityConfig) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        name = config.dtype if config.dtype != "auto" else "bfloat16" if self._device == "cuda" else "float32"
+        self._model: Any = AutoModelForCausalLM.from_pretrained(
+            model_dir, dtype=getattr(torch, name), local_files_only=True
+        )
+        self._model.to(self._device).eval()
+        self._config = config
+
+    def scores(self, items: Sequence[SpannedIds]) -> list[float]:
+        """One score per item, in order: mean or sum of the log-probabilities of its span, in nats."""
+        order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
+        found: dict[int, float] = {}
+        batch: list[int] = []
+        for index in order:
+            if batch and (len(batch) + 1) * len(items[batch[0]].ids) > self._config.batch_tokens:
+                found |= self._score(batch, items)
+                batch = []
+            batch.append(index)
+        if batch:
+            found |= self._score(batch, items)
+        return [found[index] for index in range(len(items))]
+
+    def _score(self, batch: Sequence[int], items: Sequence[SpannedIds]) -> dict[int, float]:
+        import torch
+
+        width = len(items[batch[0]].ids)
+        ids = torch.zeros((len(batch), width), dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, index in enumerate(batch):
+            size = len(items[index].ids)
+            ids[row, :size] = torch.tensor(items[index].ids)
+            mask[row, :size] = 1
+        kept = width - min(items[index].start for index in batch) + 1  # logits of a position predict the next one
+        with torch.inference_mode():
+            logits = self._model(
+                input_ids=ids.to(self._device), attention_mask=mask.to(self._device), logits_to_keep=kept
+            ).logits
+            found = {}
+            for row, index in enumerate(batch):
+                start, stop = items[index].start, items[index].stop
+                shift = width - kept
+                steps = logits[row, start - 1 - shift : stop - 1 - shift].float().log_softmax(-1)
+                picked = steps.gather(-1, ids[row, start:stop, None].to(self._device))
+                total = float(picked.sum())
+                mean = self._config.reduction is QualityReduction.MEAN
+                found[index] = total / (stop - start) if mean else total
+        return found
+
+
+def texts_to_score(samples: Iterable[Row], compressed: Iterable[Row]) -> Iterator[dict[str, Any]]:
+    """Every text that may become an example: each compressed sample at ratio 1.0, then at its ratios."""
+    by_key = groupby(compressed, key=lambda row: (row["question_id"], row["sample_index"]))
+    current = next(by_key, None)
+    for sample in samples:
+        key = (sample["question_id"], sample["sample_index"])
+        if current is None or current[0] != key:
+            continue
+        shared = {name: sample[name] for name in ("question_id", "sample_index", "question", "gold")}
+        yield shared | {"ratio": 1.0, "text": sample["reasoning"]}
+        for row in current[1]:
+            if row["ratio"] != 1.0:
+                yield shared | {"ratio": row["ratio"], "text": row["text"]}
+        current = next(by_key, None)
+
+
+def best_share(scored: Iterable[Row], share: float) -> set[Key]:
+    """The texts that are kept: of each question and ratio the best `share`, at least one; of equals the earlier.
+
+    `scored` has a question's rows together.
+    """
+    kept: set[Key] = set()
+    for question_id, group in groupby(scored, key=lambda row: str(row["question_id"])):
+        by_ratio: dict[float, list[tuple[float, int]]] = {}
+        for row in group:
+            by_ratio.setdefault(row["ratio"], []).append((-row["score"], row["sample_index"]))
+        for ratio, ranked in by_ratio.items():
+            count = max(1, math.ceil(share * len(ranked) - 1e-9))
+            kept |= {(question_id, index, ratio) for _, index in sorted(ranked)[:count]}
+    return kept
+
+
+def quality_report(scores: Mapping[float, Sequence[float]]) -> list[dict[str, float]]:
+    """Per ratio: texts, mean, and the quartiles of the score, for the manifest."""
+    import numpy as np
+
+    report = []
+    for ratio in sorted(scores, reverse=True):
+        low, median, high = np.quantile(scores[ratio], [0.25, 0.5, 0.75])
+        report.append(
+            {
+                "ratio": ratio,
+                "texts": len(scores[ratio]),
+                "mean": float(np.mean(scores[ratio])),
+                "lower_quartile": float(low),
+                "median": float(median),
+                "upper_quartile": float(high),
+            }
+        )
+    return report

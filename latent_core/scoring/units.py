@@ -1,0 +1,126 @@
+r"""Units of measurement: `5 cm` is not `5 m` but `0.05 m`, and `5` says nothing against either.
+
+A gold answer states its unit or not as its author pleased, and the question often fixes it, so a unit that only one of
+two answers has is never held against the other. Where both have one from the table, they must measure the same. Words
+that are not in the table ("18 eggs") are not compared.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import NamedTuple
+
+_DEFINITIONS = {  # the scales are exact: the international foot, pound and gallon
+    "length": "mm millimeter millimetre 1/1000; cm centimeter centimetre 1/100; dm 1/10; m meter metre 1; "
+    "km kilometer kilometre 1000; in inch inches 127/5000; ft foot feet 381/1250; yd yard 1143/1250; "
+    "mi mile 201168/125",
+    "mass": "mg milligram 1/1000; g gram 1; kg kilogram 1000; oz ounce 45359237/1600000; lb lbs pound 45359237/100000",
+    "time": "ms millisecond 1/1000; s sec second 1; min minute 60; h hr hour 3600; day 86400; week 604800",
+    "calendar": "month 1; year yr 12",  # not a fixed number of days
+    "volume": "ml milliliter millilitre 1/1000; l liter litre 1; gal gallon 473176473/125000000; "
+    "qt quart 473176473/500000000",
+    "dollars": "cent 1/100; dollar usd 1; quarter 1/4; dime 1/10; nickel 1/20",
+    "degrees": "degree deg 1",
+    "radians": "radian rad 1",
+}
+
+
+def _table() -> dict[str, tuple[str, Fraction]]:
+    table = {}
+    for dimension, entries in _DEFINITIONS.items():
+        for entry in entries.split(";"):
+            *names, scale = entry.split()
+            for name in names:
+                table[name] = (dimension, Fraction(scale))
+                if len(name) > 3 and not name.endswith(("s", "feet", "foot", "inches")):
+                    table[f"{name}s"] = table[name]
+    return table | {"days": table["day"], "mins": table["min"], "hrs": table["hr"], "yrs": table["yr"]}
+
+
+_UNITS = _table()
+_PER_HOUR = {"mph": "miles per hour", "kph": "km per hour", "mps": "m per second"}
+_POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
+_NUMBER = r"[+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|[+-]?\\[dt]?frac\{\d+\}\{\d+\}"
+_MEASURED = re.compile(
+    rf"^(?P<money>\\\$)?\s*(?P<number>{_NUMBER}|.{{1,80}}?(?=\\(?:text|mbox|mathrm)))"
+    r"(?:\s*(?P<degree>\^\{?\\circ\}?|\u00b0)|\s*\\(?:text|mbox|mathrm|textrm)\s*\{(?P<text>[^{}]{1,60})\}"
+    r"|(?P<plain>\s?[A-Za-z][A-Za-z /.]{0,60}))?"
+    r"(?:\^\{?(?P<power>[23])\}?|(?P<raised>[\u00b2\u00b3]))?$"
+)
+
+
+class Measure(NamedTuple):
+    """A number with its unit: what it measures with which powers, one unit in the base unit, and the number's text."""
+
+    dimension: tuple[tuple[str, int], ...]
+    scale: Fraction
+    number: str
+
+
+def measure(text: str) -> Measure | None:
+    """What an answer measures; None where it has no unit of the table."""
+    text = text.strip().strip("$").replace("\\!", "").replace("\\,", " ").replace("\\ ", " ").rstrip(". ")
+    match = _MEASURED.match(text)
+    if match is None:
+        return None
+    if match["degree"]:
+        return Measure((("degrees", 1),), Fraction(1), match["number"])
+    words = match["text"] or match["plain"]
+    if match["money"] and words is None:
+        return Measure((("dollars", 1),), Fraction(1), match["number"])
+    if words is None or (match["plain"] and len(words.strip()) < 2 and not words.startswith(" ")):
+        return None  # "5m" may be a product
+    power = int(match["power"]) if match["power"] else {"\u00b2": 2, "\u00b3": 3}.get(match["raised"] or "", 1)
+    unit = _unit(words, power)
+    return None if unit is None else Measure(*unit, match["number"])
+
+
+def same_measure(answer: str, gold: str) -> bool | None:
+    """False where the units of two answers cannot agree, True or False where converting decides, else None."""
+    ours, theirs = measure(answer), measure(gold)
+    if ours is None or theirs is None:
+        return None
+    if not _comparable(ours.dimension, theirs.dimension):
+        return False
+    if ours.scale == theirs.scale or ours.dimension != theirs.dimension:
+        return None  # the numbers alone decide
+    first, second = _value(ours.number), _value(theirs.number)
+    return first is not None and second is not None and first * ours.scale == second * theirs.scale
+
+
+def _comparable(first: tuple[tuple[str, int], ...], second: tuple[tuple[str, int], ...]) -> bool:
+    """Equal dimensions, or one of them lacks only its power, as in "864 inches" for an area."""
+    if len(first) != len(second) or [name for name, _ in first] != [name for name, _ in second]:
+        return False
+    return all(one == other or 1 in (one, other) for (_, one), (_, other) in zip(first, second, strict=True))
+
+
+def _unit(words: str, power: int) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:
+    """Dimension and scale of unit words such as "square inches", "miles per hour", "m/s"; None if one is unknown."""
+    words = words.casefold().strip(" .")
+    parts = re.split(r"\s*/\s*|\s+per\s+|\s+an?\s+", _PER_HOUR.get(words, words))
+    dimensions: list[tuple[str, int]] = []
+    scale = Fraction(1)
+    for place, part in enumerate(parts):
+        names = part.split()
+        exponent = next((_POWERS[name] for name in names if name in _POWERS), 1)
+        names = [name for name in names if name not in _POWERS]
+        if len(names) != 1 or names[0] not in _UNITS:
+            return None
+        if place == len(parts) - 1 and exponent == 1:
+            exponent = power
+        dimension, size = _UNITS[names[0]]
+        exponent = exponent if place == 0 else -exponent
+        dimensions.append((dimension, exponent))
+        scale *= size**exponent
+    return tuple(dimensions), scale
+
+
+def _value(number: str) -> Fraction | None:
+    number = number.replace(",", "").strip()
+    if fraction := re.fullmatch(r"([+-]?)\\[dt]?frac\{(\d+)\}\{(\d+)\}", number):
+        number = f"{fraction[1]}{fraction[2]}/{fraction[3]}"
+    if not re.fullmatch(r"[+-]?(?:\d+(?:\.\d+)?|\.\d+|\d+/\d+)", number) or re.search(r"/0+$", number):
+        return None
+    return Fraction(number)

@@ -1,0 +1,89 @@
+"""Which tokens count in the training loss, and how much: latent tokens alone, or a target's parts by weight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from latent_core.config.training import LossWeights
+from latent_core.dual.remap import IGNORED
+from latent_core.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Table = TypeVar("Table", "pa.Table", "pa.Table | None")
+
+
+def latent_only(table: Table, latent_ids: Sequence[int]) -> Table:
+    """The table with labels of all but latent ids set to -100; input ids stay as they are.
+
+    Raises InputError for a model without latent ids, and when a table holds no latent label at all.
+    """
+    import pyarrow as pa
+
+    if not latent_ids:
+        raise InputError("train.loss_on: latent_only needs a dual model; choose the variant dual, or loss_on: target")
+    if table is None or table.num_rows == 0:
+        return table
+    first, last = latent_ids[0], latent_ids[-1]
+    labels: Any = table["labels"].combine_chunks()
+    flat = labels.flatten().to_numpy(zero_copy_only=False)
+    masked = np.where((flat >= first) & (flat <= last), flat, IGNORED).astype(np.int32)
+    if not (masked != IGNORED).any():
+        raise InputError("train.loss_on: no example has a latent label; prepare the examples for the dual model")
+    ends = np.cumsum([0, *(len(row) for row in labels)], dtype=np.int32)
+    column = pa.ListArray.from_arrays(pa.array(ends), pa.array(masked))
+    return table.set_column(table.schema.get_field_index("labels"), "labels", column)
+
+
+def token_weights(labels: Any, weights: LossWeights, think_end_id: int) -> Any:
+    """Weight of every label, shape and device of `labels` (rows, tokens): 0 where unsupervised.
+
+    A row's last supervised closing think token is the boundary; what lies before it is reasoning, what follows answer.
+    A row without one is reasoning throughout.
+    """
+    import torch
+
+    is_end = labels == think_end_id
+    ends_from_here = is_end.long().flip(-1).cumsum(-1).flip(-1)
+    is_answer = (ends_from_here == 0) & is_end.any(-1, keepdim=True)
+    is_boundary = is_end & (ends_from_here == 1)
+    chosen = torch.full(labels.shape, weights.reasoning, dtype=torch.float32, device=labels.device)
+    chosen = chosen.masked_fill(is_answer, weights.answer).masked_fill(is_boundary, weights.boundary)
+    return chosen.masked_fill(labels == IGNORED, 0.0)
+
+
+def weighted_loss(logits: Any, labels: Any, weights: LossWeights, think_end_id: int, tokens: Any = None) -> Any:
+    """Sum of weighted negative log-likelihoods over the number of supervised tokens: a scalar, in nats a token.
+
+    `logits` are (rows, tokens, vocabulary), `labels` (rows, tokens), unshifted. `tokens` is the number of supervised
+    tokens of the whole batch where this is one of several micro batches. Not divided by the sum of weights: halving
+    one part's weight leaves the gradients of the others as they were.
+    """
+    import torch
+
+    following = labels[:, 1:]
+    losses = torch.nn.functional.cross_entropy(
+        logits[:, :-1].float().transpose(1, 2), following, ignore_index=IGNORED, reduction="none"
+    )
+    count = (following != IGNORED).sum() if tokens is None else torch.as_tensor(tokens, device=losses.device)
+    return (losses * token_weights(labels, weights, think_end_id)[:, 1:]).sum() / count.clamp(min=1)
+
+
+def weighted_trainer(weights: LossWeights, think_end_id: int) -> Any:
+    """A SFTTrainer class whose loss is `weighted_loss`."""
+    from trl import SFTTrainer
+
+    class WeightedTrainer(SFTTrainer):  # type: ignore[misc]
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            labels = inputs["labels"]
+            outputs = model(**{name: value for name, value in inputs.items() if name != "labels"}, use_cache=False)
+            loss = weighted_loss(outputs.logits, labels, weights, think_end_id, num_items_in_batch)
+            return (loss, outputs) if return_outputs else loss
+
+    return WeightedTrainer

@@ -1,0 +1,139 @@
+"""Stages of self-training: `select_exemplars`, `collect_few_shot` (sharded), `select_shortest`, `prepare_selected`."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Annotated
+
+from latent_core import prompts
+from latent_core.benchmarks.problem import Problem
+from latent_core.config.base import IDENTITY, StageConfig
+from latent_core.config.methods import PrepareSelectedConfig, SelectExemplarsConfig, SelectShortestConfig
+from latent_core.config.tokenskip import SamplingConfig, TextFormat
+from latent_core.exemplars import Exemplar
+from latent_core.generate.completions import ReadableModel, graded_completions, sample_schema
+from latent_core.methods.concise import (
+    SAMPLE_COLUMNS,
+    draw_exemplars,
+    select_exemplars,
+    selected_examples,
+    selected_schema,
+    shortest_correct,
+)
+from latent_core.models.family import load_tokenizer
+from latent_core.store import ArtifactWriter
+from tasks.collect import SAMPLES
+from tasks.engines import usage_record, used, warm_engine
+from tasks.prepare import write_examples
+from tasks.stage import Inputs, Outcome, Stage, Workplace
+
+EXEMPLARS, SELECTED = "exemplars.parquet", "selected.parquet"
+
+
+class FewShotShard(StageConfig):
+    """Questions `start` to `stop` (exclusive), each after worked examples of its own."""
+
+    sampling: Annotated[SamplingConfig, IDENTITY]
+    start: Annotated[int, IDENTITY]
+    stop: Annotated[int, IDENTITY]
+    per_prompt: Annotated[int, IDENTITY]
+    seed: Annotated[int, IDENTITY]
+    text_format: Annotated[TextFormat, IDENTITY]
+
+
+class PrepareFormat(StageConfig):
+    """How selected samples become examples, and in which format they are written."""
+
+    prepare: Annotated[PrepareSelectedConfig, IDENTITY]
+    text_format: Annotated[TextFormat, IDENTITY]
+
+
+def choose_exemplars(
+    out: ArtifactWriter, inputs: Inputs, config: SelectExemplarsConfig, workplace: Workplace
+) -> Outcome:
+    accounting: Counter[str] = Counter()
+    rows = inputs.artifact("samples").rows_of(SAMPLES, SAMPLE_COLUMNS)
+    chosen = select_exemplars(rows, config, _length(inputs), accounting)
+    with out.table(EXEMPLARS, selected_schema()) as table:
+        for row in chosen:
+            table.add(row)
+    longest = max((row["tokens"] for row in chosen), default=0)
+    return Outcome(accounting=accounting, metrics={"exemplars": len(chosen), "longest_tokens": longest})
+
+
+def collect_few_shot(out: ArtifactWriter, inputs: Inputs, config: FewShotShard, workplace: Workplace) -> Outcome:
+    problems, model_dir = inputs.problems("problems"), inputs.model_dir("model")
+    exemplars = list(inputs.artifact("exemplars").rows_of(EXEMPLARS))
+
+    def shown(problem: Problem) -> list[Exemplar]:
+        return draw_exemplars(exemplars, problem.question_id, problem.question, config.per_prompt, config.seed)
+
+    block = problems.problems(config.start, config.stop)
+    for problem in block:
+        shown(problem)  # too few examples are said before the model is loaded
+    engine = warm_engine(model_dir, inputs.fingerprint("model"), config.sampling)
+    total = len(block) * config.sampling.samples
+    verdicts: Counter[str] = Counter()
+    started, tokens, used_before = time.monotonic(), 0, used(engine)
+    with out.table(SAMPLES, sample_schema()) as table:
+        for row in graded_completions(
+            block,
+            ReadableModel.load(model_dir),
+            engine,
+            config.sampling,
+            benchmark=problems.name,
+            text_format=config.text_format,
+            exemplars=shown,
+            progress=lambda done, generated: workplace.progress(done, total, generated),
+        ):
+            verdicts[row["verdict"]] += 1
+            tokens += row["tokens"]
+            table.add(row)
+    return Outcome(
+        accounting={"kept": table.rows},
+        metrics={"questions": len(block), "tokens": tokens, "verdicts": dict(verdicts)},
+        record={"tokens_per_second": tokens / (time.monotonic() - started)} | usage_record(engine, used_before),
+    )
+
+
+def select_shortest(out: ArtifactWriter, inputs: Inputs, config: SelectShortestConfig, workplace: Workplace) -> Outcome:
+    accounting: Counter[str] = Counter()
+    roles: list[str] = [role for role in ("samples", "few_shot") if role in inputs.roles()]
+    collections = {role: inputs.artifact(role).rows_of(SAMPLES, SAMPLE_COLUMNS) for role in roles}
+    selected = shortest_correct(collections, config.keep, _length(inputs), accounting)
+    sources: Counter[str] = Counter()
+    with out.table(SELECTED, selected_schema()) as table:
+        for row in selected:
+            sources[row["source"]] += 1
+            table.add(row)
+    tokens = sum(row["tokens"] for row in selected)
+    return Outcome(
+        accounting=accounting,
+        metrics={
+            "questions": len({row["question_id"] for row in selected}),
+            "mean_tokens": tokens / len(selected) if selected else 0.0,
+            "by_source": dict(sources),
+        },
+    )
+
+
+def prepare_selected(out: ArtifactWriter, inputs: Inputs, config: PrepareFormat, workplace: Workplace) -> Outcome:
+    accounting: Counter[str] = Counter()
+    model = ReadableModel.load(inputs.model_dir("model"))
+    rows = inputs.artifact("selected").rows_of(SELECTED)
+    examples = selected_examples(rows, model, config.prepare, config.text_format, accounting)
+    return write_examples(out, examples, accounting)
+
+
+def _length(inputs: Inputs) -> Callable[[str], int]:
+    """Tokens of a text in the model whose samples are selected."""
+    tokenizer = load_tokenizer(inputs.model_dir("model"))
+    return lambda text: len(prompts.encode(text, tokenizer))
+
+
+SELECT_EXEMPLARS = Stage("select_exemplars", 1, choose_exemplars)
+COLLECT_FEW_SHOT = Stage("collect_few_shot_shard", 1, collect_few_shot)
+SELECT_SHORTEST = Stage("select_shortest", 1, select_shortest)
+PREPARE_SELECTED = Stage("prepare_selected", 1, prepare_selected)

@@ -1,0 +1,41 @@
+"""Stage `score_quality`: how sure the base model is of the answer after every text that may become an example."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from latent_core.config.tokenskip import QualityConfig
+from latent_core.generate.completions import ReadableModel
+from latent_core.methods.quality import QualityScorer, quality_report, quality_schema, spanned, texts_to_score
+from latent_core.store import ArtifactWriter
+from tasks.collect import SAMPLES
+from tasks.compress import COMPRESSED
+from tasks.stage import Inputs, Outcome, Stage, Workplace
+
+QUALITY = "quality.parquet"
+_TEXTS_PER_CALL = 512  # bounds memory, large enough to batch by length
+
+
+def score_quality(out: ArtifactWriter, inputs: Inputs, config: QualityConfig, workplace: Workplace) -> Outcome:
+    model_dir = inputs.model_dir("model")
+    model, scorer = ReadableModel.load(model_dir), QualityScorer(model_dir, config)
+    compressed = inputs.artifact("compressed")
+    texts = texts_to_score(
+        inputs.artifact("samples").rows_of(
+            SAMPLES, ("question_id", "sample_index", "question", "gold", "reasoning", "verdict")
+        ),
+        compressed.rows_of(COMPRESSED, ("question_id", "sample_index", "ratio", "text")),
+    )
+    scores: dict[float, list[float]] = {}
+    with out.table(QUALITY, quality_schema()) as table:
+        while block := list(islice(texts, _TEXTS_PER_CALL)):
+            items = [spanned(row["question"], row["text"], row["gold"], model, config.span) for row in block]
+            for row, item, score in zip(block, items, scorer.scores(items), strict=True):
+                scores.setdefault(row["ratio"], []).append(score)
+                named = {name: row[name] for name in ("question_id", "sample_index", "ratio")}
+                table.add(named | {"score": score, "tokens": item.stop - item.start})
+            workplace.progress(table.rows, compressed.rows, 0)
+    return Outcome(accounting={"kept": table.rows}, metrics={"quality": quality_report(scores)})
+
+
+SCORE_QUALITY = Stage("score_quality", 1, score_quality)

@@ -1,0 +1,108 @@
+"""Benchmarks by name: MMLU from local files, reasoning-gym's tasks, and one form for loading and grading."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from latent_core.benchmarks import gym
+from latent_core.benchmarks.forms import FORMS
+from latent_core.benchmarks.registry import open_split
+from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.errors import InputError
+from latent_core.scoring import grade
+
+ROW = {"question": "Which is a prime? ", "choices": ["8", "9", "11", "15"], "answer": 2, "subject": "number_theory"}
+
+
+def _mmlu(path: Path, rows: list[dict[str, Any]]) -> BenchmarkConfig:
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return BenchmarkConfig(name="mmlu", test_path=str(path))
+
+
+@pytest.mark.parametrize("name", ["mmlu.jsonl", "mmlu.parquet"])
+def test_mmlu_row_becomes_a_lettered_question(tmp_path: Path, name: str) -> None:
+    (problem,) = open_split(_mmlu(tmp_path / name, [ROW]), "test").problems(0, 1)
+    assert problem.question == (
+        "Which is a prime?\nA. 8\nB. 9\nC. 11\nD. 15\nAnswer with the letter of the correct option."
+    )
+    assert (problem.gold, problem.level) == ("C", "number_theory")
+    assert grade("The answer is C", problem.gold, benchmark="mmlu").outcome == "correct"
+
+
+@pytest.mark.parametrize(("answer", "gold"), [("B", "B"), (" b", "B"), ("3", "D"), (0, "A")])
+def test_mmlu_answer_is_a_place_or_a_letter(tmp_path: Path, answer: object, gold: str) -> None:
+    (problem,) = open_split(_mmlu(tmp_path / "t.jsonl", [{**ROW, "answer": answer}]), "test").problems(0, 1)
+    assert problem.gold == gold
+
+
+@pytest.mark.parametrize("answer", [4, -1, "E", None, True, "11"])
+def test_mmlu_answer_outside_the_choices_names_the_row(tmp_path: Path, answer: object) -> None:
+    config = _mmlu(tmp_path / "t.jsonl", [ROW, {**ROW, "answer": answer}])
+    with pytest.raises(InputError, match="row 1 of mmlu/test has no gold answer"):
+        open_split(config, "test")
+
+
+def test_every_benchmark_that_can_be_opened_can_be_graded() -> None:
+    for name in FORMS:
+        assert grade(r"\boxed{C}", "C", benchmark=name).outcome == "correct"
+
+
+def test_unknown_benchmark_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"benchmark\.name: unknown benchmark 'mmul'.*mmlu.*reasoning_gym:"):
+        open_split(BenchmarkConfig(name="mmul"), "test")
+
+
+def test_reasoning_gym_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "reasoning_gym", None)
+    with pytest.raises(InputError, match="pip install reasoning-gym"):
+        open_split(BenchmarkConfig(name="reasoning_gym:gcd"), "test")
+
+
+class _Base:
+    def score_answer(self, answer: str, entry: dict[str, Any]) -> float:
+        return float(answer == entry["answer"])
+
+
+class _Puzzle(_Base):
+    def score_answer(self, answer: str, entry: dict[str, Any]) -> float:
+        return 1.0
+
+
+@pytest.fixture
+def fake_gym(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in whose problem is its seed."""
+    package, factory, dataset = (ModuleType(f"reasoning_gym{part}") for part in ("", ".factory", ".dataset"))
+    vars(package)["create_dataset"] = lambda task, seed, size: [
+        {"question": f"{task} {seed}", "answer": str(seed)} for _ in range(size)
+    ]
+    vars(factory)["DATASETS"] = {"gcd": (_Base, None), "puzzle": (_Puzzle, None), "chain_sum": (_Puzzle, None)}
+    vars(dataset)["ProceduralDataset"] = _Base
+    for module in (package, factory, dataset):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(gym, "_release", lambda: "9")
+
+
+@pytest.mark.usefixtures("fake_gym")
+def test_reasoning_gym_problem_depends_on_its_place_and_split_alone() -> None:
+    source = open_split(BenchmarkConfig(name="reasoning_gym:gcd"), "test")
+    assert source.problems(2, 5)[1:] == source.problems(3, 5)
+    assert source.problems(0, 1) != open_split(BenchmarkConfig(name="reasoning_gym:gcd"), "train").problems(0, 1)
+    assert source.fingerprint != open_split(BenchmarkConfig(name="reasoning_gym:chain_sum"), "test").fingerprint
+
+
+@pytest.mark.usefixtures("fake_gym")
+@pytest.mark.parametrize(("task", "message"), [("puzzle", "own scorer.*chain_sum, gcd"), ("gdc", "no task 'gdc'")])
+def test_reasoning_gym_task_that_cannot_be_graded_is_refused(task: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        open_split(BenchmarkConfig(name=f"reasoning_gym:{task}"), "test")

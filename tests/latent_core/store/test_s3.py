@@ -1,0 +1,199 @@
+"""The store's promise on real S3 servers: conditional commits, streams in flat memory, hits without a listing."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from latent_core.errors import InputError
+from latent_core.identity import fingerprint
+from latent_core.store import Artifact, ArtifactStore, DamagedError, Manifest, collect_garbage, find_garbage
+
+SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
+CONFIG = {"seed": 1}
+ADDRESS = fingerprint("words", 1, CONFIG, {})
+
+
+@pytest.fixture
+def store(s3_root: str) -> ArtifactStore:
+    return ArtifactStore(s3_root)
+
+
+def _write(store: ArtifactStore, rows: int = 3) -> Artifact:
+    with store.begin("words", ADDRESS) as out:
+        with out.table("words.parquet", SCHEMA) as table:
+            table.extend({"id": index, "text": "x" * (index % 50)} for index in range(rows))
+        with out.directory("model") as folder:
+            (folder / "config.json").write_text("{}")
+            (folder / "model.safetensors").write_bytes(bytes(range(256)) * 64)
+        return out.commit(config=CONFIG, accounting={"kept": rows})
+
+
+def test_committed_artifact_reads_back_is_listed_and_verified(store: ArtifactStore) -> None:
+    store.check_writable()
+    assert store.get("words", ADDRESS) is None and list(store.list()) == []
+    artifact = _write(store, rows=10_000)
+    assert [row["id"] for row in artifact.rows_of("words.parquet", ["id"])] == list(range(10_000))
+    assert list(store.list()) == [artifact.ref] and store.verify(artifact.ref).ok
+    assert store.find(f"words/{ADDRESS[:8]}") == artifact.ref
+    assert pickle.loads(pickle.dumps(store)).require(artifact.ref).manifest == artifact.manifest
+
+
+def test_model_directory_is_downloaded_once(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENT_CACHE", str(tmp_path))
+    artifact = _write(store)
+    folder = artifact.directory("model")
+    assert folder.is_relative_to(tmp_path)
+    assert (folder / "model.safetensors").read_bytes() == bytes(range(256)) * 64
+    monkeypatch.setattr(store._fs, "get_file", None)  # a second download would call it
+    assert artifact.directory("model") == folder
+
+
+def test_attempt_without_commit_leaves_nothing_and_gc_removes_a_killed_one(store: ArtifactStore) -> None:
+    with (
+        pytest.raises(RuntimeError),
+        store.begin("words", ADDRESS) as out,
+        out.table("words.parquet", SCHEMA) as table,
+    ):
+        table.add({"id": 1, "text": "x"})
+        raise RuntimeError("stopped")
+    assert store.get("words", ADDRESS) is None and list(store.files()) == []
+    artifact = _write(store)
+    killed = store.begin("words", ADDRESS)
+    with killed.open("data") as handle:
+        handle.write(b"half")
+    garbage = find_garbage(store, grace=0)
+    assert [item.folder for item in garbage.leftovers] == [f"{artifact.ref.key}/{killed.attempt}"]
+    collect_garbage(store, garbage)
+    assert find_garbage(store, grace=0).leftovers == [] and store.verify(artifact.ref).ok
+
+
+def test_lost_and_truncated_files_are_no_hit(store: ArtifactStore) -> None:
+    artifact = _write(store)
+    path = store._path(artifact.key("words.parquet"))
+    store._fs.pipe_file(path, store._fs.cat_file(path)[:-1])
+    with pytest.raises(DamagedError, match="bytes, its manifest says"):
+        store.require(artifact.ref)
+    store._fs.rm_file(path)
+    assert store.get("words", ADDRESS) is None
+    assert "words.parquet: missing" in store.verify(artifact.ref).problems
+    store.set_aside(artifact.ref)
+    store.set_aside(artifact.ref)  # as by another run a moment later
+    assert _write(store).rows == 3
+
+
+def test_second_manifest_is_refused_and_the_first_stands(store: ArtifactStore) -> None:
+    first, second = store.begin("words", ADDRESS), store.begin("words", ADDRESS)
+    for writer in (first, second):
+        with writer.open("who") as handle:
+            handle.write(writer.attempt.encode())
+    with first, second:
+        assert first.commit().read_bytes("who") == first.attempt.encode()
+        assert second.commit().read_bytes("who") == first.attempt.encode()
+    assert store.verify(next(store.list())).ok and find_garbage(store, grace=0).leftovers == []
+
+
+def test_put_that_is_sent_again_because_its_answer_was_lost_is_the_winner(store: ArtifactStore) -> None:
+    with store.begin("words", ADDRESS) as out:
+        with out.open("who") as handle:
+            handle.write(b"me")
+        real = store._fs.pipe_file
+
+        def twice(path: str, value: bytes, mode: str) -> None:
+            real(path, value, mode=mode)
+            real(path, value, mode=mode)
+
+        store._fs.pipe_file = twice
+        try:
+            out.commit()
+        finally:
+            store._fs.pipe_file = real
+    assert store.verify(next(store.list())).ok
+
+
+def _race(root: str, barrier: object, answers: object) -> None:
+    with ArtifactStore(root).begin("words", ADDRESS) as out:
+        with out.open("who") as handle:
+            handle.write(str(os.getpid()).encode())
+        barrier.wait()  # type: ignore[attr-defined]
+        answers.put(out.commit().read_bytes("who"))  # type: ignore[attr-defined]
+
+
+def test_racing_processes_agree_on_one_winner(s3_root: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier, answers = context.Barrier(2), context.Queue()
+    racers = [context.Process(target=_race, args=(s3_root, barrier, answers)) for _ in range(2)]
+    for racer in racers:
+        racer.start()
+    assert len({answers.get(timeout=60) for _ in racers}) == 1
+    for racer in racers:
+        racer.join()
+
+
+def test_hit_needs_no_listing(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    artifact = _write(store)
+    called: list[str] = []
+    real = type(store._fs)._call_s3
+
+    async def recorded(self: object, method: str, *args: object, **kwargs: object) -> object:
+        called.append(method)
+        return await real(self, method, *args, **kwargs)
+
+    monkeypatch.setattr(type(store._fs), "_call_s3", recorded)
+    assert store.get("words", ADDRESS) is not None
+    assert set(called) == {"get_object", "head_object"}
+    assert len(called) <= len(artifact.manifest.content.files) + 2
+
+
+def test_other_writers_artifact_is_seen_at_once(store: ArtifactStore, s3_root: str) -> None:
+    assert list(store.list()) == []
+    _write(ArtifactStore(s3_root))
+    assert len(list(store.list())) == 1
+
+
+STREAM = """
+import os, sys, resource
+import pyarrow as pa
+from latent_core.store import ArtifactStore
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+def write(address, rows):
+    with ArtifactStore(sys.argv[1]).begin("words", address) as out:
+        with out.table("words.parquet", pa.schema([("noise", pa.binary())])) as table:
+            table.extend({"noise": os.urandom(1024)} for _ in range(rows))
+        return out.commit()
+write("a" * 64, 24 << 10)
+before = peak()
+artifact = write("b" * 64, 120 << 10)
+total = sum(len(batch) for batch in artifact.batches("words.parquet"))
+print(artifact.manifest.content.files[0].bytes >> 20, total, peak() - before)
+"""
+
+
+@pytest.mark.parametrize("s3_root", ["seaweed"], indirect=True)
+def test_table_of_many_parts_streams_in_flat_memory(s3_root: str) -> None:
+    done = subprocess.run([sys.executable, "-c", STREAM, s3_root], capture_output=True, text=True, check=True)
+    size, rows, growth = (int(word) for word in done.stdout.split())
+    assert size >= 120 and rows == 120 << 10
+    assert growth < 60, f"{growth} MB more for 96 MB more of data"
+
+
+def test_manifest_of_another_attempt_is_not_mine(store: ArtifactStore) -> None:
+    artifact = _write(store)
+    other = Manifest(artifact.manifest.content, artifact.manifest.record | {"attempt": "attempt-other"})
+    assert store.put_manifest(artifact.manifest) and not store.put_manifest(other)
+
+
+@pytest.mark.parametrize("timeout", ["0", "soon"])
+def test_malformed_timeout_is_refused(timeout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LATENT_S3_TIMEOUT", timeout)
+    with pytest.raises(InputError, match="LATENT_S3_TIMEOUT"):
+        ArtifactStore("s3://bucket/prefix")
