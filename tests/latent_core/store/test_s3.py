@@ -160,7 +160,6 @@ def test_other_writers_artifact_is_seen_at_once(store: ArtifactStore, s3_root: s
     assert len(list(store.list())) == 1
 
 
-STREAM = """
 import os, sys, resource
 import pyarrow as pa
 from latent_core.store import ArtifactStore
@@ -176,14 +175,6 @@ artifact = write("b" * 64, 120 << 10)
 total = sum(len(batch) for batch in artifact.batches("words.parquet"))
 print(artifact.manifest.content.files[0].bytes >> 20, total, peak() - before)
 """
-
-
-@pytest.mark.parametrize("s3_root", ["seaweed"], indirect=True)
-def test_table_of_many_parts_streams_in_flat_memory(s3_root: str) -> None:
-    done = subprocess.run([sys.executable, "-c", STREAM, s3_root], capture_output=True, text=True, check=True)
-    size, rows, growth = (int(word) for word in done.stdout.split())
-    assert size >= 120 and rows == 120 << 10
-    assert growth < 60, f"{growth} MB more for 96 MB more of data"
 
 
 def test_manifest_of_another_attempt_is_not_mine(store: ArtifactStore) -> None:
