@@ -1,12 +1,10 @@
-"""The store's promise on real S3 servers: conditional commits, streams in flat memory, hits without a listing."""
+"""The store's promise on real S3 servers: conditional commits, and hits without a listing."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -158,23 +156,6 @@ def test_other_writers_artifact_is_seen_at_once(store: ArtifactStore, s3_root: s
     assert list(store.list()) == []
     _write(ArtifactStore(s3_root))
     assert len(list(store.list())) == 1
-
-
-import os, sys, resource
-import pyarrow as pa
-from latent_core.store import ArtifactStore
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-def write(address, rows):
-    with ArtifactStore(sys.argv[1]).begin("words", address) as out:
-        with out.table("words.parquet", pa.schema([("noise", pa.binary())])) as table:
-            table.extend({"noise": os.urandom(1024)} for _ in range(rows))
-        return out.commit()
-write("a" * 64, 24 << 10)
-before = peak()
-artifact = write("b" * 64, 120 << 10)
-total = sum(len(batch) for batch in artifact.batches("words.parquet"))
-print(artifact.manifest.content.files[0].bytes >> 20, total, peak() - before)
-"""
 
 
 def test_manifest_of_another_attempt_is_not_mine(store: ArtifactStore) -> None:
