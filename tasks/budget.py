@@ -12,9 +12,10 @@ from latent_core.store import Artifact
 
 @dataclass
 class Budget:
-    """Generated tokens over all shards of a stage (those in the store count too), and seconds since the run began.
+    """Generated tokens over all shards of a stage, and seconds since the run began.
 
-    Checked before a shard starts, so running shards go on to their end: it is overrun by at most one shard a worker.
+    Shards in the store count from when the run meets them, which may be after a missing one has started. Checked before
+    a shard starts, so running shards go on to their end: it is overrun by at most one shard a worker.
     """
 
     field_name: str

@@ -138,9 +138,6 @@ def test_token_budget_stops_between_shards_and_the_run_goes_on_with_a_higher_one
     with pytest.raises(BudgetReached, match=r"numbers: not started, \d tokens reached toy.max_tokens_total 5"):
         _execute(config, log, budget=Budget("toy", max_tokens=5))
     assert len(_words(log)) == 2  # any two of 2, 3 and 4 tokens reach 5, one alone never does
-    with pytest.raises(BudgetReached):  # what is in the store counts
-        _execute(config, log, budget=Budget("toy", max_tokens=5))
-    assert len(_words(log)) == 2
     artifact, states = _execute(config, log, budget=Budget("toy", max_tokens=9))
     assert artifact.manifest.content.metrics == {"sum": 10}
     assert states.count("Cached") == 2
