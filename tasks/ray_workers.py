@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import InfrastructureError, InputError, LatentError
 from latent_core.store import ArtifactRef, ArtifactStore
+from tasks.budget import Budget
 from tasks.stage import StageCall, Workplace, perform
 from tasks.workers import Progress, ProgressSink
 
@@ -47,15 +48,18 @@ class RayPool:
         for _ in range(runtime.workers):
             self._free.put(None)  # an actor is started when its first call comes
 
-    def compute(self, call: StageCall, admit: Callable[[str], None] | None = None) -> ArtifactRef:
+    def compute(self, call: StageCall, budget: Budget | None = None) -> ArtifactRef:
         """Run a call on the next free actor. Raises InfrastructureError when the actor dies, else what it raised."""
         with self._lease() as lease:
-            if admit is not None:
-                admit(call.title)
+            if budget is not None:
+                budget.admit(call.title)
             if lease.actor is None:
                 lease.actor = self._start()
             try:
-                return self._wait(call, lease.actor)
+                ref = self._wait(call, lease.actor)
+                if budget is not None:
+                    budget.spend(ArtifactStore(self._store_root).require(ref))
+                return ref
             except (self._ray.exceptions.RayActorError, self._ray.exceptions.NodeDiedError) as error:
                 lease.actor = None
                 raise InfrastructureError(f"{call.title}: its Ray worker died ({type(error).__name__})") from error

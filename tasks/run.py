@@ -184,9 +184,7 @@ class Run:
             self._tracker.stage(artifact, self.store, cached=True)
             return Completed(name="Cached", message=f"{call.ref} is in the store", data=reference)
         self._clear_damage(call)
-        artifact = self.store.require(self._pool.compute(call, budget.admit if budget is not None else None))
-        if budget is not None:
-            budget.spend(artifact)
+        artifact = self.store.require(self._pool.compute(call, budget))
         self._tracker.stage(artifact, self.store, cached=False)
         return reference
 

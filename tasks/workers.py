@@ -23,6 +23,7 @@ from typing import Any
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import InfrastructureError
 from latent_core.store import ArtifactRef, ArtifactStore
+from tasks.budget import Budget
 from tasks.devices import VARIABLE, devices_of, visible_devices
 from tasks.stage import StageCall, Workplace, perform
 
@@ -66,15 +67,18 @@ class WorkerPool:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
-    def compute(self, call: StageCall, admit: Callable[[str], None] | None = None) -> ArtifactRef:
+    def compute(self, call: StageCall, budget: Budget | None = None) -> ArtifactRef:
         """Run a call on the next free worker. Raises InfrastructureError when the worker dies, else what it raised.
 
-        `admit` gets the call's title when its turn has come, and may raise instead of letting it start.
+        Raises BudgetReached instead of starting the call when `budget` is used up by then.
         """
         with self._lease() as worker:
-            if admit is not None:
-                admit(call.title)
-            return worker.run(call, self._store_root, self._runtime.work_dir)
+            if budget is not None:
+                budget.admit(call.title)
+            ref = worker.run(call, self._store_root, self._runtime.work_dir)
+            if budget is not None:  # before the worker is free for the next call, which looks at the budget
+                budget.spend(ArtifactStore(self._store_root).require(ref))
+            return ref
 
     @contextmanager
     def _lease(self) -> Iterator[_Worker]:
