@@ -13,6 +13,8 @@ from flows.evaluations import Evaluations, evaluated_at_ratios, untrained_and_ba
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.tokenskip import CompressConfig, DualBuildConfig, ScoreWordsConfig, TokenSkipConfig, Variant
+from latent_core.config.training import LatentRows, TrainConfig
+from latent_core.report.seeds import seeded
 from latent_core.store import Artifact, ArtifactRef
 from tasks.budget import Budget
 from tasks.collect import COLLECT, CollectShard
@@ -58,24 +60,54 @@ def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
     if cfg.evaluate.base:
         evaluations |= untrained_and_baselines(cfg.evaluate, run, base, test_split)
     stages: dict[str, Pending] = {"collect": cots.samples, "compress": cots.compressed}
+    lessons: dict[Variant, Lessons] = {}
     for variant in cfg.variants:
-        model, texts = base, cots.compressed
-        if variant is Variant.RANDOM_DROP:
-            texts = compressed(dropped_at_random(cfg.compress), run, base, cots.shards, "random")
-        if variant is Variant.DUAL:
-            model = stages["build_dual"] = run.stage(BUILD_DUAL, cfg.dual, latent_sources(cfg.dual, base, cots))
-        inputs = {"model": model, "samples": cots.samples, "compressed": texts}
-        if cfg.quality is not None:
-            scored: dict[str, Input] = {"model": base, "samples": cots.samples, "compressed": texts}
-            inputs["quality"] = run.stage(SCORE_QUALITY, cfg.quality, scored, label=variant)
-        prepared = stages[f"prepare/{variant}"] = run.stage(PREPARE, cfg.prepare, inputs, label=variant)
-        trained = stages[f"train/{variant}"] = run.stage(
-            TRAIN_STAGE, cfg.train, {"model": model, "prepared": prepared}, label=variant
-        )
-        evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, variant.value)
+        if variant.examples not in lessons:
+            lessons[variant.examples] = lessons_for(variant.examples, cfg, run, base, cots, stages)
+        lesson = lessons[variant.examples]
+        for name, settings in trainings(cfg, variant).items():
+            trained = stages[f"train/{name}"] = run.stage(
+                TRAIN_STAGE, settings, {"model": lesson.model, "prepared": lesson.prepared}, label=name
+            )
+            evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, name)
     title = f"TokenSkip on {cfg.benchmark.name} with {cfg.model}"
-    settings = ReportConfig(title=title, latent_rows=cfg.train.latent_rows)
-    return run.stage(REPORT, settings, {**evaluations, **stages})
+    page = ReportConfig(title=title, latent_rows=cfg.train.latent_rows)
+    return run.stage(REPORT, page, {**evaluations, **stages})
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a variant is trained on, and the model it starts from."""
+
+    model: Input
+    prepared: Pending
+
+
+def lessons_for(
+    variant: Variant, cfg: TokenSkipConfig, run: Run, base: Input, cots: Cots, stages: dict[str, Pending]
+) -> Lessons:
+    """Build the variant's model and examples; what the report lists of them is added to `stages`."""
+    model, texts = base, cots.compressed
+    if variant is Variant.RANDOM_DROP:
+        texts = compressed(dropped_at_random(cfg.compress), run, base, cots.shards, "random")
+    if variant is Variant.DUAL:
+        model = stages["build_dual"] = run.stage(BUILD_DUAL, cfg.dual, latent_sources(cfg.dual, base, cots))
+    inputs = {"model": model, "samples": cots.samples, "compressed": texts}
+    if cfg.quality is not None:
+        scored: dict[str, Input] = {"model": base, "samples": cots.samples, "compressed": texts}
+        inputs["quality"] = run.stage(SCORE_QUALITY, cfg.quality, scored, label=variant)
+    prepared = stages[f"prepare/{variant}"] = run.stage(PREPARE, cfg.prepare, inputs, label=variant)
+    return Lessons(model, prepared)
+
+
+def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[str, TrainConfig]:
+    """The settings of every training of a variant, by the model name it gets: one, or one a seed."""
+    settings = cfg.train
+    if variant is Variant.DUAL_FROZEN:
+        settings = settings.model_copy(update={"latent_rows": LatentRows.FROZEN})
+    if not cfg.seeds:
+        return {variant.value: settings}
+    return {seeded(variant, seed): settings.model_copy(update={"seed": seed}) for seed in cfg.seeds}
 
 
 def trained_models(report: Artifact) -> dict[str, ArtifactRef]:

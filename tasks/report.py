@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Annotated, Any
 
 from latent_core.config.base import IDENTITY, StageConfig
+from latent_core.config.tokenskip import Variant
 from latent_core.config.training import LatentRows
 from latent_core.report import (
     Evaluation,
@@ -17,6 +18,7 @@ from latent_core.report import (
     figures,
     render_report,
 )
+from latent_core.report.seeds import variant_of
 from latent_core.report.table import markdown_table
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.collect import SAMPLES
@@ -68,12 +70,7 @@ def entries_of(report: Artifact) -> list[ReportEntry]:
 def report(out: ArtifactWriter, inputs: Inputs, config: ReportConfig, workplace: Workplace) -> Outcome:
     entries = build_entries(evaluations_of(inputs))
     stages = [(role, inputs.artifact(role)) for role in inputs.roles()]
-    notes = []
-    if any(entry.model == "dual" for entry in entries) and config.latent_rows is LatentRows.FROZEN:
-        notes.append(
-            "The latent rows were frozen: the dual model's latent embeddings are still copies of the visible ones, so "
-            "it can differ from the standard model only through the constraint's mask and its adapter."
-        )
+    notes = _frozen_notes({entry.model for entry in entries}, config.latent_rows)
     html = render_report(
         config.title,
         entries,
@@ -105,6 +102,16 @@ def report(out: ArtifactWriter, inputs: Inputs, config: ReportConfig, workplace:
         with out.open(f"figures/{name}.svg") as figure:
             figure.write(svg)
     return Outcome(accounting={"kept": len(entries)})
+
+
+def _frozen_notes(models: set[str], latent_rows: LatentRows) -> list[str]:
+    variants = {variant_of(model) for model in models}
+    frozen = variants & {Variant.DUAL_FROZEN, *([Variant.DUAL] if latent_rows is LatentRows.FROZEN else [])}
+    return [
+        f"The latent rows of {variant} were frozen: its latent embeddings are still copies of the visible ones, so it "
+        "can differ from the standard model only through the constraint's mask and its adapter."
+        for variant in sorted(frozen)
+    ]
 
 
 def _compression(stages: list[tuple[str, Artifact]]) -> Iterator[Mapping[str, Any]]:

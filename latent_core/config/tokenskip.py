@@ -23,7 +23,13 @@ class Variant(StrEnum):
 
     STANDARD = "standard"
     DUAL = "dual"
+    DUAL_FROZEN = "dual_frozen"  # the dual model whose latent rows stay copies: what a mask alone changes
     RANDOM_DROP = "random_drop"  # the standard model, trained on words dropped at random: what a compressor must beat
+
+    @property
+    def examples(self) -> Variant:
+        """The variant whose examples and starting weights this one is trained with."""
+        return Variant.DUAL if self is Variant.DUAL_FROZEN else self
 
 
 class RatioPolicy(StrEnum):
@@ -384,6 +390,8 @@ class TokenSkipConfig(StageConfig):
     """Base model: latent-mini, smollm2, a local directory, or a hub id owner/name[@revision]."""
     variants: Annotated[tuple[Variant, ...], RUNTIME, Field(min_length=1)] = (Variant.STANDARD, Variant.DUAL)
     """Which models to train and compare."""
+    seeds: Annotated[tuple[int, ...], RUNTIME] = ()
+    """Train every variant once a seed, in place of train.seed; the report then says how far seeds spread."""
     benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
     warm_start: Annotated[WarmStartConfig | None, IDENTITY] = None
     collect: Annotated[CollectConfig, IDENTITY] = CollectConfig()
@@ -398,6 +406,13 @@ class TokenSkipConfig(StageConfig):
     """Where artifacts live: a local path or s3://bucket/prefix."""
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
     tracking: Annotated[TrackingConfig, RUNTIME] = TrackingConfig()
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds) or any(seed < 0 for seed in seeds):
+            raise ValueError(f"seeds: {list(seeds)} must be different whole numbers from 0 on")
+        return seeds
 
     @model_validator(mode="after")
     def _ratios_are_compressed(self) -> TokenSkipConfig:

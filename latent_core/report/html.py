@@ -12,6 +12,7 @@ from latent_core.report.entries import Provenance, ReportEntry, Row, without_bas
 from latent_core.report.numbers import decimal, free, label, percent, points, whole
 from latent_core.report.plots import figures, looks
 from latent_core.report.samples import compared_samples
+from latent_core.report.seeds import over_seeds
 from latent_core.report.table import COLUMNS, html_table
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def render_report(
         figures=[(name, FIGURES[name], _inline(name, drawn[name])) for name in FIGURES if name in drawn],
         levels=_levels(entries),
         at_k=_plain(_at_k(entries)),
+        seeds=_plain(over_seeds(entries)),
         compression=_plain(compression),
         questions=compared_samples(entries),
         colours={model: look.colour for model, look in looks(entries).items()},

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from latent_core.evaluation.summary import HISTOGRAM_EDGES
 from latent_core.report.entries import TRAINED, ReportEntry
 from latent_core.report.numbers import DASH
+from latent_core.report.seeds import variant_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,13 +56,13 @@ class Look(NamedTuple):
 
 
 def looks(entries: Sequence[ReportEntry]) -> dict[str, Look]:
-    """A colour and marker per model, in order of appearance."""
+    """A colour and marker per model, in order of appearance; seeds of one variant share theirs."""
     models = dict.fromkeys(entry.model for entry in entries)
-    others = [model for model in models if model not in FIXED]
+    others = dict.fromkeys(variant_of(model) for model in models if model not in FIXED)
     chosen = {
-        model: Look(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]) for place, model in enumerate(others)
+        name: Look(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]) for place, name in enumerate(others)
     }
-    return {model: Look(*FIXED[model]) if model in FIXED else chosen[model] for model in models}
+    return {model: Look(*FIXED[model]) if model in FIXED else chosen[variant_of(model)] for model in models}
 
 
 def figures(entries: Sequence[ReportEntry]) -> dict[str, bytes]:
