@@ -13,7 +13,7 @@ The engine sets the defaults of the last two: `additional_config={"dual_vocab": 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,20 +99,22 @@ class _Row:
         self.options = options
         self.output = output
         self._machine = machine
+        self._think_ids = machine.vocabulary.think_ids
         self._first = machine.phase_of_prompt(list(prompt)) if options.dual else Phase.PLAIN
         self._phase = self._first
         self._read = 0
 
     def read(self) -> bool:
         """Take in new output tokens; whether the phase changed. A list that shrank is read again from its start."""
-        before = self._phase
-        if len(self.output) < self._read:
-            self._phase, self._read = self._first, 0
-        for token in self.output[self._read :]:
-            if token == UNKNOWN:
-                break
-            self._phase = self._machine.advance(self._phase, token)
-            self._read += 1
+        output, read, before = self.output, self._read, self._phase
+        if len(output) < read:
+            self._phase, read = self._first, 0
+        # Called for every row at every step, nearly always for one token that moves nothing.
+        while read < len(output) and (token := output[read]) != UNKNOWN:
+            if token in self._think_ids:
+                self._phase = self._machine.advance(self._phase, token)
+            read += 1
+        self._read = read
         return self._phase is not before
 
     @property
@@ -135,7 +137,7 @@ class BatchConstraint:
 
     def __init__(self, tables: ConstraintTables) -> None:
         self.tables = tables
-        self.rebuilds = 0
+        self.rebuilt = 0  # mask rows computed so far: the cost of the constraint beyond reading tokens
         self._rows: dict[int, _Row] = {}
         self._mask: torch.Tensor | None = None
         self._bias: torch.Tensor | None = None
@@ -170,23 +172,35 @@ class BatchConstraint:
         if not self._rows:
             return logits
         self.tables.check_width(logits)
-        for row in self._rows.values():
-            self._stale |= row.read()
+        moved = [index for index, row in self._rows.items() if row.read()]
         if self._stale or self._mask is None or self._mask.shape[0] != logits.shape[0]:
             self._rebuild(logits.shape[0], logits.device)
+        elif moved:
+            self._renew(moved)
         assert self._mask is not None
         if self._bias is not None:
             logits[:, self.tables.think_end_id] += self._bias.to(logits.dtype)
         return logits.masked_fill_(self._mask, float("-inf"))
 
     def _rebuild(self, rows: int, device: torch.device) -> None:
-        kinds = [self._kind(index) for index in range(rows)]
-        biases = [self._rows[index].bias if index in self._rows else 0.0 for index in range(rows)]
-        index = torch.tensor(kinds, dtype=torch.long, device=self.tables.forbidden.device)
-        self._mask = self.tables.forbidden.index_select(0, index).to(device)
-        self._bias = torch.tensor(biases, device=device) if any(biases) else None
+        self._mask = self._forbidden(range(rows)).to(device)
+        self._renew_bias(rows, device)
         self._stale = False
-        self.rebuilds += 1
+
+    def _renew(self, moved: Sequence[int]) -> None:
+        """Only the rows whose phase changed: a mask of a full batch is as large as its logits."""
+        assert self._mask is not None
+        self._mask[torch.tensor(moved, device=self._mask.device)] = self._forbidden(moved).to(self._mask.device)
+        self._renew_bias(self._mask.shape[0], self._mask.device)
+
+    def _forbidden(self, indices: Iterable[int]) -> torch.Tensor:
+        kinds = torch.tensor([self._kind(index) for index in indices], device=self.tables.forbidden.device)
+        self.rebuilt += len(kinds)
+        return self.tables.forbidden.index_select(0, kinds)
+
+    def _renew_bias(self, rows: int, device: torch.device) -> None:
+        biases = [self._rows[index].bias if index in self._rows else 0.0 for index in range(rows)]
+        self._bias = torch.tensor(biases, device=device) if any(biases) else None
 
     def _kind(self, index: int) -> int:
         # A row without a request (padding of the batch) is not sampled from; what its mask says does not matter.
