@@ -13,7 +13,8 @@ from latent_core.config.tokenskip import TextFormat
 from latent_core.dual import DualVocabulary, build_dual
 from latent_core.errors import InputError, StageFailed
 from latent_core.models.source import open_model
-from latent_core.reward.scorer import Scorer, answer_frame
+from latent_core.reward.frame import answer_frame
+from latent_core.reward.scorer import Scorer
 from latent_core.reward.scores import LOWEST, MALFORMED, ScoreRequest, Status
 
 MINI = open_model("latent-mini").directory
