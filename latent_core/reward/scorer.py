@@ -103,6 +103,11 @@ class Scorer:
                 f"completion: with prompt and gold {row.longest} tokens, the model reads {self.context}; shorten it"
             )
 
+    def fits(self, request: ScoreRequest) -> bool:
+        """Whether the model's context has room for the gold after the reasoning; true where no thinking ends."""
+        row = self._row(request)
+        return row is None or row.longest <= self.context
+
     def score(self, requests: Sequence[ScoreRequest]) -> list[Score]:
         """A score for every request, in order. Raises InputError as `check` does, StageFailed for broken weights."""
         results: dict[int, Score] = {}
