@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
+from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from latent_core.reward.scorer import Scorer
@@ -22,9 +23,18 @@ def api(scorer: Scorer) -> Any:
     return schemathesis.openapi.from_asgi("/openapi.json", create_app(scorer, "mini"))
 
 
-@schemathesis.pytest.from_fixture("api").parametrize()
-@settings(
-    max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)  # the same requests on every run: a failure here is this commit's
-def test_api_answers_generated_requests_as_it_documents(case: Any) -> None:
-    case.call_and_validate(excluded_checks=NOT_CHECKED)
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/score"), ("POST", "/score_batch"), ("GET", "/health"), ("GET", "/metrics")]
+)
+def test_api_answers_generated_requests_as_it_documents(api: Any, method: str, path: str) -> None:
+    modes = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE] if method == "POST" else [GenerationMode.POSITIVE]
+    for mode in modes:
+
+        @settings(
+            max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        )  # the same requests on every run: a failure here is this commit's
+        @given(api[path][method].as_strategy(generation_mode=mode))
+        def answers(case: Any) -> None:
+            case.call_and_validate(excluded_checks=NOT_CHECKED)
+
+        answers()

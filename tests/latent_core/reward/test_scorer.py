@@ -127,6 +127,45 @@ def test_batches_and_order_do_not_change_scores(scorer: Scorer) -> None:
     assert together == pytest.approx(alone, abs=1e-4)
 
 
+OTHER_PROMPT = PROMPT.replace("Ann has 3 apples and buys 4", "Bob, who is eight years old, owns 12 pears and eats 5")
+
+
+def mixed(scorer: Scorer) -> list[ScoreRequest]:
+    """Two prompts of different lengths that several completions share, one that none does, and a completion twice."""
+    return [
+        request(scorer, "3 + 4 = 7</think>", "7"),
+        request(scorer, "12 - 5 = 7, since he eats them</think>", "17", prompt=OTHER_PROMPT),
+        request(scorer, "9 times 2 is 18</think>", "18", prompt=PROMPT.replace("3", "9")),
+        request(scorer, "he eats 5</think>", "7", prompt=OTHER_PROMPT),
+        request(scorer, "3 + 4 = 7</think>", "7"),
+        request(scorer, "3 and then 4 more make 7 of them</think>", "1250"),
+    ]
+
+
+@pytest.mark.parametrize("batch_tokens", [16_384, 40])
+def test_shared_prompts_and_equal_completions_score_as_plain_passes_do(batch_tokens: int) -> None:
+    scorer = Scorer(MINI, batch_tokens=batch_tokens)
+    requests = mixed(scorer)
+    decode = scorer.readable.tokenizer.decode
+    for one, score in zip(requests, scorer.score(requests), strict=True):
+        reasoning = decode(one.completion_ids).removesuffix("</think>")
+        assert score.score == pytest.approx(plain_forward(MINI, decode(one.prompt_ids), reasoning, one.gold), abs=1e-4)
+
+
+def test_passes_side_by_side_score_as_one_after_the_other_and_leave_the_threads_as_they_were(scorer: Scorer) -> None:
+    requests = mixed(scorer)
+    expected = [score.score for score in scorer.score(requests)]
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        parallel = Scorer(MINI, batch_tokens=40)
+        found = [score.score for score in parallel.score(requests)]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
 def test_weights_that_are_not_numbers_raise_instead_of_scoring() -> None:
     scorer = Scorer(MINI)
     with torch.no_grad():
