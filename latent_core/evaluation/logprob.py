@@ -87,7 +87,7 @@ def _by_question(by_sample: npt.NDArray[np.float64], question: npt.NDArray[np.in
     size = int(question.max()) + 1
     sums = np.bincount(question[scored], weights=by_sample[scored], minlength=size)
     counts = np.bincount(question[scored], minlength=size)
-    return np.divide(sums, counts, out=np.full(size, np.nan), where=counts > 0)
+    return np.asarray(np.divide(sums, counts, out=np.full(size, np.nan), where=counts > 0), dtype=np.float64)
 
 
 def _cells(score: Score | None) -> Row:

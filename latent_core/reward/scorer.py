@@ -62,9 +62,7 @@ class Scorer:
             model_dir, dtype=dtype, attn_implementation="sdpa", local_files_only=True
         )
         self._model.to(self.device).eval()
-        kinds = set(getattr(self._model.config, "layer_types", None) or ()) - {"full_attention"}
-        if kinds:
-            raise InputError(f"model: has layers of kind {', '.join(sorted(kinds))}; the scorer reads full attention")
+        require_full_attention(self._model.config)
         self.vocabulary_size = int(self._model.get_input_embeddings().num_embeddings)
         self.context = int(getattr(self._model.config, "max_position_embeddings", 1 << 30))
         self._batch_tokens = batch_tokens or (GPU_TOKENS if self.device == "cuda" else CPU_TOKENS)
@@ -196,6 +194,18 @@ class Scorer:
             past_key_values=cache,
             use_cache=use_cache or cache is not None,
             logits_to_keep=kept,
+        )
+
+
+def require_full_attention(config: Any) -> None:
+    """Raise InputError for layers that see less than the whole text: a pass over packed rows brings its own mask."""
+    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
+    if not getattr(config, "layer_types", None) and getattr(config, "sliding_window", None):
+        kinds = {"sliding_attention"}
+    if kinds:
+        raise InputError(
+            f"model: has layers of kind {', '.join(sorted(kinds))}, which the scorer cannot read; choose a model whose "
+            "layers all have full attention"
         )
 
 

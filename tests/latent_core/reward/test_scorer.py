@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, MistralConfig, Qwen3Config
 
 from latent_core.config.tokenskip import TextFormat
 from latent_core.dual import DualVocabulary, build_dual
 from latent_core.errors import InputError, StageFailed
 from latent_core.models.source import open_model
 from latent_core.reward.frame import answer_frame
-from latent_core.reward.scorer import Scorer
+from latent_core.reward.scorer import Scorer, require_full_attention
 from latent_core.reward.scores import LOWEST, MALFORMED, ScoreRequest, Status
 
 MINI = open_model("latent-mini").directory
@@ -194,6 +194,16 @@ def test_completion_beyond_the_context_is_refused(scorer: Scorer) -> None:
         scorer.score([request(scorer, "a " * 2000 + "</think>", "7")])
     with pytest.raises(InputError, match=r"^latent:"):
         scorer.encode_completion("3</think>", latent=True)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [Qwen3Config(layer_types=["full_attention", "sliding_attention"], num_hidden_layers=2), MistralConfig()],
+)
+def test_model_that_looks_through_a_window_is_refused(config: Any) -> None:
+    with pytest.raises(InputError, match="sliding_attention"):
+        require_full_attention(config)
+    require_full_attention(LlamaConfig())
 
 
 def test_frame_is_what_the_target_format_defines(scorer: Scorer) -> None:
