@@ -44,7 +44,7 @@ class ServerLimits:
     body_bytes: int = 16 << 20
     waiting: int = 4_096  # completions in the queue
     timeout_seconds: float = 100.0  # less than the client's 120, so that the client hears why
-    shutdown_seconds: int = 30
+    shutdown_seconds: int = 105  # more than a request may take: what is in flight at SIGTERM is answered, or 504
 
 
 class ScoreBody(BaseModel):

@@ -38,7 +38,7 @@ def test_sigterm_answers_the_request_that_is_being_scored_and_ends_the_process(
     server: tuple[subprocess.Popen[str], str],
 ) -> None:
     process, url = server
-    items = [{"prompt": PROMPT, "completion": f"{i} {'so ' * 300}</think>", "gold": "7"} for i in range(64)]
+    items = [{"prompt": PROMPT, "completion": f"{i} {'so ' * 300}</think>", "gold": "7"} for i in range(32)]
     with ThreadPoolExecutor(1) as pool:
         pending = pool.submit(httpx.post, f"{url}/score_batch", json={"items": items}, timeout=300)
         while "latent_scorer_batch_size_count 1.0" not in httpx.get(f"{url}/metrics", timeout=60).text:
@@ -46,7 +46,7 @@ def test_sigterm_answers_the_request_that_is_being_scored_and_ends_the_process(
         process.send_signal(signal.SIGTERM)
         answer = pending.result()
     assert answer.status_code == 200
-    assert [item["status"] for item in answer.json()["items"]] == ["scored"] * 64
+    assert [item["status"] for item in answer.json()["items"]] == ["scored"] * 32
     assert process.wait(60) in (0, -signal.SIGTERM)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/health")
