@@ -38,7 +38,7 @@ from latent_core.reward.scores import LOWEST, MALFORMED, Score, ScoreRequest, St
 
 Means = np.ndarray[Any, np.dtype[np.float64]]
 # Positions of one forward pass. On a CPU larger ones leave its caches; a GPU is idle with less.
-CPU_TOKENS, GPU_TOKENS = 2_048, 16_384
+CPU_TOKENS, GPU_TOKENS = 1_024, 16_384
 
 
 class Scorer:
