@@ -69,6 +69,7 @@ def _evaluated(
         ratio=ratio,
         prompting=prompting,
         text_format=text_format,
+        metrics=settings.metrics,
     )
     rows = settings.questions * settings.sampling.samples
     return run.stage(EVALUATE, condition, {"model": model, "problems": problems}, label=label, rows=rows)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from latent_core.config.tokenskip import OpenAiConfig, SamplingConfig, VllmConfig
+from latent_core.config.tokenskip import OpenAiConfig, SamplingConfig, TextFormat, VllmConfig
 from latent_core.generate.engine import Engine, Metered, Usage
+
+if TYPE_CHECKING:
+    from latent_core.reward.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,24 @@ def _load(model_dir: Path, sampling: SamplingConfig) -> Engine:
     from latent_core.generate.transformers_engine import TransformersEngine
 
     return TransformersEngine(model_dir, sampling.dtype)
+
+
+_scorer: tuple[tuple[str, TextFormat], Scorer] | None = None
+
+
+def warm_scorer(model_dir: Path, fingerprint: str, text_format: TextFormat) -> Scorer:
+    """The log-prob scorer of a model, loaded unless the call before used the same one.
+
+    Raises InputError for a model that the scorer cannot read.
+    """
+    from latent_core.reward.scorer import Scorer
+
+    global _scorer
+    key = (fingerprint, text_format)
+    if _scorer is None or _scorer[0] != key:
+        _scorer = None  # free the old model before the new one is loaded
+        _scorer = (key, Scorer(model_dir, text_format=text_format))
+    return _scorer[1]
 
 
 def used(engine: Engine) -> Usage | None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
-from latent_core.config.tokenskip import Prompting, SamplingConfig, TextFormat
+from latent_core.config.tokenskip import Metric, Metrics, Prompting, SamplingConfig, TextFormat
+from latent_core.evaluation.logprob import COLUMN, with_columns, with_logprob, without_end
 from latent_core.evaluation.summary import Summary, summarise
 from latent_core.generate.completions import ReadableModel, graded_completions, sample_schema, truncated_row
 from latent_core.store import ArtifactWriter
 from tasks.collect import SAMPLES, with_exemplar_set
-from tasks.engines import usage_record, used, warm_engine
+from tasks.engines import usage_record, used, warm_engine, warm_scorer
 from tasks.stage import Inputs, Outcome, Stage, Workplace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Row = dict[str, Any]
 
 
 class EvaluateCondition(StageConfig):
@@ -25,6 +32,7 @@ class EvaluateCondition(StageConfig):
     ratio: Annotated[float, IDENTITY, Field(gt=0, le=1)]
     prompting: Annotated[Prompting, IDENTITY] = Prompting.RATIO
     text_format: Annotated[TextFormat, IDENTITY, OMITTED_AT_DEFAULT] = TextFormat.BOXED
+    metrics: Annotated[Metrics, IDENTITY, OMITTED_AT_DEFAULT] = ()
 
     def identity(self) -> dict[str, Any]:
         """Worked examples that a way of prompting shows are part of it."""
@@ -43,21 +51,22 @@ def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, wor
     engine = warm_engine(model_dir, inputs.fingerprint("model"), config.sampling)
     total = config.questions * config.sampling.samples
     started, used_before = time.monotonic(), used(engine)
-    with out.table(SAMPLES, sample_schema()) as table:
-        rows = []
-        for row in graded_completions(
-            problems.problems(0, config.questions),
-            ReadableModel.load(model_dir),
-            engine,
-            config.sampling,
-            benchmark=problems.name,
-            ratio=config.ratio,
-            prompting=config.prompting,
-            text_format=config.text_format,
-            progress=lambda done, generated: workplace.progress(done, total, generated),
-        ):
-            table.add(row)
-            rows.append({name: row[name] for name in _SUMMARY_COLUMNS})
+    completions: Iterable[Row] = graded_completions(
+        problems.problems(0, config.questions),
+        ReadableModel.load(model_dir),
+        engine,
+        config.sampling,
+        benchmark=problems.name,
+        ratio=config.ratio,
+        prompting=config.prompting,
+        text_format=config.text_format,
+        progress=lambda done, generated: workplace.progress(done, total, generated),
+    )
+    schema = sample_schema()
+    if Metric.LOGPROB in config.metrics:
+        scorer = warm_scorer(model_dir, inputs.fingerprint("model"), config.text_format)
+        schema, completions = with_columns(schema), with_logprob(completions, scorer)
+    rows = _written(out, schema, completions)
     summary = summarise(rows)
     seconds = time.monotonic() - started
     return Outcome(
@@ -73,13 +82,29 @@ def truncate(out: ArtifactWriter, inputs: Inputs, config: TruncateCondition, wor
     problems, model = inputs.problems("problems"), ReadableModel.load(inputs.model_dir("model"))
     summary = Summary.from_metrics(evaluation.manifest.content.metrics)
     limit = max(1, round(config.ratio * summary.tokens.value))
-    rows = []
-    with out.table(SAMPLES, sample_schema()) as table:
-        for row in evaluation.rows_of(SAMPLES):
-            cut = truncated_row(row, limit, model, benchmark=problems.name)
-            table.add(cut)
-            rows.append({name: cut[name] for name in _SUMMARY_COLUMNS})
+    schema = sample_schema() if summary.logprob is None else with_columns(sample_schema())
+
+    def cut(row: Row) -> Row:
+        shorter = truncated_row(row, limit, model, benchmark=problems.name)
+        if summary.logprob is None:
+            return shorter
+        # The score is of the reasoning: whole, it is scored as before; cut, it never ends.
+        kept = row | shorter
+        return kept if model.family.think_end_id in kept["output_token_ids"] else without_end(kept)
+
+    rows = _written(out, schema, (cut(row) for row in evaluation.rows_of(SAMPLES)))
     return Outcome(accounting={"kept": len(rows)}, metrics=summarise(rows).to_metrics())
+
+
+def _written(out: ArtifactWriter, schema: pa.Schema, completions: Iterable[Row]) -> list[Row]:
+    """Write the completions, and return what the summary needs of them."""
+    columns = [name for name in _SUMMARY_COLUMNS if name in schema.names]
+    rows = []
+    with out.table(SAMPLES, schema) as table:
+        for row in completions:
+            table.add(row)
+            rows.append({name: row[name] for name in columns})
+    return rows
 
 
 _SUMMARY_COLUMNS = (
@@ -91,6 +116,7 @@ _SUMMARY_COLUMNS = (
     "tokens",
     "reasoning_tokens",
     "latent_tokens",
+    COLUMN,
 )
 
 EVALUATE = Stage("evaluate", 1, evaluate)

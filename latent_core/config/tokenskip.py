@@ -344,6 +344,15 @@ class DualBuildConfig(StageConfig):
         return self
 
 
+class Metric(StrEnum):
+    """What an evaluation measures beside accuracy and lengths."""
+
+    LOGPROB = "logprob"  # how sure the model is of the gold answer after its own reasoning
+
+
+Metrics = tuple[Metric, ...]
+
+
 class EvaluateConfig(StageConfig):
     """Evaluation on the test split, one condition per ratio."""
 
@@ -351,11 +360,21 @@ class EvaluateConfig(StageConfig):
     questions: Annotated[int, IDENTITY, Field(ge=1)] = 500
     ratios: Annotated[Ratios, RUNTIME] = (1.0, 0.7, 0.5, 0.3)
     """Conditions; each is an artifact of its own."""
+    metrics: Annotated[Metrics, IDENTITY, OMITTED_AT_DEFAULT] = ()
+    """logprob: mean log-probability of the gold answer after the model's own reasoning. It loads the model a second
+    time, with transformers: beside vLLM on a GPU leave it room (sampling.vllm.gpu_memory_utilization)."""
 
     @field_validator("ratios")
     @classmethod
     def _no_duplicates(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
         return _distinct("evaluate.ratios", ratios)
+
+    @field_validator("metrics")
+    @classmethod
+    def _no_metric_twice(cls, metrics: Metrics) -> Metrics:
+        if len(set(metrics)) != len(metrics):
+            raise ValueError(f"evaluate.metrics: a metric appears twice in {[metric.value for metric in metrics]}")
+        return metrics
 
 
 class EvaluateWithBaseConfig(EvaluateConfig):

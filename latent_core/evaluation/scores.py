@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latent_core.errors import InputError
+from latent_core.evaluation.logprob import COLUMN
 from latent_core.scoring.grading import Outcome
 
 COUNTS = ("tokens", "reasoning_tokens", "latent_tokens")
@@ -37,6 +39,7 @@ class Scores:
     reasoning_tokens: Integers
     latent_tokens: Integers
     answers: tuple[str | None, ...] | None = None
+    logprobs: Floats | None = None  # of the gold, NaN for a malformed sample; None where it was not measured
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
@@ -64,6 +67,7 @@ def read_scores(rows: Iterable[Mapping[str, Any]]) -> Scores:
     seen: set[tuple[int, int]] = set()
     numbers = array("q")
     answers: list[str | None] = []
+    logprobs: list[float] = []
     for number, row in enumerate(rows):
         missing = [name for name in COLUMNS if name not in row]
         if missing:
@@ -85,10 +89,13 @@ def read_scores(rows: Iterable[Mapping[str, Any]]) -> Scores:
             raise InputError(f"{COUNTS[counts.index(min(counts))]} of question {name} is negative")
         if "answer" in row:
             answers.append(row["answer"])
+        if COLUMN in row:
+            logprobs.append(math.nan if row[COLUMN] is None else float(row[COLUMN]))
         numbers.extend((place, OUTCOMES.index(row["verdict"]), *counts))
     if not numbers:
         raise InputError("the evaluation has no rows; nothing can be summarised, so check the benchmark's limit")
     columns = np.array(numbers, dtype=np.int64).reshape(-1, 2 + len(COUNTS)).T.copy()
     question, outcome, tokens, reasoning, latent = columns
     kept = tuple(answers) if len(answers) == len(question) else None
-    return Scores(tuple(places), tuple(levels), question, outcome, tokens, reasoning, latent, kept)
+    measured = np.array(logprobs, dtype=np.float64) if len(logprobs) == len(question) else None
+    return Scores(tuple(places), tuple(levels), question, outcome, tokens, reasoning, latent, kept, measured)

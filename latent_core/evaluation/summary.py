@@ -15,6 +15,7 @@ import numpy as np
 
 from latent_core.errors import InputError
 from latent_core.evaluation.at_k import AtK, at_k
+from latent_core.evaluation.logprob import LogProb, log_prob
 from latent_core.evaluation.scores import OUTCOMES, Floats, Scores, read_scores
 from latent_core.scoring.grading import Outcome
 from latent_core.scoring.statistics import (
@@ -51,7 +52,7 @@ class Summary:
 
     `accuracy` and `tokens` carry 95 % intervals. None means undefined: no correct answer (`correct_tokens`), no
     reasoning (`latent_share`), no output at all (`efficiency`: accuracy per 1000 tokens). `at_k` is empty where a
-    question has one sample.
+    question has one sample, `logprob` None where it was not measured.
     """
 
     questions: int
@@ -69,15 +70,18 @@ class Summary:
     outcomes: dict[str, int]
     histogram: tuple[int, ...]
     at_k: dict[int, AtK] = field(default_factory=dict)
+    logprob: LogProb | None = None
 
     def to_metrics(self) -> dict[str, Any]:
         """As plain JSON types, for a manifest; `from_metrics` is the inverse."""
         fields = asdict(self)
-        del fields["at_k"]
+        del fields["at_k"], fields["logprob"]
         several = {"at_k": {str(k): value._asdict() for k, value in self.at_k.items()}} if self.at_k else {}
+        measured = {"logprob": self.logprob.to_metrics()} if self.logprob else {}
         return (
             fields
             | several
+            | measured
             | {
                 "accuracy": self.accuracy._asdict(),
                 "tokens": self.tokens._asdict(),
@@ -103,6 +107,7 @@ class Summary:
                     "outcomes": {outcome: metrics["outcomes"][outcome] for outcome in OUTCOMES},
                     "histogram": tuple(metrics["histogram"]["counts"]),
                     "at_k": {int(k): AtK(**value) for k, value in metrics.get("at_k", {}).items()},
+                    "logprob": LogProb.from_metrics(metrics["logprob"]) if "logprob" in metrics else None,
                 }
             )
         except (KeyError, TypeError, AttributeError) as error:
@@ -163,6 +168,7 @@ def summarise_scores(scores: Scores) -> Summary:
         outcomes=outcomes,
         histogram=tuple(np.bincount(bins, minlength=len(HISTOGRAM_EDGES)).tolist()),
         at_k=at_k(scores),
+        logprob=None if scores.logprobs is None else log_prob(scores.logprobs, scores.question, SEED),
     )
 
 

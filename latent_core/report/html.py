@@ -13,7 +13,7 @@ from latent_core.report.numbers import decimal, free, label, percent, points, wh
 from latent_core.report.plots import figures, looks
 from latent_core.report.samples import compared_samples
 from latent_core.report.seeds import over_seeds
-from latent_core.report.table import COLUMNS, html_table
+from latent_core.report.table import columns, html_table, logprob_cell
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -79,11 +79,12 @@ def render_report(
         notes=[*notes, *_own_notes(entries)],
         findings=_findings(entries),
         results=Markup(html_table(entries)),  # escapes every cell itself
-        columns=COLUMNS,
+        columns=columns(entries),
         figures=[(name, FIGURES[name], _inline(name, drawn[name])) for name in FIGURES if name in drawn],
         levels=_levels(entries),
         at_k=_plain(_at_k(entries)),
         seeds=_plain(over_seeds(entries)),
+        logprob=_plain(_logprob(entries)),
         compression=_plain(compression),
         questions=compared_samples(entries),
         colours={model: look.colour for model, look in looks(entries).items()},
@@ -180,6 +181,24 @@ def _at_k(entries: Sequence[ReportEntry]) -> list[Row]:
         }
         for entry in entries
         for k, value in entry.summary.at_k.items()
+    ]
+
+
+def _logprob(entries: Sequence[ReportEntry]) -> list[Row]:
+    """One row an entry whose completions were scored."""
+    return [
+        {
+            "model": entry.model,
+            "condition": entry.condition,
+            "gold log-prob, nats a token": logprob_cell(found),
+            "accuracy": percent(entry.summary.accuracy.value),
+            "questions scored": found.questions,
+            "completions scored": found.scored,
+            "completions without an end of reasoning": found.malformed,
+        }
+        for entry in entries
+        for found in [entry.summary.logprob]
+        if found is not None
     ]
 
 

@@ -16,6 +16,11 @@ def decimal(value: float) -> str:
     return (f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}").replace("-", MINUS)
 
 
+def nats(value: float) -> str:
+    """A log-probability: two decimals."""
+    return f"{value:.2f}".replace("-", MINUS)
+
+
 def percent(fraction: float, *, unit: str = " %") -> str:
     """0.4567 → 45.7 %."""
     return f"{100 * fraction:.1f}{unit}".replace("-", MINUS)

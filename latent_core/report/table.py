@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
+from latent_core.evaluation.logprob import LogProb
 from latent_core.report.entries import ReportEntry
-from latent_core.report.numbers import DASH, decimal, p_value, percent, points, whole
+from latent_core.report.numbers import DASH, decimal, nats, p_value, percent, points, whole
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,6 +23,7 @@ class Column(NamedTuple):
     number: bool
     meaning: str
     dropped: int | None = None
+    shown: Callable[[ReportEntry], bool] | None = None  # only where an entry has it; None: always
 
 
 def _difference(entry: ReportEntry) -> str:
@@ -59,12 +61,34 @@ COLUMNS: tuple[Column, ...] = (
         "latent tokens among the reasoning tokens",
         5,
     ),
+    Column(
+        "Gold log-prob",
+        lambda entry: logprob_cell(entry.summary.logprob),
+        True,
+        "mean log P of the gold answer after the model's own reasoning, nats a token, and its 95 % bootstrap interval; "
+        "completions that never end their reasoning are left out and counted below",
+        6,
+        lambda entry: entry.summary.logprob is not None,
+    ),
 )
 
 
+def columns(entries: Sequence[ReportEntry]) -> list[Column]:
+    """The columns of a table of these entries, in order."""
+    return [column for column in COLUMNS if column.shown is None or any(map(column.shown, entries))]
+
+
+def logprob_cell(logprob: LogProb | None) -> str:
+    """−0.41 (−0.52 to −0.31)."""
+    if logprob is None or logprob.mean is None:
+        return DASH
+    value, low, high = (nats(number) for number in logprob.mean)
+    return f"{value} ({low} to {high})"
+
+
 def results(entries: Sequence[ReportEntry]) -> list[list[str]]:
-    """The cells, one list an entry, in the order of COLUMNS."""
-    return [[column.cell(entry) for column in COLUMNS] for entry in entries]
+    """The cells, one list an entry, in the order of `columns`."""
+    return [[column.cell(entry) for column in columns(entries)] for entry in entries]
 
 
 def rich_table(entries: Sequence[ReportEntry], *, title: str | None = None, width: int | None = None) -> Table:
@@ -77,48 +101,50 @@ def rich_table(entries: Sequence[ReportEntry], *, title: str | None = None, widt
     from rich.table import Table
     from rich.text import Text
 
-    rows = results(entries)
-    shown = _fitting(rows, get_console().width if width is None else width)
-    left_out = [column.title for place, column in enumerate(COLUMNS) if place not in shown]
+    rows, heads = results(entries), columns(entries)
+    shown = _fitting(heads, rows, get_console().width if width is None else width)
+    left_out = [column.title for place, column in enumerate(heads) if place not in shown]
     caption = Text(f"not shown for lack of room: {', '.join(left_out)}") if left_out else None
     table = Table(title=Text(title) if title else None, caption=caption, box=box.SIMPLE_HEAD, pad_edge=False)
     for place in shown:
-        number = COLUMNS[place].number
-        head = COLUMNS[place].title.replace(" ", "\n") if number else COLUMNS[place].title
+        number = heads[place].number
+        head = heads[place].title.replace(" ", "\n") if number else heads[place].title
         table.add_column(Text(head), justify="right" if number else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(row[place]) for place in shown))
     return table
 
 
-def _fitting(rows: Sequence[Sequence[str]], width: int) -> list[int]:
+def _fitting(heads: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
     """Places of the columns that a terminal has room for, in their order."""
     gap = 3  # one space of padding on either side and one of the frame
     needed = [
         max(len(text) for text in [*column.title.split(" "), *(row[place] for row in rows)]) + gap
-        for place, column in enumerate(COLUMNS)
+        for place, column in enumerate(heads)
     ]
-    shown = list(range(len(COLUMNS)))
+    shown = list(range(len(heads)))
     while sum(needed[place] for place in shown) > width:
-        optional = [place for place in shown if COLUMNS[place].dropped is not None]
+        optional = [place for place in shown if heads[place].dropped is not None]
         if not optional:
             break
-        shown.remove(min(optional, key=lambda place: COLUMNS[place].dropped or 0))
+        shown.remove(min(optional, key=lambda place: heads[place].dropped or 0))
     return shown
 
 
 def markdown_table(entries: Sequence[ReportEntry]) -> str:
     """A GitHub table; what would end a cell or start markup in it is escaped."""
-    lines = [[column.title for column in COLUMNS], ["---:" if column.number else "---" for column in COLUMNS]]
+    heads = columns(entries)
+    lines = [[column.title for column in heads], ["---:" if column.number else "---" for column in heads]]
     lines += [[_markdown(cell) for cell in row] for row in results(entries)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def html_table(entries: Sequence[ReportEntry]) -> str:
     """A `<table>`; a model's name heads its rows and is not repeated on them."""
+    heads = columns(entries)
     head = "".join(
         f'<th scope="col"{_css(column)} title="{escape(column.meaning)}">{escape(column.title)}</th>'
-        for column in COLUMNS
+        for column in heads
     )
     body, above = [], None
     for entry, row in zip(entries, results(entries), strict=True):
@@ -126,7 +152,7 @@ def html_table(entries: Sequence[ReportEntry]) -> str:
         above = entry.model
         cells = [
             f"<td{_css(column)}>{escape(cell) if first or place else ''}</td>"
-            for place, (column, cell) in enumerate(zip(COLUMNS, row, strict=True))
+            for place, (column, cell) in enumerate(zip(heads, row, strict=True))
         ]
         start = '<tr class="first">' if first else "<tr>"
         body.append(f"{start}{''.join(cells)}</tr>")

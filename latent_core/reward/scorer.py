@@ -20,7 +20,7 @@ one that does not or that is empty. A model whose probabilities are not numbers 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,60 +28,29 @@ import numpy as np
 import torch
 
 from latent_core import prompts
-from latent_core.compress.causal import length_batches
 from latent_core.config.tokenskip import TextFormat
 from latent_core.dual.constraint import Phase, PhaseMachine
 from latent_core.errors import InputError, StageFailed
 from latent_core.generate.completions import ReadableModel
-from latent_core.models.family import ChatFamily
+from latent_core.reward.frame import Variant, answer_frame, spellings
+from latent_core.reward.packing import Row, chunked, joined, pack, pack_prompts, shared_prompts
 from latent_core.reward.scores import LOWEST, MALFORMED, Score, ScoreRequest, Status
 
-_SLOT = "\N{OBJECT REPLACEMENT CHARACTER}"  # stands for the answer while the target is taken apart
-
-
-@dataclass(frozen=True)
-class AnswerFrame:
-    """The text around an answer in a target: from the end of thinking to the answer, and after it within the turn."""
-
-    before: str
-    after: str
-
-
-def answer_frame(family: ChatFamily, text_format: TextFormat = TextFormat.BOXED) -> AnswerFrame:
-    """Taken from `prompts.render_target`. Raises InputError for a model or a format without an end of thinking."""
-    if family.think_end is None or text_format is TextFormat.RAW_TEXT:
-        raise InputError("model: a scorer needs a model with think marks and a format that uses them (boxed or xml)")
-    target = prompts.render_target("", _SLOT, family, text_format).removesuffix(family.end_of_turn)
-    before, _, after = target.partition(family.think_end)[2].partition(_SLOT)
-    return AnswerFrame(before, after)
-
-
-@dataclass(frozen=True)
-class _Variant:
-    """A spelling of the gold: ids from the end of thinking to its last token, and where its own tokens begin."""
-
-    text: str
-    ids: tuple[int, ...]
-    begin: int
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One completion ready to be scored: what all spellings of the gold have in common, and the spellings."""
-
-    prefix: tuple[int, ...]
-    variants: tuple[_Variant, ...]
-    shared: int  # leading ids of each variant that are in `prefix`
+Means = np.ndarray[Any, np.dtype[np.float64]]
+# Positions of one forward pass. On a CPU larger ones leave its caches; a GPU is idle with less.
+CPU_TOKENS, GPU_TOKENS = 1_024, 16_384
 
 
 class Scorer:
     """The model in `model_dir`, dual or not, in memory; on the first GPU if there is one, else in float32.
 
-    `batch_tokens` bounds the positions of a batch, padding included. Not for several threads at once.
+    `batch_tokens` bounds the positions of a forward pass, padding included. On a CPU several passes run side by side,
+    each on one thread, and a lone one on all. Not for several threads at once. Raises InputError for a model without
+    think marks, or whose layers do not all attend to the whole text.
     """
 
     def __init__(
-        self, model_dir: Path, *, text_format: TextFormat = TextFormat.BOXED, batch_tokens: int = 16_384
+        self, model_dir: Path, *, text_format: TextFormat = TextFormat.BOXED, batch_tokens: int | None = None
     ) -> None:
         from transformers import AutoModelForCausalLM
 
@@ -89,16 +58,21 @@ class Scorer:
         self.frame = answer_frame(self.readable.family, text_format)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = "auto" if self.device == "cuda" else "float32"
-        self._model: Any = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, local_files_only=True)
+        self._model: Any = AutoModelForCausalLM.from_pretrained(
+            model_dir, dtype=dtype, attn_implementation="sdpa", local_files_only=True
+        )
         self._model.to(self.device).eval()
+        require_full_attention(self._model.config)
         self.vocabulary_size = int(self._model.get_input_embeddings().num_embeddings)
         self.context = int(getattr(self._model.config, "max_position_embeddings", 1 << 30))
-        self._batch_tokens = batch_tokens
+        self._batch_tokens = batch_tokens or (GPU_TOKENS if self.device == "cuda" else CPU_TOKENS)
+        self._threads = torch.get_num_threads() if self.device == "cpu" else 1
+        self._pool = ThreadPoolExecutor(self._threads, "score", initializer=torch.set_num_threads, initargs=(1,))
         vocabulary = self.readable.vocabulary
         self._forbidden = None
         if vocabulary is not None:
             self._forbidden = PhaseMachine(vocabulary).forbidden_on(self.device)[Phase.ANSWER]
-        self._known_variants: dict[str, tuple[_Variant, ...]] = {}
+        self._known_variants: dict[str, tuple[Variant, ...]] = {}
 
     def encode_completion(self, text: str, *, latent: bool) -> tuple[int, ...]:
         """Ids of a completion's text. `latent` reads its thinking as latent ids, for a dual model only (InputError)."""
@@ -122,33 +96,36 @@ class Scorer:
             if wrong is not None:
                 raise InputError(f"{name}: {wrong} is not in [0, {self.vocabulary_size}); check which model sampled it")
         row = self._row(request)
-        if row is not None:
-            longest = len(row.prefix) - row.shared + max(len(variant.ids) for variant in row.variants)
-            if longest > self.context:
-                raise InputError(
-                    f"completion: with prompt and gold {longest} tokens, the model reads {self.context}; shorten it"
-                )
+        if row is not None and row.longest > self.context:
+            raise InputError(
+                f"completion: with prompt and gold {row.longest} tokens, the model reads {self.context}; shorten it"
+            )
+
+    def fits(self, request: ScoreRequest) -> bool:
+        """Whether the model's context has room for the gold after the reasoning; true where no thinking ends."""
+        row = self._row(request)
+        return row is None or row.longest <= self.context
 
     def score(self, requests: Sequence[ScoreRequest]) -> list[Score]:
         """A score for every request, in order. Raises InputError as `check` does, StageFailed for broken weights."""
-        for request in requests:
-            self.check(request)
         results: dict[int, Score] = {}
-        rows: list[tuple[int, _Row]] = []
+        asked: dict[Row, list[int]] = {}  # equal completions are read once
         for index, request in enumerate(requests):
+            self.check(request)
             row = self._row(request)
             if row is None:
                 status = Status.NO_THINK_END if request.completion_ids else Status.EMPTY
                 results[index] = Score(MALFORMED, status)
             else:
-                rows.append((index, row))
-        for batch in length_batches([len(row.prefix) for _, row in rows], self._batch_tokens):
-            chosen = [rows[position] for position in batch]
-            for (index, row), means in zip(chosen, self._means([row for _, row in chosen]), strict=True):
-                results[index] = _best(row, means)
+                asked.setdefault(row, []).append(index)
+        rows = list(asked)
+        chunks = [[rows[index] for index in chunk] for chunk in chunked(rows, self._batch_tokens)]
+        for chunk, means in zip(chunks, self._all_means(chunks), strict=True):
+            for row, of_row in zip(chunk, means, strict=True):
+                results |= dict.fromkeys(asked[row], _best(row, of_row))
         return [results[index] for index in range(len(requests))]
 
-    def _row(self, request: ScoreRequest) -> _Row | None:
+    def _row(self, request: ScoreRequest) -> Row | None:
         """None for a completion that does not end its thinking."""
         end = self.readable.family.think_end_id
         if end not in request.completion_ids:
@@ -158,81 +135,81 @@ class Scorer:
         shared = min(variant.begin for variant in variants)
         first = variants[0].ids
         shared = next((i for i in range(shared) if any(variant.ids[i] != first[i] for variant in variants)), shared)
-        return _Row((*request.prompt_ids, *thought, *first[:shared]), variants, shared)
+        return Row(tuple(request.prompt_ids), (*thought, *first[:shared]), variants, shared)
 
-    def _variants(self, gold: str) -> tuple[_Variant, ...]:
+    def _variants(self, gold: str) -> tuple[Variant, ...]:
         if gold not in self._known_variants:
             if len(self._known_variants) > 10_000:  # bounds the memory of a server; golds repeat within a group
                 self._known_variants.clear()
-            self._known_variants[gold] = tuple(self._variant(text) for text in (gold, f" {gold}"))
+            self._known_variants[gold] = spellings(gold, self.frame, self.readable.tokenizer)
         return self._known_variants[gold]
 
-    def _variant(self, text: str) -> _Variant:
-        start, stop = len(self.frame.before), len(self.frame.before) + len(text)
-        encoding = self.readable.tokenizer(
-            f"{self.frame.before}{text}{self.frame.after}", add_special_tokens=False, return_offsets_mapping=True
-        )
-        offsets = encoding["offset_mapping"]
-        begin = next(i for i, (_, end) in enumerate(offsets) if end > start)
-        last = max(i for i, (first, _) in enumerate(offsets) if first < stop)
-        return _Variant(text, tuple(encoding["input_ids"][: last + 1]), begin)
+    def _all_means(self, chunks: Sequence[Sequence[Row]]) -> list[Means]:
+        if self._threads == 1 or len(chunks) == 1:
+            return [self._means(chunk) for chunk in chunks]
+        try:
+            return list(self._pool.map(self._means, chunks))
+        finally:
+            torch.set_num_threads(self._threads)  # the pool's threads set 1 for whatever thread is new after them
 
     @torch.inference_mode()
-    def _means(self, rows: Sequence[_Row]) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Mean log P of each row's variants, shape (rows, variants).
-
-        The prefix is read once for both. Its last token is read with the variants: its logits predict their first.
-        """
-        count = len(rows[0].variants)
-        heads = [row.prefix[:-1] for row in rows]
-        tails = [(row.prefix[-1], *variant.ids[row.shared :]) for row in rows for variant in row.variants]
-        width, tail_width = max(map(len, heads)), max(map(len, tails))
-        head_ids = torch.zeros((len(rows), width), dtype=torch.long)
-        head_mask = torch.zeros((len(rows), width), dtype=torch.long)
-        for line, head in enumerate(heads):  # left padding: every variant then begins in the same column
-            head_ids[line, width - len(head) :] = torch.tensor(head, dtype=torch.long)
-            head_mask[line, width - len(head) :] = 1
-        tail_ids = torch.zeros((len(tails), tail_width), dtype=torch.long)
-        tail_mask = torch.zeros((len(tails), tail_width), dtype=torch.long)
-        counted = torch.zeros((len(tails), tail_width - 1), dtype=torch.bool)
-        for line, tail in enumerate(tails):
-            row = rows[line // count]
-            begin = row.variants[line % count].begin - row.shared
-            tail_ids[line, : len(tail)] = torch.tensor(tail)
-            tail_mask[line, : len(tail)] = 1
-            counted[line, begin : len(tail) - 1] = True
-        cache = self._read(head_ids, head_mask)
-        cache.batch_repeat_interleave(count)
-        lengths = head_mask.sum(dim=1).repeat_interleave(count)
-        mask = torch.cat([head_mask.repeat_interleave(count, dim=0), tail_mask], dim=1)
-        logits = self._model(
-            input_ids=tail_ids[:, :-1].to(self.device),
-            attention_mask=mask[:, :-1].to(self.device),
-            position_ids=(lengths[:, None] + torch.arange(tail_width - 1)).to(self.device),
-            past_key_values=cache,
-            use_cache=True,
-        ).logits.float()
-        if not bool(torch.isfinite(logits[tail_mask[:, :-1].bool()]).all()):
+    def _means(self, rows: Sequence[Row]) -> Means:
+        """Mean log P of each row's variants, shape (rows, variants), in one pass; before it one over shared prompts."""
+        texts, which = shared_prompts(rows)
+        cache = None
+        if len(texts) < len(rows):
+            ids, positions, mask = pack_prompts(texts)
+            cache = self._forward(ids, positions, mask, kept=1, use_cache=True).past_key_values
+            cache.batch_select_indices(torch.tensor(which, device=self.device))
+        else:
+            rows = [joined(row) for row in rows]
+        packed = pack(rows)
+        logits = self._forward(packed.ids, packed.positions, packed.mask, kept=packed.kept, cache=cache).logits
+        picks = packed.picks
+        logits = logits[picks.rows, picks.columns].float()
+        if not bool(torch.isfinite(logits).all()):
             raise StageFailed("model: its logits are not finite; its weights are damaged or its dtype too small")
         if self._forbidden is not None:
             logits = logits.masked_fill(self._forbidden, float("-inf"))
-        chosen = torch.log_softmax(logits, dim=-1).gather(2, tail_ids[:, 1:, None].to(self.device))[:, :, 0].cpu()
-        sums = torch.where(counted, chosen, 0.0).double().sum(dim=1)
-        return np.asarray((sums / counted.sum(dim=1)).reshape(len(rows), count).numpy())
+        chosen = torch.log_softmax(logits, dim=-1).gather(1, picks.targets[:, None].to(self.device))[:, 0].cpu()
+        sums, counts = (torch.zeros((len(rows), len(rows[0].variants)), dtype=torch.float64) for _ in range(2))
+        sums.index_put_((picks.rows, picks.spellings), chosen.double(), accumulate=True)
+        counts.index_put_((picks.rows, picks.spellings), torch.ones(len(chosen), dtype=torch.float64), accumulate=True)
+        return np.asarray((sums / counts).numpy())
 
-    def _read(self, ids: torch.Tensor, mask: torch.Tensor) -> Any:
-        """The keys and values of padded prefixes, shape (rows, width); no row is empty: each has a `</think>`."""
-        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    def _forward(
+        self,
+        ids: torch.Tensor,
+        positions: torch.Tensor,
+        mask: torch.Tensor,
+        *,
+        kept: int,
+        cache: Any = None,
+        use_cache: bool = False,
+    ) -> Any:
         return self._model(
             input_ids=ids.to(self.device),
-            attention_mask=mask.to(self.device),
             position_ids=positions.to(self.device),
-            use_cache=True,
-            logits_to_keep=1,
-        ).past_key_values
+            attention_mask=mask.to(self.device),
+            past_key_values=cache,
+            use_cache=use_cache or cache is not None,
+            logits_to_keep=kept,
+        )
 
 
-def _best(row: _Row, means: np.ndarray[Any, np.dtype[np.float64]]) -> Score:
+def require_full_attention(config: Any) -> None:
+    """Raise InputError for layers that see less than the whole text: a pass over packed rows brings its own mask."""
+    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
+    if not getattr(config, "layer_types", None) and getattr(config, "sliding_window", None):
+        kinds = {"sliding_attention"}
+    if kinds:
+        raise InputError(
+            f"model: has layers of kind {', '.join(sorted(kinds))}, which the scorer cannot read; choose a model whose "
+            "layers all have full attention"
+        )
+
+
+def _best(row: Row, means: Means) -> Score:
     best = int(np.argmax(means))
     variant = row.variants[best]
     value = min(0.0, max(LOWEST, float(means[best])))

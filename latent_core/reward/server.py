@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -44,7 +44,7 @@ class ServerLimits:
     body_bytes: int = 16 << 20
     waiting: int = 4_096  # completions in the queue
     timeout_seconds: float = 100.0  # less than the client's 120, so that the client hears why
-    shutdown_seconds: int = 30
+    shutdown_seconds: int = 105  # more than a request may take: what is in flight at SIGTERM is answered, or 504
 
 
 class ScoreBody(BaseModel):
@@ -164,7 +164,7 @@ def create_app(scorer: Scorer, model: str, limits: ServerLimits = ServerLimits()
         dual = scorer.readable.vocabulary is not None
         return Health(status="ok", model=model, dual=dual, context=scorer.context, bounds=Bounds())
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def exposition() -> Response:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 

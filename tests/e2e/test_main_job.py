@@ -30,7 +30,7 @@ SMALL: dict[str, Any] = {
     "compress": {"ratios": [0.5], "scoring": {"spans": True}},
     "prepare": {"ratios": [1.0, 0.5], "policy": "all_ratios", "validation_share": 0.2},
     "train": {"steps": 4, "batch_size": 4, "micro_batch_size": 4, "max_length": 512, "eval_every": 2},
-    "evaluate": {"questions": 8, "ratios": [1.0, 0.5], "sampling": {"max_new_tokens": 256}},
+    "evaluate": {"questions": 8, "ratios": [1.0, 0.5], "sampling": {"max_new_tokens": 256}, "metrics": ["logprob"]},
     "runtime": {"threads_per_worker": 1, "retry_seconds": 0},
 }
 
@@ -73,7 +73,14 @@ def test_report_holds_every_condition_and_dual_reasoning_is_latent(finished: Tok
     assert entries["base", "untrained"].accuracy.value >= 0.5
     assert entries["base", "truncate 0.5"].truncated_rate > 0.5
     assert entries["dual", "ratio 1"].latent_share == 1.0 and entries["standard", "ratio 1"].latent_share == 0.0
+    for summary in entries.values():
+        found = summary.logprob
+        assert found is not None and found.scored + found.malformed == summary.samples == 8
+    cut, untrained = entries["base", "truncate 0.5"].logprob, entries["base", "untrained"].logprob
+    assert cut is not None and untrained is not None and untrained.mean is not None
+    assert cut.malformed > untrained.malformed and -8 < untrained.mean.value < 0
     html = report.read_bytes(REPORT_HTML).decode()
+    assert "Gold log-prob" in html
     assert "<svg" in html and "http://" not in html.replace("http://www.w3.org", "")
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, MistralConfig, Qwen3Config
 
 from latent_core.config.tokenskip import TextFormat
 from latent_core.dual import DualVocabulary, build_dual
 from latent_core.errors import InputError, StageFailed
 from latent_core.models.source import open_model
-from latent_core.reward.scorer import Scorer, answer_frame
+from latent_core.reward.frame import answer_frame
+from latent_core.reward.scorer import Scorer, require_full_attention
 from latent_core.reward.scores import LOWEST, MALFORMED, ScoreRequest, Status
 
 MINI = open_model("latent-mini").directory
@@ -126,6 +127,45 @@ def test_batches_and_order_do_not_change_scores(scorer: Scorer) -> None:
     assert together == pytest.approx(alone, abs=1e-4)
 
 
+OTHER_PROMPT = PROMPT.replace("Ann has 3 apples and buys 4", "Bob, who is eight years old, owns 12 pears and eats 5")
+
+
+def mixed(scorer: Scorer) -> list[ScoreRequest]:
+    """Two prompts of different lengths that several completions share, one that none does, and a completion twice."""
+    return [
+        request(scorer, "3 + 4 = 7</think>", "7"),
+        request(scorer, "12 - 5 = 7, since he eats them</think>", "17", prompt=OTHER_PROMPT),
+        request(scorer, "9 times 2 is 18</think>", "18", prompt=PROMPT.replace("3", "9")),
+        request(scorer, "he eats 5</think>", "7", prompt=OTHER_PROMPT),
+        request(scorer, "3 + 4 = 7</think>", "7"),
+        request(scorer, "3 and then 4 more make 7 of them</think>", "1250"),
+    ]
+
+
+@pytest.mark.parametrize("batch_tokens", [16_384, 40])
+def test_shared_prompts_and_equal_completions_score_as_plain_passes_do(batch_tokens: int) -> None:
+    scorer = Scorer(MINI, batch_tokens=batch_tokens)
+    requests = mixed(scorer)
+    decode = scorer.readable.tokenizer.decode
+    for one, score in zip(requests, scorer.score(requests), strict=True):
+        reasoning = decode(one.completion_ids).removesuffix("</think>")
+        assert score.score == pytest.approx(plain_forward(MINI, decode(one.prompt_ids), reasoning, one.gold), abs=1e-4)
+
+
+def test_passes_side_by_side_score_as_one_after_the_other_and_leave_the_threads_as_they_were(scorer: Scorer) -> None:
+    requests = mixed(scorer)
+    expected = [score.score for score in scorer.score(requests)]
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        parallel = Scorer(MINI, batch_tokens=40)
+        found = [score.score for score in parallel.score(requests)]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
 def test_weights_that_are_not_numbers_raise_instead_of_scoring() -> None:
     scorer = Scorer(MINI)
     with torch.no_grad():
@@ -154,6 +194,16 @@ def test_completion_beyond_the_context_is_refused(scorer: Scorer) -> None:
         scorer.score([request(scorer, "a " * 2000 + "</think>", "7")])
     with pytest.raises(InputError, match=r"^latent:"):
         scorer.encode_completion("3</think>", latent=True)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [Qwen3Config(layer_types=["full_attention", "sliding_attention"], num_hidden_layers=2), MistralConfig()],
+)
+def test_model_that_looks_through_a_window_is_refused(config: Any) -> None:
+    with pytest.raises(InputError, match="sliding_attention"):
+        require_full_attention(config)
+    require_full_attention(LlamaConfig())
 
 
 def test_frame_is_what_the_target_format_defines(scorer: Scorer) -> None:

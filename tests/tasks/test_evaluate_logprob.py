@@ -1,0 +1,55 @@
+"""The stages `evaluate` and `truncate` with the log-prob metric: rows, summary, and what a cut does to a score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.tokenskip import Metric, SamplingConfig, TextFormat
+from latent_core.errors import InputError
+from latent_core.evaluation.logprob import COLUMN, STATUS
+from latent_core.evaluation.summary import Summary
+from latent_core.store import Artifact, ArtifactStore
+from tasks.collect import SAMPLES
+from tasks.evaluate import EVALUATE, TRUNCATE, EvaluateCondition, TruncateCondition
+from tasks.stage import ModelInput, ProblemsInput, StageCall, Workplace, perform
+
+CONDITION = EvaluateCondition(
+    sampling=SamplingConfig(max_new_tokens=160), questions=4, ratio=1.0, metrics=(Metric.LOGPROB,)
+)
+MODEL = ModelInput.find("latent-mini")
+PROBLEMS = ProblemsInput.find(BenchmarkConfig(name="word_problems", difficulties=(1,)), "test")
+
+
+def _perform(call: StageCall, store: ArtifactStore, scratch: Path) -> Artifact:
+    return perform(call, store, Workplace(scratch, lambda done, total, tokens: None))
+
+
+def test_logprob_is_measured_after_the_models_own_reasoning_and_a_cut_row_has_none(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path / "store"))
+    evaluated = _perform(EVALUATE.call(CONDITION, {"model": MODEL, "problems": PROBLEMS}), store, tmp_path / "work")
+    rows = list(evaluated.rows_of(SAMPLES))
+    summary = Summary.from_metrics(evaluated.manifest.content.metrics)
+    assert summary.logprob is not None and summary.logprob.mean is not None
+    scored = [row[COLUMN] for row in rows if row[STATUS] == "scored"]
+    assert len(scored) == summary.logprob.scored >= 1
+    assert summary.logprob.mean.value == pytest.approx(sum(scored) / len(scored))
+    solved = [row[COLUMN] for row in rows if row["verdict"] == "correct"]
+    assert max(solved) > -1  # where it found the answer itself, it is sure of it
+
+    parents = {"evaluation": evaluated.ref, "model": MODEL, "problems": PROBLEMS}
+    truncated = _perform(TRUNCATE.call(TruncateCondition(ratio=0.5), parents), store, tmp_path / "work")
+    for row, cut in zip(rows, truncated.rows_of(SAMPLES), strict=True):
+        whole = cut["output_token_ids"] == row["output_token_ids"]
+        assert (cut[COLUMN], cut[STATUS]) == ((row[COLUMN], row[STATUS]) if whole else (None, "no_think_end"))
+    after = Summary.from_metrics(truncated.manifest.content.metrics).logprob
+    assert after is not None and after.malformed > summary.logprob.malformed
+
+
+def test_format_without_an_end_of_thinking_is_refused_before_anything_is_generated(tmp_path: Path) -> None:
+    condition = CONDITION.model_copy(update={"text_format": TextFormat.RAW_TEXT})
+    call = EVALUATE.call(condition, {"model": MODEL, "problems": PROBLEMS})
+    with pytest.raises(InputError, match="think marks"):
+        _perform(call, ArtifactStore(str(tmp_path / "store")), tmp_path / "work")
