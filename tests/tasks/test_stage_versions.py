@@ -44,7 +44,7 @@ CASES: list[tuple[Stage, StageConfig, str]] = [
         "36ebe4fbb08bfb01",
     ),
     (BUILD_DUAL, DualBuildConfig(), "61e9c7d41d78d180"),
-    (TRAIN_STAGE, TrainConfig(), "fd5109af54504e5c"),
+    (TRAIN_STAGE, TrainConfig(), "98148bd1a36bd4f9"),
     (EVALUATE, EvaluateCondition(sampling=SamplingConfig(), questions=5, ratio=0.5), "cfa3de127550ee54"),
     (REPORT, ReportConfig(title="t"), "e23d09c122f4a49b"),
     (MINI_INIT, MiniInitConfig(), "6b76f4825accaf9c"),

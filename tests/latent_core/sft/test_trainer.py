@@ -13,7 +13,8 @@ from latent_core.dual import DualVocabulary
 from latent_core.errors import InputError
 from latent_core.generate.completions import ReadableModel
 from latent_core.models.mini_corpus import examples
-from latent_core.sft.trainer import TrainResult, newest_checkpoint, train
+from latent_core.sft.rank import TrainResult
+from latent_core.sft.trainer import train
 
 SETTINGS: dict[str, Any] = {
     "learning_rate": 5e-3, "steps": 6, "batch_size": 4, "micro_batch_size": 4, "max_length": 512,
@@ -60,28 +61,6 @@ def test_full_training_lowers_the_loss(plain_dir: Path, plain: ReadableModel, tm
     losses = [entry["loss"] for entry in result.curve if "loss" in entry]
     assert losses[-1] < 0.8 * losses[0]
     assert result.trainable_parameters == result.total_parameters
-
-
-def test_resumed_training_equals_uninterrupted_training(plain_dir: Path, plain: ReadableModel, tmp_path: Path) -> None:
-    table = _table(plain, 24)
-    _train(plain_dir, table, tmp_path / "whole", method=TrainMethod.FULL)
-
-    class Killed(Exception):
-        pass
-
-    def kill(done: int, total: int) -> None:
-        if done == 5:
-            raise Killed
-
-    config = TrainConfig(**SETTINGS, method=TrainMethod.FULL)
-    folders = {"out_dir": tmp_path / "cut" / "out", "checkpoint_dir": tmp_path / "cut" / "ck"}
-    with pytest.raises(Killed):
-        train(plain_dir, table, None, config, **folders, progress=kill)
-    assert newest_checkpoint(folders["checkpoint_dir"]) is not None
-    result = train(plain_dir, table, None, config, **folders)
-    assert result.resumed_from_step == 3
-    whole, cut = _weights(tmp_path / "whole/out/model"), _weights(tmp_path / "cut/out/model")
-    assert max((whole[name] - cut[name]).abs().max().item() for name in whole) <= 1e-6
 
 
 def test_lora_training_writes_an_adapter_and_a_merged_model_that_agree(
