@@ -37,7 +37,7 @@ CASES: list[tuple[Stage, StageConfig, str]] = [
     (SCORE_WORDS, ScoreWordsConfig(), "e97d0a21b6a605e6"),
     (COMPRESS, CompressConfig(), "9c9b9148b96dcb02"),
     (MERGED["collect"], Merge(shards=2), "ea6ead69431a5322"),
-    (PREPARE, PrepareConfig(), "de8ffa91a9bd0a7d"),
+    (PREPARE, PrepareConfig(), "33d8eb2565cbdd0c"),
     (
         PREPARE_WARM_START,
         WarmStartExamples(questions=5, validation_share=0.1, max_length=64, seed=0),
