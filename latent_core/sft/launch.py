@@ -34,7 +34,8 @@ def launch(job: Job, processes: int, devices: list[str], progress: Progress | No
     environment = dict(os.environ)
     if devices:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices[:processes])
-    else:
+    else:  # they share the caller's threads, and speak over the loopback interface
+        environment["OMP_NUM_THREADS"] = str(max(1, int(environment.get("OMP_NUM_THREADS", "1")) // processes))
         environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
     log = folder / "launch.log"
     with log.open("wb") as output:

@@ -16,7 +16,15 @@ from latent_core.errors import InfrastructureError, InputError, StageFailed
 from latent_core.generate.completions import ReadableModel
 from latent_core.models.mini_corpus import examples
 from latent_core.sft.trainer import train
-from tests.latent_core.sft.training_runs import SETTINGS, largest_difference, loss_curve, run, write_inputs
+from tests.latent_core.sft.training_runs import (
+    SETTINGS,
+    example_rows,
+    largest_difference,
+    loss_curve,
+    run,
+    run_and_die,
+    write_inputs,
+)
 
 # 9 examples in batches of 4: the last step of an epoch leaves the second process with less, or nothing, to do.
 SHARED: dict[str, Any] = {"steps": 6, "eval_every": 3}
@@ -61,6 +69,29 @@ def test_two_processes_have_the_loss_curve_of_one(root: Path) -> None:
 )
 def test_two_processes_have_the_loss_curve_of_one_in_every_way_to_train(root: Path, settings: dict[str, Any]) -> None:
     _compare(root, settings)
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_loss_curve_of_one_for_a_dual_model(
+    dual_dir: Path, dual: ReadableModel, tmp_path: Path
+) -> None:
+    training, validation = (
+        pa.Table.from_pylist(example_rows(dual, count, start)) for count, start in ((9, 0), (5, 50))
+    )
+    root = write_inputs(tmp_path / "runs", dual_dir, training, validation)
+    _compare(root, {"method": "lora", "latent_rows": "trainable"})
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_one_that_asked_for_them(root: Path) -> None:
+    settings = SHARED | {"method": "full", "processes": 2}
+    assert run_and_die(root, "orphaned", settings, kill_at=2) == -signal.SIGKILL
+    orphans = [
+        process for process in psutil.process_iter(["cmdline"])
+        if any("orphaned" in part for part in process.info["cmdline"] or [])
+    ]  # fmt: skip
+    assert not psutil.wait_procs(orphans, timeout=120)[1]
+    assert not (root / "orphaned/out/model").exists()
 
 
 @pytest.mark.slow

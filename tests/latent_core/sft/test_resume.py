@@ -10,25 +10,21 @@ import pyarrow as pa
 import pytest
 
 from latent_core.generate.completions import ReadableModel
-from latent_core.models.mini_corpus import examples
 from latent_core.sft.checkpoints import newest_checkpoint
-from tests.latent_core.sft.training_runs import largest_difference, loss_curve, run, run_and_die, write_inputs
+from tests.latent_core.sft.training_runs import (
+    example_rows,
+    largest_difference,
+    loss_curve,
+    run,
+    run_and_die,
+    write_inputs,
+)
 
 KINDS: dict[str, dict[str, Any]] = {
     "lora": {"method": "lora"},
     "full": {"method": "full"},
     "dual": {"method": "lora", "latent_rows": "trainable"},
 }
-
-
-def _rows(model: ReadableModel, count: int, start: int) -> list[dict[str, Any]]:
-    from latent_core.dual import RemapCounts, remap_row
-
-    rows = list(examples(model.tokenizer, "train", count, (1,), start))
-    if model.vocabulary is None:
-        return rows
-    pairs = [remap_row(row["input_ids"], row["labels"], model.vocabulary, RemapCounts()) for row in rows]
-    return [{"input_ids": pair[0], "labels": pair[1]} for pair in pairs if pair is not None]
 
 
 @pytest.mark.parametrize("kind", ["dual", "full", pytest.param("lora", marks=pytest.mark.slow)])
@@ -42,7 +38,9 @@ def test_killed_training_started_again_equals_uninterrupted_training(
 ) -> None:
     model, directory = (dual, dual_dir) if kind == "dual" else (plain, plain_dir)
     # 10 examples in batches of 4: the third epoch is cut, and no epoch ends with a full batch.
-    training, validation = (pa.Table.from_pylist(_rows(model, count, start)) for count, start in ((10, 0), (4, 50)))
+    training, validation = (
+        pa.Table.from_pylist(example_rows(model, count, start)) for count, start in ((10, 0), (4, 50))
+    )
     root = write_inputs(tmp_path / "runs", directory, training, validation)
     settings = KINDS[kind] | {"steps": 8, "eval_every": 3, "micro_batch_size": 2}
     whole = run(root, "whole", settings)

@@ -17,7 +17,9 @@ import pyarrow as pa
 import pyarrow.feather as feather
 
 from latent_core.config.training import TrainConfig
-from latent_core.dual import DualVocabulary
+from latent_core.dual import DualVocabulary, RemapCounts, remap_row
+from latent_core.generate.completions import ReadableModel
+from latent_core.models.mini_corpus import examples
 from latent_core.sft.rank import TrainResult
 from latent_core.sft.trainer import train
 
@@ -49,6 +51,15 @@ def loss_curve(result: TrainResult) -> list[tuple[float, str, float]]:
     return [
         (entry["step"], kind, entry[kind]) for entry in result.curve for kind in ("loss", "eval_loss") if kind in entry
     ]
+
+
+def example_rows(model: ReadableModel, count: int, start: int) -> list[dict[str, Any]]:
+    """Examples for a model; a dual one's have latent reasoning."""
+    rows = list(examples(model.tokenizer, "train", count, (1,), start))
+    if model.vocabulary is None:
+        return rows
+    pairs = [remap_row(row["input_ids"], row["labels"], model.vocabulary, RemapCounts()) for row in rows]
+    return [{"input_ids": pair[0], "labels": pair[1]} for pair in pairs if pair is not None]
 
 
 def write_inputs(root: Path, model_dir: Path, training: pa.Table, validation: pa.Table | None = None) -> Path:
