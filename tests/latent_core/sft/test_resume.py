@@ -27,7 +27,9 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("kind", ["dual", "full", pytest.param("lora", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kind", ["dual", pytest.param("full", marks=pytest.mark.slow), pytest.param("lora", marks=pytest.mark.slow)]
+)
 def test_killed_training_started_again_equals_uninterrupted_training(
     kind: str,
     plain_dir: Path,
