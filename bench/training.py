@@ -23,6 +23,7 @@ import random
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,9 +127,26 @@ def ours(model_dir: Path, table: pa.Table, config: TrainConfig, folder: Path) ->
     return Speed(sum(lengths[index] for step in steps_of(lengths, config)[1:] for index in step), marks[-1] - marks[0])
 
 
-def run(way: str, model_dir: Path, table: pa.Table, steps: int, batch: int, micro: int) -> Speed:
-    """One run of a way, in a folder that is thrown away."""
-    config = TrainConfig(
+def padding(way: str, lengths: Sequence[int], config: TrainConfig) -> float:
+    """Share of the positions a way computes that hold padding: it follows from the batches, not from a clock."""
+    from latent_core.sft.plan import micro_batches, steps_of
+
+    if way == "packed":
+        return 0.0
+    steps, size = steps_of(lengths, config), config.micro_batch_size
+    passes = (
+        [step[start : start + size] for step in steps for start in range(0, len(step), size)]
+        if way == "reference"
+        else micro_batches(steps, lengths, config, rank=0, processes=1)
+    )
+    passes = [one for one in passes if max(one) < len(lengths)]  # without the blank ones of a short step
+    tokens = sum(lengths[index] for one in passes for index in one)
+    return 1 - tokens / sum(len(one) * max(lengths[index] for index in one) for one in passes)
+
+
+def settings(way: str, steps: int, batch: int, micro: int) -> TrainConfig:
+    """The same training for every way, but for what the way is about."""
+    return TrainConfig(
         method=TrainMethod.FULL,
         learning_rate=1e-4,
         steps=steps,
@@ -139,6 +157,10 @@ def run(way: str, model_dir: Path, table: pa.Table, steps: int, batch: int, micr
         batching="by_length" if way == "by_length" else "random",
         layout=Layout.PACKED if way == "packed" else Layout.PADDED,
     )
+
+
+def run(way: str, model_dir: Path, table: pa.Table, config: TrainConfig) -> Speed:
+    """One run of a way, in a folder that is thrown away."""
     with tempfile.TemporaryDirectory() as folder:
         return (reference if way == "reference" else ours)(model_dir, table, config, Path(folder))
 
@@ -160,12 +182,18 @@ def main() -> None:
     torch.set_num_threads(1)
     model_dir = open_model(arguments.model).directory
     table = examples(model_dir, arguments.batch * arguments.steps)
+    lengths = [len(ids) for ids in table["input_ids"].to_pylist()]
+    configs = {way: settings(way, arguments.steps, arguments.batch, arguments.micro) for way in WAYS}
+    padded = {way: padding(way, lengths, config) for way, config in configs.items()}
+    for way in WAYS:
+        print(f"{way:>10}: {padded[way]:6.1%} of its positions are padding", flush=True)
     speeds: dict[str, list[float]] = {way: [] for way in WAYS}
     for number in range(arguments.runs + 1):
         for way in WAYS:
-            speed = run(way, model_dir, table, arguments.steps, arguments.batch, arguments.micro).per_second
+            speed = run(way, model_dir, table, configs[way]).per_second
             if number:  # the first round warms up
                 speeds[way].append(speed)
+                print(f"run {number}: {way} {speed:,.0f}", flush=True)
     ratios = {
         way: statistics.median(mine / theirs for mine, theirs in zip(speeds[way], speeds["reference"], strict=True))
         for way in WAYS
@@ -173,7 +201,12 @@ def main() -> None:
     for way in WAYS:
         print(f"{way:>10}: {statistics.median(speeds[way]):9,.0f} useful tokens/CPU s, {ratios[way]:.2f} x reference")
     if arguments.json:
-        found = {"settings": {**vars(arguments), "json": str(arguments.json)}, "speeds": speeds, "ratios": ratios}
+        found = {
+            "settings": {**vars(arguments), "json": str(arguments.json)},
+            "padding": padded,
+            "speeds": speeds,
+            "ratios": ratios,
+        }
         arguments.json.write_text(json.dumps(found, indent=2))
 
 
