@@ -8,7 +8,7 @@ from functools import partial
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.evaluations import Evaluations, evaluated_at_ratios, untrained_and_baselines
+from flows.evaluations import Evaluations, evaluated_once, untrained_and_baselines
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.methods import ConciseConfig, FewShotConfig
@@ -55,10 +55,10 @@ def compose(cfg: ConciseConfig, run: Run) -> Pending:
     evaluations: Evaluations = {}
     if cfg.evaluate.base:
         evaluations |= untrained_and_baselines(cfg.evaluate, run, base, test_split)
-    evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, "concise", cfg.text_format)
+    evaluations |= evaluated_once(cfg.evaluate, run, trained, test_split, "concise", cfg.text_format)
     title = f"Self-training for concise reasoning on {cfg.benchmark.name} with {cfg.model}"
     stages = {"select_shortest": selected, "prepare/concise": prepared, "train/concise": trained}
-    return run.stage(REPORT, ReportConfig(title=title), {**evaluations, **sources, **stages})
+    return run.stage(REPORT, ReportConfig(title=title, reference="base"), {**evaluations, **sources, **stages})
 
 
 def zero_shot(cfg: ConciseConfig, run: Run, base: Input, problems: ProblemsInput) -> Pending:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from latent_core.config.methods import EvaluateOnceConfig
 from latent_core.config.tokenskip import Baseline, EvaluateConfig, EvaluateWithBaseConfig, Prompting, TextFormat
 from tasks.evaluate import EVALUATE, TRUNCATE, EvaluateCondition, TruncateCondition
-from tasks.report import UNTRAINED, evaluation_role
+from tasks.report import TRAINED, UNTRAINED, evaluation_role
 from tasks.run import Input, Pending, Run
 from tasks.stage import ProblemsInput
 
@@ -17,15 +18,27 @@ def evaluated_at_ratios(
     model: Input,
     problems: ProblemsInput,
     name: str,
-    text_format: TextFormat = TextFormat.BOXED,
 ) -> Evaluations:
     """A model under the condition it was trained to hear, at every ratio of the settings."""
     return {
         evaluation_role(name, f"ratio {ratio:g}"): _evaluated(
-            settings, run, model, problems, ratio, f"{name} {ratio:g}", text_format=text_format
+            settings, run, model, problems, ratio, f"{name} {ratio:g}"
         )
         for ratio in settings.ratios
     }
+
+
+def evaluated_once(
+    settings: EvaluateOnceConfig,
+    run: Run,
+    model: Input,
+    problems: ProblemsInput,
+    name: str,
+    text_format: TextFormat = TextFormat.BOXED,
+) -> Evaluations:
+    """A model that hears no ratio, in the format it was trained to write."""
+    evaluated = _evaluated(settings, run, model, problems, 1.0, name, text_format=text_format)
+    return {evaluation_role(name, TRAINED): evaluated}
 
 
 def untrained_and_baselines(

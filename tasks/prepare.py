@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Annotated, Any
 
 from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.config.tokenskip import PrepareConfig
 from latent_core.generate.completions import ReadableModel
 from latent_core.methods.quality import best_share
-from latent_core.sft.examples import example_schema, rationale_examples, tokenskip_examples
+from latent_core.sft.examples import Cell, example_schema, ratio_table, rationale_examples, tokenskip_examples
 from latent_core.store import ArtifactWriter
 from tasks.collect import SAMPLES
 from tasks.compress import COMPRESSED
@@ -35,6 +36,7 @@ class WarmStartExamples(StageConfig):
 def prepare(out: ArtifactWriter, inputs: Inputs, config: PrepareConfig, workplace: Workplace) -> Outcome:
     samples, compressed = inputs.artifact("samples"), inputs.artifact("compressed")
     accounting: Counter[str] = Counter()
+    outcomes: Counter[Cell] = Counter()
     scored = "quality" in inputs.roles() and config.quality_top < 1
     examples = tokenskip_examples(
         samples.rows_of(SAMPLES, _SAMPLE_COLUMNS),
@@ -42,9 +44,11 @@ def prepare(out: ArtifactWriter, inputs: Inputs, config: PrepareConfig, workplac
         ReadableModel.load(inputs.model_dir("model")),
         config,
         accounting,
+        outcomes,
         best_share(inputs.artifact("quality").rows_of(QUALITY), config.quality_top) if scored else None,
     )
-    return write_examples(out, examples, accounting)
+    outcome = write_examples(out, examples, accounting)
+    return replace(outcome, metrics={**outcome.metrics, "by_ratio": ratio_table(outcomes)})
 
 
 def prepare_warm_start(out: ArtifactWriter, inputs: Inputs, config: WarmStartExamples, workplace: Workplace) -> Outcome:
@@ -75,5 +79,5 @@ def write_examples(out: ArtifactWriter, examples: Iterable[Mapping[str, Any]], a
     return Outcome(accounting=accounting, metrics={"rows": rows, "tokens": dict(tokens)})
 
 
-PREPARE = Stage("prepare", 1, prepare)
+PREPARE = Stage("prepare", 2, prepare)
 PREPARE_WARM_START = Stage("prepare_warm_start", 1, prepare_warm_start)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Annotated, Any
 
-from latent_core.config.base import IDENTITY, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.tokenskip import Variant
 from latent_core.config.training import LatentRows
 from latent_core.report import (
@@ -33,9 +33,12 @@ class ReportConfig(StageConfig):
 
     title: Annotated[str, IDENTITY]
     latent_rows: Annotated[LatentRows, IDENTITY] = LatentRows.TRAINABLE
+    reference: Annotated[str | None, IDENTITY, OMITTED_AT_DEFAULT] = None
+    """The model with which those that hear no ratio are compared."""
 
 
 UNTRAINED = "untrained"
+TRAINED = "trained"  # the condition of a model that hears no ratio
 
 
 def evaluation_role(model: str, condition: str) -> str:
@@ -63,12 +66,13 @@ def evaluation_refs(report: Artifact) -> dict[str, ArtifactRef]:
 def entries_of(report: Artifact) -> list[ReportEntry]:
     """The rows of a finished report's results table, read again from its evaluations."""
     return build_entries(
-        [_evaluation(role, report.store.require(ref)) for role, ref in evaluation_refs(report).items()]
+        [_evaluation(role, report.store.require(ref)) for role, ref in evaluation_refs(report).items()],
+        reference=report.manifest.content.identity.get("reference"),
     )
 
 
 def report(out: ArtifactWriter, inputs: Inputs, config: ReportConfig, workplace: Workplace) -> Outcome:
-    entries = build_entries(evaluations_of(inputs))
+    entries = build_entries(evaluations_of(inputs), reference=config.reference)
     stages = [(role, inputs.artifact(role)) for role in inputs.roles()]
     notes = _frozen_notes({entry.model for entry in entries}, config.latent_rows)
     html = render_report(

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import InfrastructureError
+from latent_core.processes import end_with
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.budget import Budget
 from tasks.devices import VARIABLE, devices_of, visible_devices
@@ -165,15 +166,7 @@ def _start_worker(outbox: Any, threads: int, log: str, parent: int, devices: str
         os.environ[VARIABLE] = devices
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    threading.Thread(target=_follow_parent, args=(parent,), daemon=True).start()
-
-
-def _follow_parent(parent: int) -> None:
-    import psutil
-
-    with suppress(psutil.NoSuchProcess):
-        psutil.Process(parent).wait()
-    os._exit(1)
+    end_with(parent)
 
 
 def _compute(call: StageCall, store_root: str, work_dir: str) -> ArtifactRef:

@@ -37,6 +37,14 @@ class LossOn(StrEnum):
     LATENT_ONLY = "latent_only"  # the latent tokens of a dual model alone
 
 
+class Layout(StrEnum):
+    """How the examples of one forward pass lie beside each other; the loss is the same."""
+
+    AUTO = "auto"  # packed where flash attention is there to keep them apart, else padded
+    PADDED = "padded"  # one a row, filled up to the longest
+    PACKED = "packed"  # all in one row without any padding, kept apart by their positions
+
+
 class LossWeights(StageConfig):
     """How much a target's parts count in the loss, relative to 1; the closing think token parts them."""
 
@@ -87,7 +95,11 @@ class TrainConfig(StageConfig):
     """Type of the merged model's weights on disk."""
     seed: Annotated[int, IDENTITY, Field(ge=0)] = 42
     micro_batch_size: Annotated[int, RUNTIME, Field(ge=1)] = 32
-    """Examples in one forward pass; must divide batch_size."""
+    """Most examples in one forward pass; must divide batch_size. Several processes take as many as come out even."""
+    processes: Annotated[int | None, RUNTIME, Field(ge=1)] = None
+    """Processes that share every batch; unset is one for each device of the worker (runtime.devices_per_worker)."""
+    layout: Annotated[Layout, RUNTIME] = Layout.AUTO
+    """Whether a pass is padded or packed; auto packs on GPUs with flash attention."""
     save_every: Annotated[int, RUNTIME, Field(ge=1)] = 200
     """Steps between checkpoints to resume from (evaluations save one too)."""
     gradient_checkpointing: Annotated[bool, RUNTIME] = False

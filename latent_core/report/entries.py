@@ -1,4 +1,7 @@
-"""What a report is made of: one entry per model and condition, paired with the same model at ratio 1.0."""
+"""What a report is made of: one entry per model and condition, paired with the same model at ratio 1.0.
+
+A model that hears no ratio, so that it has no 1.0 of its own, is paired with that of a reference model.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,8 @@ class ReportEntry:
     """One model under one condition.
 
     `condition` reads "<kind> <ratio>", e.g. "ratio 0.5" or "prompt-only 0.5". `achieved_ratio` and `difference` are
-    relative to the same model's ratio 1.0 on the same questions; None where that was not evaluated (`difference` is
-    also None for ratio 1.0 itself). `samples` are the first rows, for reading.
+    relative to the same model's ratio 1.0, else the reference model's, on the same questions; None where that was not
+    evaluated (`difference` is also None for ratio 1.0 itself). `samples` are the first rows, for reading.
     """
 
     model: str
@@ -58,8 +61,12 @@ class Evaluation:
     rows: Callable[[], Iterable[Row]]
 
 
-def build_entries(evaluations: Sequence[Evaluation], *, samples_shown: int = SAMPLES_SHOWN) -> list[ReportEntry]:
+def build_entries(
+    evaluations: Sequence[Evaluation], *, samples_shown: int = SAMPLES_SHOWN, reference: str | None = None
+) -> list[ReportEntry]:
     """Summarise every evaluation and pair it with its model's ratio 1.0, reading each evaluation once.
+
+    `reference` names the model whose ratio 1.0 stands in for models that were not evaluated at one.
 
     Raises InputError if a model and condition occur twice, or a pair holds different questions.
     """
@@ -72,6 +79,8 @@ def build_entries(evaluations: Sequence[Evaluation], *, samples_shown: int = SAM
     entries = []
     for place, (item, (scores, samples)) in enumerate(zip(evaluations, read, strict=True)):
         baseline = baselines[item.model]
+        if baseline is None and reference is not None:
+            baseline = baselines.get(reference)
         difference, achieved = None, None
         if baseline == place:
             achieved = 1.0

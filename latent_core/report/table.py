@@ -44,13 +44,20 @@ COLUMNS: tuple[Column, ...] = (
         True,
         "Wilson; bootstrap over questions where a question has several samples",
     ),
-    Column("Against 1.0", _difference, True, "points of accuracy against the same model at ratio 1.0 (McNemar's p)", 2),
+    Column(
+        "Against 1.0",
+        _difference,
+        True,
+        "points of accuracy against the same model at ratio 1.0, or the untrained one where a model hears no ratio "
+        "(McNemar's p)",
+        2,
+    ),
     Column("Tokens", lambda entry: decimal(entry.summary.tokens.value), True, "mean output tokens per question"),
     Column(
         "Achieved ratio",
         lambda entry: DASH if entry.achieved_ratio is None else f"{entry.achieved_ratio:.2f}",
         True,
-        "tokens relative to the same model at ratio 1.0, on the same questions",
+        "tokens relative to what its accuracy is compared with, on the same questions",
     ),
     Column("Truncated", lambda entry: percent(entry.summary.truncated_rate), True, "cut at the length limit", 4),
     Column("Unparsed", lambda entry: percent(entry.summary.unparsed_rate), True, "finished without an answer", 3),

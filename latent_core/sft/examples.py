@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 Key = tuple[str, int]
+Cell = tuple[float, str, str]  # ratio, split, outcome
 
 
 def example_schema() -> pa.Schema:
@@ -80,13 +81,15 @@ def tokenskip_examples(
     model: ReadableModel,
     config: PrepareConfig,
     accounting: Counter[str],
+    outcomes: Counter[Cell],
     good: Container[tuple[str, int, float]] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Examples of the correct chains of thought, at their drawn ratios; for a dual model with latent reasoning.
 
     `samples` has the columns of collection and `compressed` those of compression, both in the order of collection
     (the compressed rows of a sample lie together). `good` holds the (question, sample, ratio) that a quality filter
-    keeps, None keeps all. `accounting` counts each left-out sample or example by reason.
+    keeps, None keeps all. `accounting` counts each sample or example that is kept, or by the reason why it is not;
+    `outcomes` counts the examples once more, by ratio and split.
     """
     texts = _Grouped(compressed)
     remapped = RemapCounts()
@@ -95,21 +98,31 @@ def tokenskip_examples(
             if good is not None and (sample["question_id"], sample["sample_index"], ratio) not in good:
                 accounting["low_quality"] += 1
                 held_out = is_validation(sample["question_id"], config.validation_share, config.seed)
-                accounting[f"{'validation' if held_out else 'train'}_at_{ratio:g}_low_quality"] += 1
+                outcomes[ratio, "validation" if held_out else "train", "low_quality"] += 1
                 continue
             reasoning, achieved = (sample["reasoning"], 1.0) if ratio == 1.0 else variants[ratio]
             example = _example(sample, reasoning, ratio, achieved, model, config)
             kept = _latent(example, model, config, remapped, accounting)
             if kept is None:
-                accounting[f"{example['split']}_at_{ratio:g}_not_latent"] += 1
+                outcomes[ratio, example["split"], "not_latent"] += 1
             elif len(kept["input_ids"]) > config.max_length:
                 accounting["too_long"] += 1
-                accounting[f"{kept['split']}_at_{ratio:g}_too_long"] += 1
+                outcomes[ratio, kept["split"], "too_long"] += 1
             else:
                 accounting["kept"] += 1
-                accounting[f"{kept['split']}_at_{ratio:g}"] += 1
+                outcomes[ratio, kept["split"], "kept"] += 1
                 yield kept
     texts.expect_end()
+
+
+def ratio_table(outcomes: Mapping[Cell, int]) -> list[dict[str, Any]]:
+    """Examples by outcome, one row a ratio and split, the highest ratio first."""
+    places = sorted({(ratio, split) for ratio, split, _ in outcomes}, key=lambda place: (-place[0], place[1]))
+    names = sorted({outcome for _, _, outcome in outcomes})
+    return [
+        {"ratio": ratio, "split": split} | {name: outcomes.get((ratio, split, name), 0) for name in names}
+        for ratio, split in places
+    ]
 
 
 Variants = dict[float, tuple[str, float]]  # text and achieved ratio by requested ratio

@@ -71,19 +71,3 @@ def weighted_loss(logits: Any, labels: Any, weights: LossWeights, think_end_id: 
     )
     count = (following != IGNORED).sum() if tokens is None else torch.as_tensor(tokens, device=losses.device)
     return (losses * token_weights(labels, weights, think_end_id)[:, 1:]).sum() / count.clamp(min=1)
-
-
-def weighted_trainer(weights: LossWeights, think_end_id: int) -> Any:
-    """A SFTTrainer class whose loss is `weighted_loss`."""
-    from trl import SFTTrainer
-
-    class WeightedTrainer(SFTTrainer):  # type: ignore[misc]
-        def compute_loss(
-            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-        ) -> Any:
-            labels = inputs["labels"]
-            outputs = model(**{name: value for name, value in inputs.items() if name != "labels"}, use_cache=False)
-            loss = weighted_loss(outputs.logits, labels, weights, think_end_id, num_items_in_batch)
-            return (loss, outputs) if return_outputs else loss
-
-    return WeightedTrainer

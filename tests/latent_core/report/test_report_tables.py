@@ -33,6 +33,18 @@ def test_build_entries_pairs_each_condition_with_its_own_ratio_one(evaluations: 
     assert entries["standard", "ratio 1.0"].difference is None
 
 
+def test_build_entries_pairs_a_model_that_hears_no_ratio_with_the_reference(rows: Callable[..., Any]) -> None:
+    made = [("base", "untrained", 1.0, rows(8, 100)), ("direct", "trained", None, rows(2, 6))]
+    evaluations = [
+        Evaluation(model, condition, ratio, lambda kept=kept: kept) for model, condition, ratio, kept in made
+    ]
+    base, direct = build_entries(evaluations, reference="base")
+    assert direct.difference is not None and direct.difference.accuracy.value == -0.75
+    assert direct.achieved_ratio == 9.5 / 103.5
+    assert (base.difference, base.achieved_ratio) == (None, 1.0)
+    assert build_entries(evaluations)[1].difference is None
+
+
 def test_build_entries_without_ratio_one_leaves_the_ratio_unknown(evaluations: list[Evaluation]) -> None:
     base = build_entries(evaluations)[0]
     assert (base.achieved_ratio, base.difference) == (None, None)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from latent_core.config.tokenskip import PrepareConfig, RatioPolicy
+from latent_core.config.tokenskip import PrepareConfig, RatioLabel, RatioPolicy
 from latent_core.errors import InputError
 from latent_core.generate.completions import ReadableModel
-from latent_core.sft.examples import is_validation, tokenskip_examples
+from latent_core.sft.examples import Cell, is_validation, ratio_table, tokenskip_examples
 
 RATIOS = (0.7, 0.5)
 
@@ -39,7 +39,7 @@ def _prepare(
 ) -> tuple[list[dict[str, Any]], Counter[str]]:
     accounting: Counter[str] = Counter()
     config = PrepareConfig(**{"ratios": (1.0, *RATIOS), **settings})
-    return list(tokenskip_examples(samples, compressed, model, config, accounting)), accounting
+    return list(tokenskip_examples(samples, compressed, model, config, accounting, Counter())), accounting
 
 
 def test_every_sample_is_kept_or_counted_with_its_reason(plain: ReadableModel) -> None:
@@ -127,3 +127,57 @@ def test_example_over_the_length_limit_is_counted_at_every_ratio(plain: Readable
 def test_compressions_of_another_collection_raise(plain: ReadableModel) -> None:
     with pytest.raises(InputError, match="another collection"):
         _prepare([_sample(1)], _compressed(_sample(2)), plain)
+
+
+def test_redrawn_ratios_are_counted_exactly(plain: ReadableModel) -> None:
+    samples = [_sample(index) for index in range(60)]
+    whole, _ = _prepare(samples, [row for s in samples for row in _compressed(s)], plain)
+    drawn = {row["question_id"]: row["ratio"] for row in whole}
+    rows, accounting = _prepare(samples, [row for s in samples for row in _compressed(s, (0.7,))], plain)
+    redrawn = [row for row in rows if row["ratio"] != drawn[row["question_id"]]]
+    assert accounting["redrawn"] == len(redrawn) == sum(ratio == 0.5 for ratio in drawn.values()) > 0
+
+
+@pytest.mark.parametrize("samples_each", [1, 2, 3, 4, 6])
+def test_balanced_policy_uses_every_question_at_every_ratio_equally_often(
+    samples_each: int, plain: ReadableModel
+) -> None:
+    samples = [_sample(index, sample=number) for index in range(9) for number in range(samples_each)]
+    rows, _ = _prepare(samples, [row for s in samples for row in _compressed(s)], plain, policy=RatioPolicy.BALANCED)
+    times = Counter((row["question_id"], row["ratio"]) for row in rows)
+    assert len(times) == 9 * 3 and set(times.values()) == {-(-samples_each // 3)}
+    assert {(row["question_id"], row["sample_index"]) for row in rows} == {
+        (sample["question_id"], sample["sample_index"]) for sample in samples
+    }
+    assert len({(row["question_id"], row["sample_index"], row["ratio"]) for row in rows}) == len(rows)
+
+
+def test_achieved_label_names_what_the_text_kept(plain: ReadableModel) -> None:
+    sample = _sample(7)
+    requested, achieved = (
+        _prepare([sample], _compressed(sample), plain, ratios=(0.5,), ratio_label=label)[0][0]
+        for label in (RatioLabel.REQUESTED, RatioLabel.ACHIEVED)
+    )
+    assert "<|im_end|>0.5<|im_end|>" in requested["prompt"]
+    assert achieved["prompt"] == requested["prompt"].replace("<|im_end|>0.5<", "<|im_end|>0.51<")
+    assert achieved["ratio"] == 0.5 and achieved["achieved_ratio"] == 0.51 and achieved["target"] == requested["target"]
+
+
+def test_table_counts_every_example_by_ratio_split_and_outcome(plain: ReadableModel) -> None:
+    samples = [_sample(index) for index in range(40)]
+    samples[3] |= {"reasoning": "long " * 400}  # at ratio 1.0 alone, since its compressions are short
+    compressed = [row for sample in samples for row in _compressed(sample)]
+    accounting: Counter[str] = Counter()
+    outcomes: Counter[Cell] = Counter()
+    config = PrepareConfig(
+        ratios=(1.0, *RATIOS), policy=RatioPolicy.ALL_RATIOS, validation_share=0.3, max_length=300, seed=1
+    )
+    rows = list(tokenskip_examples(samples, compressed, plain, config, accounting, outcomes))
+    table = ratio_table(outcomes)
+    assert [(row["ratio"], row["split"]) for row in table] == [
+        (ratio, split) for ratio in (1.0, 0.7, 0.5) for split in ("train", "validation")
+    ]
+    kept = Counter((row["ratio"], row["split"]) for row in rows)
+    assert {(row["ratio"], row["split"]): row["kept"] for row in table} == kept
+    assert sum(row["kept"] + row["too_long"] for row in table) == 3 * 40
+    assert sum(row["too_long"] for row in table if row["ratio"] == 1.0) == accounting["too_long"] == 1

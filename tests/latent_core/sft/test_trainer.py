@@ -8,17 +8,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from latent_core.config.training import LatentRows, TrainConfig, TrainMethod
+from latent_core.config.training import LatentRows, Layout, LoraVariant, TrainConfig, TrainMethod
 from latent_core.dual import DualVocabulary
 from latent_core.errors import InputError
 from latent_core.generate.completions import ReadableModel
 from latent_core.models.mini_corpus import examples
-from latent_core.sft.trainer import TrainResult, newest_checkpoint, train
-
-SETTINGS: dict[str, Any] = {
-    "learning_rate": 5e-3, "steps": 6, "batch_size": 4, "micro_batch_size": 4, "max_length": 512,
-    "eval_every": 3, "save_every": 3, "dtype": "float32",
-}  # fmt: skip
+from latent_core.sft.rank import TrainResult
+from latent_core.sft.trainer import train
+from tests.latent_core.sft.training_runs import SETTINGS, largest_difference, loss_curve, weights
 
 
 def _table(model: ReadableModel, count: int, start: int = 0) -> pa.Table:
@@ -37,15 +34,9 @@ def _dual_table(model: ReadableModel, count: int) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def _weights(directory: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    return dict(load_file(directory / "model.safetensors"))
-
-
 def _train(model_dir: Path, table: pa.Table, out: Path, **settings: Any) -> TrainResult:
+    validation = settings.pop("validation", None)
     config = TrainConfig(**{**SETTINGS, **settings})
-    validation = settings.get("validation")
     latents: range | tuple[()] = ()
     if (model_dir / "dual_vocab.json").is_file():
         vocabulary = DualVocabulary.load(model_dir)
@@ -60,28 +51,6 @@ def test_full_training_lowers_the_loss(plain_dir: Path, plain: ReadableModel, tm
     losses = [entry["loss"] for entry in result.curve if "loss" in entry]
     assert losses[-1] < 0.8 * losses[0]
     assert result.trainable_parameters == result.total_parameters
-
-
-def test_resumed_training_equals_uninterrupted_training(plain_dir: Path, plain: ReadableModel, tmp_path: Path) -> None:
-    table = _table(plain, 24)
-    _train(plain_dir, table, tmp_path / "whole", method=TrainMethod.FULL)
-
-    class Killed(Exception):
-        pass
-
-    def kill(done: int, total: int) -> None:
-        if done == 5:
-            raise Killed
-
-    config = TrainConfig(**SETTINGS, method=TrainMethod.FULL)
-    folders = {"out_dir": tmp_path / "cut" / "out", "checkpoint_dir": tmp_path / "cut" / "ck"}
-    with pytest.raises(Killed):
-        train(plain_dir, table, None, config, **folders, progress=kill)
-    assert newest_checkpoint(folders["checkpoint_dir"]) is not None
-    result = train(plain_dir, table, None, config, **folders)
-    assert result.resumed_from_step == 3
-    whole, cut = _weights(tmp_path / "whole/out/model"), _weights(tmp_path / "cut/out/model")
-    assert max((whole[name] - cut[name]).abs().max().item() for name in whole) <= 1e-6
 
 
 def test_lora_training_writes_an_adapter_and_a_merged_model_that_agree(
@@ -108,7 +77,7 @@ def test_latent_rows_leave_their_sources_only_when_trainable(
 ) -> None:
     _train(dual_dir, _dual_table(dual, 8), tmp_path, latent_rows=latent_rows)
     vocabulary = DualVocabulary.load(tmp_path / "out/model")
-    table = _weights(tmp_path / "out/model")["model.embed_tokens.weight"]
+    table = weights(tmp_path / "out/model")["model.embed_tokens.weight"]
     mirrors = table[vocabulary.visible_size :]
     sources = table[vocabulary.to_visible(range(vocabulary.visible_size, len(table))).tolist()]
     moved = (mirrors - sources).abs().max().item()
@@ -133,3 +102,94 @@ def test_micro_batch_that_does_not_divide_the_batch_raises(
 ) -> None:
     with pytest.raises(InputError, match="micro_batch_size"):
         _train(plain_dir, _table(plain, 4), tmp_path, micro_batch_size=3)
+
+
+def test_runtime_settings_change_neither_losses_nor_weights(
+    plain_dir: Path, plain: ReadableModel, tmp_path: Path
+) -> None:
+    table, validation = _table(plain, 10), _table(plain, 5, 50)
+    settings: dict[str, Any] = {"method": TrainMethod.FULL, "validation": validation}
+    plainly = _train(plain_dir, table, tmp_path / "plain", **settings)
+    for name, runtime in (
+        ("packed", {"layout": Layout.PACKED}),
+        ("small passes", {"micro_batch_size": 1}),
+        ("checkpointing", {"gradient_checkpointing": True}),
+    ):
+        other = _train(plain_dir, table, tmp_path / name, **settings, **runtime)
+        pairs = zip(loss_curve(plainly), loss_curve(other), strict=True)
+        assert all(one[:2] == two[:2] and abs(one[2] - two[2]) < 1e-4 for one, two in pairs), name
+        assert largest_difference(tmp_path / "plain/out/model", tmp_path / name / "out/model") < 1e-5, name
+
+
+def test_evaluation_loss_is_the_mean_over_all_validation_tokens(
+    plain_dir: Path, plain: ReadableModel, tmp_path: Path
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    validation = _table(plain, 5, 50)
+    result = _train(plain_dir, _table(plain, 8), tmp_path, validation=validation, steps=3, micro_batch_size=2)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out/model", dtype=torch.float32).eval()
+    total, tokens = 0.0, 0
+    for row in validation.to_pylist():
+        count = sum(label != -100 for label in row["labels"])
+        with torch.inference_mode():
+            loss = model(torch.tensor([row["input_ids"]]), labels=torch.tensor([row["labels"]])).loss
+        total, tokens = total + float(loss) * count, tokens + count
+    assert result.best_eval_loss == pytest.approx(total / tokens, rel=1e-5)
+
+
+@pytest.mark.parametrize("variant", list(LoraVariant))
+def test_lora_variant_is_trained_merged_and_named_in_the_adapter(
+    variant: LoraVariant, plain_dir: Path, plain: ReadableModel, tmp_path: Path
+) -> None:
+    import torch
+    from peft import PeftConfig, PeftModel
+    from peft.tuners.lora import LoraLayer
+    from transformers import AutoModelForCausalLM
+
+    table = _table(plain, 8)
+    _train(plain_dir, table, tmp_path, lora_variant=variant, lora_rank=4, lora_alpha=8)
+    saved = PeftConfig.from_pretrained(tmp_path / "out/adapter")
+    assert (saved.use_dora, saved.use_rslora) == (variant is LoraVariant.DORA, variant is LoraVariant.RSLORA)
+    base = AutoModelForCausalLM.from_pretrained(plain_dir, dtype=torch.float32)
+    with_adapter = PeftModel.from_pretrained(base, tmp_path / "out/adapter").eval()
+    scaling = {layer.scaling["default"] for layer in with_adapter.modules() if isinstance(layer, LoraLayer)}
+    assert scaling == {8 / 4**0.5 if variant is LoraVariant.RSLORA else 2.0}
+    magnitudes = any("lora_magnitude_vector" in name for name in weights(tmp_path / "out/adapter"))
+    assert magnitudes == (variant is LoraVariant.DORA)
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "out/model", dtype=torch.float32).eval()
+    ids = torch.tensor([table["input_ids"][0].as_py()])
+    with torch.inference_mode():
+        assert torch.allclose(with_adapter(ids).logits, merged(ids).logits, atol=1e-4)
+
+
+def test_packed_layout_with_loss_weights_raises(plain_dir: Path, plain: ReadableModel, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"train\.layout: packed knows no loss_weights"):
+        _train(plain_dir, _table(plain, 4), tmp_path, layout=Layout.PACKED, loss_weights={"answer": 2.0})
+
+
+def test_loss_weights_steer_what_is_learnt(plain_dir: Path, plain: ReadableModel, tmp_path: Path) -> None:
+    """With no weight on the reasoning its tokens stay as unlikely as they were; the answer's do not."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    table = _table(plain, 4)
+    _train(
+        plain_dir, table, tmp_path, method=TrainMethod.FULL, steps=20,
+        loss_weights={"reasoning": 0.0, "boundary": 0.0, "answer": 1.0},
+    )  # fmt: skip
+    end = plain.family.think_end_id
+
+    def losses(directory: Path) -> tuple[float, float]:
+        model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+        row = table.to_pylist()[0]
+        start, border = next(i for i, label in enumerate(row["labels"]) if label != -100), row["labels"].index(end)
+        with torch.inference_mode():
+            logs = model(torch.tensor([row["input_ids"]])).logits[0].log_softmax(-1)
+        steps = [-float(logs[place - 1, row["input_ids"][place]]) for place in range(start, len(row["labels"]))]
+        reasoning, answer = steps[: border - start], steps[border - start + 1 :]
+        return sum(reasoning) / len(reasoning), sum(answer) / len(answer)
+
+    before, after = losses(plain_dir), losses(tmp_path / "out/model")
+    assert after[1] < 0.6 * before[1] and after[0] > 0.9 * before[0]

@@ -1,0 +1,100 @@
+"""Several training processes on one machine, one per device, through PyTorch's own launcher.
+
+They share every batch (see `plan`), so that their number changes nothing but the time. They end with the process that
+asked for them, and when one dies all do; the next start goes on from the newest checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from latent_core.errors import InfrastructureError, StageFailed
+from latent_core.sft.launched import ERROR, EXITS, PROGRESS, RESULT, write_json
+from latent_core.sft.rank import Job, Progress, TrainResult
+
+LOG_TAIL = 12  # lines of a failed launch's log that its error message carries
+_POLL_SECONDS = 0.5
+
+
+def launch(job: Job, processes: int, devices: list[str], progress: Progress | None) -> TrainResult:
+    """Train in `processes` processes and return the first one's result.
+
+    `devices` are the ids of the GPUs to use, one a process; empty on a CPU. Raises StageFailed when a process raised
+    an error, and InfrastructureError when one was killed; both carry the last lines of the log.
+    """
+    folder = job.checkpoint_dir / "launch"
+    folder.mkdir(parents=True, exist_ok=True)
+    for left_over in folder.iterdir():
+        left_over.unlink()
+    _write_job(job, folder)
+    environment = dict(os.environ)
+    if devices:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices[:processes])
+    else:  # they share the caller's threads, and speak over the loopback interface
+        environment["OMP_NUM_THREADS"] = str(max(1, int(environment.get("OMP_NUM_THREADS", "1")) // processes))
+        environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    log = folder / "launch.log"
+    with log.open("wb") as output:
+        launcher = subprocess.Popen(
+            [sys.executable, "-m", "latent_core.sft.launched", str(folder), str(processes)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+        try:
+            _follow(launcher, folder / PROGRESS, progress)
+        finally:
+            launcher.terminate()
+            launcher.wait()
+    if launcher.returncode == 0:
+        return TrainResult(**json.loads((folder / RESULT).read_text()))
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL:])
+    told = f"Last lines of {log}:\n{tail}"
+    exits = json.loads((folder / EXITS).read_text()) if (folder / EXITS).is_file() else {}
+    errors = sorted(json.loads(path.read_text()) for path in folder.glob(ERROR.format("*")))
+    if errors and not any(code < 0 for code in exits.values()):  # the first one; others only missed that process
+        raise StageFailed(f"train: {errors[0][1]}. {told}")
+    killed = ", ".join(f"number {rank} by signal {-code}" for rank, code in exits.items() if code < 0)
+    raise InfrastructureError(f"train: a training process died{killed and f' ({killed})'}. {told}")
+
+
+def _follow(launcher: subprocess.Popen[bytes], reported: Path, progress: Progress | None) -> None:
+    """Wait for the launcher, and pass on what its first process reports."""
+    seen: list[int] = []
+    while True:
+        try:
+            launcher.wait(_POLL_SECONDS)
+        except subprocess.TimeoutExpired:
+            ended = False
+        else:
+            ended = True
+        if progress is not None and reported.is_file():
+            now = json.loads(reported.read_text())
+            if now != seen:
+                seen = now
+                progress(*now)
+        if ended:
+            return
+
+
+def _write_job(job: Job, folder: Path) -> None:
+    import pyarrow.feather as feather
+
+    for name, table in (("training", job.training), ("validation", job.validation)):
+        if table is not None:
+            feather.write_feather(table, str(folder / f"{name}.arrow"), compression="uncompressed")
+    described = {
+        "owner": os.getpid(),
+        "model_dir": str(job.model_dir),
+        "has_validation": job.validation is not None,
+        "config": job.config.model_dump(mode="json"),
+        "out_dir": str(job.out_dir),
+        "checkpoint_dir": str(job.checkpoint_dir),
+        "latent_ids": [job.latent_ids.start, job.latent_ids.stop],
+    }
+    write_json(folder / "job.json", described)

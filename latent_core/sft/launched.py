@@ -1,0 +1,98 @@
+"""What `launch` starts: a launcher, which starts the training processes, and the processes themselves.
+
+They and the caller speak through a folder: `python -m latent_core.sft.launched FOLDER PROCESSES` launches,
+`python -m latent_core.sft.launched FOLDER` is one of the processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from latent_core.config.training import TrainConfig
+from latent_core.processes import end_with
+from latent_core.sft.rank import Job, fit
+
+RESULT, PROGRESS = "result.json", "progress.json"
+ERROR = "error-{}.json"  # of a process by its number: when and what
+EXITS = "exits.json"  # exit status of the processes that failed, by number; negative for a signal
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON such that a reader sees the old content or the new, never a part."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content))
+    partial.replace(path)
+
+
+def supervise(folder: Path, processes: int) -> int:
+    """Run the processes until all have ended well, or one has not; then end the others. Returns an exit status."""
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id=folder.parent.name,
+        rdzv_backend="c10d",
+        rdzv_endpoint="127.0.0.1:0",
+        local_addr="127.0.0.1",
+        max_restarts=0,
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", "latent_core.sft.launched", str(folder))
+    except ChildFailedError as error:
+        exits = {rank: failure.exitcode for rank, failure in error.failures.items()}
+        write_json(folder / EXITS, {rank: code for rank, code in exits.items() if code != -signal.SIGTERM})
+        return 1
+    return 0
+
+
+def work(folder: Path) -> None:
+    """One of the processes."""
+    import torch.distributed
+
+    rank = int(os.environ["RANK"])
+    described = json.loads((folder / "job.json").read_text())
+    end_with(described["owner"])
+
+    def report(done: int, total: int) -> None:
+        write_json(folder / PROGRESS, [done, total])
+
+    def note(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        write_json(folder / ERROR.format(rank), [time.time(), f"{kind.__name__}: {error}"])
+        sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = note
+    result = fit(_read_job(folder, described), report if rank == 0 else None)
+    if result is not None:
+        write_json(folder / RESULT, asdict(result))
+    torch.distributed.destroy_process_group()
+
+
+def _read_job(folder: Path, described: dict[str, Any]) -> Job:
+    import pyarrow.feather as feather
+
+    return Job(
+        model_dir=Path(described["model_dir"]),
+        training=feather.read_table(str(folder / "training.arrow")),
+        validation=feather.read_table(str(folder / "validation.arrow")) if described["has_validation"] else None,
+        config=TrainConfig.model_validate(described["config"]),
+        out_dir=Path(described["out_dir"]),
+        checkpoint_dir=Path(described["checkpoint_dir"]),
+        latent_ids=range(*described["latent_ids"]),
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        sys.exit(supervise(Path(sys.argv[1]), int(sys.argv[2])))
+    work(Path(sys.argv[1]))

@@ -1,0 +1,262 @@
+"""The work of one training process: alone in the caller's process, or one of several that `launch` started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latent_core.config.training import LatentRows, Layout, LoraVariant, TrainConfig, TrainMethod
+from latent_core.dual.storage import FILE_NAME
+from latent_core.dual.vocabulary import DualVocabulary
+from latent_core.errors import InputError
+from latent_core.models.family import chat_family
+from latent_core.sft.checkpoints import newest_checkpoint, step_of
+from latent_core.sft.plan import evaluation_batches, micro_batch_size, micro_batches, steps_of
+from latent_core.sft.planned_trainer import Head, planned_trainer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Progress = Callable[[int, int], None]  # (steps done, steps in all)
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a training process needs; every process of a group gets the same."""
+
+    model_dir: Path
+    training: pa.Table
+    validation: pa.Table | None
+    config: TrainConfig
+    out_dir: Path
+    checkpoint_dir: Path
+    latent_ids: range
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What training measured; losses are means per trained token in nats.
+
+    `curve` has one entry per logged step with the Trainer's own names (step, loss, learning_rate, eval_loss).
+    """
+
+    curve: list[dict[str, float]]
+    best_eval_loss: float | None
+    trainable_parameters: int
+    total_parameters: int
+    resumed_from_step: int
+
+
+def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
+    """Train from the newest checkpoint on, and save what came of it; None in all processes of a group but the first."""
+    from transformers import AutoTokenizer
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    config = job.config
+    tokenizer = AutoTokenizer.from_pretrained(job.model_dir, local_files_only=True)
+    packed = resolve_layout(config) is Layout.PACKED
+    model = _load_model(job.model_dir, config, packed)
+    trains_latents = _trains_latents(config, job.latent_ids)
+    has_validation = job.validation is not None and job.validation.num_rows > 0
+    args = _arguments(config, job.checkpoint_dir, has_validation)
+    place = {"rank": args.process_index, "processes": args.world_size}
+    lengths = _lengths(job.training)
+    steps = steps_of(lengths, config)
+    kind = planned_trainer(
+        _head(config, trains_latents),
+        config.loss_weights,
+        None if config.loss_weights.are_equal_to_one else think_end_id(tokenizer),
+        micro_batches(steps, lengths, config, **place),
+        evaluation_batches(_lengths(job.validation), config.micro_batch_size, **place) if has_validation else [],
+    )
+    trainer = kind(
+        model=model,
+        args=args,
+        data_collator=DataCollatorForLanguageModeling(_padding_id(tokenizer), padding_free=packed),
+        train_dataset=_dataset(job.training, with_blank=True),
+        eval_dataset=_dataset(job.validation) if has_validation else None,
+        processing_class=tokenizer,
+        peft_config=_lora(config, job.latent_ids if trains_latents else range(0))
+        if config.method is TrainMethod.LORA
+        else None,
+        callbacks=[_callback(args.save_steps, progress)],
+    )
+    trainable = sum(parameter.numel() for parameter in trainer.model.parameters() if parameter.requires_grad)
+    total = sum(parameter.numel() for parameter in trainer.model.parameters())
+    resume = newest_checkpoint(job.checkpoint_dir)
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    if args.process_index > 0:
+        return None
+    best = trainer.state.best_metric
+    _save(trainer.model, tokenizer, job, trains_latents or config.method is TrainMethod.FULL)
+    return TrainResult(
+        curve=[{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history],
+        best_eval_loss=float(best) if best is not None else None,
+        trainable_parameters=trainable,
+        total_parameters=total,
+        resumed_from_step=step_of(resume) if resume else 0,
+    )
+
+
+def resolve_layout(config: TrainConfig) -> Layout:
+    """What `auto` stands for on this machine. Raises InputError for loss weights on a packed pass."""
+    if not config.loss_weights.are_equal_to_one:  # they are told apart row by row
+        if config.layout is Layout.PACKED:
+            raise InputError("train.layout: packed knows no loss_weights; leave layout at auto, or all weights at 1")
+        return Layout.PADDED
+    if config.layout is not Layout.AUTO:
+        return config.layout
+    return Layout.PACKED if _has_flash_attention() else Layout.PADDED
+
+
+def think_end_id(tokenizer: Any) -> int:
+    """Id of the closing think token. Raises InputError for a model without, which cannot have loss weights."""
+    family = chat_family(tokenizer)
+    if family.think_end_id is None:
+        raise InputError(
+            "train.loss_weights: the model's tokenizer has no think tokens, so nothing parts reasoning from answer; "
+            "leave all weights at 1"
+        )
+    return family.think_end_id
+
+
+def _has_flash_attention() -> bool:
+    import torch
+    from transformers.utils import is_flash_attn_2_available
+
+    return torch.cuda.is_available() and is_flash_attn_2_available()
+
+
+def _head(config: TrainConfig, trains_latents: bool) -> Head:
+    if not config.loss_weights.are_equal_to_one:
+        return Head.WEIGHTED
+    return Head.FULL_LOGITS if trains_latents else Head.FUSED
+
+
+def _load_model(model_dir: Path, config: TrainConfig, packed: bool) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    name = config.dtype
+    if name == "auto":
+        name = "bfloat16" if torch.cuda.is_available() else "float32"
+    flash = {"attn_implementation": "flash_attention_2"} if packed and _has_flash_attention() else {}
+    return AutoModelForCausalLM.from_pretrained(model_dir, dtype=getattr(torch, name), local_files_only=True, **flash)
+
+
+def _padding_id(tokenizer: Any) -> int:
+    return int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+
+
+def _lengths(table: pa.Table) -> list[int]:
+    import pyarrow.compute as pc
+
+    lengths: list[int] = pc.list_value_length(table["input_ids"]).to_pylist()
+    return lengths
+
+
+def _dataset(table: pa.Table, with_blank: bool = False) -> Any:
+    """Rows for the trainer; the blank one at the end has a token and no loss (see `micro_batches`)."""
+    import pyarrow as pa
+    from datasets import Dataset
+
+    table = table.select(["input_ids", "labels"])
+    if with_blank:
+        blank = {"input_ids": [table["input_ids"][0].as_py()[:1]], "labels": [[-100]]}
+        table = pa.concat_tables([table, pa.table(blank, schema=table.schema)])
+    return Dataset(table)
+
+
+def _trains_latents(config: TrainConfig, latent_ids: range) -> bool:
+    """Whether latent rows need training beside an adapter; full training moves every row anyway."""
+    lora = config.method is TrainMethod.LORA
+    return lora and bool(latent_ids) and config.latent_rows is LatentRows.TRAINABLE
+
+
+def _lora(config: TrainConfig, latent_ids: range) -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=config.lora_rank,
+        use_dora=config.lora_variant is LoraVariant.DORA,
+        use_rslora=config.lora_variant is LoraVariant.RSLORA,
+        lora_alpha=config.lora_alpha,
+        target_modules="all-linear",
+        trainable_token_indices={"embed_tokens": list(latent_ids)} if latent_ids else None,
+    )
+
+
+def _arguments(config: TrainConfig, checkpoint_dir: Path, has_validation: bool) -> Any:
+    import torch
+    from trl import SFTConfig
+
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    size = micro_batch_size(config, processes)
+    on_gpu = torch.cuda.is_available()
+    return SFTConfig(
+        output_dir=str(checkpoint_dir),
+        max_steps=config.steps,
+        per_device_train_batch_size=size,
+        per_device_eval_batch_size=config.micro_batch_size,
+        gradient_accumulation_steps=config.batch_size // (size * processes),
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.schedule,
+        warmup_steps=config.warmup_ratio,  # a float below 1 is a share of the steps
+        weight_decay=config.weight_decay,
+        max_length=None,
+        packing=False,
+        eval_strategy="steps" if has_validation else "no",
+        eval_steps=config.eval_every,
+        save_strategy="steps",
+        save_steps=config.eval_every if has_validation else config.save_every,
+        save_total_limit=2,
+        load_best_model_at_end=has_validation,
+        metric_for_best_model="eval_loss" if has_validation else None,
+        greater_is_better=False if has_validation else None,
+        gradient_checkpointing=config.gradient_checkpointing,
+        bf16=False,
+        use_cpu=not on_gpu,
+        ddp_backend=None if on_gpu or processes == 1 else "gloo",
+        ddp_find_unused_parameters=False,
+        logging_steps=10,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=on_gpu,
+        seed=config.seed,
+        data_seed=config.seed,
+    )
+
+
+def _callback(save_steps: int, progress: Progress | None) -> Any:
+    """Reports progress, and ends a logged mean of losses at every checkpoint, so that none spans an interruption."""
+    from transformers import TrainerCallback
+
+    class Report(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step % save_steps == 0 or state.global_step == state.max_steps:
+                control.should_log = True
+            if progress is not None:
+                progress(state.global_step, state.max_steps)
+
+    return Report()
+
+
+def _save(model: Any, tokenizer: Any, job: Job, latents_moved: bool) -> None:
+    import torch
+
+    if job.config.method is TrainMethod.LORA:
+        model.save_pretrained(job.out_dir / "adapter")
+        model = model.merge_and_unload()
+    target = job.out_dir / "model"
+    model.to(getattr(torch, job.config.save_dtype)).save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    if (job.model_dir / "generation_config.json").is_file():
+        shutil.copyfile(job.model_dir / "generation_config.json", target / "generation_config.json")
+    if (job.model_dir / FILE_NAME).is_file():
+        vocabulary = DualVocabulary.load(job.model_dir)
+        replace(vocabulary, latents_trained=vocabulary.latents_trained or latents_moved).save(target)

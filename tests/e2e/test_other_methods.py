@@ -1,0 +1,88 @@
+"""Direct answers and self-training on the embedded model, end to end in small; a second run computes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.registry import find_flow
+from latent_core.config.base import StageConfig
+from latent_core.report import ReportEntry
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from tasks.concise import SELECTED
+from tasks.report import entries_of
+
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
+SAMPLING = {"max_new_tokens": 160, "batch_tokens": 65_536}
+TRAIN = {
+    "steps": 30,
+    "batch_size": 8,
+    "micro_batch_size": 8,
+    "max_length": 512,
+    "eval_every": 30,
+    "learning_rate": 2e-3,
+}
+SMALL: dict[str, dict[str, Any]] = {
+    "direct": {"prepare": {"questions": 60}},
+    "concise": {
+        "collect": {"questions": 8, "shard_questions": 4, "sampling": {"samples": 4, **SAMPLING}},
+        "few_shot": {"sampling": {"samples": 1, **SAMPLING}, "exemplars": {"count": 3}, "per_prompt": 1},
+    },
+}
+
+
+def _run(flow: str, root: Path, **settings: Any) -> tuple[StageConfig, Artifact]:
+    config = find_flow(flow).config.model_validate(
+        {
+            "benchmark": {"difficulties": [1, 2]},
+            "train": {**TRAIN, "method": "lora", "lora_rank": 32, "lora_alpha": 64},
+            "evaluate": {"questions": 8, "baselines": [], "sampling": SAMPLING},
+            "store": str(root / "store"),
+            "runtime": {"threads_per_worker": 1, "work_dir": str(root / "work")},
+            "tracking": {"enabled": False},
+            **SMALL[flow],
+            **settings,
+        }
+    )
+    found = find_flow(flow).execute(config)
+    return config, ArtifactStore(str(root / "store")).require(ArtifactRef("report", found["fingerprint"]))
+
+
+def _entries(report: Artifact) -> dict[tuple[str, str], ReportEntry]:
+    return {(entry.model, entry.condition): entry for entry in entries_of(report)}
+
+
+def _all_hits(flow: str, config: StageConfig) -> bool:
+    entry = find_flow(flow)
+    with entry.open_run(config, planning=True) as run:
+        entry.compose(config, run)
+    return all(line.hit for line in run.plan)
+
+
+def test_direct_model_answers_at_once_and_is_compared_with_the_untrained(tmp_path: Path) -> None:
+    config, report = _run("direct", tmp_path)
+    entries = _entries(report)
+    assert set(entries) == {("base", "untrained"), ("direct", "trained")}
+    direct = entries["direct", "trained"]
+    assert direct.summary.tokens.value < 30 < entries["base", "untrained"].summary.tokens.value
+    assert direct.achieved_ratio is not None and direct.achieved_ratio < 0.3 and direct.difference is not None
+    assert _all_hits("direct", config)
+
+
+@pytest.mark.parametrize("text_format", ["xml", "raw_text"])
+def test_concise_model_writes_the_format_it_was_trained_on(text_format: str, tmp_path: Path) -> None:
+    config, report = _run("concise", tmp_path, text_format=text_format)
+    entries = _entries(report)
+    assert set(entries) == {("base", "untrained"), ("concise", "trained")}
+    mark = "<answer>" if text_format == "xml" else "The answer is"
+    shown = [row["completion"] for row in entries["concise", "trained"].samples]
+    assert shown and sum(mark in text for text in shown) >= len(shown) / 2
+    store = ArtifactStore(str(tmp_path / "store"))
+    (selected,) = [store.require(ref) for ref in store.list() if ref.stage == "select_shortest"]
+    questions = [row["question_id"] for row in selected.rows_of(SELECTED)]
+    assert len(questions) == len(set(questions)) > 0
+    counts = selected.manifest.content.accounting
+    assert sum(counts.values()) == 8 * 4 + 8 * 1
+    assert _all_hits("concise", config)

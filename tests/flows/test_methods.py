@@ -1,0 +1,93 @@
+"""Which stages the methods beside TokenSkip run, in their plans: nothing is computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from flows.registry import find_flow
+from latent_core.config.methods import ConciseConfig
+from tasks.run import PlannedStage
+
+ROOT = Path(__file__).parents[2]
+EMBEDDED = {"model": "latent-mini", "benchmark": {"name": "word_problems"}}
+
+
+def _plan(flow: str, root: Path, settings: dict[str, Any]) -> list[PlannedStage]:
+    entry = find_flow(flow)
+    config = entry.config.model_validate({**settings, "store": str(root), "tracking": {"enabled": False}})
+    with entry.open_run(config, planning=True) as run:
+        entry.compose(config, run)
+    return run.plan
+
+
+def _titles(flow: str, root: Path, settings: dict[str, Any]) -> list[str]:
+    return [line.title for line in _plan(flow, root, settings)]
+
+
+def test_direct_trains_on_answers_and_is_compared_with_the_untrained_model(tmp_path: Path) -> None:
+    settings = {"evaluate": {"baselines": ["concise", "chain_of_draft"]}}
+    assert _titles("direct", tmp_path, settings) == [
+        "prepare_direct",
+        "train direct",
+        "evaluate base",
+        "evaluate base concise",
+        "evaluate base chain of draft",
+        "evaluate direct",
+        "report",
+    ]
+
+
+def test_concise_collects_twice_and_trains_on_the_shortest_of_both(tmp_path: Path) -> None:
+    settings = {"collect": {"questions": 4, "shard_questions": 2}, "evaluate": {"base": False}}
+    assert _titles("concise", tmp_path, settings) == [
+        "collect_shard 1/2",
+        "collect_shard 2/2",
+        "collect",
+        "select_exemplars",
+        "collect_few_shot_shard 1/2",
+        "collect_few_shot_shard 2/2",
+        "collect_few_shot",
+        "select_shortest",
+        "prepare_selected",
+        "train concise",
+        "evaluate concise",
+        "report",
+    ]
+
+
+def test_format_changes_what_is_shown_and_trained_but_not_the_zero_shot_samples(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"collect": {"questions": 2}, "evaluate": {"baselines": []}}
+    xml, raw = (
+        {line.title: line.ref for line in _plan("concise", tmp_path, settings | {"text_format": name})}
+        for name in ("xml", "raw_text")
+    )
+    same = {title for title in xml if xml[title] == raw[title]}
+    assert same == {"collect_shard 1/1", "collect", "select_exemplars", "evaluate base"}
+
+
+def test_distilling_sketches_samples_under_their_prompt_and_trains_under_the_plain_one(tmp_path: Path) -> None:
+    settings = yaml.safe_load((ROOT / "deployments/sketch-of-thought.yaml").read_text()) | EMBEDDED
+    config = ConciseConfig.model_validate(settings)
+    assert (config.collect.sampling.samples, config.select.keep) == (16, 4)
+    sketches, plain = (
+        {line.title: line.ref for line in _plan("concise", tmp_path, settings | {"collect": collect})}
+        for collect in ({"questions": 2, "prompting": "sketch_of_thought"}, {"questions": 2})
+    )
+    assert not any("few_shot" in title for title in sketches)
+    assert {"evaluate base sketch of thought", "evaluate base chain of draft"} <= sketches.keys()
+    assert sketches["collect_shard 1/1"] != plain["collect_shard 1/1"]
+    assert sketches["evaluate base"] == plain["evaluate base"]
+
+
+@pytest.mark.parametrize("flow", ["direct", "concise"])
+@pytest.mark.parametrize(
+    ("evaluate", "field"), [({"ratios": [1.0, 0.5]}, "ratios"), ({"baselines": ["truncate"]}, "baselines")]
+)
+def test_conditions_that_need_a_ratio_are_refused(flow: str, evaluate: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValidationError, match=rf"evaluate\.{field}"):
+        find_flow(flow).config.model_validate({"evaluate": evaluate})

@@ -1,0 +1,140 @@
+"""Training in several processes: the same losses and weights as in one, and clear words when a process ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pytest
+
+from latent_core.config.training import TrainConfig
+from latent_core.errors import InfrastructureError, InputError, StageFailed
+from latent_core.generate.completions import ReadableModel
+from latent_core.models.mini_corpus import examples
+from latent_core.sft.trainer import train
+from tests.latent_core.sft.training_runs import (
+    SETTINGS,
+    example_rows,
+    largest_difference,
+    loss_curve,
+    run,
+    run_and_die,
+    write_inputs,
+)
+
+# 9 examples in batches of 4: the last step of an epoch leaves the second process with less, or nothing, to do.
+SHARED: dict[str, Any] = {"steps": 6, "eval_every": 3}
+
+
+@pytest.fixture(scope="module")
+def root(plain_dir: Path, plain: ReadableModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    training, validation = (
+        pa.Table.from_pylist(list(examples(plain.tokenizer, "train", count, (1,), start)))
+        for count, start in ((9, 0), (5, 50))
+    )
+    return write_inputs(tmp_path_factory.mktemp("shared") / "runs", plain_dir, training, validation)
+
+
+def _compare(root: Path, settings: dict[str, Any]) -> None:
+    name = "-".join(str(value) for value in settings.values())
+    one, two = (run(root, f"{name}-{count}", SHARED | settings | {"processes": count}) for count in (1, 2))
+    losses, expected = loss_curve(two), loss_curve(one)
+    assert [entry[:2] for entry in losses] == [entry[:2] for entry in expected]
+    assert {entry[1] for entry in expected} == {"loss", "eval_loss"}
+    apart = max(abs(left[2] - right[2]) for left, right in zip(losses, expected, strict=True))
+    weights = largest_difference(root / f"{name}-1/out/model", root / f"{name}-2/out/model")
+    print(f"{name}: 1 and 2 processes: losses {apart:.1e} apart, weights {weights:.1e}")
+    assert apart <= 1e-4 and weights <= 1e-5
+    assert one.trainable_parameters == two.trainable_parameters and one.best_eval_loss is not None
+
+
+def test_two_processes_have_the_loss_curve_of_one(root: Path) -> None:
+    _compare(root, {"method": "lora"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "full", "micro_batch_size": 1},
+        {"method": "full", "gradient_checkpointing": True},
+        {"method": "lora", "loss_weights": {"reasoning": 0.5, "answer": 2.0}},
+        {"method": "lora", "layout": "packed"},
+    ],
+    ids=lambda settings: "-".join(settings),
+)
+def test_two_processes_have_the_loss_curve_of_one_in_every_way_to_train(root: Path, settings: dict[str, Any]) -> None:
+    _compare(root, settings)
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_loss_curve_of_one_for_a_dual_model(
+    dual_dir: Path, dual: ReadableModel, tmp_path: Path
+) -> None:
+    training, validation = (
+        pa.Table.from_pylist(example_rows(dual, count, start)) for count, start in ((9, 0), (5, 50))
+    )
+    root = write_inputs(tmp_path / "runs", dual_dir, training, validation)
+    _compare(root, {"method": "lora", "latent_rows": "trainable"})
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_one_that_asked_for_them(root: Path) -> None:
+    settings = SHARED | {"method": "full", "processes": 2}
+    assert run_and_die(root, "orphaned", settings, kill_at=2) == -signal.SIGKILL
+    orphans = [
+        process for process in psutil.process_iter(["cmdline"])
+        if any("orphaned" in part for part in process.info["cmdline"] or [])
+    ]  # fmt: skip
+    assert not psutil.wait_procs(orphans, timeout=120)[1]
+    assert not (root / "orphaned/out/model").exists()
+
+
+@pytest.mark.slow
+def test_killed_process_ends_the_others_and_training_goes_on_from_its_checkpoint(root: Path) -> None:
+    settings = SHARED | {"method": "full", "processes": 2, "steps": 9}
+    run(root, "undisturbed", settings)
+    ranks: list[psutil.Process] = []
+
+    def kill_the_second(done: int, total: int) -> None:
+        if done < 4 or ranks:
+            return
+        ranks.extend(
+            process for process in psutil.Process().children(recursive=True)
+            if process.environ().get("RANK") is not None
+        )  # fmt: skip
+        victim = next(process for process in ranks if process.environ()["RANK"] == "1")
+        os.kill(victim.pid, signal.SIGKILL)
+
+    from pyarrow import feather
+
+    with pytest.raises(InfrastructureError, match=r"died \(number 1 by signal 9\)\. Last lines of .*log"):
+        train(
+            root / "model",
+            feather.read_table(str(root / "training.arrow")),
+            feather.read_table(str(root / "validation.arrow")),
+            TrainConfig(**{**SETTINGS, **settings}),
+            out_dir=root / "disturbed/out",
+            checkpoint_dir=root / "disturbed/checkpoints",
+            progress=kill_the_second,
+        )
+    assert len(ranks) == 2 and not any(process.is_running() for process in ranks)
+    assert run(root, "disturbed", settings).resumed_from_step >= 3
+    assert largest_difference(root / "undisturbed/out/model", root / "disturbed/out/model") <= 1e-6
+
+
+@pytest.mark.slow
+def test_error_in_a_process_is_told_once_with_its_words(root: Path, tmp_path: Path) -> None:
+    broken = write_inputs(tmp_path / "runs", tmp_path, pa.table({"input_ids": [[1, 2]] * 8, "labels": [[1, 2]] * 8}))
+    with pytest.raises(StageFailed, match=r"train: ValueError: Couldn't inst(.|\n)*Last lines of .*log"):
+        run(broken, "broken", {"processes": 2})
+
+
+def test_more_processes_than_a_batch_can_feed_raise_before_anything_starts(root: Path) -> None:
+    with pytest.raises(InputError, match=r"train\.processes"):
+        run(root, "uneven", {"processes": 3})
+    assert not (root / "uneven").exists()
