@@ -36,5 +36,5 @@ def test_reevaluation_is_scheduled() -> None:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "deployments").glob("*.yaml")), ids=lambda file: file.name)
 def test_parameter_file_is_valid(file: Path) -> None:
-    flow = file.stem if file.stem in ("compressor", "direct", "concise") else "tokenskip-math"
+    flow = file.stem if file.stem in ("compressor", "direct", "concise", "label-kinds") else "tokenskip-math"
     find_flow(flow).config.model_validate(yaml.safe_load(file.read_text()))

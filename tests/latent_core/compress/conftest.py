@@ -45,6 +45,8 @@ class Classifiers:
     wordpiece: Path
     metaspace: Path
     uncased: Path
+    indifferent: Path
+    """As wide as XLM-R large, with layers and weights such that every word of a text gets nearly one probability."""
 
     def of(self, family: str) -> Path:
         return {"wordpiece": self.wordpiece, "metaspace": self.metaspace, "uncased": self.uncased}[family]
@@ -60,11 +62,14 @@ def classifiers(tmp_path_factory: pytest.TempPathFactory) -> Classifiers:
     root = tmp_path_factory.mktemp("classifiers")
     corpus = [math_text(seed, 20) for seed in range(30)]
     cased, uncased = root / "bert-base-multilingual-cased", root / "uncased" / "bert-base-multilingual-cased"
-    xlmr = root / "xlm-roberta-large"
+    xlmr, indifferent = root / "xlm-roberta-large", root / "indifferent" / "xlm-roberta-large"
     _save_bert(cased, corpus, lowercase=False)
     _save_bert(uncased, corpus, lowercase=True)
-    _save_xlmr(xlmr, corpus)
-    return Classifiers(cased, xlmr, uncased)
+    small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    _save_xlmr(xlmr, corpus, 0.5, **small)
+    wide = {"hidden_size": 1024, "num_hidden_layers": 8, "num_attention_heads": 16, "intermediate_size": 512}
+    _save_xlmr(indifferent, corpus, 0.1, **wide)
+    return Classifiers(cased, xlmr, uncased, indifferent)
 
 
 def _save_bert(folder: Path, corpus: list[str], *, lowercase: bool) -> None:
@@ -88,7 +93,7 @@ def _save_bert(folder: Path, corpus: list[str], *, lowercase: bool) -> None:
     BertForTokenClassification(config).save_pretrained(folder)
 
 
-def _save_xlmr(folder: Path, corpus: list[str]) -> None:
+def _save_xlmr(folder: Path, corpus: list[str], initializer_range: float, **shape: int) -> None:
     import torch
     from transformers import XLMRobertaConfig, XLMRobertaForTokenClassification, XLMRobertaTokenizer
 
@@ -97,13 +102,10 @@ def _save_xlmr(folder: Path, corpus: list[str]) -> None:
     torch.manual_seed(11)
     config = XLMRobertaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
         max_position_embeddings=514,
         type_vocab_size=1,
-        initializer_range=0.5,
+        initializer_range=initializer_range,
+        **shape,
     )
     XLMRobertaForTokenClassification(config).save_pretrained(folder)
 
