@@ -45,8 +45,6 @@ class Classifiers:
     wordpiece: Path
     metaspace: Path
     uncased: Path
-    indifferent: Path
-    """As wide as XLM-R large, with layers and weights such that every word of a text gets nearly one probability."""
 
     def of(self, family: str) -> Path:
         return {"wordpiece": self.wordpiece, "metaspace": self.metaspace, "uncased": self.uncased}[family]
@@ -62,14 +60,21 @@ def classifiers(tmp_path_factory: pytest.TempPathFactory) -> Classifiers:
     root = tmp_path_factory.mktemp("classifiers")
     corpus = [math_text(seed, 20) for seed in range(30)]
     cased, uncased = root / "bert-base-multilingual-cased", root / "uncased" / "bert-base-multilingual-cased"
-    xlmr, indifferent = root / "xlm-roberta-large", root / "indifferent" / "xlm-roberta-large"
+    xlmr = root / "xlm-roberta-large"
     _save_bert(cased, corpus, lowercase=False)
     _save_bert(uncased, corpus, lowercase=True)
     small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     _save_xlmr(xlmr, corpus, 0.5, **small)
+    return Classifiers(cased, xlmr, uncased)
+
+
+@pytest.fixture(scope="session")
+def indifferent_classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As wide as XLM-R large, with layers and weights such that every word of a text gets nearly one probability."""
+    folder = tmp_path_factory.mktemp("indifferent") / "xlm-roberta-large"
     wide = {"hidden_size": 1024, "num_hidden_layers": 8, "num_attention_heads": 16, "intermediate_size": 512}
-    _save_xlmr(indifferent, corpus, 0.1, **wide)
-    return Classifiers(cased, xlmr, uncased, indifferent)
+    _save_xlmr(folder, [math_text(seed, 20) for seed in range(30)], 0.1, **wide)
+    return folder
 
 
 def _save_bert(folder: Path, corpus: list[str], *, lowercase: bool) -> None:
