@@ -1,4 +1,4 @@
-"""How the packaged compressor is made: label words by surprisal, then train a token classifier on the labels."""
+"""How the packaged compressor is made: a causal language model labels words, a token classifier learns the labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.registry import FlowEntry
 from flows.results import show_card
-from latent_core.config.compressor import CompressorConfig
+from latent_core.config.compressor import CompressorConfig, LabelKind
 from tasks.card import COMPRESSOR_CARD, CardConfig
 from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
 from tasks.run import Input, Pending, Run, open_run
@@ -18,9 +18,14 @@ from tasks.stage import ModelInput, ProblemsInput
 
 SUMMARY = (
     "A BERT-shaped token classifier for LLMLingua-2 compression, trained from scratch on worked solutions of "
-    "arithmetic problems. Labels: a word is kept when its surprisal under SmolLM2-135M-Instruct exceeds the median of "
-    "its text."
+    "arithmetic problems. Labels: a word is kept when {worth} exceeds the median of its text."
 )
+WORTH = {
+    LabelKind.SURPRISAL: "its surprisal under {labeller}",
+    LabelKind.ANSWER_AWARE: "the drop of {labeller}'s log P(answer) without it",
+    LabelKind.ANSWER_ABLATION: "its mean effect on {labeller}'s log P(answer) over random halves of the text",
+}
+NAMES = {"smollm2": "SmolLM2-135M-Instruct"}
 
 
 @flow(name="compressor", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
@@ -47,7 +52,14 @@ def compose(cfg: CompressorConfig, run: Run) -> Pending:
             LABEL_WORDS, corpus.labels, inputs, label=corpus.benchmark.name, rows=rows
         )
     trained = run.stage(TRAIN_COMPRESSOR, cfg.train, corpora)
-    return run.stage(COMPRESSOR_CARD, CardConfig(title="latent-compressor", summary=SUMMARY), {"model": trained})
+    return run.stage(COMPRESSOR_CARD, CardConfig(title="latent-compressor", summary=summary(cfg)), {"model": trained})
+
+
+def summary(cfg: CompressorConfig) -> str:
+    """What the card says of the labels."""
+    kinds = dict.fromkeys(corpus.labels.kind for corpus in cfg.corpora)
+    labeller = NAMES.get(cfg.labeller, cfg.labeller)
+    return SUMMARY.format(worth=" or ".join(WORTH[kind].format(labeller=labeller) for kind in kinds))
 
 
 ENTRY = FlowEntry(CompressorConfig, partial(open_run, "compressor"), compose, compressor, show_card)

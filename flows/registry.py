@@ -30,6 +30,7 @@ _MODULES = {
     "direct": "flows.direct",
     "concise": "flows.concise",
     "compressor": "flows.compressor",
+    "label-kinds": "flows.label_kinds",
     "reevaluate": "flows.reevaluate",
 }
 

@@ -12,7 +12,14 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
 from flows.registry import FlowEntry
 from flows.results import publish, show
-from latent_core.config.tokenskip import CompressConfig, DualBuildConfig, ScoreWordsConfig, TokenSkipConfig, Variant
+from latent_core.config.tokenskip import (
+    CollectConfig,
+    CompressConfig,
+    DualBuildConfig,
+    ScoreWordsConfig,
+    TokenSkipConfig,
+    Variant,
+)
 from latent_core.config.training import LatentRows, TrainConfig
 from latent_core.report.seeds import seeded
 from latent_core.store import Artifact, ArtifactRef
@@ -149,23 +156,36 @@ class Cots:
 
 def collected(cfg: TokenSkipConfig, run: Run, base: Input, problems: ProblemsInput) -> Cots:
     """Collect, score and compress shard by shard: a finished shard is compressed while the next one generates."""
-    limits = Budget("collect", cfg.collect.max_tokens_total, cfg.collect.max_seconds)
-    run.limit(COLLECT, limits)
-    size, questions = cfg.collect.shard_questions, cfg.collect.questions
+    shards = collected_shards(cfg.collect, run, base, problems)
+    return Cots(shards, run.merge("collect", shards), compressed(cfg.compress, run, base, shards))
+
+
+def collected_shards(config: CollectConfig, run: Run, base: Input, problems: ProblemsInput) -> list[Pending]:
+    """The base model's chains of thought, as one artifact for every so many questions."""
+    run.limit(COLLECT, Budget("collect", config.max_tokens_total, config.max_seconds))
+    size, questions = config.shard_questions, config.questions
     starts = range(0, questions, size)
     shards = []
     for number, start in enumerate(starts, 1):
         stop = min(start + size, questions)
-        rows = (stop - start) * cfg.collect.sampling.samples
-        block = CollectShard(sampling=cfg.collect.sampling, start=start, stop=stop, prompting=cfg.collect.prompting)
+        rows = (stop - start) * config.sampling.samples
+        block = CollectShard(sampling=config.sampling, start=start, stop=stop, prompting=config.prompting)
         inputs: dict[str, Input] = {"model": base, "problems": problems}
         shards.append(run.stage(COLLECT, block, inputs, label=f"{number}/{len(starts)}", rows=rows))
-    return Cots(shards, run.merge("collect", shards), compressed(cfg.compress, run, base, shards))
+    return shards
 
 
-def compressed(config: CompressConfig, run: Run, base: Input, shards: Sequence[Pending], label: str = "") -> Pending:
-    """The compressions of collected shards, each as soon as its shard is there."""
-    compressor = CompressorInput.find(config.model)
+def compressed(
+    config: CompressConfig,
+    run: Run,
+    base: Input,
+    shards: Sequence[Pending],
+    label: str = "",
+    trained: Pending | None = None,
+) -> Pending:
+    """The compressions of collected shards, each as soon as its shard is there, by a compressor that is `trained` here
+    or the one that the configuration names."""
+    compressor = CompressorInput.find(config.model) if trained is None else trained
     scores, small = [], []
     for number, shard in enumerate(shards, 1):
         name = f"{label} {number}/{len(shards)}".strip()

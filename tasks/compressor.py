@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from latent_core.benchmarks.problem import Problem
-from latent_core.compress.answer_labels import answer_aware_labels
+from latent_core.compress.answer_labels import Reader, Solutions, answer_ablation_labels, answer_aware_labels
+from latent_core.compress.conversation import PLAIN_TEXT, Conversation, own_conversation
 from latent_core.compress.labels import LabelledText, surprisal_labels
 from latent_core.compress.training import TrainingSettings, train_token_classifier
-from latent_core.config.compressor import LabelKind, LabelWordsConfig, TrainCompressorConfig
+from latent_core.config.compressor import LabelKind, LabelReading, LabelWordsConfig, TrainCompressorConfig
 from latent_core.store import Artifact, ArtifactWriter
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 
@@ -27,13 +28,14 @@ def label_words(out: ArtifactWriter, inputs: Inputs, config: LabelWordsConfig, w
     problems = inputs.problems("problems").problems(0, config.questions + config.held_out)
     with_rationale = [problem for problem in problems if problem.rationale]
     labeller = inputs.model_dir("labeller")
+    conversation = own_conversation(labeller) if config.reading is LabelReading.CONVERSATION else PLAIN_TEXT
     held_out_ids = {problem.question_id for problem in problems[config.questions :]}
     seen: set[str] = set()
     repeated = 0
     with out.table(LABELLED, schema) as labelled, out.table(HELD_OUT, schema) as held_out:
         for start in range(0, len(with_rationale), TEXTS_PER_CALL):
             block = with_rationale[start : start + TEXTS_PER_CALL]
-            for problem, row in zip(block, _labels(block, labeller, config.kind), strict=True):
+            for problem, row in zip(block, _labels(block, labeller, config.kind, conversation), strict=True):
                 if row.text in seen:
                     repeated += 1
                     continue
@@ -51,12 +53,18 @@ def label_words(out: ArtifactWriter, inputs: Inputs, config: LabelWordsConfig, w
     return Outcome(accounting={"kept": kept, "no_rationale": len(problems) - len(with_rationale), "repeated": repeated})
 
 
-def _labels(block: Sequence[Problem], labeller: Path, kind: LabelKind) -> list[LabelledText]:
+def _labels(
+    block: Sequence[Problem], labeller: Path, kind: LabelKind, conversation: Conversation
+) -> list[LabelledText]:
     texts = [str(problem.rationale).split("####")[0].strip() for problem in block]
     questions = [problem.question for problem in block]
     if kind is LabelKind.SURPRISAL:
-        return surprisal_labels(texts, questions, labeller)
-    return answer_aware_labels(texts, questions, [problem.gold for problem in block], labeller)
+        return surprisal_labels(texts, questions, labeller, prompt=conversation.prompt)
+    solutions = Solutions(texts, questions, [problem.gold for problem in block])
+    reader = Reader(labeller, conversation)
+    if kind is LabelKind.ANSWER_AWARE:
+        return answer_aware_labels(solutions, reader)
+    return answer_ablation_labels(solutions, reader)
 
 
 def train_compressor(

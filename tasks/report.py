@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Annotated, Any
 
+from latent_core.compress.corpus import merged_drift
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.tokenskip import Variant
 from latent_core.config.training import LatentRows
@@ -132,27 +133,14 @@ def _frozen_notes(models: set[str], latent_rows: LatentRows) -> list[str]:
 
 def _compression(stages: list[tuple[str, Artifact]]) -> Iterator[Mapping[str, Any]]:
     """Requested and achieved ratios over all shards of compression, weighted by their texts."""
-    totals: dict[float, dict[str, float]] = {}
-    for role, artifact in stages:
-        if role != "compress":
-            continue
-        for shard in artifact.shards():
-            for row in shard.manifest.content.metrics["ratios"]:
-                total = totals.setdefault(float(row["ratio"]), {"texts": 0, "after": 0, "before": 0, "retained": 0})
-                after = row["mean_tokens"] * row["texts"]
-                total["texts"] += row["texts"]
-                total["after"] += after
-                total["before"] += after / row["achieved_ratio"] if row["achieved_ratio"] else 0
-                total["retained"] += row["answer_retention"] * row["texts"]
-    for ratio in sorted(totals, reverse=True):
-        total = totals[ratio]
-        achieved = total["after"] / total["before"] if total["before"] else 0.0
+    shards = [shard for role, artifact in stages if role == "compress" for shard in artifact.shards()]
+    for row in merged_drift(shard.manifest.content.metrics["ratios"] for shard in shards):
         yield {
-            "requested_ratio": ratio,
-            "achieved_ratio": achieved,
-            "drift": ratio - achieved,
-            "answer_retention": total["retained"] / total["texts"] if total["texts"] else 0.0,
-            "texts": int(total["texts"]),
+            "requested_ratio": row["ratio"],
+            "achieved_ratio": row["achieved_ratio"],
+            "drift": row["drift"],
+            "answer_retention": row["answer_retention"],
+            "texts": int(row["texts"]),
         }
 
 

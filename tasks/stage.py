@@ -132,8 +132,10 @@ class Inputs:
         return artifact.directory(configs[0].removesuffix("/config.json"))
 
     def compressor_spec(self, role: str) -> str:
-        """What names a compressor for `open_compressor`."""
+        """What names a compressor for `open_compressor`: a parameter's value, or the directory of one trained here."""
         parent = self._parents[role]
+        if isinstance(parent, ArtifactRef):
+            return str(self.model_dir(role))
         if not isinstance(parent, CompressorInput):
             raise InputError(f"{role}: expected a compressor, got {parent}")
         if compressor_fingerprint(parent.spec) != parent.fingerprint:

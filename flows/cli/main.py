@@ -24,7 +24,8 @@ app.add_typer(dual.app, name="dual")
 app.add_typer(track.app, name="track")
 
 FlowName = Annotated[
-    str, typer.Argument(metavar="FLOW", help="tokenskip-math, direct, concise, reevaluate, mini or compressor")
+    str,
+    typer.Argument(metavar="FLOW", help="tokenskip-math, direct, concise, reevaluate, mini, compressor or label-kinds"),
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with the flow's parameters")]
 Overrides = Annotated[list[str], typer.Option("--set", help="section.field=value; may be repeated")]

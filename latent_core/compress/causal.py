@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,6 +37,17 @@ class CausalScorer:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
+    def opening(self, text: str) -> list[int]:
+        """Token ids of the text that a row begins with: a start token stands before it once, where the model has one.
+
+        Rendered conversations often bring it along; the tokenizer would put another before it.
+        """
+        start = self.tokenizer.bos_token
+        if start is not None and text.startswith(start):
+            return self.ids(text)
+        ids: list[int] = self.tokenizer(text)["input_ids"]
+        return ids
+
     def start_token(self) -> int | None:
         """The id that stands before a text: the beginning token, else the end token; None when there is neither."""
         named = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self._model.config.bos_token_id)
@@ -60,6 +72,33 @@ class CausalScorer:
                 chosen = torch.gather(torch.log_softmax(logits, dim=-1), 2, targets)[:, :, 0].double().cpu().numpy()
             for line, index in enumerate(batch):
                 yield index, chosen[line, : len(rows[index]) - 1]
+
+    def log_probabilities_after(
+        self, opening: Sequence[int], rows: Sequence[Sequence[int]], batch_tokens: int
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield (row, log P of each of its tokens after the opening and what stands before it), shape (tokens,).
+
+        The opening (at least one token) is read once for all rows. Else as `log_probabilities`.
+        """
+        import torch
+
+        with torch.inference_mode():
+            read = self._model(input_ids=torch.tensor([opening]).to(self._device), use_cache=True)
+            first = read.logits[:, -1:].float()
+        for batch in length_batches([len(row) for row in rows], batch_tokens):
+            width = max(len(rows[index]) for index in batch)
+            ids = torch.zeros((len(batch), width), dtype=torch.long)
+            for line, index in enumerate(batch):
+                ids[line, : len(rows[index])] = torch.tensor(rows[index])
+            with torch.inference_mode():
+                cache = copy.deepcopy(read.past_key_values)  # the model appends to it
+                cache.batch_repeat_interleave(len(batch))
+                later = self._model(input_ids=ids.to(self._device), past_key_values=cache).logits[:, :-1].float()
+                logits = torch.cat([first.expand(len(batch), -1, -1), later], dim=1)
+                targets = ids[:, :, None].to(self._device)
+                chosen = torch.gather(torch.log_softmax(logits, dim=-1), 2, targets)[:, :, 0].double().cpu().numpy()
+            for line, index in enumerate(batch):
+                yield index, chosen[line, : len(rows[index])]
 
 
 def length_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:

@@ -128,6 +128,32 @@ class RatioDrift:
         return table
 
 
+def merged_drift(shards: Iterable[Sequence[Row]]) -> list[dict[str, float]]:
+    """`RatioDrift.rows` of several shards as one, weighted by their texts; quantiles do not merge and are left out."""
+    totals: defaultdict[float, Counter[str]] = defaultdict(Counter)
+    for row in (row for shard in shards for row in shard):
+        after = row["mean_tokens"] * row["texts"]
+        totals[float(row["ratio"])].update(
+            texts=row["texts"],
+            after=after,
+            before=after / row["achieved_ratio"] if row["achieved_ratio"] else 0,
+            retained=row["answer_retention"] * row["texts"],
+        )
+    merged = []
+    for ratio, total in sorted(totals.items(), reverse=True):
+        achieved = total["after"] / total["before"] if total["before"] else 0.0
+        merged.append(
+            {
+                "ratio": ratio,
+                "texts": total["texts"],
+                "achieved_ratio": achieved,
+                "drift": ratio - achieved,
+                "answer_retention": total["retained"] / total["texts"] if total["texts"] else 0.0,
+            }
+        )
+    return merged
+
+
 def compressed_rows(
     scores: Iterable[Row], ratios: Sequence[float], options: SelectionOptions, count_target: Callable[[str], int]
 ) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latent_core.compress.causal import CausalScorer, bits_of_units
+from latent_core.compress.conversation import PLAIN_TEXT
 from latent_core.compress.spans import split_units
 from latent_core.errors import InputError
 
@@ -41,17 +42,12 @@ class LabelledText:
         return cls(row["text"], spans, np.asarray(row["labels"], dtype=np.int64))
 
 
-def question_prompt(question: str) -> str:
-    """What stands before the text when its surprisal is measured."""
-    return f"{question}\n"
-
-
 def surprisal_labels(
     texts: Sequence[str],
     questions: Sequence[str],
     causal_lm_dir: str | os.PathLike[str],
     *,
-    prompt: Callable[[str], str] = question_prompt,
+    prompt: Callable[[str], str] = PLAIN_TEXT.prompt,
     batch_tokens: int = 1_024,
     device: str | None = None,
 ) -> list[LabelledText]:
@@ -59,11 +55,13 @@ def surprisal_labels(
     surprisals = word_surprisals(
         texts, questions, causal_lm_dir, prompt=prompt, batch_tokens=batch_tokens, device=device
     )
-    labelled = []
-    for text, bits in zip(texts, surprisals, strict=True):
-        labels = (bits > np.median(bits)).astype(np.int64) if len(bits) else np.zeros(0, np.int64)
-        labelled.append(LabelledText(text, split_units(text), labels))
-    return labelled
+    return [upper_half(text, bits) for text, bits in zip(texts, surprisals, strict=True)]
+
+
+def upper_half(text: str, worth: NDArray[np.float64]) -> LabelledText:
+    """Label 1 the units whose `worth` (shape (units,)) exceeds the median of the text, else 0."""
+    labels = (worth > np.median(worth)).astype(np.int64) if len(worth) else np.zeros(0, np.int64)
+    return LabelledText(text, split_units(text), labels)
 
 
 def word_surprisals(
@@ -71,7 +69,7 @@ def word_surprisals(
     questions: Sequence[str],
     causal_lm_dir: str | os.PathLike[str],
     *,
-    prompt: Callable[[str], str] = question_prompt,
+    prompt: Callable[[str], str] = PLAIN_TEXT.prompt,
     batch_tokens: int = 1_024,
     device: str | None = None,
 ) -> list[NDArray[np.float64]]:
@@ -85,9 +83,8 @@ def word_surprisals(
     if len(texts) != len(questions):
         raise InputError(f"questions: {len(questions)} questions for {len(texts)} texts; give one a text")
     scorer = CausalScorer(causal_lm_dir, device)
-    tokenizer = scorer.tokenizer
-    prompts = [tokenizer(prompt(question), add_special_tokens=True)["input_ids"] for question in questions]
-    bodies = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True) if texts else {}
+    prompts = [scorer.opening(prompt(question)) for question in questions]
+    bodies = scorer.tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True) if texts else {}
     rows = [start + body for start, body in zip(prompts, bodies.get("input_ids", []), strict=True)]
     for index, (row, start) in enumerate(zip(rows, prompts, strict=True)):
         if not start:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 
@@ -16,7 +16,15 @@ class LabelKind(StrEnum):
     """What makes a word worth keeping, measured with a causal language model."""
 
     SURPRISAL = "surprisal"  # the model did not expect it
-    ANSWER_AWARE = "answer_aware"  # the answer becomes less likely without it
+    ANSWER_AWARE = "answer_aware"  # the answer becomes less likely without it; says nothing where it is stated twice
+    ANSWER_ABLATION = "answer_ablation"  # the same on average over random halves of the text
+
+
+class LabelReading(StrEnum):
+    """How the labelling model reads a question and its worked solution."""
+
+    PLAIN_TEXT = "plain_text"  # for a model that knows no conversations
+    CONVERSATION = "conversation"  # its own chat template: for a model that knows nothing else
 
 
 class LabelWordsConfig(StageConfig):
@@ -25,15 +33,10 @@ class LabelWordsConfig(StageConfig):
     questions: Annotated[int, IDENTITY, Field(ge=1)] = 400
     held_out: Annotated[int, IDENTITY, Field(ge=1)] = 60
     """Further problems that are labelled but not trained on."""
-    kind: Annotated[LabelKind, IDENTITY] = LabelKind.SURPRISAL
-    """surprisal costs one row of the model a text, answer_aware one a word."""
-
-    def identity(self) -> dict[str, Any]:
-        """The default kind is left out: labels made before there was a choice keep their fingerprint."""
-        fields = super().identity()
-        if self.kind is LabelKind.SURPRISAL:
-            del fields["kind"]
-        return fields
+    kind: Annotated[LabelKind, IDENTITY, OMITTED_AT_DEFAULT] = LabelKind.SURPRISAL
+    """surprisal costs one row of the model a text, answer_aware one a word, answer_ablation 128 of half the length."""
+    reading: Annotated[LabelReading, IDENTITY, OMITTED_AT_DEFAULT] = LabelReading.PLAIN_TEXT
+    """conversation suits a chat model; latent-mini, which knows nothing else, needs it."""
 
 
 class TrainCompressorConfig(StageConfig):
@@ -61,7 +64,7 @@ class CompressorConfig(StageConfig):
     """Label words with a causal language model, then train a token classifier to predict the labels."""
 
     labeller: Annotated[str, RUNTIME] = "smollm2"
-    """Causal language model whose surprisal labels the words."""
+    """Causal language model that labels the words."""
     corpora: Annotated[tuple[Corpus, ...], IDENTITY, Field(min_length=1)] = (
         Corpus(benchmark=BenchmarkConfig(difficulties=(1, 2, 3, 4, 5))),
     )

@@ -435,9 +435,7 @@ class TokenSkipConfig(StageConfig):
 
     @model_validator(mode="after")
     def _ratios_are_compressed(self) -> TokenSkipConfig:
-        missing = sorted(set(self.prepare.ratios) - set(self.compress.ratios) - {1.0})
-        if missing:
-            raise ValueError(f"prepare.ratios: {missing} are not in compress.ratios {list(self.compress.ratios)}")
+        check_prepared_ratios(self.prepare, self.compress)
         return self
 
     @model_validator(mode="after")
@@ -445,6 +443,13 @@ class TokenSkipConfig(StageConfig):
         if self.prepare.quality_top < 1 and self.quality is None:
             raise ValueError("prepare.quality_top: needs scores; set quality.span, or leave quality_top at 1")
         return self
+
+
+def check_prepared_ratios(prepare: PrepareConfig, compress: CompressConfig) -> None:
+    """Raise ValueError unless every ratio below 1 that is prepared is also compressed."""
+    missing = sorted(set(prepare.ratios) - set(compress.ratios) - {1.0})
+    if missing:
+        raise ValueError(f"prepare.ratios: {missing} are not in compress.ratios {list(compress.ratios)}")
 
 
 def resolve_engine() -> str:

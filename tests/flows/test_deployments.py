@@ -36,6 +36,6 @@ def test_reevaluation_is_scheduled() -> None:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "deployments").glob("*.yaml")), ids=lambda file: file.name)
 def test_parameter_file_is_valid(file: Path) -> None:
-    named = {"sketch-of-thought": "concise"} | {name: name for name in ("compressor", "direct", "concise")}
+    named = {"sketch-of-thought": "concise"} | {name: name for name in ("compressor", "direct", "concise", "label-kinds")}
     flow = named.get(file.stem, "tokenskip-math")
     find_flow(flow).config.model_validate(yaml.safe_load(file.read_text()))

@@ -24,6 +24,7 @@ from tasks.collect import COLLECT, CollectShard
 from tasks.compress import COMPRESS, SCORE_WORDS
 from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
 from tasks.evaluate import EVALUATE, EvaluateCondition
+from tasks.label_kinds import COMPARE_LABEL_KINDS, CompareLabelKinds
 from tasks.merge import MERGED, Merge
 from tasks.mini import MINI_CORPUS, MINI_INIT
 from tasks.prepare import PREPARE, PREPARE_WARM_START, WarmStartExamples
@@ -51,6 +52,7 @@ CASES: list[tuple[Stage, StageConfig, str]] = [
     (MINI_CORPUS, MiniCorpusConfig(), "5f59e84792ad6f2d"),
     (LABEL_WORDS, LabelWordsConfig(), "434b869c03c8b6c9"),
     (TRAIN_COMPRESSOR, TrainCompressorConfig(), "705006bda6fda880"),
+    (COMPARE_LABEL_KINDS, CompareLabelKinds(), "a7cbfbdf781a9887"),
 ]
 
 

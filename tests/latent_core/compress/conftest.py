@@ -63,8 +63,18 @@ def classifiers(tmp_path_factory: pytest.TempPathFactory) -> Classifiers:
     xlmr = root / "xlm-roberta-large"
     _save_bert(cased, corpus, lowercase=False)
     _save_bert(uncased, corpus, lowercase=True)
-    _save_xlmr(xlmr, corpus)
+    small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    _save_xlmr(xlmr, corpus, 0.5, **small)
     return Classifiers(cased, xlmr, uncased)
+
+
+@pytest.fixture(scope="session")
+def indifferent_classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As wide as XLM-R large, with layers and weights such that every word of a text gets nearly one probability."""
+    folder = tmp_path_factory.mktemp("indifferent") / "xlm-roberta-large"
+    wide = {"hidden_size": 1024, "num_hidden_layers": 8, "num_attention_heads": 16, "intermediate_size": 512}
+    _save_xlmr(folder, [math_text(seed, 20) for seed in range(30)], 0.1, **wide)
+    return folder
 
 
 def _save_bert(folder: Path, corpus: list[str], *, lowercase: bool) -> None:
@@ -88,7 +98,7 @@ def _save_bert(folder: Path, corpus: list[str], *, lowercase: bool) -> None:
     BertForTokenClassification(config).save_pretrained(folder)
 
 
-def _save_xlmr(folder: Path, corpus: list[str]) -> None:
+def _save_xlmr(folder: Path, corpus: list[str], initializer_range: float, **shape: int) -> None:
     import torch
     from transformers import XLMRobertaConfig, XLMRobertaForTokenClassification, XLMRobertaTokenizer
 
@@ -97,13 +107,10 @@ def _save_xlmr(folder: Path, corpus: list[str]) -> None:
     torch.manual_seed(11)
     config = XLMRobertaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
         max_position_embeddings=514,
         type_vocab_size=1,
-        initializer_range=0.5,
+        initializer_range=initializer_range,
+        **shape,
     )
     XLMRobertaForTokenClassification(config).save_pretrained(folder)
 

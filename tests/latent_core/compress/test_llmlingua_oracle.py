@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from latent_core.compress import MultiRatioCompressor, ScoringOptions, SelectionOptions, TokenToWord
@@ -113,6 +114,13 @@ def test_compress_exact_and_batched_agree(classifiers, make_math_text):
     batched = MultiRatioCompressor(classifiers.metaspace).compress(texts, RATIOS)
     exact = MultiRatioCompressor(classifiers.metaspace, ScoringOptions(exact=True)).compress(texts, RATIOS)
     assert batched == exact
+
+
+def test_exact_equals_llmlingua_where_float_noise_decides(indifferent_classifier, llmlingua_for, make_math_text):
+    text = make_math_text(21, 5)
+    exact = MultiRatioCompressor(indifferent_classifier, ScoringOptions(exact=True), word_length=_count)
+    assert np.ptp(exact.score_words([text])[0].chunks[0].keep_probability) < 1e-4  # what another batch shape may add
+    assert _first_mismatch(llmlingua_for(indifferent_classifier), exact, [text], {}) is None
 
 
 def test_special_tokens_of_its_own_change_what_an_xlmr_keeps(classifiers, make_math_text):

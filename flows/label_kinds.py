@@ -1,0 +1,89 @@
+"""Which labels make the better compressor: trained on each kind, judged by held-out words, kept answers and models.
+
+Everything but the labels is the same: problems, chains of thought, encoder, ratios, training. A compressor that drops
+words at random is what each of them must beat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import typer
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.evaluations import evaluated_at_ratios
+from flows.registry import FlowEntry
+from flows.tokenskip_math import collected_shards, compressed, dropped_at_random
+from latent_core.config.label_kinds import LabelKindsConfig
+from latent_core.store import Artifact
+from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
+from tasks.label_kinds import COMPARE_LABEL_KINDS, COMPARISON, CompareLabelKinds
+from tasks.prepare import PREPARE
+from tasks.run import Input, Pending, Run, open_run
+from tasks.stage import ModelInput, ProblemsInput
+from tasks.train import TRAIN_STAGE
+
+RANDOM = "random"
+
+
+@flow(name="label-kinds", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
+def label_kinds(cfg: LabelKindsConfig, force: Sequence[str] = ()) -> dict[str, str]:
+    """Compare compressors trained on different labels, and models trained on their compressions.
+
+    Args:
+        cfg: The run, one section per stage.
+        force: Names of stages to compute again although the store has their results.
+    """
+    with open_run("label-kinds", cfg, force=force) as run:
+        comparison = run.artifact(compose(cfg, run))
+        create_markdown_artifact(
+            key="label-kinds-comparison",
+            markdown=comparison.read_bytes(COMPARISON).decode(),
+            description="What a compressor's labels are worth",
+        )
+        return {"comparison": run.store.uri(comparison.ref)}
+
+
+def compose(cfg: LabelKindsConfig, run: Run) -> Pending:
+    """The stages and how they hang together; returns the comparison."""
+    train_split = ProblemsInput.find(cfg.benchmark, "train")
+    test_split = ProblemsInput.find(cfg.benchmark, "test")
+    base, labeller = ModelInput.find(cfg.model), ModelInput.find(cfg.labeller)
+    shards = collected_shards(cfg.collect, run, base, train_split)
+    samples = run.merge("collect", shards)
+    compared: dict[str, Input] = {}
+    texts: dict[str, Pending] = {}
+    for kind in cfg.kinds:
+        settings = cfg.labels.model_copy(update={"kind": kind})
+        problems: dict[str, Input] = {"problems": train_split, "labeller": labeller}
+        rows = settings.questions + settings.held_out
+        labels = run.stage(LABEL_WORDS, settings, problems, label=kind, rows=rows)
+        compressor = compared[f"compressor/{kind}"] = run.stage(
+            TRAIN_COMPRESSOR, cfg.compressor, {"labels": labels}, label=kind
+        )
+        texts[kind] = compressed(cfg.compress, run, base, shards, kind, compressor)
+    texts[RANDOM] = compressed(dropped_at_random(cfg.compress), run, base, shards, RANDOM)
+    for name, small in texts.items():
+        compared[f"compress/{name}"] = small
+        inputs: dict[str, Input] = {"model": base, "samples": samples, "compressed": small}
+        prepared = run.stage(PREPARE, cfg.prepare, inputs, label=name)
+        trained = run.stage(TRAIN_STAGE, cfg.train, {"model": base, "prepared": prepared}, label=name)
+        compared |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, name)
+    return run.stage(COMPARE_LABEL_KINDS, CompareLabelKinds(), compared)
+
+
+def show(comparison: Artifact) -> None:
+    """Print the finished comparison, and where it lies."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console(width=WIDTH).print(Markdown(comparison.read_bytes(COMPARISON).decode()))
+    typer.echo(f"Comparison: {comparison.store.uri(comparison.ref)}/{COMPARISON}")
+
+
+WIDTH = 120  # columns: room for the whole table
+
+ENTRY = FlowEntry(LabelKindsConfig, partial(open_run, "label-kinds"), compose, label_kinds, show)

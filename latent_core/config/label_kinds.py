@@ -1,0 +1,64 @@
+"""Parameters of the comparison of label kinds: a compressor trained on each, a model trained on its compressions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.compressor import LabelKind, LabelReading, LabelWordsConfig, TrainCompressorConfig
+from latent_core.config.runtime import RuntimeConfig, TrackingConfig
+from latent_core.config.tokenskip import (
+    CollectConfig,
+    CompressConfig,
+    EvaluateConfig,
+    PrepareConfig,
+    ScoreWordsConfig,
+    check_prepared_ratios,
+)
+from latent_core.config.training import TrainConfig
+
+
+class LabelKindsConfig(StageConfig):
+    """The same chains of thought, compressed by compressors that differ in their labels only, and at random."""
+
+    kinds: Annotated[tuple[LabelKind, ...], RUNTIME, Field(min_length=1)] = (
+        LabelKind.SURPRISAL,
+        LabelKind.ANSWER_AWARE,
+        LabelKind.ANSWER_ABLATION,
+    )
+    """Models trained on the later kinds are tested against the first one's."""
+    model: Annotated[str, RUNTIME] = "latent-mini"
+    """The model whose chains of thought are compressed, and which is trained on the compressions."""
+    labeller: Annotated[str, RUNTIME] = "latent-mini"
+    """Causal language model that labels the words; it must be able to solve the problems."""
+    benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
+    labels: Annotated[LabelWordsConfig, IDENTITY] = LabelWordsConfig(reading=LabelReading.CONVERSATION)
+    """How many worked solutions are labelled, and how; `kinds` says by what."""
+    compressor: Annotated[TrainCompressorConfig, IDENTITY] = TrainCompressorConfig()
+    collect: Annotated[CollectConfig, IDENTITY] = CollectConfig()
+    compress: Annotated[CompressConfig, IDENTITY] = CompressConfig(scoring=ScoreWordsConfig(spans=True))
+    prepare: Annotated[PrepareConfig, IDENTITY] = PrepareConfig()
+    train: Annotated[TrainConfig, IDENTITY] = TrainConfig()
+    evaluate: Annotated[EvaluateConfig, IDENTITY] = EvaluateConfig()
+    store: Annotated[str, RUNTIME] = ".latent/store"
+    runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
+    tracking: Annotated[TrackingConfig, RUNTIME] = TrackingConfig()
+
+    @field_validator("kinds")
+    @classmethod
+    def _no_kind_twice(cls, kinds: tuple[LabelKind, ...]) -> tuple[LabelKind, ...]:
+        if len(set(kinds)) != len(kinds):
+            raise ValueError(f"kinds: one appears twice in {[kind.value for kind in kinds]}")
+        return kinds
+
+    @model_validator(mode="after")
+    def _sections_leave_to_the_flow_what_it_varies(self) -> LabelKindsConfig:
+        if "kind" in self.labels.model_fields_set:
+            raise ValueError("labels.kind: this flow labels by every one of `kinds`; name them there")
+        if "model" in self.compress.model_fields_set:
+            raise ValueError("compress.model: this flow compresses with the compressors that it trains; leave it out")
+        check_prepared_ratios(self.prepare, self.compress)
+        return self

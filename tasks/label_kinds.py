@@ -1,0 +1,118 @@
+"""Stage `compare_label_kinds`: what a compressor's labels are worth, in agreement, kept answers and trained models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from latent_core.compress.agreement import Agreement
+from latent_core.compress.corpus import merged_drift
+from latent_core.config.base import StageConfig
+from latent_core.evaluation.regression import p_value_of
+from latent_core.evaluation.scores import Scores, read_scores
+from latent_core.evaluation.summary import compare_scores, summarise_scores
+from latent_core.report.numbers import DASH, decimal, p_value, percent, points
+from latent_core.store import ArtifactWriter
+from tasks.collect import SAMPLES
+from tasks.report import evaluation_role
+from tasks.stage import Inputs, Outcome, Stage, Workplace
+
+COMPARISON = "comparison.md"
+_SCORERS = {"model": "the trained compressor", "word_lookup": "word-frequency lookup", "random": "random"}
+
+
+class CompareLabelKinds(StageConfig):
+    """Nothing to set: what is compared follows from the parents."""
+
+
+def compare_label_kinds(
+    out: ArtifactWriter, inputs: Inputs, config: CompareLabelKinds, workplace: Workplace
+) -> Outcome:
+    """Reads `compressor/NAME` (its training), `compress/NAME` and `evaluation/NAME/ratio R` of every name."""
+    trainings = {name: inputs.artifact(f"compressor/{name}") for name in _names(inputs, "compressor")}
+    agreement = {name: training.manifest.content.metrics for name, training in trainings.items()}
+    rows = [row for name in _names(inputs, "compress") for row in _by_ratio(inputs, name)]
+    first = rows[0]["compressor"]
+    with out.open(COMPARISON) as page:
+        page.write((_agreement_table(agreement) + "\n" + _ratio_table(rows, first)).encode())
+    return Outcome(
+        accounting={"kept": len(rows)},
+        metrics={
+            "agreement": {
+                name: {scorer: Agreement(*metrics[scorer])._asdict() for scorer in _SCORERS}
+                for name, metrics in agreement.items()
+            },
+            "ratios": rows,
+        },
+    )
+
+
+def _names(inputs: Inputs, kind: str) -> list[str]:
+    return [role.partition("/")[2] for role in inputs.roles() if role.startswith(f"{kind}/")]
+
+
+def _by_ratio(inputs: Inputs, name: str) -> list[dict[str, Any]]:
+    """One row a ratio: what the compressor did to the texts, and how the model trained on them does."""
+    shards = inputs.artifact(f"compress/{name}").shards()
+    drift = merged_drift(shard.manifest.content.metrics["ratios"] for shard in shards)
+    compressions: dict[float, Mapping[str, Any]] = {1.0: {}} | {row["ratio"]: row for row in drift}
+    first = _names(inputs, "compress")[0]
+    rows = []
+    for ratio in sorted(compressions, reverse=True):
+        scores = _scores(inputs, name, ratio)
+        if scores is None and ratio == 1.0:
+            continue
+        row: dict[str, Any] = {"compressor": name, "ratio": ratio}
+        row |= {key: compressions[ratio].get(key) for key in ("achieved_ratio", "answer_retention", "texts")}
+        if scores is not None:
+            summary = summarise_scores(scores)
+            row |= {"accuracy": list(summary.accuracy), "tokens": summary.tokens.value, "questions": summary.questions}
+            other = None if name == first else _scores(inputs, first, ratio)
+            if other is not None:
+                paired = compare_scores(other, scores)
+                row |= {"difference": paired.accuracy.value, "p": p_value_of(paired)}
+        rows.append(row)
+    return rows
+
+
+def _scores(inputs: Inputs, name: str, ratio: float) -> Scores | None:
+    role = evaluation_role(name, f"ratio {ratio:g}")
+    return read_scores(inputs.artifact(role).rows_of(SAMPLES)) if role in inputs.roles() else None
+
+
+def _agreement_table(agreement: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = [
+        "Agreement with the labels of held-out words:",
+        "",
+        "| Labels | Scored by | Words | Accuracy | F1 | AUC |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for name, metrics in agreement.items():
+        for scorer, title in _SCORERS.items():
+            numbers = (f"{number:.3f}" for number in Agreement(*metrics[scorer]))
+            lines.append(f"| {name} | {title} | {metrics['held_out_words']:,} | {' | '.join(numbers)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _ratio_table(rows: list[dict[str, Any]], first: str) -> str:
+    lines = [
+        "The chains of thought that each compressor made, and the model trained on them:",
+        "",
+        f"| Compressor | Ratio | Achieved | Answer kept | Model's accuracy | 95 % | Tokens | Against {first} |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        cells = [row["compressor"], f"{row['ratio']:g}"]
+        cells += [DASH if row["achieved_ratio"] is None else f"{row['achieved_ratio']:.2f}"]
+        cells += [DASH if row["answer_retention"] is None else percent(row["answer_retention"])]
+        if "accuracy" in row:
+            value, low, high = row["accuracy"]
+            cells += [percent(value), f"{percent(low, unit='')} to {percent(high, unit='')}", decimal(row["tokens"])]
+        else:
+            cells += [DASH] * 3
+        cells += [f"{points(row['difference'])} ({p_value(row['p'])})" if "difference" in row else DASH]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+COMPARE_LABEL_KINDS = Stage("compare_label_kinds", 1, compare_label_kinds)
