@@ -16,6 +16,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -123,9 +124,9 @@ class _Worker:
                 initializer=_start_worker,
                 initargs=(self._inbox, self._runtime.threads_per_worker, str(self._log), os.getpid(), self._devices),
             )
-        answer: Future[ArtifactRef] = self._pool.submit(_compute, call, store_root, work_dir)
         self._busy = True
-        try:
+        try:  # `submit` too: a worker may have died while it had nothing to do
+            answer: Future[ArtifactRef] = self._pool.submit(_compute, call, store_root, work_dir)
             return answer.result()
         except BrokenProcessPool as error:
             self._pool = None
@@ -181,4 +182,13 @@ def _compute(call: StageCall, store_root: str, work_dir: str) -> ArtifactRef:
         _outbox.put(Progress(call.title, call.ref.fingerprint, done, total, tokens))
 
     scratch = Path(work_dir).absolute() / "scratch" / call.ref.key
-    return perform(call, ArtifactStore(store_root), Workplace(scratch, progress)).ref
+    _log_line(call, "started")
+    ref = perform(call, ArtifactStore(store_root), Workplace(scratch, progress)).ref
+    _log_line(call, "done")
+    return ref
+
+
+def _log_line(call: StageCall, event: str) -> None:
+    """What a worker was doing when: the last such line tells what it died over."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    print(f"{now} {os.getpid()} {call.title}: {event} {call.ref.key}", flush=True)

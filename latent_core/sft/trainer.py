@@ -18,6 +18,7 @@ from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.errors import InputError
 from latent_core.models.family import chat_family
+from latent_core.sft.adapter import settle_adapter
 from latent_core.sft.loss import latent_only, weighted_trainer
 
 if TYPE_CHECKING:
@@ -233,6 +234,7 @@ def _save(model: Any, tokenizer: Any, model_dir: Path, out_dir: Path, config: Tr
 
     if config.method is TrainMethod.LORA:
         model.save_pretrained(out_dir / "adapter")
+        settle_adapter(out_dir / "adapter")
         model = model.merge_and_unload()
     model.to(getattr(torch, config.save_dtype)).save_pretrained(out_dir / "model")
     tokenizer.save_pretrained(out_dir / "model")
