@@ -7,7 +7,6 @@ A tracking server that is down, slow or wrong costs a run at most `PATIENCE` sec
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import threading
 import time
@@ -117,10 +116,6 @@ class Tracker:
         self._actions.put(None)
 
     def _open(self) -> None:
-        # MLflow's own defaults hang for minutes on a dead server.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         self._client, self._experiment_id = tracking.open_client(self._config)
         self._parent_id = tracking.create_parent(self._client, self._experiment_id, self.journal)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from latent_core.config.runtime import TrackingConfig
-from latent_core.errors import InputError
+from latent_core.errors import InfrastructureError, InputError
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.journal import Journal, JournalEntry, journals
 
@@ -23,6 +23,12 @@ FLOW_RUN_TAG = "prefect.flow_run_id"
 RUN_TAG = "latent.run"  # a journal's id
 PARENT_TAG = "mlflow.parentRunId"
 CHAMPION = "champion"
+# MLflow's own defaults hang for minutes on a dead server.
+_PATIENT_BUT_NOT_FOR_EVER = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 _LOGGED_FILES = ("report.html", "table.md")
 _LONGEST_PARAMETER = 6000  # characters; MLflow's limit
 
@@ -42,6 +48,8 @@ class Synced(NamedTuple):
 
 def open_client(config: TrackingConfig) -> tuple[Any, str]:
     """An MLflow client and the id of the configured experiment, created if there is none."""
+    for name, value in _PATIENT_BUT_NOT_FOR_EVER.items():
+        os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
     uri = tracking_uri(config)
@@ -58,8 +66,21 @@ def open_client(config: TrackingConfig) -> tuple[Any, str]:
 
 
 def sync(store: ArtifactStore, config: TrackingConfig) -> Synced:
-    """Rebuild what the experiment lacks: the runs of finished flows, and a run for every other whole artifact."""
-    client, experiment_id = open_client(config)
+    """Rebuild what the experiment lacks: the runs of finished flows, and a run for every other whole artifact.
+
+    Raises InfrastructureError when MLflow does not answer; what was written by then stays, and is not written again.
+    """
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    try:
+        client, experiment_id = open_client(config)
+        return _sync(store, client, experiment_id)
+    except (MlflowException, RequestException) as error:
+        raise InfrastructureError(f"tracking: {tracking_uri(config)} does not do its work ({error})") from error
+
+
+def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:
     flows = logged = there = 0
     journaled = set()
     for journal in journals(store):
