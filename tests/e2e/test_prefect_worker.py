@@ -21,7 +21,7 @@ import pytest
 
 from latent_core.store import ArtifactStore
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 ROOT = Path(__file__).parents[2]
 POOL = "tests"
 CANCEL_SECONDS = 10.0
@@ -70,7 +70,7 @@ class Site:
         return [item["state"]["name"] for item in found]
 
 
-def _until(holds: Callable[[], bool], seconds: float = 240.0) -> None:
+def _until(holds: Callable[[], bool], seconds: float = 600.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "waited too long"
