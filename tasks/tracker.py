@@ -24,8 +24,8 @@ from tasks.journal import Journal, JournalEntry
 logger = logging.getLogger("latent")
 PATIENCE = 5.0
 """Seconds that a run waits at its end for a tracking server."""
-LOCAL_PATIENCE = 120.0
-"""The same for a local database, which makes its tables when it is first opened."""
+LOCAL_PATIENCE = 600.0
+"""The same for a local database, which is no server that may be away, and makes its tables when it is first opened."""
 _LOOK = 0.2  # seconds between two looks whether the thread still lives
 
 

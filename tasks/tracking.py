@@ -23,11 +23,12 @@ FLOW_RUN_TAG = "prefect.flow_run_id"
 RUN_TAG = "latent.run"  # a journal's id
 PARENT_TAG = "mlflow.parentRunId"
 CHAMPION = "champion"
-# MLflow's own defaults hang for minutes on a dead server.
-_PATIENT_BUT_NOT_FOR_EVER = {
+# MLflow's own defaults hang for minutes on a dead server, and print two lines for each run.
+_CLIENT_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 _LOGGED_FILES = ("report.html", "table.md")
 _LONGEST_PARAMETER = 6000  # characters; MLflow's limit
@@ -48,7 +49,7 @@ class Synced(NamedTuple):
 
 def open_client(config: TrackingConfig) -> tuple[Any, str]:
     """An MLflow client and the id of the configured experiment, created if there is none."""
-    for name, value in _PATIENT_BUT_NOT_FOR_EVER.items():
+    for name, value in _CLIENT_SETTINGS.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
