@@ -47,7 +47,7 @@ def test_dead_tracking_server_costs_seconds_and_a_warning(tmp_path: Path, caplog
         for ref in store.list():
             tracker.stage(store.require(ref), cached=False)
         tracker.finish(failed=False)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60  # a few on an idle machine; MLflow's own defaults take four minutes
     assert sum("track sync" in message for message in caplog.messages) == 1
 
 

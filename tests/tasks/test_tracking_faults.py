@@ -24,6 +24,8 @@ from tasks.run import open_run
 from tasks.tracker import Tracker
 from tasks.tracking import open_client, sync
 
+SECONDS = 60.0  # a few on an idle machine; what goes wrong here would take minutes
+
 
 def _artifact(store: ArtifactStore, seed: int, parents: dict[str, str] | None = None) -> Artifact:
     config = {"seed": seed, "nested": {"ratio": 0.5, "name": "x"}, "list": [1, 2]}
@@ -89,7 +91,7 @@ def _track(config: TrackingConfig, store: ArtifactStore) -> Tracker:
     return tracker
 
 
-@pytest.mark.parametrize(("status", "delay"), [(500, 0.0), (200, 60.0)], ids=["answers 500", "never answers"])
+@pytest.mark.parametrize(("status", "delay"), [(500, 0.0), (200, 600.0)], ids=["answers 500", "never answers"])
 def test_bad_tracking_server_costs_seconds_once_and_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, status: int, delay: float
 ) -> None:
@@ -98,7 +100,7 @@ def test_bad_tracking_server_costs_seconds_once_and_a_warning(
         started = time.monotonic()
         tracker = _track(TrackingConfig(uri=url), ArtifactStore(tmp_path))
         assert tracker.describe() == "" and tracker.url() is None
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < SECONDS
     assert sum("track sync" in message for message in caplog.messages) == 1
 
 
@@ -109,7 +111,7 @@ def test_server_that_falls_asleep_in_the_middle_never_holds_a_stage_up(
 
     def dawdle(*words: object) -> None:
         asleep.set()
-        wake.wait(60)
+        wake.wait(600)
 
     monkeypatch.setattr(tracker_module, "LOCAL_PATIENCE", 1.0)
     monkeypatch.setattr(tracking, "log_artifact_run", dawdle)
@@ -123,7 +125,7 @@ def test_server_that_falls_asleep_in_the_middle_never_holds_a_stage_up(
         assert asleep.wait(60)
         tracker.finish(failed=False)
     wake.set()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < SECONDS
     assert sum("too slow" in message for message in caplog.messages) == 1
     monkeypatch.undo()
     assert sync(store, config)[1:] == (5, 0)
