@@ -16,15 +16,18 @@ from bench.chaos.watch import CommitWatch, Event, WorkerLogs
 
 TICK = 0.002  # seconds between two looks at the logs: the shortest stages take some 20 ms
 LOOK = 0.1  # seconds between two looks at the store
-ROUND_SECONDS = 3600.0
+ROUND_SECONDS = 3 * 3600.0  # a run that hangs is an error, too
 SPARE_STARTS = 10  # restarts beyond those that a kill explains
 
 
 def undisturbed_run(victim: Victim) -> dict[str, float]:
     """Run to the end; returns the seconds that each artifact took. Raises RuntimeError when the run fails."""
     victim.start()
-    while (code := victim.exit_code()) is None:
-        time.sleep(0.1)
+    try:
+        while (code := victim.exit_code()) is None:
+            time.sleep(0.1)
+    finally:
+        victim.kill_group()
     if code != 0:
         raise RuntimeError(f"the undisturbed run failed: {_tail(victim)}")
     starts: dict[str, float] = {}
@@ -47,16 +50,41 @@ def disturbed_round(
     tally: Tally,
 ) -> list[str]:
     """Run with kills until done; returns what was wrong afterwards, and adds the kills to `tally`."""
+    try:
+        commits = _run_until_done(victim, server, draw_kills(durations, counts, rng), tally)
+    except _NotDoneError as error:
+        return [str(error)]
+    finally:
+        victim.kill_group()
+    events = list(WorkerLogs(victim.logs).new_events())
+    return [
+        *audit.differences(undisturbed.store, victim.store),
+        *audit.computed_again(events, commits),
+        *audit.survivors(events),
+        *audit.damaged(victim.store),
+        *audit.left_after_gc(victim.store),
+        *(f"{problem}, after gc" for problem in audit.differences(undisturbed.store, victim.store)),
+    ]
+
+
+class _NotDoneError(Exception):
+    """The run was started more often, or took longer, than kills explain."""
+
+
+def _run_until_done(victim: Victim, server: Server, planned: dict[str, list[Kill]], tally: Tally) -> CommitWatch:
+    """Start, kill what is due, start again; returns what was seen of the store meanwhile."""
     commits = CommitWatch(victim.store)
-    killer = _Killer(victim, server, draw_kills(durations, counts, rng), tally)
+    killer = _Killer(victim, server, planned, tally)
     victim.start()
     killer.watch_new_run()
-    most_starts = counts.get(Kind.GROUP, 0) + counts.get(Kind.RUN, 0) + counts.get(Kind.SERVER, 0) + SPARE_STARTS
+    most_starts = sum(kill.kind is not Kind.WORKER for kills in planned.values() for kill in kills) + SPARE_STARTS
     deadline, next_look = time.monotonic() + ROUND_SECONDS, 0.0
     while (code := victim.exit_code()) != 0:
+        if time.monotonic() > deadline:
+            raise _NotDoneError(f"not done within {ROUND_SECONDS:.0f} s: {_tail(victim)}")
         if code is not None:
-            if victim.starts >= most_starts or time.monotonic() > deadline:
-                return [f"not done after {victim.starts} starts: {_tail(victim)}"]
+            if victim.starts >= most_starts:
+                raise _NotDoneError(f"not done after {victim.starts} starts: {_tail(victim)}")
             killer.run_ended()
             server.wait_until_ready()
             tally.restarts += 1
@@ -70,15 +98,7 @@ def disturbed_round(
     killer.run_ended()
     server.wait_until_ready()
     commits.look()
-    events = list(WorkerLogs(victim.logs).new_events())
-    return [
-        *audit.differences(undisturbed.store, victim.store),
-        *audit.computed_again(events, commits),
-        *audit.survivors(events),
-        *audit.damaged(victim.store),
-        *audit.left_after_gc(victim.store),
-        *(f"{problem}, after gc" for problem in audit.differences(undisturbed.store, victim.store)),
-    ]
+    return commits
 
 
 @dataclass

@@ -141,8 +141,9 @@ class Victim:
         self._process.wait()
 
     def kill_group(self) -> None:
-        assert self._process is not None
-        _kill_group(self._process)
+        """The run and its workers at once; nothing where the run is over."""
+        if self._process is not None and self._process.poll() is None:
+            _kill_group(self._process)
 
 
 @contextmanager
