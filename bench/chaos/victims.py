@@ -27,7 +27,7 @@ TINY: dict[str, Any] = {
     },
     "compress": {"ratios": [0.5], "scoring": {"spans": True}},
     "prepare": {"ratios": [1.0, 0.5], "policy": "all_ratios", "validation_share": 0.2},
-    "train": {"steps": 6, "batch_size": 4, "micro_batch_size": 4, "max_length": 256, "eval_every": 2},
+    "train": {"steps": 16, "batch_size": 4, "micro_batch_size": 4, "max_length": 256, "eval_every": 4},
     "evaluate": {"questions": 4, "ratios": [1.0, 0.5], "baselines": [], "sampling": {"max_new_tokens": 128}},
     "tracking": {"enabled": False},
 }
