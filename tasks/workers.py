@@ -16,18 +16,21 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from multiprocessing import get_context
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from latent_core.config.runtime import RuntimeConfig
-from latent_core.errors import InfrastructureError
+from latent_core.errors import InfrastructureError, StageFailed
 from latent_core.processes import end_with
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.budget import Budget
 from tasks.devices import VARIABLE, devices_of, visible_devices
 from tasks.stage import StageCall, Workplace, perform
 
+STOP_SECONDS = 5.0  # from asking a worker to end to ending it
 LOG_TAIL = 12  # lines of a dead worker's log that its error message carries
 
 
@@ -114,21 +117,16 @@ class _Worker:
         self._log = Path(runtime.work_dir).absolute() / "logs" / f"worker-{os.getpid()}-{number}.log"
         self._pool: ProcessPoolExecutor | None = None
         self._busy = False
+        self._stopped = False
+        self._lock = threading.Lock()  # between starting a call and stopping
 
     def run(self, call: StageCall, store_root: str, work_dir: str) -> ArtifactRef:
-        if self._pool is None:
-            self._log.parent.mkdir(parents=True, exist_ok=True)
-            self._pool = ProcessPoolExecutor(
-                1,
-                mp_context=self._context,
-                initializer=_start_worker,
-                initargs=(self._inbox, self._runtime.threads_per_worker, str(self._log), os.getpid(), self._devices),
-            )
-        answer: Future[ArtifactRef] = self._pool.submit(_compute, call, store_root, work_dir)
         self._busy = True
-        try:
-            return answer.result()
+        try:  # around `submit` too: a worker may have died while it had nothing to do
+            return self._submit(call, store_root, work_dir).result()
         except BrokenProcessPool as error:
+            if self._stopped:
+                raise StageFailed(f"{call.title}: stopped with its run") from error
             self._pool = None
             raise InfrastructureError(
                 f"{call.title}: the worker process died (killed, or out of memory). Last lines of {self._log}:\n"
@@ -137,14 +135,30 @@ class _Worker:
         finally:
             self._busy = False
 
+    def _submit(self, call: StageCall, store_root: str, work_dir: str) -> Future[ArtifactRef]:
+        with self._lock:
+            if self._stopped:  # what still waited for a worker when the run ended
+                raise StageFailed(f"{call.title}: not started, its run has ended")
+            if self._pool is None:
+                self._log.parent.mkdir(parents=True, exist_ok=True)
+                settings = (self._inbox, self._runtime.threads_per_worker, str(self._log), os.getpid(), self._devices)
+                self._pool = ProcessPoolExecutor(
+                    1, mp_context=self._context, initializer=_start_worker, initargs=settings
+                )
+            return self._pool.submit(_compute, call, store_root, work_dir)
+
     def stop(self) -> None:
-        if self._pool is None:
+        with self._lock:
+            self._stopped = True
+            pool = self._pool
+        if pool is None:
             return
         if self._busy:  # the pool has no public way to end a call in progress
-            for process in list((self._pool._processes or {}).values()):
+            for process in list((pool._processes or {}).values()):
                 process.terminate()
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._pool = None
+                if not wait([process.sentinel], STOP_SECONDS):
+                    process.kill()
+        pool.shutdown(wait=True, cancel_futures=True)
 
     def _tail(self) -> str:
         if not self._log.is_file():
@@ -174,4 +188,13 @@ def _compute(call: StageCall, store_root: str, work_dir: str) -> ArtifactRef:
         _outbox.put(Progress(call.title, call.ref.fingerprint, done, total, tokens))
 
     scratch = Path(work_dir).absolute() / "scratch" / call.ref.key
-    return perform(call, ArtifactStore(store_root), Workplace(scratch, progress)).ref
+    _log_line(call, "started")
+    ref = perform(call, ArtifactStore(store_root), Workplace(scratch, progress)).ref
+    _log_line(call, "done")
+    return ref
+
+
+def _log_line(call: StageCall, event: str) -> None:
+    """What a worker was doing when: the last such line tells what it died over."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    print(f"{now} {os.getpid()} {call.title}: {event} {call.ref.key}", flush=True)

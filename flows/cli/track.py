@@ -36,10 +36,10 @@ def sync(
     uri: Annotated[str | None, typer.Option(help="MLflow tracking URI; default as for runs")] = None,
     experiment: Annotated[str, typer.Option(help="MLflow experiment")] = "latent-reasoning",
 ) -> None:
-    """Log a run for every artifact that MLflow does not know, from its manifest."""
+    """Rebuild the runs that MLflow lacks: stages from their manifests, finished flows from their journals."""
     from latent_core.config.runtime import TrackingConfig
     from latent_core.store import ArtifactStore
     from tasks.tracking import sync as synchronise
 
-    logged, there = synchronise(ArtifactStore(store), TrackingConfig(uri=uri, experiment=experiment))
-    typer.echo(f"{logged} runs logged, {there} were there already")
+    done = synchronise(ArtifactStore(store), TrackingConfig(uri=uri, experiment=experiment))
+    typer.echo(f"{done.stages} runs of stages and {done.flows} of flows logged, {done.there} were there already")

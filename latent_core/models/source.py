@@ -61,7 +61,10 @@ def _merged_adapter(spec: str, adapter: Path) -> ModelSource:
     """The adapter's base with the adapter merged in; identified by the content of both."""
     base_spec = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
     if not base_spec:
-        raise InputError(f"model: the adapter {spec} names no base (base_model_name_or_path in {ADAPTER_CONFIG})")
+        raise InputError(
+            f"model: the adapter {spec} names no base (base_model_name_or_path in {ADAPTER_CONFIG}); "
+            "a train artifact holds the merged model beside it"
+        )
     base = open_model(str(base_spec))
     names = sorted(path for path in adapter.iterdir() if path.suffix in _IDENTITY_SUFFIXES)
     parents = {"base": base.fingerprint, "adapter": hash_tree(adapter, names)}

@@ -14,6 +14,7 @@ from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.errors import InputError
 from latent_core.models.family import chat_family
+from latent_core.sft.adapter import settle_adapter
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
 from latent_core.sft.plan import evaluation_batches, micro_batch_size, micro_batches, steps_of
 from latent_core.sft.planned_trainer import Head, planned_trainer
@@ -251,6 +252,7 @@ def _save(model: Any, tokenizer: Any, job: Job, latents_moved: bool) -> None:
 
     if job.config.method is TrainMethod.LORA:
         model.save_pretrained(job.out_dir / "adapter")
+        settle_adapter(job.out_dir / "adapter")
         model = model.merge_and_unload()
     target = job.out_dir / "model"
     model.to(getattr(torch, job.config.save_dtype)).save_pretrained(target)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from latent_core.errors import InputError
-from latent_core.store.layout import MANIFEST, ArtifactRef
+from latent_core.store.layout import MANIFEST, PROBE, TEMPORARY_MANIFEST, ArtifactRef
 from latent_core.store.manifest import DamagedError, Manifest
 
 if TYPE_CHECKING:
@@ -21,9 +21,10 @@ GRACE_SECONDS = 24 * 3600.0
 
 @dataclass(frozen=True)
 class Leftover:
-    """Files of one attempt that no manifest owns: a killed writer's, a lost race's, or those of a set-aside artifact.
+    """What no manifest owns: an attempt's files or empty folders (a killed writer's, a lost race's, or those of a
+    set-aside artifact), or a single file that a writer killed at its commit left.
 
-    `age` is in seconds since the newest of them was written.
+    `folder` is the key of either, `age` in seconds since the newest of its files was written.
     """
 
     folder: str
@@ -79,6 +80,9 @@ def collect_garbage(store: ArtifactStore, garbage: Garbage) -> None:
             store.set_aside(ref)
             store.remove_attempt(ref, str(manifest.record["attempt"]))
     for leftover in garbage.leftovers:
+        if _is_temporary(leftover.folder):
+            store.remove_file(leftover.folder)
+            continue
         stage, fingerprint, attempt = leftover.folder.split("/")
         store.remove_attempt(ArtifactRef(stage, fingerprint), attempt)
 
@@ -111,16 +115,25 @@ def _reachable(manifests: dict[ArtifactRef, Manifest], keep: Sequence[ArtifactRe
 
 
 def _attempts(store: ArtifactStore) -> Iterator[Leftover]:
-    """Every attempt folder with its files, whether owned or not."""
+    """Every attempt folder, whether owned or not, and every file that a writer killed at its commit left beside it."""
     now = time.time()
     folders: dict[str, list[tuple[int, float]]] = {}
     for key, info in store.files():
         parts = key.split("/")
         if len(parts) >= 4 and parts[-1] != MANIFEST:
             folders.setdefault("/".join(parts[:3]), []).append((int(info["size"]), _written(info)))
+        elif _is_temporary(key):
+            yield Leftover(key, 1, int(info["size"]), max(0.0, now - _written(info)))
     for folder, files in sorted(folders.items()):
         newest = max(written for _, written in files)
         yield Leftover(folder, len(files), sum(size for size, _ in files), max(0.0, now - newest))
+    for key, written in store.empty_attempts():
+        yield Leftover(key, 0, 0, max(0.0, now - written))
+
+
+def _is_temporary(key: str) -> bool:
+    depth, name = key.count("/"), key.rpartition("/")[2]
+    return (depth == 2 and name.startswith(TEMPORARY_MANIFEST)) or (depth == 0 and name.startswith(PROBE))
 
 
 def _written(info: dict[str, Any]) -> float:

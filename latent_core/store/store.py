@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from latent_core.errors import InfrastructureError, InputError, LatentError
-from latent_core.store.layout import MANIFEST, ArtifactRef, check_relative
+from latent_core.store.layout import MANIFEST, PROBE, TEMPORARY_MANIFEST, ArtifactRef, check_relative
 from latent_core.store.manifest import DamagedError, Manifest, StoredFile
 from latent_core.store.remote import explained, open_filesystem
 from latent_core.store.writer import ArtifactWriter
@@ -125,7 +125,7 @@ class ArtifactStore:
 
         Raises InfrastructureError when a remote root does not answer.
         """
-        probe = f".probe-{uuid.uuid4().hex}"
+        probe = f"{PROBE}{uuid.uuid4().hex}"
         try:
             with self.open_for_writing(probe) as handle:
                 handle.write(b"probe")
@@ -225,6 +225,18 @@ class ArtifactStore:
         for path, info in found.items():
             yield path.removeprefix(f"{self._base}/"), info
 
+    def empty_attempts(self) -> Iterator[tuple[str, float]]:
+        """Attempt folders without a single file, and when they were made; object stores have no empty folders."""
+        base = Path(self._base)
+        for folder in sorted(base.glob("[a-z]*/*/*/")) if self._is_local else ():
+            with suppress(FileNotFoundError):  # its writer may just be leaving
+                if not any(path.is_file() for path in folder.rglob("*")):
+                    yield folder.relative_to(base).as_posix(), folder.stat().st_mtime
+
+    def remove_file(self, key: str) -> None:
+        with suppress(FileNotFoundError), explained(self.root):
+            self._fs.rm_file(self._path(key))
+
     def set_aside(self, ref: ArtifactRef) -> None:
         """Make a damaged artifact not exist, so that it can be computed again; its files stay until gc."""
         with suppress(FileNotFoundError), explained(self.root):  # another run may have been quicker
@@ -238,7 +250,7 @@ class ArtifactStore:
         local = self.local_path(key)
         if local is None:
             return self._create_remote(manifest, key)
-        temporary = local.with_name(f".{MANIFEST}.{manifest.record['attempt']}")
+        temporary = local.with_name(f"{TEMPORARY_MANIFEST}{manifest.record['attempt']}")
         temporary.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("wb") as handle:

@@ -13,6 +13,7 @@ from flows.registry import find_flow
 
 ROOT = Path(__file__).parents[2]
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+LOST, RESCHEDULE = yaml.safe_load((ROOT / "deployments" / "automations" / "lost-runs.yaml").read_text())["automations"]
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=[item["name"] for item in DEPLOYMENTS])
@@ -36,6 +37,23 @@ def test_reevaluation_is_scheduled() -> None:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "deployments").glob("*.yaml")), ids=lambda file: file.name)
 def test_parameter_file_is_valid(file: Path) -> None:
-    named = {"sketch-of-thought": "concise"} | {name: name for name in ("compressor", "direct", "concise", "label-kinds")}
+    own = ("compressor", "direct", "concise", "label-kinds")
+    named = {"sketch-of-thought": "concise"} | {name: name for name in own}
     flow = named.get(file.stem, "tokenskip-math")
     find_flow(flow).config.model_validate(yaml.safe_load(file.read_text()))
+
+
+def test_automations_are_valid_and_heartbeats_come_often_enough_for_them() -> None:
+    from prefect.events.schemas.automations import AutomationCore
+
+    lost, _ = AutomationCore.model_validate(LOST), AutomationCore.model_validate(RESCHEDULE)
+    beats = {
+        int(item["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]) for item in DEPLOYMENTS
+    }
+    assert lost.trigger.within.total_seconds() >= 3 * max(beats)
+
+
+def test_only_runs_that_were_declared_lost_are_rescheduled() -> None:
+    (declared,) = (action["message"] for action in LOST["actions"])
+    wanted = RESCHEDULE["trigger"]["match"]["prefect.state-message"]
+    assert wanted.endswith("*") and declared.startswith(wanted[:-1]) and len(wanted) > 2

@@ -12,7 +12,8 @@ import pytest
 from latent_core.config.runtime import TrackingConfig
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactStore
-from tasks.tracking import Tracker, flat_numbers, open_client, sync
+from tasks.tracker import Tracker
+from tasks.tracking import flat_numbers, open_client, sync
 
 SCHEMA = pa.schema([("number", pa.int64())])
 
@@ -30,8 +31,8 @@ def _store(root: Path) -> ArtifactStore:
 
 def test_sync_logs_every_artifact_once(tmp_path: Path) -> None:
     store, config = _store(tmp_path), TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db")
-    assert sync(store, config) == (2, 0)
-    assert sync(store, config) == (0, 2)
+    assert sync(store, config) == (0, 2, 0)
+    assert sync(store, config) == (0, 0, 2)
     client, experiment = open_client(config)
     run = client.search_runs([experiment])[0]
     assert run.data.metrics["ratios/0/achieved"] == 0.5 and run.data.metrics["rows/wrong"] == 2
@@ -41,14 +42,12 @@ def test_sync_logs_every_artifact_once(tmp_path: Path) -> None:
 def test_dead_tracking_server_costs_seconds_and_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     started = time.monotonic()
     with caplog.at_level(logging.WARNING):
-        tracker = Tracker.start(TrackingConfig(uri="http://127.0.0.1:9"), "flow", TrackingConfig())
-        artifact = next(iter(_store(tmp_path).list()))
-        store = _store(tmp_path / "other")
-        found = store.get(artifact.stage, artifact.fingerprint)
-        assert found is not None
-        tracker.stage(found, store, cached=False)
+        store = _store(tmp_path)
+        tracker = Tracker(TrackingConfig(uri="http://127.0.0.1:9"), "flow", TrackingConfig(), store)
+        for ref in store.list():
+            tracker.stage(store.require(ref), cached=False)
         tracker.finish(failed=False)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 60  # a few on an idle machine; MLflow's own defaults take four minutes
     assert sum("track sync" in message for message in caplog.messages) == 1
 
 

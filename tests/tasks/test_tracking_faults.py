@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -12,21 +13,48 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from toy_stages import NUMBERS, SUM, Numbers, ToyConfig
 
-from latent_core.config.runtime import TrackingConfig
+from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactStore
-from tasks.tracking import Tracker, open_client, sync
+from tasks import tracker as tracker_module
+from tasks import tracking
+from tasks.run import open_run
+from tasks.tracker import Tracker
+from tasks.tracking import open_client, sync
 
-OWN_TAGS = {"cache", "mlflow.parentRunId", "prefect.flow_run_id"}
+SECONDS = 60.0  # a few on an idle machine; what goes wrong here would take minutes
 
 
-def _artifact(store: ArtifactStore, seed: int) -> Artifact:
-    config = {"seed": seed, "nested": {"ratio": 0.5}}
-    with store.begin("numbers", fingerprint("numbers", 1, config, {})) as out:
-        with out.open("table.md") as handle:
-            handle.write(b"| a |\n")
-        return out.commit(config=config, accounting={"kept": 1}, metrics={"accuracy": {"value": 0.5}, "curve": [1, 2]})
+def _artifact(store: ArtifactStore, seed: int, parents: dict[str, str] | None = None) -> Artifact:
+    config = {"seed": seed, "nested": {"ratio": 0.5, "name": "x"}, "list": [1, 2]}
+    parents = parents or {}
+    with store.begin("numbers", fingerprint("numbers", 1, config, parents)) as out:
+        for path in ("table.md", "report.html", "figures/pareto.svg"):
+            with out.open(path) as handle:
+                handle.write(f"{path} {seed}".encode())
+        return out.commit(
+            config=config,
+            parents=parents,
+            accounting={"kept": 1, "wrong": 2},
+            metrics={"accuracy": {"value": 0.5}, "curve": [1, 2]},
+            record={"curve": [{"step": 10, "loss": 2.0}, {"step": 20, "loss": 1.0, "eval_loss": 1.5}]},
+        )
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its tables, which take seconds to make."""
+    path = tmp_path_factory.mktemp("tables") / "mlflow.db"
+    open_client(TrackingConfig(uri=f"sqlite:///{path}"))
+    return path
+
+
+def _database(tables: Path, folder: Path) -> TrackingConfig:
+    folder.mkdir()
+    shutil.copyfile(tables, folder / "mlflow.db")
+    return TrackingConfig(uri=f"sqlite:///{folder}/mlflow.db", experiment=folder.name)
 
 
 @contextmanager
@@ -52,48 +80,148 @@ def _server(status: int, delay: float) -> Iterator[str]:
     server.server_close()
 
 
-@pytest.mark.parametrize(("status", "delay"), [(500, 0.0), (200, 60.0)], ids=["answers 500", "answers after a minute"])
+def _track(config: TrackingConfig, store: ArtifactStore) -> Tracker:
+    """What a run with two stages, one of them cached, asks of its tracker."""
+    tracker = Tracker(config, "flow", TrackingConfig(), store)
+    first = _artifact(store, 0)
+    tracker.stage(first, cached=True)
+    tracker.stage(_artifact(store, 1, {"model": first.ref.fingerprint}), cached=False)
+    tracker.tag({"latent.model": "m"})
+    tracker.finish(failed=False)
+    return tracker
+
+
+@pytest.mark.parametrize(("status", "delay"), [(500, 0.0), (200, 600.0)], ids=["answers 500", "never answers"])
 def test_bad_tracking_server_costs_seconds_once_and_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, status: int, delay: float
 ) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    store = ArtifactStore(tmp_path)
-    artifacts = [_artifact(store, seed) for seed in range(5)]
+    monkeypatch.setattr(tracker_module, "PATIENCE", 2.0)
     with _server(status, delay) as url, caplog.at_level(logging.WARNING):
         started = time.monotonic()
-        tracker = Tracker.start(TrackingConfig(uri=url), "flow", TrackingConfig())
-        for artifact in artifacts:
-            tracker.stage(artifact, store, cached=False)
-        tracker.finish(failed=False)
-        assert time.monotonic() - started < 20
+        tracker = _track(TrackingConfig(uri=url), ArtifactStore(tmp_path))
+        assert tracker.describe() == "" and tracker.url() is None
+        assert time.monotonic() - started < SECONDS
     assert sum("track sync" in message for message in caplog.messages) == 1
 
 
-def _fields(config: TrackingConfig) -> dict[str, Any]:
-    """Everything that the nested runs hold, by fingerprint."""
+def test_server_that_falls_asleep_in_the_middle_never_holds_a_stage_up(
+    tmp_path: Path, tables: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asleep, wake = threading.Event(), threading.Event()
+
+    def dawdle(*words: object) -> None:
+        asleep.set()
+        wake.wait(600)
+
+    monkeypatch.setattr(tracker_module, "LOCAL_PATIENCE", 1.0)
+    monkeypatch.setattr(tracking, "log_artifact_run", dawdle)
+    store = ArtifactStore(tmp_path / "store")
+    config = _database(tables, tmp_path / "live")
+    tracker = Tracker(config, "flow", TrackingConfig(), store)
+    started = time.monotonic()
+    with caplog.at_level(logging.WARNING):
+        for seed in range(5):
+            tracker.stage(_artifact(store, seed), cached=False)
+        assert asleep.wait(60)
+        tracker.finish(failed=False)
+    wake.set()
+    assert time.monotonic() - started < SECONDS
+    assert sum("too slow" in message for message in caplog.messages) == 1
+    monkeypatch.undo()
+    assert sync(store, config)[1:] == (5, 0)
+
+
+def _fields(config: TrackingConfig) -> dict[tuple[str, str], Any]:
+    """Everything that an experiment's runs hold, by parent and identity, but for MLflow's own ids."""
     client, experiment = open_client(config)
+    runs = client.search_runs([experiment], max_results=1000)
+    parents = {run.info.run_id: run.data.tags.get("latent.run", "") for run in runs}
     found = {}
-    for run in client.search_runs([experiment]):
-        if "fingerprint" in run.data.tags:
-            histories = {
-                name: [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, name)]
-                for name in run.data.metrics
-            }
-            tags = {name: value for name, value in run.data.tags.items() if name not in OWN_TAGS}
-            times = (run.info.start_time, run.info.end_time, run.info.status, run.info.run_name)
-            files = sorted(item.path for item in client.list_artifacts(run.info.run_id))
-            found[run.data.tags["fingerprint"]] = (run.data.params, histories, tags, times, files)
+    for run in runs:
+        tags = dict(run.data.tags)
+        above = parents[tags.pop("mlflow.parentRunId")] if "mlflow.parentRunId" in tags else ""
+        histories = {
+            name: [(m.step, m.value, m.timestamp) for m in client.get_metric_history(run.info.run_id, name)]
+            for name in run.data.metrics
+        }
+        inputs = [
+            (item.dataset.to_dictionary(), [(tag.key, tag.value) for tag in item.tags])
+            for item in run.inputs.dataset_inputs
+        ]
+        info = {name: getattr(run.info, name) for name in ("status", "start_time", "end_time", "user_id", "run_name")}
+        folder = Path(client.download_artifacts(run.info.run_id, ""))
+        files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        key = above, run.data.tags.get("fingerprint", run.data.tags.get("latent.run", ""))
+        found[key] = (info, run.data.params, histories, tags, inputs, files)
     return found
 
 
-def test_rebuilt_runs_equal_the_live_ones_field_by_field(tmp_path: Path) -> None:
+def _live_run(tmp_path: Path, tracking: TrackingConfig) -> ToyConfig:
+    """A real flow of three stages, one in the store already, tracked while it ran."""
+    from prefect import flow
+
+    config = ToyConfig(
+        store=str(tmp_path / "store"),
+        runtime=RuntimeConfig(work_dir=str(tmp_path / "work"), retry_seconds=0),
+        tracking=tracking,
+    )
+    log = str(tmp_path / "log")
+
+    @flow(name="toy")
+    def toy(counts: tuple[int, ...]) -> None:
+        with open_run("toy", config) as run:
+            shards = {f"shard_{n}": run.stage(NUMBERS, Numbers(count=n, log=log), {}) for n in counts}
+            run.artifact(run.stage(SUM, Numbers(count=0, log=log), shards))
+            run.tag({"latent.setting": "toy"})
+
+    toy((2,))
+    toy((2, 3))
+    return config
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_runs_rebuilt_after_an_outage_equal_the_live_ones_field_by_field(tmp_path: Path, tables: Path) -> None:
+    config = _live_run(tmp_path, _database(tables, tmp_path / "live"))
+    rebuilt = _database(tables, tmp_path / "rebuilt")
+    done = sync(ArtifactStore(config.store), rebuilt)
+    live = _fields(config.tracking)
+    assert len(live) == 2 + 2 + 3 and done == (2, 5, 0)
+    assert live == _fields(rebuilt)
+    assert sync(ArtifactStore(config.store), config.tracking)[:2] == (0, 0)
+
+
+def test_rebuilt_stage_run_has_every_kind_of_field(tmp_path: Path, tables: Path) -> None:
     store = ArtifactStore(tmp_path / "store")
-    live = TrackingConfig(uri=f"sqlite:///{tmp_path}/live/mlflow.db")
-    rebuilt = TrackingConfig(uri=f"sqlite:///{tmp_path}/rebuilt/mlflow.db")
-    tracker = Tracker.start(live, "flow", TrackingConfig())
-    for seed in range(2):
-        tracker.stage(_artifact(store, seed), store, cached=False)
-    tracker.finish(failed=False)
-    assert sync(store, rebuilt) == (2, 0)
-    assert len(_fields(live)) == 2 and _fields(live) == _fields(rebuilt)
+    live, rebuilt = (_database(tables, tmp_path / name) for name in ("live", "rebuilt"))
+    _track(live, store)
+    sync(store, rebuilt)
+    fields = _fields(live)
+    assert fields == _fields(rebuilt)
+    parent, cached, computed = (next(fields[key] for key in fields if test(key, fields[key])) for test in _KINDS)
+    assert parent[3]["latent.model"] == "m" and set(parent[5]) == {"config.json"}
+    assert cached[3]["cache"] == "hit" and computed[3]["cache"] == "miss"
+    _, params, histories, _, inputs, files = computed
+    assert params == {"seed": "1", "nested/ratio": "0.5", "nested/name": "x", "list": "[1, 2]"}
+    assert [value[:2] for value in histories["train/loss"]] == [(10, 2.0), (20, 1.0)]
+    assert histories["rows/wrong"][0][1] == 2 and histories["accuracy/value"][0][1] == 0.5
+    assert [item[0]["name"] for item in inputs] == ["model"]
+    assert set(files) == {"identity.json", "table.md", "report.html", "figures/pareto.svg"}
+
+
+_KINDS = (
+    lambda key, value: not key[0],
+    lambda key, value: value[3].get("cache") == "hit",
+    lambda key, value: value[3].get("cache") == "miss",
+)
+
+
+def test_run_that_was_half_written_when_the_server_died_is_completed(tmp_path: Path, tables: Path) -> None:
+    store = ArtifactStore(tmp_path / "store")
+    live, half = (_database(tables, tmp_path / name) for name in ("live", "half"))
+    journal = _track(live, store).journal
+    client, experiment = open_client(half)
+    parent = tracking.create_parent(client, experiment, journal)
+    tags = {"stage": "numbers", "fingerprint": journal.stages[1].fingerprint}
+    client.create_run(experiment, tags={**tags, **tracking.nested_tags(journal, journal.stages[1], parent)})
+    assert sync(store, half) == (0, 2, 0)
+    assert _fields(half) == _fields(live)

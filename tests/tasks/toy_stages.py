@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +51,9 @@ def count_up(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Wo
             os.kill(os.getpid(), signal.SIGKILL)
         if config.trouble == "flaky" and attempt == 1:
             raise InfrastructureError("numbers: the network blinked")
+        if config.trouble == "waits":  # until somebody lets it go
+            while not Path(f"{config.log}.go").exists():
+                time.sleep(0.05)
         if config.trouble == "bad_input":
             raise InputError("count: is not to my liking; choose another")
     workplace.progress(config.count, config.count, 0)

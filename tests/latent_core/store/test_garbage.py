@@ -50,6 +50,26 @@ def test_killed_attempt_is_a_leftover_and_the_artifact_beside_it_is_not(store: A
     assert all("attempt" not in key or artifact.manifest.record["attempt"] in key for key, _ in store.files())
 
 
+def test_writer_killed_before_its_first_file_or_at_its_commit_leaves_nothing_that_gc_does_not_see(
+    tmp_path: Path,
+) -> None:
+    store = ArtifactStore(tmp_path)
+    artifact = _write(store, "a")
+    folder = tmp_path / artifact.ref.key
+    (folder / "attempt-1" / "model").mkdir(parents=True)
+    (folder / ".manifest.json.attempt-2").write_bytes(b"{")
+    (tmp_path / ".probe-3").write_bytes(b"probe")
+    (tmp_path / ".runs").mkdir()
+    (tmp_path / ".runs" / "4.json").write_bytes(b"{}")
+    expected = [".probe-3", f"{artifact.ref.key}/.manifest.json.attempt-2", f"{artifact.ref.key}/attempt-1"]
+    assert sorted(_leftovers(store)) == expected
+    assert _leftovers(store, grace=3600) == []
+    collect_garbage(store, find_garbage(store, grace=0))
+    assert sorted(path.name for path in folder.iterdir()) == [str(artifact.manifest.record["attempt"]), "manifest.json"]
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == [".runs"]
+    assert store.verify(artifact.ref).ok
+
+
 def test_young_leftover_may_be_running_and_stays(store: ArtifactStore) -> None:
     killed = _killed_attempt(store, ArtifactRef("stage", "f" * 64))
     garbage = find_garbage(store, grace=3600)

@@ -1,0 +1,69 @@
+"""What a run leaves in the store about itself, so that its MLflow run can be rebuilt when tracking was down."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from latent_core.errors import InfrastructureError
+from latent_core.store import ArtifactStore
+
+logger = logging.getLogger("latent")
+FOLDER = ".runs"  # no stage's name starts with a dot, so this is never taken for an artifact
+
+
+@dataclass(frozen=True)
+class JournalEntry:
+    """A stage of the run; `cached` says that the store had it already."""
+
+    stage: str
+    fingerprint: str
+    cached: bool
+
+
+@dataclass
+class Journal:
+    """One execution of a flow; a retried flow run has one for each time. Times are seconds since the epoch."""
+
+    id: str
+    flow: str
+    flow_run_id: str
+    config: dict[str, Any]
+    started: float
+    ended: float | None = None
+    status: str = "RUNNING"
+    tags: dict[str, str] = field(default_factory=dict)
+    stages: list[JournalEntry] = field(default_factory=list)
+
+    def close(self, status: str) -> None:
+        """`status` is FINISHED or FAILED."""
+        self.status, self.ended = status, time.time()
+
+    def write(self, store: ArtifactStore) -> None:
+        """Best effort: a store that cannot be written costs a warning, not the finished run."""
+        try:
+            with store.open_for_writing(f"{FOLDER}/{self.id}.json") as handle:
+                handle.write(json.dumps(asdict(self), indent=1).encode())
+        except (OSError, InfrastructureError) as error:
+            logger.warning("the run's journal was not written, so `latent track sync` cannot rebuild it: %s", error)
+
+
+def journals(store: ArtifactStore) -> Iterator[Journal]:
+    """The journals of all finished runs, oldest first; a torn one is left out with a warning."""
+    found = []
+    for key, _ in store.files():
+        if not key.startswith(f"{FOLDER}/"):
+            continue
+        with store.open_for_reading(key) as handle:
+            raw = handle.read()
+        try:
+            values = json.loads(raw)
+            stages = [JournalEntry(**entry) for entry in values.pop("stages")]
+            found.append(Journal(**values, stages=stages))
+        except (ValueError, TypeError, KeyError) as error:
+            logger.warning("%s is no whole journal and was left out (%s)", key, error)
+    yield from sorted(found, key=lambda journal: journal.started)

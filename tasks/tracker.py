@@ -1,0 +1,162 @@
+"""A run's own line to MLflow: it writes in a thread of its own, so that tracking never stops the work.
+
+A tracking server that is down, slow or wrong costs a run at most `PATIENCE` seconds. What did not arrive is rebuilt by
+`latent track sync` from the store: stages from their manifests, the run from its journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from latent_core.config.base import StageConfig
+from latent_core.config.runtime import TrackingConfig
+from latent_core.errors import LatentError
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from tasks import tracking
+from tasks.journal import Journal, JournalEntry
+
+logger = logging.getLogger("latent")
+PATIENCE = 5.0
+"""Seconds that a run waits at its end for a tracking server."""
+LOCAL_PATIENCE = 600.0
+"""The same for a local database, which is no server that may be away, and makes its tables when it is first opened."""
+_LOOK = 0.2  # seconds between two looks whether the thread still lives
+
+
+class Tracker:
+    """Writes to MLflow until the first failure, then warns once and stays silent."""
+
+    def __init__(self, config: TrackingConfig, name: str, parameters: StageConfig, store: ArtifactStore) -> None:
+        self._config = config
+        self._store = store
+        flow_run_id = _flow_run_id()
+        self.journal = Journal(
+            id=flow_run_id or uuid.uuid4().hex,
+            flow=name,
+            flow_run_id=flow_run_id,
+            config=parameters.model_dump(mode="json"),
+            started=time.time(),
+        )
+        self._patience = PATIENCE if tracking.tracking_uri(config).startswith("http") else LOCAL_PATIENCE
+        self._client: Any = None
+        self._experiment_id = ""
+        self._parent_id = ""
+        self._off = not config.enabled
+        self._actions: queue.SimpleQueue[Callable[[], object] | threading.Event | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+        if config.enabled:
+            self._actions.put(self._open)
+            self._thread.start()
+
+    def stage(self, artifact: Artifact, *, cached: bool) -> None:
+        """A nested run for one artifact."""
+        entry = JournalEntry(artifact.ref.stage, artifact.ref.fingerprint, cached)
+        self.journal.stages.append(entry)
+
+        def write() -> None:
+            tags = tracking.nested_tags(self.journal, entry, self._parent_id)
+            tracking.log_artifact_run(self._client, self._experiment_id, artifact, tags)
+
+        self._do(write)
+
+    def register_model(self, name: str, ref: ArtifactRef, variant: str) -> None:
+        """Make a trained model a version of `name` in the model registry."""
+        if self._config.register_models:
+            self._do(lambda: tracking.register(self._client, name, ref, self._store, variant))
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Tags of the parent run, by which later runs find it."""
+        self.journal.tags.update(tags)
+
+        def write() -> None:
+            for name, value in tags.items():
+                self._client.set_tag(self._parent_id, name, value)
+
+        self._do(write)
+
+    def earlier(self, tags: Mapping[str, str]) -> Mapping[str, str] | None:
+        """All tags of the newest finished parent run that has these; None without one, or without tracking."""
+        found: list[Any] = []
+        wanted = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+
+        def search() -> None:
+            query = f"attributes.status = 'FINISHED' AND {wanted}"
+            newest = ["attributes.start_time DESC"]
+            found.extend(self._client.search_runs([self._experiment_id], query, max_results=1, order_by=newest))
+
+        self._do(search)
+        self._wait()
+        return dict(found[0].data.tags) if found else None
+
+    def describe(self) -> str:
+        """The parent run's id and where it is tracked; empty when tracking is off."""
+        self._wait()
+        return "" if self._off else f"run `{self._parent_id}` at `{self._client.tracking_uri}`"
+
+    def url(self) -> str | None:
+        """A link to the parent run where the tracking server has pages."""
+        self._wait()
+        uri = "" if self._off else str(self._client.tracking_uri)
+        return f"{uri}/#/experiments/{self._experiment_id}/runs/{self._parent_id}" if uri.startswith("http") else None
+
+    def finish(self, *, failed: bool) -> None:
+        """Close the parent run, and leave the journal from which it can be rebuilt."""
+        if not self._config.enabled:
+            return
+        self.journal.close("FAILED" if failed else "FINISHED")
+        self.journal.write(self._store)
+        self._do(lambda: tracking.close_parent(self._client, self._parent_id, self.journal))
+        self._wait()
+        self._actions.put(None)
+
+    def _open(self) -> None:
+        self._client, self._experiment_id = tracking.open_client(self._config)
+        self._parent_id = tracking.create_parent(self._client, self._experiment_id, self.journal)
+
+    def _do(self, action: Callable[[], object]) -> None:
+        if not self._off:
+            self._actions.put(action)
+
+    def _wait(self) -> None:
+        """Until all that was asked for is written, or patience ends and tracking with it."""
+        if self._off:
+            return
+        written, started = threading.Event(), time.monotonic()
+        self._actions.put(written)
+        while not written.wait(min(self._patience, _LOOK)):
+            if not self._thread.is_alive() or time.monotonic() - started > self._patience:
+                self._give_up("the tracking server is too slow")
+                break
+        self._patience -= time.monotonic() - started  # one sum for the whole run
+
+    def _work(self) -> None:
+        from mlflow.exceptions import MlflowException
+        from requests.exceptions import RequestException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        while (action := self._actions.get()) is not None:
+            if isinstance(action, threading.Event):
+                action.set()
+            elif not self._off:
+                try:
+                    action()
+                except (MlflowException, RequestException, SQLAlchemyError, OSError, LatentError) as error:
+                    self._give_up(str(error))
+
+    def _give_up(self, reason: str) -> None:
+        if not self._off:
+            self._off = True
+            logger.warning("tracking is off for the rest of this run (`latent track sync` rebuilds it): %s", reason)
+
+
+def _flow_run_id() -> str:
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    return str(context.flow_run.id) if context is not None and context.flow_run is not None else ""

@@ -1,0 +1,51 @@
+"""Workers: what their log says, and that one which dies while it has nothing to do is replaced."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+
+import psutil
+import pytest
+from toy_stages import NUMBERS, Numbers
+
+from latent_core.config.runtime import RuntimeConfig
+from latent_core.errors import InfrastructureError, StageFailed
+from latent_core.store import ArtifactStore
+from tasks.workers import WorkerPool
+
+
+def test_worker_killed_between_two_calls_is_an_infrastructure_error_and_is_replaced(tmp_path: Path) -> None:
+    pool = WorkerPool(RuntimeConfig(work_dir=str(tmp_path / "work")), str(tmp_path / "store"))
+    calls = [NUMBERS.call(Numbers(count=count, log=str(tmp_path / "log")), {}) for count in (1, 2)]
+    try:
+        pool.compute(calls[0])
+        (log,) = (tmp_path / "work" / "logs").iterdir()
+        started, done = (line.split() for line in log.read_text().splitlines())
+        assert started[-2:] == ["started", calls[0].ref.key] and done[-2:] == ["done", calls[0].ref.key]
+        worker = psutil.Process(int(started[1]))
+        worker.kill()
+        worker.wait(30)
+        with pytest.raises(InfrastructureError, match=f"worker process died(?s:.)*done {calls[0].ref.key}"):
+            pool.compute(calls[1])
+        assert pool.compute(calls[1]) == calls[1].ref
+    finally:
+        pool.close()
+
+
+def test_closing_the_pool_ends_the_call_in_progress_commits_nothing_and_starts_nothing_more(tmp_path: Path) -> None:
+    pool = WorkerPool(RuntimeConfig(work_dir=str(tmp_path / "work")), str(tmp_path / "store"))
+    log = tmp_path / "log"
+    waiting = NUMBERS.call(Numbers(count=1, log=str(log), trouble="waits"), {})
+    queued = NUMBERS.call(Numbers(count=2, log=str(log)), {})
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(pool.compute, waiting)
+        while not log.exists():
+            assert not wait([first], 0.05).done
+        second = threads.submit(pool.compute, queued)
+        pool.close()
+        for answer in (first, second):
+            with pytest.raises(StageFailed, match="its run"):
+                answer.result(30)
+    assert log.read_text().split() == ["numbers1"]
+    assert list(ArtifactStore(tmp_path / "store").list()) == []
