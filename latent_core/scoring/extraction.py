@@ -1,7 +1,8 @@
 r"""Finding the answer in a completion: the text after `</think>`, then its last `\boxed{...}`, then a closing phrase.
 
-There is no "last number in the text" rule: it turns a calculation that never reached an answer into one, and a
-truncated output into a wrong or, worse, a right one. Every search here is linear in the length of the text.
+A text that is one number and nothing else is its own answer. There is no "last number in the text" rule: it turns a
+calculation that never reached an answer into one, and a truncated output into a wrong or, worse, a right one. Every
+search here is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -19,13 +20,28 @@ _BOX_MARKERS = frozenset({"\\boxed", "\\fbox"})
 _BARE_BOX = re.compile(r"\s{0,8}([+-]?(?:\d[\d.,/]*|\.\d+)|[A-Za-z](?![A-Za-z]))")
 _BOX_BRACE = re.compile(r"\s{0,8}\{")
 _PHRASE = re.compile(
-    r"\banswer(?:[ \t]{1,8}is[ \t]{0,8}:?|[ \t*]{0,8}:)[ \t*]{0,8}\s{0,4}([^\n]{1,400})",
+    r"\banswers?(?:[ \t]{1,8}(?:is|are|(?:would|should|must|will)[ \t]be)[ \t]{0,8}:?|[ \t*]{0,8}:)"
+    r"[ \t*]{0,8}\s{0,4}([^\n]{1,400})"
+    r"|^[#* \t]{0,8}(?:the[ \t])?(?:final[ \t])?answer[* \t]{0,8}\n\s{0,4}([^\n]{1,400})",  # a heading above it
+    re.IGNORECASE | re.MULTILINE,
+)
+_HEDGE = re.compile(
+    r"^(?:(?:therefore|thus|then|hence|simply|just|about|approximately|roughly|exactly|equal to|given by)[ ,:]{1,3})+",
     re.IGNORECASE,
+)
+_LONE_NUMBER = re.compile(
+    r"[*$\s]{0,8}((?:\\\$|\$)?[-+\u2212]?(?:\\\$|\$)?(?:\d[\d,]{0,60}(?:\.\d{1,60})?|\.\d{1,60})(?:/\d{1,60})?\s?\\?%?)"
+    r"[*$.\s]{0,8}"
 )
 _EMPHASIS = re.compile(r"^\*+|\*+(?=\s|$)|(?<=\s)\*\*")
 _NOT_SPACE = re.compile(r"\S")
-_MATH_SPAN = re.compile(r"^\**\s*(?:\$\$(.+?)\$\$|\$(.+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\])")
-_CLAUSE_END = re.compile(r"[.!?](?=\s|\**$)|;|,?\s(?:because|since|so that|which)\b|,\s(?:as|so)\b|\s[\u2013\u2014]\s")
+_MATH_SPAN = re.compile(r"^\**\s*(?:\$\$(.+?)\$\$|\$((?:\\.|[^$\\])+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\])")
+_CLAUSE_END = re.compile(
+    r"[.!?](?=\s|\**$)|;|,?\s(?:because|since|so that|which|(?:and|but) not)\b|,\s(?:as|so|not|where)\b"
+    r"|\s[\u2013\u2014]\s"
+)
+_TRAILING = re.compile(r"(?:\s|(?<!\\)[.,])+$")  # `\,` is a space, not a backslash and a comma
+_QUOTES = "\"'\u2018\u2019\u201c\u201d"
 
 
 def split_reasoning(completion: str) -> tuple[str, str]:
@@ -64,7 +80,7 @@ def last_box(text: str) -> str | None:
         return None
     # Boxes are listed as they close, so the outermost of the last nest closes last.
     start, end = boxes[-1]
-    return None if last_open > start else text[start:end].strip().rstrip(".,").strip() or None
+    return None if last_open > start else _TRAILING.sub("", text[start:end]).strip() or None
 
 
 def opens_box(text: str) -> bool:
@@ -105,25 +121,34 @@ def closing_phrase(text: str) -> str | None:
     last_line = text.rstrip().rpartition("\n")[2]
     found = None
     for match in _PHRASE.finditer(text):
-        found = match
+        found = match[1] or match[2]
     # A markdown heading of four hashes is no answer: GSM8K's line holds a number.
     if re.match(r"####\s{0,8}[-+$\\.\d]", last_line) and _PHRASE.search(last_line) is None:
         phrase = last_line.strip("#").strip()
     elif found is not None:
-        phrase = found[1].strip()
+        phrase = _HEDGE.sub("", found.strip()).strip()
     else:
         return None
     if span := _MATH_SPAN.match(phrase):
         return next(group for group in span.groups() if group is not None).strip() or None
     if end := _CLAUSE_END.search(phrase):
         phrase = phrase[: end.start()]
-    return _EMPHASIS.sub("", phrase.strip()).strip().rstrip(".,").strip() or None
+    return _TRAILING.sub("", _EMPHASIS.sub("", phrase.strip())).strip().strip(_QUOTES) or None
+
+
+def lone_number(text: str) -> str | None:
+    """The number that is all of a text ("42", "$1,000."), None where anything else is in it."""
+    match = _LONE_NUMBER.fullmatch(text.strip()) if len(text) < 200 else None
+    return match[1].strip() if match else None
 
 
 def extract_answer(completion: str) -> str | None:
     r"""The answer a completion gives, or None: only after the last `</think>`, a box first, then a closing phrase.
 
-    A text that opens a box is never searched for a phrase: "The answer is \boxed{5" was cut short of its answer.
+    Where the text after the reasoning is one number and nothing else, that is the answer too. A text that opens a box
+    is never searched for a phrase: "The answer is \boxed{5" was cut short of its answer.
     """
     _, answer_text = split_reasoning(completion)
-    return last_box(answer_text) if opens_box(answer_text) else closing_phrase(answer_text)
+    if opens_box(answer_text):
+        return last_box(answer_text)
+    return closing_phrase(answer_text) or lone_number(answer_text)

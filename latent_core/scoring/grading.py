@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from latent_core.benchmarks.forms import Grader, benchmark_form
 from latent_core.errors import InputError
-from latent_core.scoring import choices, normalization, units
-from latent_core.scoring.extraction import extract_answer
+from latent_core.scoring import brackets, choices, normalization, plain, units
+from latent_core.scoring.extraction import extract_answer, last_box, opens_box
 from latent_core.scoring.workers import Comparison, shared_pool
 
 FINISH_REASONS = ("stop", "length")
@@ -72,7 +72,8 @@ def grade(completion: str, gold: str, *, benchmark: str, finish_reason: str = "s
 
     Args:
         completion: the model's whole output, with or without a reasoning block.
-        gold: the reference answer without a box; a letter for multiple-choice benchmarks.
+        gold: the reference answer, or a solution that ends in one (a last line "#### 42", or in a box); a letter for
+            multiple-choice benchmarks.
         benchmark: one of the benchmark names, or `file:...`, `reasoning_gym:...`.
         finish_reason: "stop" (the model ended its turn) or "length" (it was cut).
 
@@ -83,7 +84,8 @@ def grade(completion: str, gold: str, *, benchmark: str, finish_reason: str = "s
     is_choice = benchmark_form(benchmark).grader is Grader.LETTER
     if finish_reason not in FINISH_REASONS:
         raise InputError(f"finish_reason must be one of {', '.join(FINISH_REASONS)}, not {finish_reason!r}.")
-    if not gold.strip():
+    gold = reference(gold)
+    if not gold:
         raise InputError("gold must not be empty: give the reference answer.")
     if is_choice and choices.choice_letter(gold) is None:
         raise InputError(f"gold must be a choice letter from A to J for benchmark {benchmark!r}, not {gold!r}.")
@@ -105,6 +107,15 @@ def grade_many(submissions: Iterable[Submission]) -> list[Verdict]:
         return list(threads.map(_grade_submission, submissions))
 
 
+def reference(gold: str) -> str:
+    """The answer of a gold text: what follows its last "####", else what its last box holds, else the whole of it."""
+    if "####" in gold:
+        gold = gold.rpartition("####")[2]
+    if opens_box(gold):
+        gold = last_box(gold) or gold
+    return gold.strip()
+
+
 def compare_answers(answer: str, gold: str) -> tuple[bool, Detail]:
     """Whether a mathematical or text answer equals the gold, and how that was decided."""
     if len(answer) > MAX_ANSWER_CHARACTERS or len(gold) > MAX_ANSWER_CHARACTERS:
@@ -119,7 +130,13 @@ def _compare_cached(answer: str, gold: str) -> tuple[bool, Detail]:
         return decided, Detail.EXACT
     if _brace_depth(answer) > MAX_BRACE_DEPTH:
         return False, Detail.OVERSIZED
-    comparison = shared_pool().compare(normalization.clean(gold), normalization.clean(answer))
+    cleaned_gold, cleaned_answer = (
+        brackets.without_set_of_one(normalization.clean(brackets.united(text))) for text in (gold, answer)
+    )
+    kinds = brackets.enclosure(cleaned_gold), brackets.enclosure(cleaned_answer)
+    if None not in kinds and kinds[0] is not kinds[1]:
+        return False, Detail.EXACT  # math-verify would compare the members of a set with a pair's
+    comparison = shared_pool().compare(cleaned_gold, cleaned_answer)
     match comparison:
         case Comparison.TIMED_OUT:
             return False, Detail.TIMED_OUT
@@ -130,8 +147,10 @@ def _compare_cached(answer: str, gold: str) -> tuple[bool, Detail]:
 
 def _compare_exactly(answer: str, gold: str) -> bool | None:
     """True or False where text alone decides, None where mathematics must."""
-    if (measured := units.same_measure(answer, gold)) is not None:
-        return measured
+    answer, gold = normalization.unwrap_text(answer), normalization.unwrap_text(gold)
+    for compare in (units.same_time, units.same_measure, _same_cardinal):
+        if (decided := compare(answer, gold)) is not None:
+            return decided
     answer_based, gold_based = normalization.based_number(answer), normalization.based_number(gold)
     if gold_based is not None:  # math-verify drops the subscript, and the digits alone are another number
         return answer_based == gold_based
@@ -143,11 +162,25 @@ def _compare_exactly(answer: str, gold: str) -> bool | None:
         return True
     if (words := normalization.text_key(gold)) is not None:
         return normalization.fold_words(answer) == words
+    if normalization.decimal_key(gold_key) is not None and normalization.text_key(answer) is not None:
+        return False  # "unknown" is no number, and its letters no product
     # "1" and "100%" are equal, so only integers without a percent sign decide here.
     integers = [key.lstrip("-").isdecimal() for key in (answer_key, gold_key)]
     if all(integers) and "%" not in answer + gold and "percent" not in (answer + gold).casefold():
         return False
     return None
+
+
+def _same_cardinal(answer: str, gold: str) -> bool | None:
+    """Whether a number in words equals one in digits or words; None where neither is in words."""
+    words = [plain.cardinal(normalization.fold_words(text)) for text in (answer, gold)]
+    if words[0] is None and words[1] is None:
+        return None
+    values = [
+        plain.number(normalization.clean(text)) if word is None else word
+        for text, word in zip((answer, gold), words, strict=True)
+    ]
+    return None if None in values else values[0] == values[1]
 
 
 def _brace_depth(text: str) -> int:

@@ -7,27 +7,11 @@ compared for equality. Both expect short text (the grader refuses more than a th
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import NamedTuple
 
-_UNICODE = str.maketrans(
-    {
-        "\u2212": "-",  # minus sign
-        "\u2013": "-",  # en dash
-        "\u00d7": r"\times ",
-        "\u00b7": r"\cdot ",
-        "\u03c0": r"\pi ",
-        "\u221e": r"\infty ",
-        "\u2264": r"\le ",
-        "\u2265": r"\ge ",
-        "\u222a": r"\cup ",
-        "\u00b0": r"^\circ",
-        "\u00a0": " ",
-        "\u202f": " ",
-        "\uff05": "%",
-        "\u20ac": "",  # euro
-        "\u00a3": "",  # pound
-    }
-)
+from latent_core.scoring.plain import as_latex
+
 _TEXT = r"\\(?:text|mbox|mathrm|textrm|textbf|mathbf|textit|operatorname)\s*\{([^{}]*)\}"
 _TEXT_MACRO = re.compile(_TEXT)
 _TRAILING_TEXT = re.compile(rf"(?<=[\w}})\]%]) *{_TEXT}(?:\^\{{?\d\}}?)?[ .]*$")
@@ -65,19 +49,27 @@ _BASE_NAMES = {
     )
 }
 _CLOCK = re.compile(r"^(\d{1,2}:\d\d) ?(?:\\text *\{ *)?([ap])\.? ?m\.? *\}?$", re.IGNORECASE)
+_CURRENCY = re.compile(r"\\(?:textdollar|pounds|euro)(?![A-Za-z])|^(?:USD|US\$|EUR|GBP|Rs\.?)\s*(?=[\d.])")
+_FONTS = re.compile(r"\\(?:boxed|fbox|left|right|displaystyle|bf|rm|it)(?![A-Za-z])|(?<!\\)\\[!()]")
+_ROUGHLY = re.compile(r"^(?:\\approx(?![A-Za-z])|\\sim(?![A-Za-z])|=)\s*")
+_MEASURED_TEXT = re.compile(r"^[-+]?[\d.]")
+_REPEATING = re.compile(r"(?<![\d.])(\d{0,20})\.(\d{0,20})\\(?:overline|bar|dot|overbar)\s?\{?(\d{1,20})\}?")
 
 
 def clean(text: str) -> str:
     """The answer without delimiters, spacing macros, currency, degrees and units; its mathematics is untouched."""
-    text = text.translate(_UNICODE).replace("\n", " ").replace("\\$", "").replace("$", "")
+    text = as_latex(unwrap_text(text)).replace("\n", " ")
+    text = _CURRENCY.sub("", text).replace("\\$", "").replace("$", "")
     text = re.sub(r",\s*\\!\s*", ",", text)  # `11,\! 111` is one number
-    text = re.sub(r"\\(?:boxed|fbox|left|right|displaystyle)(?![A-Za-z])|(?<!\\)\\[!()]", "", text)
+    text = _FONTS.sub("", text)
     # `\\ ` is a matrix's line break, not a backslash and a space.
     text = re.sub(r"(?<!\\)\\[,;: ]|\\q?quad(?![A-Za-z])|~", " ", text)
-    text = text.replace("{,}", ",").replace("\\%", "%")
+    text = text.replace("{,}", ",").replace("{:}", ":").replace("\\%", "%")
+    text = text.replace(r"\varnothing", r"\emptyset").replace(r"\langle", "(").replace(r"\rangle", ")")
     text = re.sub(r"\\[dtc]frac(?![A-Za-z])", r"\\frac", text)
     text = re.sub(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree(?![A-Za-z])", "", text)
     text = re.sub(r"\s+", " ", text).strip().rstrip(".").strip()
+    text = _REPEATING.sub(_as_fraction, _ROUGHLY.sub("", text))
     if clock := _CLOCK.match(text):
         return f"{clock[1]}\\text{{ {clock[2].casefold()}m}}"
     text = _SCALED.sub(lambda match: rf"\cdot 10^{{{_SCALES[match[1] or match[2]]}}}", text)
@@ -87,6 +79,20 @@ def clean(text: str) -> str:
     if not re.search(r"[(\[]|\\\{", text):  # inside brackets a comma separates
         text = _GROUPED.sub(lambda match: match.group().replace(",", ""), text)
     return _SPACED.sub(lambda match: match.group().replace(" ", ""), text)
+
+
+def unwrap_text(text: str) -> str:
+    r"""The content of a text macro that holds the whole answer and opens with a number, as in `\text{5 cm}`."""
+    macro = _TEXT_MACRO.fullmatch(text.strip().strip("$").strip())
+    return macro[1].strip() if macro and _MEASURED_TEXT.match(macro[1].strip()) else text
+
+
+def _as_fraction(match: re.Match[str]) -> str:
+    r"""`0.1\overline{6}` is exactly 1/6: the repeated digits over as many nines, behind the others."""
+    whole, fixed, repeated = match.groups()
+    before, after = int(f"0{whole}{fixed}"), int(f"0{whole}{fixed}{repeated}")
+    value = Fraction(after - before, 10 ** len(fixed) * (10 ** len(repeated) - 1))
+    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
 
 
 def exact_key(text: str) -> str:

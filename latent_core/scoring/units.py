@@ -50,6 +50,12 @@ _MEASURED = re.compile(
 )
 
 
+_CLOCK = re.compile(
+    r"^(?P<hour>\d{1,2}):(?P<minute>[0-5]\d)\s*(?:\\(?:text|mbox|mathrm|textrm)\s*\{\s*)?(?:(?P<half>[ap])\.?\s?m\.?\s*\}?)?$",
+    re.IGNORECASE,
+)
+
+
 class Measure(NamedTuple):
     """A number with its unit: what it measures with which powers, one unit in the base unit, and the number's text."""
 
@@ -87,6 +93,26 @@ def same_measure(answer: str, gold: str) -> bool | None:
         return None  # the numbers alone decide
     first, second = _value(ours.number), _value(theirs.number)
     return first is not None and second is not None and first * ours.scale == second * theirs.scale
+
+
+def same_time(answer: str, gold: str) -> bool | None:
+    """Whether two times of day agree where the gold says a.m. or p.m. (2:30 p.m. is 14:30); else None."""
+    ours, theirs = (
+        _CLOCK.match(text.strip().strip("$").replace("\\!", "").replace("{:}", ":").replace("~", " "))
+        for text in (answer, gold)
+    )
+    if ours is None or theirs is None or theirs["half"] is None:
+        return None
+    if ours["half"] is None:  # the question often asks for "o'clock" in one half of the day
+        return _minutes(theirs) in (_minutes(ours), _minutes(ours) + 12 * 60)
+    return _minutes(ours) == _minutes(theirs)
+
+
+def _minutes(clock: re.Match[str]) -> int:
+    hour = int(clock["hour"])
+    if clock["half"]:
+        hour = hour % 12 + (12 if clock["half"].casefold() == "p" else 0)
+    return 60 * hour + int(clock["minute"])
 
 
 def _comparable(first: tuple[tuple[str, int], ...], second: tuple[tuple[str, int], ...]) -> bool:
