@@ -8,7 +8,7 @@ from functools import partial
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.evaluations import Evaluations, evaluated_once, untrained_and_baselines
+from flows.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.methods import ConciseConfig, FewShotConfig
@@ -57,7 +57,13 @@ def compose(cfg: ConciseConfig, run: Run) -> Pending:
         evaluations |= untrained_and_baselines(cfg.evaluate, run, base, test_split)
     evaluations |= evaluated_once(cfg.evaluate, run, trained, test_split, "concise", cfg.text_format)
     title = f"Self-training for concise reasoning on {cfg.benchmark.name} with {cfg.model}"
-    stages = {"select_shortest": selected, "prepare/concise": prepared, "train/concise": trained}
+    checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.collect.questions)
+    stages = {
+        "select_shortest": selected,
+        "prepare/concise": prepared,
+        "train/concise": trained,
+        "contamination": checked,
+    }
     return run.stage(REPORT, ReportConfig(title=title, reference="base"), {**evaluations, **sources, **stages})
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.evaluations import Evaluations, evaluated_once, untrained_and_baselines
+from flows.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.methods import DirectConfig
@@ -42,7 +42,8 @@ def compose(cfg: DirectConfig, run: Run) -> Pending:
         evaluations |= untrained_and_baselines(cfg.evaluate, run, base, test_split)
     evaluations |= evaluated_once(cfg.evaluate, run, trained, test_split, "direct")
     title = f"Direct answers on {cfg.benchmark.name} with {cfg.model}"
-    stages = {"prepare/direct": prepared, "train/direct": trained}
+    checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.prepare.questions)
+    stages = {"prepare/direct": prepared, "train/direct": trained, "contamination": checked}
     return run.stage(REPORT, ReportConfig(title=title, reference="base"), {**evaluations, **stages})
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.methods import EvaluateOnceConfig
 from latent_core.config.tokenskip import Baseline, EvaluateConfig, EvaluateWithBaseConfig, Prompting, TextFormat
+from tasks.contamination import CONTAMINATION, CheckContamination
 from tasks.evaluate import EVALUATE, TRUNCATE, EvaluateCondition, TruncateCondition
 from tasks.report import TRAINED, UNTRAINED, evaluation_role
 from tasks.run import Input, Pending, Run
@@ -64,6 +66,15 @@ def untrained_and_baselines(
                 settings, run, model, problems, ratio, f"{name} {condition}", prompting
             )
     return found
+
+
+def contamination(run: Run, benchmark: BenchmarkConfig, questions: int, training: int) -> Pending:
+    """Whether the first `training` questions that a run learns from hold any of the `questions` it is tested on."""
+    splits: dict[str, Input] = {
+        "test": ProblemsInput.find(benchmark, "test"),
+        "training": ProblemsInput.find(benchmark, "train"),
+    }
+    return run.stage(CONTAMINATION, CheckContamination(questions=questions, training=training), splits)
 
 
 def _evaluated(

@@ -9,7 +9,7 @@ from functools import partial
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.evaluations import Evaluations, evaluated_at_ratios, untrained_and_baselines
+from flows.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.tokenskip import CompressConfig, DualBuildConfig, ScoreWordsConfig, TokenSkipConfig, Variant
@@ -70,6 +70,8 @@ def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
                 TRAIN_STAGE, settings, {"model": lesson.model, "prepared": lesson.prepared}, label=name
             )
             evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, name)
+    learned = max(cfg.collect.questions, cfg.warm_start.questions if cfg.warm_start else 0)
+    stages["contamination"] = contamination(run, cfg.benchmark, cfg.evaluate.questions, learned)
     title = f"TokenSkip on {cfg.benchmark.name} with {cfg.model}"
     page = ReportConfig(title=title, latent_rows=cfg.train.latent_rows)
     return run.stage(REPORT, page, {**evaluations, **stages})

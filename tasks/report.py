@@ -12,6 +12,7 @@ from latent_core.config.tokenskip import Variant
 from latent_core.config.training import LatentRows
 from latent_core.report import (
     Evaluation,
+    Pace,
     Provenance,
     ReportEntry,
     build_entries,
@@ -22,6 +23,8 @@ from latent_core.report.seeds import variant_of
 from latent_core.report.table import markdown_table
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.collect import SAMPLES
+from tasks.contamination import CONTAMINATION, finding
+from tasks.environment import code_version
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 
 REPORT_HTML, TABLE_MARKDOWN, EVALUATIONS = "report.html", "table.md", "evaluations.json"
@@ -55,7 +58,14 @@ def _evaluation(role: str, artifact: Artifact) -> Evaluation:
     _, model, condition = role.split("/")
     number = condition.rpartition(" ")[2]
     ratio = 1.0 if condition == UNTRAINED else float(number) if number[0].isdigit() else None
-    return Evaluation(model, condition, ratio, lambda: artifact.rows_of(SAMPLES))
+    return Evaluation(model, condition, ratio, lambda: artifact.rows_of(SAMPLES), _pace(artifact))
+
+
+def _pace(artifact: Artifact) -> Pace | None:
+    record = artifact.manifest.record
+    if "tokens_per_second" not in record:
+        return None
+    return Pace(float(record["seconds"]), float(record["tokens_per_second"]))
 
 
 def evaluation_refs(report: Artifact) -> dict[str, ArtifactRef]:
@@ -75,6 +85,7 @@ def report(out: ArtifactWriter, inputs: Inputs, config: ReportConfig, workplace:
     entries = build_entries(evaluations_of(inputs), reference=config.reference)
     stages = [(role, inputs.artifact(role)) for role in inputs.roles()]
     notes = _frozen_notes({entry.model for entry in entries}, config.latent_rows)
+    notes += [finding(artifact) for _, artifact in stages if artifact.ref.stage == CONTAMINATION.name]
     html = render_report(
         config.title,
         entries,
@@ -87,10 +98,11 @@ def report(out: ArtifactWriter, inputs: Inputs, config: ReportConfig, workplace:
                     "stage": role,
                     "fingerprint": artifact.ref.fingerprint,
                     "version": str(artifact.manifest.content.stage_version),
+                    "commit": str(artifact.manifest.record["environment"].get("commit", "not recorded")),
                 }
                 for role, artifact in stages
             ],
-            environment={name: version(name) for name in _LIBRARIES},
+            environment={"commit of this page": code_version()} | {name: version(name) for name in _LIBRARIES},
         ),
     )
     with out.open(REPORT_HTML) as page:

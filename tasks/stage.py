@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from latent_core.errors import InputError
 from latent_core.identity import fingerprint, hash_file
 from latent_core.models.source import open_model
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter
+from tasks.environment import environment
 
 
 @dataclass(frozen=True)
@@ -208,10 +207,3 @@ def perform(call: StageCall, store: ArtifactStore, workplace: Workplace) -> Arti
         )
     shutil.rmtree(workplace.scratch, ignore_errors=True)
     return artifact
-
-
-def environment() -> dict[str, str]:
-    """Where a result was computed: recorded beside it, never hashed."""
-    return {"python": platform.python_version(), "machine": platform.machine(), "torch": version("torch")} | {
-        name: version(name) for name in ("transformers", "trl", "peft", "pyarrow")
-    }

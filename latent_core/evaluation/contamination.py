@@ -77,9 +77,11 @@ def find_contamination(test: Sequence[Problem], training: Iterable[Problem], *, 
     )
 
 
-def training_stream(source: ProblemSource) -> Iterator[Problem]:
-    """All problems of a training split, a block at a time; the first 10,000 of one that never ends."""
-    count = ENDLESS_CHECKED if source.count is None else source.count
+def training_stream(source: ProblemSource, count: int | None = None) -> Iterator[Problem]:
+    """The first `count` problems of a training split, a block at a time; without `count` all of them, or the first
+    10,000 of one that never ends."""
+    if count is None:
+        count = ENDLESS_CHECKED if source.count is None else source.count
     for start in range(0, count, READ_AT_ONCE):
         yield from source.problems(start, min(start + READ_AT_ONCE, count))
 

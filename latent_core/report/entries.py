@@ -21,12 +21,21 @@ SAMPLES_SHOWN = 4
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How fast an evaluation was computed where it was: wall seconds for all of it, generated tokens a second."""
+
+    seconds: float
+    tokens_per_second: float
+
+
+@dataclass(frozen=True)
 class ReportEntry:
     """One model under one condition.
 
     `condition` reads "<kind> <ratio>", e.g. "ratio 0.5" or "prompt-only 0.5". `achieved_ratio` and `difference` are
     relative to the same model's ratio 1.0, else the reference model's, on the same questions; None where that was not
-    evaluated (`difference` is also None for ratio 1.0 itself). `samples` are the first rows, for reading.
+    evaluated (`difference` is also None for ratio 1.0 itself). `samples` are the first rows, for reading;
+    `pace` is None where nothing was generated.
     """
 
     model: str
@@ -36,6 +45,7 @@ class ReportEntry:
     achieved_ratio: float | None = None
     difference: PairedComparison | None = None
     samples: Sequence[Row] = ()
+    pace: Pace | None = None
 
     @property
     def kind(self) -> str:
@@ -59,6 +69,7 @@ class Evaluation:
     condition: str
     ratio: float | None
     rows: Callable[[], Iterable[Row]]
+    pace: Pace | None = None
 
 
 def build_entries(
@@ -91,7 +102,16 @@ def build_entries(
                 raise InputError(f"{item.model}, {item.condition} against its ratio 1.0: {error}") from error
             achieved = difference.achieved_ratio.value if difference.achieved_ratio else None
         entries.append(
-            ReportEntry(item.model, item.condition, item.ratio, summarise_scores(scores), achieved, difference, samples)
+            ReportEntry(
+                item.model,
+                item.condition,
+                item.ratio,
+                summarise_scores(scores),
+                achieved,
+                difference,
+                samples,
+                item.pace,
+            )
         )
     return entries
 

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from latent_core.report.cost import cost_rows
 from latent_core.report.entries import Provenance, ReportEntry, Row, without_baseline
 from latent_core.report.numbers import decimal, free, label, percent, points, whole
 from latent_core.report.plots import figures, looks
@@ -82,6 +83,7 @@ def render_report(
         columns=columns(entries),
         figures=[(name, FIGURES[name], _inline(name, drawn[name])) for name in FIGURES if name in drawn],
         levels=_levels(entries),
+        cost=_plain(cost_rows(entries)),
         at_k=_plain(_at_k(entries)),
         seeds=_plain(over_seeds(entries)),
         logprob=_plain(_logprob(entries)),
@@ -219,11 +221,15 @@ def _plain(rows: Sequence[Row]) -> Plain | None:
     keys = list(dict.fromkeys(key for row in rows for key in row))
     values = [[row.get(key) for key in keys] for row in rows]
     number = [
-        any(isinstance(line[place], int | float) for line in values)
-        and all(line[place] is None or isinstance(line[place], int | float) for line in values)
+        any(_is_number(line[place]) for line in values)
+        and all(line[place] is None or _is_number(line[place]) for line in values)
         for place in range(len(keys))
     ]
     return Plain([label(key) for key in keys], number, [[free(value) for value in line] for line in values])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) or (isinstance(value, str) and value.endswith(" %"))
 
 
 def _inline(name: str, svg: bytes) -> Markup:
