@@ -1,9 +1,9 @@
-"""Verdicts a second on one core: `grade` with its cache, without it, and math-verify alone on the same answers.
+"""Verdicts a second on one core: `grade` with its cache, warm and without it, and math-verify alone.
 
     python -m bench.grading                     # answers made from the packaged word problems and MATH-like golds
     python -m bench.grading --golds FILE.jsonl  # golds (and answers that vary them) from a file with a column `answer`
 
-The three are timed in turns, several rounds, so that a busy machine slows all of them; what counts are the ratios.
+They are timed in turns, several rounds, so that a busy machine slows all of them; what counts are the ratios.
 CPU seconds include the worker process's: all of it runs on one core's worth of work, one answer at a time.
 """
 
@@ -49,6 +49,12 @@ def with_cache(answers: list[tuple[str, str]]) -> None:
         grade(f"So it is $\\boxed{{{answer}}}$.", gold, benchmark="math")
 
 
+def cache_warm(answers: list[tuple[str, str]]) -> None:
+    """A second look at the same answers, as `latent compare` or a repeated evaluation takes it."""
+    for answer, gold in answers:
+        grade(f"So it is $\\boxed{{{answer}}}$.", gold, benchmark="math")
+
+
 def without_cache(answers: list[tuple[str, str]]) -> None:
     for answer, gold in answers:
         grading._compare_cached.cache_clear()
@@ -88,7 +94,7 @@ def main() -> None:
         lines = arguments.golds.read_text(encoding="utf-8").splitlines()
         golds = [str(json.loads(line)["answer"]).rsplit("####", 1)[-1].strip() for line in lines]
     answers = pairs(golds, arguments.count, arguments.repeats)
-    ways = (with_cache, without_cache, math_verify_alone)
+    ways = (with_cache, cache_warm, without_cache, math_verify_alone)
     for way in ways:  # imports and compiled patterns are no part of the rate
         way(answers[:20])
     measured: dict[str, list[tuple[float, float]]] = {way.__name__: [] for way in ways}

@@ -144,10 +144,10 @@ def _pairs(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], opening: st
                 gold=sample["target"],
                 text=_comparable(sample["resps"][0][0].removeprefix(opening)),
                 answer=sample["filtered_resps"][0],
-                right=sample["exact_match"] == 1,
+                right=bool(sample["exact_match"] == 1),
                 theirs=_comparable(text),
                 extracted={name: item["filtered_resps"][0] for name, item in found.items()},
-                scored={name: item["exact_match"] == 1 for name, item in found.items()},
+                scored={name: bool(item["exact_match"] == 1) for name, item in found.items()},
             )
         )
     return pairs

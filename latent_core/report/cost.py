@@ -13,18 +13,19 @@ def cost_rows(entries: Sequence[ReportEntry]) -> list[Mapping[str, Any]]:
 
     Accuracy per 1000 tokens is accuracy in points over mean output tokens in thousands.
     """
-    return [_row(entry) for entry in entries]
+    above = [None, *(entry.model for entry in entries)]
+    return [_row(entry, entry.model != before) for entry, before in zip(entries, above, strict=False)]
 
 
-def _row(entry: ReportEntry) -> dict[str, Any]:
+def _row(entry: ReportEntry, first: bool) -> dict[str, Any]:
     summary, pace = entry.summary, entry.pace
     return {
-        "model": entry.model,
+        "model": entry.model if first else "",  # as in the results table
         "condition": entry.condition,
         "reasoning tokens": summary.reasoning_tokens,
-        "tokens, 5 %": summary.token_quantiles[5],
+        "5\N{NO-BREAK SPACE}%": summary.token_quantiles[5],
         "median": summary.token_quantiles[50],
-        "95 %": summary.token_quantiles[95],
+        "95\N{NO-BREAK SPACE}%": summary.token_quantiles[95],
         "tokens of right answers": summary.correct_tokens,
         "accuracy per 1000 tokens": None if summary.efficiency is None else 100 * summary.efficiency,
         "seconds a question": None if pace is None else pace.seconds / summary.questions,

@@ -14,6 +14,8 @@ import resource
 import select
 import signal
 import sys
+from contextlib import suppress
+from io import FileIO
 from typing import BinaryIO
 
 MEMORY_LIMIT = 2 << 30  # bytes of address space: a tower of powers must not take the machine down before its time is up
@@ -51,8 +53,12 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     logging.disable(logging.CRITICAL)  # math-verify warns on every worker that its own time limit is off
     equivalent("1", "2")  # import and compile before the first request is timed
-    replies.write(READY)
-    requests = sys.stdin.buffer
+    with suppress(BrokenPipeError):  # a caller that was killed reads no reply
+        replies.write(READY)
+        _answer(sys.stdin.buffer, replies, parent, cpu_seconds)
+
+
+def _answer(requests: BinaryIO, replies: BinaryIO | FileIO, parent: int, cpu_seconds: float) -> None:
     while _wait_for_request(requests, parent):
         line = requests.readline()
         if not line:
