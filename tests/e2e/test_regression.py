@@ -19,7 +19,7 @@ from tasks.stage import ModelInput, ProblemsInput, StageCall, Workplace, perform
 from tasks.tracking import open_client, register, set_champion
 from tasks.train import TRAIN_STAGE
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.usefixtures("prefect_server")]
 
 NAME = "tokenskip-math"
 BENCHMARK = BenchmarkConfig(difficulties=(1,))

@@ -1,0 +1,58 @@
+"""One model under several conditions: its engine starts once, and gets a condition's questions in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.tokenskip import SamplingConfig
+from latent_core.generate.engine import Generation, Progress, Request
+from latent_core.store import ArtifactStore
+from tasks import engines
+from tasks.evaluate import EVALUATE, EvaluateCondition
+from tasks.stage import ModelInput, ProblemsInput, Workplace, perform
+
+QUESTIONS = 300
+
+
+class Silent:
+    """An engine that ends its turn at once."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[tuple[int, ...]]] = []
+
+    def generate(
+        self, requests: Sequence[Request], sampling: SamplingConfig, progress: Progress | None = None
+    ) -> list[Generation]:
+        self.calls.append([request.prompt_ids for request in requests])
+        return [Generation((2,), "stop") for _ in requests]
+
+    def close(self) -> None:
+        pass
+
+
+def test_evaluate_several_ratios_start_one_engine_and_share_the_questions_as_prefixes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Silent] = []
+
+    def start(model_dir: Path, sampling: SamplingConfig) -> Silent:
+        started.append(Silent())
+        return started[-1]
+
+    monkeypatch.setattr(engines, "_load", start)
+    monkeypatch.setattr(engines, "_warm", None)
+    inputs = {"model": ModelInput.find("latent-mini"), "problems": ProblemsInput.find(BenchmarkConfig(), "test")}
+    store = ArtifactStore(str(tmp_path / "store"))
+    for ratio in (1.0, 0.7, 0.5):
+        condition = EvaluateCondition(sampling=SamplingConfig(), questions=QUESTIONS, ratio=ratio)
+        artifact = perform(EVALUATE.call(condition, inputs), store, Workplace(tmp_path / "scratch", lambda *_: None))
+        assert artifact.manifest.content.metrics["outcomes"]["unparsed"] == QUESTIONS
+    (engine,) = started
+    assert [len(call) for call in engine.calls] == [QUESTIONS] * 3
+    for plain, shorter in zip(engine.calls[1], engine.calls[2], strict=True):
+        differing = next(place for place, pair in enumerate(zip(plain, shorter, strict=True)) if pair[0] != pair[1])
+        assert differing > 0.8 * len(plain)  # what the prefix cache keeps from ratio to ratio
