@@ -34,8 +34,8 @@ class ReportEntry:
 
     `condition` reads "<kind> <ratio>", e.g. "ratio 0.5" or "prompt-only 0.5". `achieved_ratio` and `difference` are
     relative to the same model's ratio 1.0, else the reference model's, on the same questions; None where that was not
-    evaluated (`difference` is also None for ratio 1.0 itself). `samples` are the first rows, for reading; `pace` is
-    None where nothing was generated.
+    evaluated (`difference` is also None for ratio 1.0 itself). `samples` are the first rows, for reading;
+    `pace` is None where nothing was generated.
     """
 
     model: str

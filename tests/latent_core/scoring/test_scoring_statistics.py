@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from latent_core.scoring.statistics import (
     bootstrap_mean,
@@ -116,3 +117,22 @@ def test_statistics_bad_parameters_raise_naming_them() -> None:
     ]:
         with pytest.raises(ValueError, match=field):
             call()
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 7), (3, 10), (81, 263), (499, 500)])
+def test_wilson_interval_agrees_with_scipy(successes: int, trials: int) -> None:
+    theirs = stats.binomtest(successes, trials).proportion_ci(confidence_level=0.95, method="wilson")
+    ours = wilson_interval(successes, trials)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 1), (3, 11), (40, 61), (130, 128)])
+def test_mcnemar_exact_agrees_with_scipys_binomial_test(first: int, second: int) -> None:
+    assert mcnemar_exact(first, second) == pytest.approx(stats.binomtest(first, first + second, 0.5).pvalue, rel=1e-9)
+
+
+def test_bootstrap_mean_agrees_with_scipys_percentile_bootstrap() -> None:
+    sample = np.random.default_rng(5).gamma(2.0, 70.0, size=120)
+    theirs = stats.bootstrap((sample,), np.mean, method="percentile", n_resamples=10_000, rng=1).confidence_interval
+    ours = bootstrap_mean(sample, seed=1)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=0.01)
