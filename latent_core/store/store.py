@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from latent_core.errors import InfrastructureError, InputError, LatentError
+from latent_core.identity import hash_file
 from latent_core.store.layout import MANIFEST, PROBE, TEMPORARY_MANIFEST, ArtifactRef, check_relative
 from latent_core.store.manifest import DamagedError, Manifest, StoredFile
-from latent_core.store.remote import explained, open_filesystem
+from latent_core.store.remote import UnreachableError, explain, explained, open_filesystem
 from latent_core.store.writer import ArtifactWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from fsspec import AbstractFileSystem
+
+COPY_BYTES = 1 << 20  # of a file that is read or copied piece by piece
 
 
 @dataclass(frozen=True)
@@ -287,10 +290,10 @@ class ArtifactStore:
                 remote = self._fs.open(self._path(key), "wb")
                 try:
                     yield cast("BinaryIO", remote)
-                except BaseException:
-                    _discard(remote, self.root)
+                    remote.close()
+                except BaseException as error:
+                    _discard(remote, self.root, error)
                     raise
-                remote.close()
             return
         local.parent.mkdir(parents=True, exist_ok=True)
         with local.open("xb") as handle:
@@ -304,8 +307,9 @@ class ArtifactStore:
             yield cast("BinaryIO", handle)
 
     def upload(self, source: Path, key: str) -> None:
-        with explained(self.root):
-            self._fs.put_file(str(source), self._path(key))
+        """Copy a local file to a remote key; memory stays at one part of the upload."""
+        with source.open("rb") as reading, self.open_for_writing(key) as writing:
+            shutil.copyfileobj(reading, writing, COPY_BYTES)
 
     def download(self, artifact: Artifact, name: str, files: Sequence[StoredFile]) -> Path:
         """Copy a remote directory into the local cache, once per content."""
@@ -315,11 +319,19 @@ class ArtifactStore:
             local = target / item.path
             if not local.exists() or local.stat().st_size != item.bytes:
                 local.parent.mkdir(parents=True, exist_ok=True)
-                partial = local.with_name(f".{local.name}.{os.getpid()}")
-                with explained(self.root):
-                    self._fs.get_file(self._path(artifact.key(item.path)), str(partial))
-                partial.replace(local)
+                self._fetch(artifact, item, local)
         return target / name
+
+    def _fetch(self, artifact: Artifact, item: StoredFile, local: Path) -> None:
+        partial = local.with_name(f".{local.name}.{os.getpid()}")
+        try:
+            with explained(self.root):
+                self._fs.get_file(self._path(artifact.key(item.path)), str(partial))
+            if hash_file(partial) != item.sha256:
+                raise DamagedError(f"{artifact.ref}: {item.path}: its bytes are not those that were written")
+            partial.replace(local)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def local_path(self, key: str) -> Path | None:
         """The key's path on local disk; None for a remote store."""
@@ -346,18 +358,19 @@ class ArtifactStore:
         try:
             with self.open_for_reading(artifact.key(item.path)) as handle:
                 digest = hashlib.sha256()
-                while chunk := handle.read(1 << 20):
+                while chunk := handle.read(COPY_BYTES):
                     digest.update(chunk)
         except FileNotFoundError:
             return f"{item.path}: missing"
         return None if digest.hexdigest() == item.sha256 else f"{item.path}: its bytes are not those that were written"
 
 
-def _discard(remote: Any, root: str) -> None:
+def _discard(remote: Any, root: str, cause: BaseException) -> None:
     """Give up an upload: nothing becomes visible, and a fault on the way must not hide the one that caused this."""
     from fsspec.spec import AbstractBufferedFile
 
-    with suppress(OSError, LatentError), explained(root):
-        remote.discard()
+    if not isinstance(explain(root, cause), UnreachableError):
+        with suppress(OSError, LatentError), explained(root):
+            remote.discard()
     if isinstance(remote, AbstractBufferedFile):
         remote.closed = True  # its finalizer would upload what is left
