@@ -23,8 +23,8 @@ from latent_core.errors import InfrastructureError, InputError, LatentError
 from latent_core.store import Artifact, ArtifactStore
 from latent_core.store.remote import TIMEOUT
 
-LARGE = 34 << 20  # bytes: three parts of an upload
-MIDDLE = 20 << 20  # where in it the fault begins
+LARGE = 20 << 20  # bytes: two parts of an upload
+MIDDLE = 8 << 20  # where in it the fault begins
 ADDRESS = "a" * 64
 
 

@@ -17,6 +17,20 @@ class Runner(StrEnum):
     RAY = "ray"  # actors on a Ray cluster
 
 
+class LeasePolicy(StrEnum):
+    """What a run does with a stage that another run is computing."""
+
+    OFF = "off"  # computes it too; the first result stands
+    WAIT = "wait"  # waits for it
+
+
+class InputCheck(StrEnum):
+    """How closely a stored input is looked at before a stage computes with it."""
+
+    HASHES = "hashes"  # every byte, once a run
+    SIZES = "sizes"
+
+
 class RuntimeConfig(StageConfig):
     """Workers and their limits."""
 
@@ -36,6 +50,12 @@ class RuntimeConfig(StageConfig):
     """How often a stage is tried again after an infrastructure error (never after bad input)."""
     retry_seconds: Annotated[float, RUNTIME, Field(ge=0)] = 5.0
     """Pause before a retry; each later one is twice as long, with jitter."""
+    lease: Annotated[LeasePolicy, RUNTIME] = LeasePolicy.OFF
+    """wait: of several runs that need the same result one computes it and the others wait; off: each computes."""
+    lease_seconds: Annotated[float, RUNTIME, Field(gt=0)] = 60.0
+    """How long whoever computes may give no sign of life before another run takes over."""
+    check_inputs: Annotated[InputCheck, RUNTIME] = InputCheck.HASHES
+    """What is compared of a stored input before a stage computes with it: hashes (reads every byte), or sizes."""
 
 
 class TrackingConfig(StageConfig):

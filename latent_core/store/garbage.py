@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from latent_core.errors import InputError
-from latent_core.store.layout import MANIFEST, PROBE, TEMPORARY_MANIFEST, ArtifactRef
+from latent_core.store.layout import MANIFEST, PROBE, ArtifactRef
 from latent_core.store.manifest import DamagedError, Manifest
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ GRACE_SECONDS = 24 * 3600.0
 @dataclass(frozen=True)
 class Leftover:
     """What no manifest owns: an attempt's files or empty folders (a killed writer's, a lost race's, or those of a
-    set-aside artifact), or a single file that a writer killed at its commit left.
+    set-aside artifact), a single file that a writer killed at its commit left, or an old lease.
 
     `folder` is the key of either, `age` in seconds since the newest of its files was written.
     """
@@ -80,11 +80,7 @@ def collect_garbage(store: ArtifactStore, garbage: Garbage) -> None:
             store.set_aside(ref)
             store.remove_attempt(ref, str(manifest.record["attempt"]))
     for leftover in garbage.leftovers:
-        if _is_temporary(leftover.folder):
-            store.remove_file(leftover.folder)
-            continue
-        stage, fingerprint, attempt = leftover.folder.split("/")
-        store.remove_attempt(ArtifactRef(stage, fingerprint), attempt)
+        store.remove_tree(leftover.folder)
 
 
 def _manifest(store: ArtifactStore, ref: ArtifactRef) -> Manifest | None:
@@ -115,25 +111,20 @@ def _reachable(manifests: dict[ArtifactRef, Manifest], keep: Sequence[ArtifactRe
 
 
 def _attempts(store: ArtifactStore) -> Iterator[Leftover]:
-    """Every attempt folder, whether owned or not, and every file that a writer killed at its commit left beside it."""
+    """Everything beside the manifests, by attempt folder, whether owned or not, and probes of whether one may write."""
     now = time.time()
     folders: dict[str, list[tuple[int, float]]] = {}
     for key, info in store.files():
         parts = key.split("/")
-        if len(parts) >= 4 and parts[-1] != MANIFEST:
+        if len(parts) >= 3 and parts[2] != MANIFEST:  # a lease that is held is young: it is renewed
             folders.setdefault("/".join(parts[:3]), []).append((int(info["size"]), _written(info)))
-        elif _is_temporary(key):
+        elif key.startswith(PROBE):
             yield Leftover(key, 1, int(info["size"]), max(0.0, now - _written(info)))
     for folder, files in sorted(folders.items()):
         newest = max(written for _, written in files)
         yield Leftover(folder, len(files), sum(size for size, _ in files), max(0.0, now - newest))
     for key, written in store.empty_attempts():
         yield Leftover(key, 0, 0, max(0.0, now - written))
-
-
-def _is_temporary(key: str) -> bool:
-    depth, name = key.count("/"), key.rpartition("/")[2]
-    return (depth == 2 and name.startswith(TEMPORARY_MANIFEST)) or (depth == 0 and name.startswith(PROBE))
 
 
 def _written(info: dict[str, Any]) -> float:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from latent_core.errors import InputError
 
 MANIFEST = "manifest.json"
-TEMPORARY_MANIFEST = f".{MANIFEST}."  # with the attempt's name behind it: a manifest on its way to its own name
 PROBE = ".probe-"  # with a random name behind it: a file by which a run finds out whether it may write
 _STAGE = re.compile(r"[a-z][a-z0-9_]*")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")

@@ -25,6 +25,10 @@ class UnreachableError(InfrastructureError):
     """A store's endpoint is down or silent: whoever meets this tries nothing more with it, not even cleaning up."""
 
 
+class UnsupportedError(InputError):
+    """The server says that it has not implemented what was asked of it."""
+
+
 def is_s3(root: str) -> bool:
     return root.startswith(("s3://", "s3a://"))
 
@@ -118,6 +122,8 @@ def _explain_answer(root: str, error: BaseException, response: Any) -> LatentErr
         return InputError(f"store: the bucket {bucket!r} of {root} does not exist; create it, or correct the name")
     if code in _REFUSED or status in (401, 403):
         return InputError(f"store: {root} refuses these credentials ({code}); check {_KEYS} and the bucket's policy")
+    if code == "NotImplemented" or status == 501:
+        return UnsupportedError(f"store: the server of {root} does not implement this ({error})")
     if isinstance(error, FileNotFoundError | FileExistsError) or status in (404, 409, 412):
         return None
     return InfrastructureError(

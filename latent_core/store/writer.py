@@ -18,6 +18,7 @@ from latent_core.identity import HasIdentity, canonical_form, fingerprint, hash_
 from latent_core.store.layout import ArtifactRef, check_relative
 from latent_core.store.manifest import Content, Manifest, ShardEntry, StoredFile
 from latent_core.store.remote import UnreachableError
+from latent_core.store.space import FullError, is_full
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -140,6 +141,12 @@ class ArtifactWriter:
             return  # a silent endpoint would only make the error come later
         with suppress(OSError, LatentError):  # what stays behind is a leftover; gc finds it
             self.store.remove_attempt(self.ref, self.attempt)
+        if error is not None and not isinstance(error, LatentError) and is_full(error):
+            reason = str(error).partition("\n")[0]
+            raise FullError(
+                f"store: no space left for {self.ref} in {self.store.root} ({reason}); make room there (`latent "
+                "artifacts gc`), then run the same command again: it continues from what is committed"
+            ) from error
 
     def _key(self, path: str) -> str:
         if check_relative(path) in self._files:

@@ -99,7 +99,7 @@ def test_killed_worker_is_replaced_and_its_call_retried(config: ToyConfig, tmp_p
 
 def test_killed_worker_without_retries_is_reported_as_such(config: ToyConfig, tmp_path: Path) -> None:
     once = config.model_copy(update={"runtime": config.runtime.model_copy(update={"retries": 0})})
-    with pytest.raises(InfrastructureError, match="worker process died"):
+    with pytest.raises(InfrastructureError, match="worker process was killed by SIGKILL"):
         _execute(once, tmp_path / "log", trouble="killed_once")
 
 
