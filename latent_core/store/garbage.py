@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from latent_core.errors import InputError
-from latent_core.store.layout import MANIFEST, PROBE, ArtifactRef
+from latent_core.store.layout import MANIFEST, PROBE, ArtifactRef, manifest_address
 from latent_core.store.manifest import DamagedError, Manifest
 
 if TYPE_CHECKING:
@@ -55,11 +55,13 @@ def find_garbage(
     With `keep`, artifacts that are neither kept nor, through parents and shards, behind a kept one are unreachable;
     without it only leftovers are garbage. Raises InputError when a kept artifact does not exist.
     """
-    manifests = {ref: manifest for ref in store.list() if (manifest := _manifest(store, ref)) is not None}
+    listed = dict(store.files())
+    refs = [ref for ref in map(manifest_address, listed) if ref is not None]
+    manifests = {ref: found for ref, found in store.manifests(refs) if isinstance(found, Manifest)}
     found = Garbage()
     owned = {f"{ref.key}/{manifest.record['attempt']}" for ref, manifest in manifests.items()}
     sizes: dict[str, int] = {}
-    for leftover in _attempts(store):
+    for leftover in _attempts(store, listed):
         sizes[leftover.folder] = leftover.bytes
         if leftover.folder not in owned:
             (found.leftovers if leftover.age >= grace else found.too_young).append(leftover)
@@ -110,11 +112,11 @@ def _reachable(manifests: dict[ArtifactRef, Manifest], keep: Sequence[ArtifactRe
     return reached
 
 
-def _attempts(store: ArtifactStore) -> Iterator[Leftover]:
+def _attempts(store: ArtifactStore, listed: Mapping[str, dict[str, Any]]) -> Iterator[Leftover]:
     """Everything beside the manifests, by attempt folder, whether owned or not, and probes of whether one may write."""
     now = time.time()
     folders: dict[str, list[tuple[int, float]]] = {}
-    for key, info in store.files():
+    for key, info in listed.items():
         parts = key.split("/")
         if len(parts) >= 3 and parts[2] != MANIFEST:  # a lease that is held is young: it is renewed
             folders.setdefault("/".join(parts[:3]), []).append((int(info["size"]), _written(info)))

@@ -35,6 +35,15 @@ class ArtifactRef:
         return f"{self.stage}/{self.fingerprint[:12]}"
 
 
+def manifest_address(key: str) -> ArtifactRef | None:
+    """The address of the artifact whose manifest lies at `key`; None for any other file."""
+    stage, _, rest = key.partition("/")
+    fingerprint, _, name = rest.partition("/")
+    if name != MANIFEST or not _STAGE.fullmatch(stage) or not _FINGERPRINT.fullmatch(fingerprint):
+        return None
+    return ArtifactRef(stage, fingerprint)
+
+
 def check_relative(path: str) -> str:
     """Return `path` if it stays inside its folder; raise InputError for absolute paths, `..` and empty parts."""
     parts = path.split("/")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -20,6 +20,7 @@ from latent_core.store.remote import UnreachableError, UnsupportedError, explain
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
+_READ_AHEAD = 512  # small files that are read together
 COPY_BYTES = 1 << 20  # of a file that is read or copied piece by piece
 
 
@@ -52,6 +53,9 @@ class Root:
         """The key's path on local disk; None for a remote root."""
         return Path(self._path(key)) if self._is_local else None
 
+    def _local_root(self) -> Path | None:
+        return Path(self._base) if self._is_local else None
+
     @contextmanager
     def open_for_writing(self, key: str) -> Iterator[BinaryIO]:
         """A new file; a remote one becomes visible when the block ends without an error."""
@@ -81,6 +85,31 @@ class Root:
         """A small file's bytes; raises FileNotFoundError."""
         with explained(self.root):
             return cast("bytes", self._fs.cat_file(self._path(key)))
+
+    def read_many(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Small files' bytes in the order of their keys, None for one that is not there; remote ones are read together.
+
+        Memory stays at some hundred files.
+        """
+        for start in range(0, len(keys), _READ_AHEAD):
+            wanted = list(keys[start : start + _READ_AHEAD])
+            if self._is_local:
+                yield from ((key, self._read_if_there(key)) for key in wanted)
+                continue
+            with explained(self.root):
+                found = self._fs.cat([self._path(key) for key in wanted], on_error="return")
+            for key in wanted:
+                content = found[self._path(key)]
+                if isinstance(content, BaseException) and not isinstance(content, FileNotFoundError):
+                    with explained(self.root):
+                        raise content
+                yield key, content if isinstance(content, bytes) else None
+
+    def _read_if_there(self, key: str) -> bytes | None:
+        try:
+            return self.read(key)
+        except FileNotFoundError:
+            return None
 
     def size(self, key: str) -> int:
         """Raises FileNotFoundError."""
@@ -166,11 +195,11 @@ class Root:
         with explained(self.root):
             self._fs.get_file(self._path(key), str(target))
 
-    def files(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every file below the root: its key and what the filesystem says of it."""
+    def files(self, below: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every file below the root, or below a key: its key and what the filesystem says of it. One flat listing."""
         try:
             with explained(self.root):
-                found = self._fs.find(self._base, detail=True)
+                found = self._fs.find(self._path(below) if below else self._base, detail=True)
         except FileNotFoundError:
             return
         for path, info in found.items():

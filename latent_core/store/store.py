@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from latent_core.errors import InputError
 from latent_core.identity import hash_file
-from latent_core.store.layout import MANIFEST, ArtifactRef, check_relative
+from latent_core.store.layout import MANIFEST, ArtifactRef, check_relative, manifest_address
 from latent_core.store.manifest import DamagedError, Manifest, StoredFile
-from latent_core.store.remote import explained
 from latent_core.store.root import COPY_BYTES, Root
 from latent_core.store.writer import ArtifactWriter
 
@@ -170,13 +169,25 @@ class ArtifactStore(Root):
                 problems.append(f"{entry.ref}: replaced by a different shard since the merge")
         return Verification(ref, files, size, tuple(problems))
 
-    def list(self) -> Iterator[ArtifactRef]:
-        """The addresses of all committed artifacts, by stage and fingerprint."""
-        with explained(self.root):
-            found = sorted(self._fs.glob(f"{self._base}/*/*/{MANIFEST}"))
-        for manifest in found:
-            stage, fingerprint = manifest.split("/")[-3:-1]
-            yield ArtifactRef(stage, fingerprint)
+    def list(self, stage: str | None = None) -> Iterator[ArtifactRef]:
+        """The addresses of all committed artifacts, or of one stage's, by stage and fingerprint."""
+        folder = self.local_path(stage) if stage else self._local_root()
+        if folder is not None:  # a look for each manifest beats walking through all files
+            found = folder.glob(f"*/{MANIFEST}" if stage else f"*/*/{MANIFEST}")
+            keys = ["/".join(path.parts[-3:]) for path in found]
+        else:
+            keys = [key for key, _ in self.files(stage or "")]
+        yield from sorted(filter(None, map(manifest_address, keys)), key=lambda ref: ref.key)
+
+    def manifests(self, refs: Sequence[ArtifactRef]) -> Iterator[tuple[ArtifactRef, Manifest | DamagedError]]:
+        """Sealed manifests, read together, or what is wrong with one; an artifact that is gone by now is left out."""
+        contents = self.read_many([f"{ref.key}/{MANIFEST}" for ref in refs])
+        for ref, (_, raw) in zip(refs, contents, strict=True):
+            if raw is not None:
+                try:
+                    yield ref, Manifest.from_bytes(raw, ref)
+                except DamagedError as error:
+                    yield ref, error
 
     def find(self, address: str) -> ArtifactRef:
         """The committed artifact at `stage/fingerprint`, whose fingerprint may be shortened while it stays unique.
@@ -184,7 +195,7 @@ class ArtifactStore(Root):
         Raises InputError when none or several match.
         """
         stage, _, start = address.partition("/")
-        matches = [ref for ref in self.list() if ref.stage == stage and ref.fingerprint.startswith(start)]
+        matches = [ref for ref in self.list(stage) if ref.fingerprint.startswith(start)]
         if len(matches) != 1:
             found = f"{len(matches)} artifacts match" if matches else "no artifact matches"
             raise InputError(f"artifact: {found} {address!r} in {self.root}; `latent artifacts ls` lists them")
