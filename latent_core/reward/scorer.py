@@ -33,6 +33,7 @@ from latent_core.config.tokenskip import TextFormat
 from latent_core.dual.constraint import Phase, PhaseMachine
 from latent_core.errors import InputError, StageFailed
 from latent_core.generate.completions import ReadableModel
+from latent_core.loading import SAFE
 from latent_core.models.family import ChatFamily
 from latent_core.reward.scores import LOWEST, MALFORMED, Score, ScoreRequest, Status
 
@@ -89,7 +90,7 @@ class Scorer:
         self.frame = answer_frame(self.readable.family, text_format)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = "auto" if self.device == "cuda" else "float32"
-        self._model: Any = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, local_files_only=True)
+        self._model: Any = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, local_files_only=True, **SAFE)
         self._model.to(self.device).eval()
         self.vocabulary_size = int(self._model.get_input_embeddings().num_embeddings)
         self.context = int(getattr(self._model.config, "max_position_embeddings", 1 << 30))

@@ -17,6 +17,7 @@ from latent_core.config.training import LatentRows, LoraVariant, LossOn, TrainCo
 from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.errors import InputError
+from latent_core.loading import NO_CODE, SAFE
 from latent_core.models.family import chat_family
 from latent_core.sft.adapter import settle_adapter
 from latent_core.sft.loss import latent_only, weighted_trainer
@@ -71,7 +72,7 @@ def train(
     if config.loss_on is LossOn.LATENT_ONLY:
         training, validation = latent_only(training, latent_ids), latent_only(validation, latent_ids)
     has_validation = validation is not None and validation.num_rows > 0
-    tokenizer = AutoTokenizer.from_pretrained(model_dir, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(model_dir, local_files_only=True, **NO_CODE)
     model = _load_model(model_dir, config)
     trains_latents = _trains_latents(config, latent_ids)
     kind = SFTTrainer
@@ -122,7 +123,7 @@ def _load_model(model_dir: Path, config: TrainConfig) -> Any:
     name = config.dtype
     if name == "auto":
         name = "bfloat16" if torch.cuda.is_available() else "float32"
-    return AutoModelForCausalLM.from_pretrained(model_dir, dtype=getattr(torch, name), local_files_only=True)
+    return AutoModelForCausalLM.from_pretrained(model_dir, dtype=getattr(torch, name), local_files_only=True, **SAFE)
 
 
 def _dataset(table: pa.Table) -> Any:
