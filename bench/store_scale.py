@@ -40,8 +40,9 @@ def fill(store: ArtifactStore, count: int) -> None:
         files[store._path(f"{manifest.ref.key}/{MANIFEST}")] = manifest.to_bytes()
         parent = {} if index % _CHAIN == _CHAIN - 1 else {"before": address}
         if len(files) >= 1000 or index == count - 1:
-            for folder in {path.rpartition("/")[0] for path in files}:
-                store._fs.makedirs(folder, exist_ok=True)
+            if store.local_path("folder") is not None:
+                for folder in {path.rpartition("/")[0] for path in files}:
+                    store._fs.makedirs(folder, exist_ok=True)
             store._fs.pipe(files)
             files = {}
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from latent_core.addresses import holds_password
 from latent_core.config.base import RUNTIME, StageConfig
 
 
@@ -63,7 +64,14 @@ class TrackingConfig(StageConfig):
 
     enabled: Annotated[bool, RUNTIME] = True
     uri: Annotated[str | None, RUNTIME] = None
-    """MLflow tracking URI; unset means MLFLOW_TRACKING_URI, or sqlite:///.latent/mlflow.db."""
+    """MLflow tracking URI without a password; unset means MLFLOW_TRACKING_URI, or sqlite:///.latent/mlflow.db."""
     experiment: Annotated[str, RUNTIME] = "latent-reasoning"
     register_models: Annotated[bool, RUNTIME] = True
     """Make trained models versions of the flow's name in MLflow's model registry."""
+
+    @field_validator("uri")
+    @classmethod
+    def _has_no_password(cls, uri: str | None) -> str | None:
+        if uri is not None and holds_password(uri):  # parameters are shown and recorded in many places
+            raise ValueError("leave it unset and put the address with its password into MLFLOW_TRACKING_URI")
+        return uri

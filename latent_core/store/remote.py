@@ -41,6 +41,8 @@ def open_filesystem(root: str) -> tuple[AbstractFileSystem, str]:
     """
     import fsspec
 
+    if "@" in root.partition("://")[2].partition("/")[0]:  # the root is part of manifests' tags, logs and messages
+        raise InputError(f"store: {root.partition('://')[0]}://… holds credentials; leave them to the environment")
     if not is_s3(root):
         filesystem, base = fsspec.core.url_to_fs(root)
         return filesystem, base
