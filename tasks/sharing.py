@@ -23,7 +23,7 @@ def compute_or_wait(
     """Whether this run computed the call, and not another while this one waited.
 
     `compute` tries with the terms of a lease, and raises HeldError at once where another run holds it; the waiting is
-    done here, so that it takes no worker. Raises InfrastructureError when `over` is set meanwhile.
+    done here, so that it takes no worker. Raises StageFailed when `over` is set meanwhile.
     """
     terms = LeaseTerms(seconds)
     while True:

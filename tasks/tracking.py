@@ -79,7 +79,9 @@ def sync(store: ArtifactStore, config: TrackingConfig) -> Synced:
         client, experiment_id = open_client(config)
         return _sync(store, client, experiment_id)
     except (MlflowException, RequestException) as error:
-        raise InfrastructureError(f"tracking: {without_password(tracking_uri(config))} does not do its work ({error})") from error
+        raise InfrastructureError(
+            f"tracking: {without_password(tracking_uri(config))} does not do its work ({error})"
+        ) from error
 
 
 def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:

@@ -133,7 +133,8 @@ class _Worker:
                 raise StageFailed(f"{call.title}: stopped with its run") from error
             self._pool = None
             raise InfrastructureError(
-                f"{call.title}: the worker process {self._cause_of_death(kills)}. Last lines of {self._log}:\n{self._tail()}"
+                f"{call.title}: the worker process {self._cause_of_death(kills)}. Last lines of {self._log}:\n"
+                f"{self._tail()}"
             ) from error
         finally:
             self._busy = False

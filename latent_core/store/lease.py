@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from latent_core.errors import InfrastructureError, LatentError
+from latent_core.errors import InfrastructureError, LatentError, StageFailed
 from latent_core.store.layout import ArtifactRef
 from latent_core.store.root import Root
 
@@ -112,7 +112,7 @@ def wait_for_lease(
     """Wait until the artifact arrived (then None) or its lease is free: the number up to which leases are over.
 
     A lease is free when it was released, its process is known to be dead, or nothing changed for `seconds`. `pause`
-    waits so many seconds, and says whether the waiting is to be given up (InfrastructureError then).
+    waits so many seconds, and says whether the waiting is to be given up (StageFailed then).
     """
     number = held_by.number
     last, since = None, time.monotonic()
@@ -125,7 +125,7 @@ def wait_for_lease(
                 return number
             number, last = number + 1, None  # another one that waited was quicker
         if pause(min(seconds / _BEATS, _POLL_SECONDS)):
-            raise InfrastructureError(f"{held_by.ref}: the run ended while it waited for {held_by.holder}")
+            raise StageFailed(f"{held_by.ref}: the run ended while it waited for {held_by.holder}")
     return None
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bench.s3_faults import make_bucket
-from latent_core.errors import InfrastructureError
+from latent_core.errors import InfrastructureError, StageFailed
 from latent_core.store import ArtifactRef, ArtifactStore, collect_garbage, find_garbage
 from latent_core.store.lease import HeldError, LeaseTerms, LostLeaseError, held, wait_for_lease
 
@@ -126,7 +126,7 @@ def test_holder_elsewhere_that_gives_signs_of_life_is_waited_for(tmp_path: Path)
 def test_waiting_ends_with_the_result_or_with_the_run(tmp_path: Path) -> None:
     _lease_elsewhere(str(tmp_path))
     assert _wait(str(tmp_path), pytest.fail, arrived=lambda: True) is None
-    with pytest.raises(InfrastructureError, match="the run ended while it waited"):
+    with pytest.raises(StageFailed, match="the run ended while it waited"):
         _wait(str(tmp_path), lambda seconds: True)
 
 
