@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from latent_core.errors import InfrastructureError, InputError, LatentError
 from latent_core.store.layout import PROBE, check_relative
-from latent_core.store.remote import UnreachableError, UnsupportedError, explain, explained, open_filesystem
+from latent_core.store.remote import (
+    CALLS_AT_ONCE,
+    UnreachableError,
+    UnsupportedError,
+    explain,
+    explained,
+    is_s3,
+    open_filesystem,
+)
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -34,6 +42,7 @@ class Root:
         filesystem, base = open_filesystem(self.root)
         self._fs: AbstractFileSystem = filesystem
         self._base: str = base.rstrip("/")
+        self._together = {"batch_size": CALLS_AT_ONCE} if is_s3(self.root) else {}
         self._is_local = "file" in ((protocol,) if isinstance(protocol := filesystem.protocol, str) else protocol)
 
     def check_writable(self) -> None:
@@ -97,7 +106,7 @@ class Root:
                 yield from ((key, self._read_if_there(key)) for key in wanted)
                 continue
             with explained(self.root):
-                found = self._fs.cat([self._path(key) for key in wanted], on_error="return")
+                found = self._fs.cat([self._path(key) for key in wanted], on_error="return", **self._together)
             for key in wanted:
                 content = found[self._path(key)]
                 if isinstance(content, BaseException) and not isinstance(content, FileNotFoundError):
