@@ -22,7 +22,7 @@ SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "O
 def _files_with(word: str, *folders: Path) -> Iterator[Path]:
     for folder in folders:
         for path in folder.rglob("*"):
-            if path.is_file() and word.encode() in path.read_bytes():
+            if path.is_file() and not path.is_symlink() and word.encode() in path.read_bytes():
                 yield path
 
 
@@ -34,7 +34,12 @@ def test_secrets_of_the_environment_are_in_no_file_that_a_run_leaves(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     from prefect import flow
-    from prefect.settings import get_current_settings
+    from prefect.settings import (
+        PREFECT_API_DATABASE_CONNECTION_URL,
+        PREFECT_HOME,
+        PREFECT_LOCAL_STORAGE_PATH,
+        temporary_settings,
+    )
 
     for name in SECRETS:
         monkeypatch.setenv(name, f"{CANARY}-{name}")
@@ -49,11 +54,14 @@ def test_secrets_of_the_environment_are_in_no_file_that_a_run_leaves(
             numbers = run.stage(NUMBERS, Numbers(count=3, log=log, trouble="killed_once"), {})
             return run.artifact(run.stage(SUM, Numbers(count=0, log=log), {"numbers": numbers})).ref.fingerprint
 
-    fingerprint = toy(config)
-    home = Path(get_current_settings().home)
-    marker = fingerprint.encode().decode()
-    assert list(_files_with(marker, tmp_path / "store")) and list(_files_with(marker, home)), "the search finds nothing"
-    assert list(_files_with(CANARY, tmp_path, home)) == []
+    results = tmp_path / "results"
+    with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: results}):
+        fingerprint = toy(config)
+        database = Path(PREFECT_API_DATABASE_CONNECTION_URL.value().rpartition("///")[2])
+        home = Path(PREFECT_HOME.value())
+    for place, known in ((tmp_path / "store", fingerprint), (results, fingerprint), (database.parent, "toy-with-secr")):
+        assert next(_files_with(known, place), None) is not None, f"nothing was written to {place}"
+    assert list(_files_with(CANARY, tmp_path, home, database.parent)) == []
     printed = capfd.readouterr()
     assert CANARY not in caplog.text + printed.out + printed.err
 
