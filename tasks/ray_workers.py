@@ -17,6 +17,7 @@ from typing import Any
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import InfrastructureError, InputError, LatentError
 from latent_core.store import ArtifactRef, ArtifactStore
+from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
 from tasks.stage import StageCall, Workplace, perform
 from tasks.workers import Progress, ProgressSink
@@ -48,7 +49,7 @@ class RayPool:
         for _ in range(runtime.workers):
             self._free.put(None)  # an actor is started when its first call comes
 
-    def compute(self, call: StageCall, budget: Budget | None = None) -> ArtifactRef:
+    def compute(self, call: StageCall, budget: Budget | None = None, terms: LeaseTerms | None = None) -> ArtifactRef:
         """Run a call on the next free actor. Raises InfrastructureError when the actor dies, else what it raised."""
         with self._lease() as lease:
             if budget is not None:
@@ -56,7 +57,7 @@ class RayPool:
             if lease.actor is None:
                 lease.actor = self._start()
             try:
-                ref = self._wait(call, lease.actor)
+                ref = self._wait(call, lease.actor, terms)
                 if budget is not None:
                     budget.spend(ArtifactStore(self._store_root).require(ref))
                 return ref
@@ -78,9 +79,9 @@ class RayPool:
             if actor is not None:
                 self._ray.kill(actor)
 
-    def _wait(self, call: StageCall, actor: Any) -> ArtifactRef:
+    def _wait(self, call: StageCall, actor: Any, terms: LeaseTerms | None) -> ArtifactRef:
         ray = self._ray
-        answer = actor.run.remote(call, self._store_root)
+        answer = actor.run.remote(call, self._store_root, terms)
         done: list[Any] = []
         while not done:
             done, _ = ray.wait([answer], timeout=POLL_SECONDS)
@@ -133,13 +134,13 @@ class _RayWorker:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         self._last: Progress | None = None
 
-    def run(self, call: StageCall, store_root: str) -> ArtifactRef:
+    def run(self, call: StageCall, store_root: str, terms: LeaseTerms | None = None) -> ArtifactRef:
         def progress(done: int, total: int, tokens: int) -> None:
             self._last = Progress(call.title, call.ref.fingerprint, done, total, tokens)
 
         scratch = Path(tempfile.gettempdir()) / "latent-reasoning" / call.ref.key
         try:
-            return perform(call, ArtifactStore(store_root), Workplace(scratch, progress)).ref
+            return perform(call, ArtifactStore(store_root), Workplace(scratch, progress), terms).ref
         finally:
             self._last = None
 

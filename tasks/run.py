@@ -6,6 +6,7 @@ what is missing, planning it only looks. A task whose artifact is there and whol
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,16 +14,20 @@ from types import TracebackType
 from typing import Any
 
 from latent_core.config.base import StageConfig
-from latent_core.config.runtime import Runner, RuntimeConfig, TrackingConfig
+from latent_core.config.runtime import InputCheck, LeasePolicy, Runner, RuntimeConfig, TrackingConfig
 from latent_core.errors import InfrastructureError, InputError, LatentError, StageFailed
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.budget import Budget
 from tasks.merge import MERGED, Merge
 from tasks.progress import current_sink
 from tasks.ray_workers import RayPool
+from tasks.repair import InputRepair
+from tasks.sharing import compute_or_wait
 from tasks.stage import Parent, Stage, StageCall
 from tasks.tracker import Tracker
 from tasks.workers import WorkerPool
+
+logger = logging.getLogger("latent")
 
 
 @dataclass(frozen=True)
@@ -68,17 +73,21 @@ class Run:
     _budgets: dict[str, Budget] = field(default_factory=dict)
     _forced: set[ArtifactRef] = field(default_factory=set)
     _force_lock: threading.Lock = field(default_factory=threading.Lock)
+    _repair: InputRepair | None = None
+    _over: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Run:
         if not self.planning:
             self.store.check_writable()
             self._pool = _open_pool(self.runtime, self.store.root)
+            self._repair = InputRepair(self.store, lambda call: self._compute(call, None))
             self._tracker = Tracker(self.tracking, self.name, self.config, self.store)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._over.set()
         if self._pool is not None:
             self._pool.close()
         if self._tracker is not None:
@@ -102,6 +111,8 @@ class Run:
             self.plan.append(PlannedStage(call.title, call.ref, hit, artifact.rows if artifact else rows))
             return Pending(call)
         waits = [item.future for item in inputs.values() if isinstance(item, Pending)]
+        if self._repair is not None:
+            self._repair.learn(call)
         pending = Pending(call, self._task(call).submit(wait_for=waits))
         self._pending.append(pending)
         return pending
@@ -174,7 +185,7 @@ class Run:
     def _perform(self, call: StageCall) -> Any:
         from prefect.states import Completed
 
-        assert self._pool is not None and self._tracker is not None
+        assert self._pool is not None and self._tracker is not None and self._repair is not None
         reference = {"stage": call.ref.stage, "fingerprint": call.ref.fingerprint, "uri": self.store.uri(call.ref)}
         artifact = None if self._must_force(call) else self.store.get(call.ref.stage, call.ref.fingerprint)
         budget = self._budgets.get(call.stage.name)
@@ -184,9 +195,31 @@ class Run:
             self._tracker.stage(artifact, cached=True)
             return Completed(name="Cached", message=f"{call.ref} is in the store", data=reference)
         self._clear_damage(call)
-        artifact = self.store.require(self._pool.compute(call, budget))
-        self._tracker.stage(artifact, cached=False)
+        if self.runtime.check_inputs is InputCheck.HASHES:
+            self._repair.inputs_of(call)
+        computed = self._compute(call, budget)
+        artifact = self.store.require(call.ref)
+        if computed:
+            self._repair.trust(call.ref)
+        self._tracker.stage(artifact, cached=not computed)
+        if not computed:
+            return Completed(name="Cached", message=f"{call.ref} was computed by another run", data=reference)
         return reference
+
+    def _compute(self, call: StageCall, budget: Budget | None) -> bool:
+        """Whether this run computed it: with leases another one may have."""
+        assert self._pool is not None
+        pool = self._pool
+        if self.runtime.lease is LeasePolicy.OFF:
+            pool.compute(call, budget)
+            return True
+        return compute_or_wait(
+            call,
+            self.store,
+            self.runtime.lease_seconds,
+            compute=lambda terms: pool.compute(call, budget, terms),
+            over=self._over,
+        )
 
     def _must_force(self, call: StageCall) -> bool:
         """Whether this is the run's first look at a stage that is to be computed again."""
@@ -199,11 +232,9 @@ class Run:
         return True
 
     def _clear_damage(self, call: StageCall) -> None:
-        from prefect.logging import get_run_logger
-
         damage = self.store.damage(call.ref)
         if damage is not None:
-            get_run_logger().warning("%s is damaged and is computed again: %s", call.title, damage)
+            logger.warning("%s is damaged and is computed again: %s", call.title, damage)
             self.store.set_aside(call.ref)
 
 

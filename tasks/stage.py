@@ -17,6 +17,8 @@ from latent_core.errors import InputError
 from latent_core.identity import fingerprint, hash_file
 from latent_core.models.source import open_model
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter
+from latent_core.store.lease import LeaseTerms, held
+from tasks.deaths import end_process
 from tasks.environment import environment
 
 
@@ -195,10 +197,22 @@ class StageCall:
         return f"{self.stage.name} {self.label}".strip()
 
 
-def perform(call: StageCall, store: ArtifactStore, workplace: Workplace) -> Artifact:
-    """Compute a stage and commit its artifact."""
+def perform(call: StageCall, store: ArtifactStore, workplace: Workplace, terms: LeaseTerms | None = None) -> Artifact:
+    """Compute a stage and commit its artifact.
+
+    With terms of a lease: what another run committed in the meantime is returned as it is, HeldError is raised while
+    another run is computing it, and a lease that is lost on the way ends this process.
+    """
+    if terms is None:
+        return _compute(call, store, workplace, lambda: None)
+    with held(store, call.ref, terms, end_process) as confirm:
+        return store.get(call.ref.stage, call.ref.fingerprint) or _compute(call, store, workplace, confirm)
+
+
+def _compute(call: StageCall, store: ArtifactStore, workplace: Workplace, confirm: Callable[[], None]) -> Artifact:
     with store.begin(call.ref.stage, call.ref.fingerprint) as out:
         outcome = call.stage.body(out, Inputs(store, call.parents), call.config, workplace)
+        confirm()
         artifact = out.commit(
             stage_version=call.stage.version,
             config=call.config,

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from latent_core.addresses import without_password
 from latent_core.config.base import StageConfig
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import LatentError
@@ -97,12 +98,12 @@ class Tracker:
     def describe(self) -> str:
         """The parent run's id and where it is tracked; empty when tracking is off."""
         self._wait()
-        return "" if self._off else f"run `{self._parent_id}` at `{self._client.tracking_uri}`"
+        return "" if self._off else f"run `{self._parent_id}` at `{without_password(self._client.tracking_uri)}`"
 
     def url(self) -> str | None:
         """A link to the parent run where the tracking server has pages."""
         self._wait()
-        uri = "" if self._off else str(self._client.tracking_uri)
+        uri = "" if self._off else without_password(self._client.tracking_uri)
         return f"{uri}/#/experiments/{self._experiment_id}/runs/{self._parent_id}" if uri.startswith("http") else None
 
     def finish(self, *, failed: bool) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from latent_core.addresses import without_password
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError, InputError
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
@@ -78,7 +79,9 @@ def sync(store: ArtifactStore, config: TrackingConfig) -> Synced:
         client, experiment_id = open_client(config)
         return _sync(store, client, experiment_id)
     except (MlflowException, RequestException) as error:
-        raise InfrastructureError(f"tracking: {tracking_uri(config)} does not do its work ({error})") from error
+        raise InfrastructureError(
+            f"tracking: {without_password(tracking_uri(config))} does not do its work ({error})"
+        ) from error
 
 
 def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:
@@ -227,7 +230,9 @@ def set_champion(config: TrackingConfig, name: str, version: str) -> str:
             version = str(client.get_model_version_by_alias(name, version).version)
         client.set_registered_model_alias(name, CHAMPION, version)
     except MlflowException as error:
-        raise InputError(f"{name} {version}: not in the MLflow registry at {client.tracking_uri} ({error})") from error
+        raise InputError(
+            f"{name} {version}: not in the MLflow registry at {without_password(client.tracking_uri)} ({error})"
+        ) from error
     return version
 
 

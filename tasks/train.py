@@ -16,6 +16,7 @@ from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.verify import verify_dual
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.errors import StageFailed
+from latent_core.loading import NO_CODE
 from latent_core.store import Artifact, ArtifactWriter
 from tasks.collect import SAMPLES
 from tasks.compress import COMPRESSED
@@ -31,7 +32,7 @@ def build(out: ArtifactWriter, inputs: Inputs, config: DualBuildConfig, workplac
     if config.seen_at_least is not None:
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True, **NO_CODE)
         counts = count_reasoning_tokens(_reasoning(inputs), tokenizer)
         subset_ids = seen_at_least(counts, config.seen_at_least)
     with out.directory("model") as directory:

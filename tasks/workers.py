@@ -26,11 +26,14 @@ from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import InfrastructureError, StageFailed
 from latent_core.processes import end_with
 from latent_core.store import ArtifactRef, ArtifactStore
+from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
+from tasks.deaths import cause_of_death, out_of_memory_kills
 from tasks.devices import VARIABLE, devices_of, visible_devices
 from tasks.stage import StageCall, Workplace, perform
 
 STOP_SECONDS = 5.0  # from asking a worker to end to ending it
+_REAP_SECONDS = 5.0  # for a dead process's exit code
 LOG_TAIL = 12  # lines of a dead worker's log that its error message carries
 
 
@@ -71,7 +74,7 @@ class WorkerPool:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
-    def compute(self, call: StageCall, budget: Budget | None = None) -> ArtifactRef:
+    def compute(self, call: StageCall, budget: Budget | None = None, terms: LeaseTerms | None = None) -> ArtifactRef:
         """Run a call on the next free worker. Raises InfrastructureError when the worker dies, else what it raised.
 
         Raises BudgetReached instead of starting the call when `budget` is used up by then.
@@ -79,7 +82,7 @@ class WorkerPool:
         with self._lease() as worker:
             if budget is not None:
                 budget.admit(call.title)
-            ref = worker.run(call, self._store_root, self._runtime.work_dir)
+            ref = worker.run(call, self._store_root, terms)
             if budget is not None:  # before the worker is free for the next call, which looks at the budget
                 budget.spend(ArtifactStore(self._store_root).require(ref))
             return ref
@@ -116,26 +119,34 @@ class _Worker:
         self._inbox = inbox
         self._log = Path(runtime.work_dir).absolute() / "logs" / f"worker-{os.getpid()}-{number}.log"
         self._pool: ProcessPoolExecutor | None = None
+        self._process: Any = None
         self._busy = False
         self._stopped = False
         self._lock = threading.Lock()  # between starting a call and stopping
 
-    def run(self, call: StageCall, store_root: str, work_dir: str) -> ArtifactRef:
+    def run(self, call: StageCall, store_root: str, terms: LeaseTerms | None) -> ArtifactRef:
+        kills = out_of_memory_kills()
         self._busy = True
         try:  # around `submit` too: a worker may have died while it had nothing to do
-            return self._submit(call, store_root, work_dir).result()
+            return self._submit(call, store_root, terms).result()
         except BrokenProcessPool as error:
             if self._stopped:
                 raise StageFailed(f"{call.title}: stopped with its run") from error
             self._pool = None
             raise InfrastructureError(
-                f"{call.title}: the worker process died (killed, or out of memory). Last lines of {self._log}:\n"
+                f"{call.title}: the worker process {self._cause_of_death(kills)}. Last lines of {self._log}:\n"
                 f"{self._tail()}"
             ) from error
         finally:
             self._busy = False
 
-    def _submit(self, call: StageCall, store_root: str, work_dir: str) -> Future[ArtifactRef]:
+    def _cause_of_death(self, kills: int | None) -> str:
+        if self._process is None:
+            return "died"
+        self._process.join(_REAP_SECONDS)
+        return cause_of_death(self._process.exitcode, kills, out_of_memory_kills())
+
+    def _submit(self, call: StageCall, store_root: str, terms: LeaseTerms | None) -> Future[ArtifactRef]:
         with self._lock:
             if self._stopped:  # what still waited for a worker when the run ended
                 raise StageFailed(f"{call.title}: not started, its run has ended")
@@ -145,7 +156,9 @@ class _Worker:
                 self._pool = ProcessPoolExecutor(
                     1, mp_context=self._context, initializer=_start_worker, initargs=settings
                 )
-            return self._pool.submit(_compute, call, store_root, work_dir)
+            answer = self._pool.submit(_compute, call, store_root, self._runtime.work_dir, terms)
+            (self._process,) = self._pool._processes.values()  # no public way leads to how its process ended
+            return answer
 
     def stop(self) -> None:
         with self._lock:
@@ -183,13 +196,13 @@ def _start_worker(outbox: Any, threads: int, log: str, parent: int, devices: str
     end_with(parent)
 
 
-def _compute(call: StageCall, store_root: str, work_dir: str) -> ArtifactRef:
+def _compute(call: StageCall, store_root: str, work_dir: str, terms: LeaseTerms | None) -> ArtifactRef:
     def progress(done: int, total: int, tokens: int) -> None:
         _outbox.put(Progress(call.title, call.ref.fingerprint, done, total, tokens))
 
     scratch = Path(work_dir).absolute() / "scratch" / call.ref.key
     _log_line(call, "started")
-    ref = perform(call, ArtifactStore(store_root), Workplace(scratch, progress)).ref
+    ref = perform(call, ArtifactStore(store_root), Workplace(scratch, progress), terms).ref
     _log_line(call, "done")
     return ref
 

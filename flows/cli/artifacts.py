@@ -22,25 +22,18 @@ def list_artifacts(
     check: Annotated[bool, typer.Option("--check", help="Look whether every file is there with its size")] = False,
 ) -> None:
     """List committed artifacts."""
-    from rich.console import Console
-    from rich.table import Table
-
     from latent_core.store import ArtifactStore, DamagedError
 
     opened = ArtifactStore(store)
-    table = Table("stage", "fingerprint", "rows", "seconds", "state")
-    for ref in opened.list():
-        if stage is not None and ref.stage != stage:
+    typer.echo(f"{'stage':<16} {'fingerprint':<12} {'rows':>12} {'seconds':>10}  state")
+    for ref, manifest in opened.manifests(list(opened.list(stage))):
+        damage = str(manifest) if isinstance(manifest, DamagedError) else opened.damage(ref) if check else None
+        start = f"{ref.stage:<16} {ref.fingerprint[:12]}"
+        if isinstance(manifest, DamagedError) or damage is not None:
+            typer.echo(f"{start} {'-':>12} {'-':>10}  {damage}")
             continue
-        try:
-            manifest = opened.require(ref).manifest if check else opened.manifest(ref)
-        except (DamagedError, FileNotFoundError) as error:
-            table.add_row(ref.stage, ref.fingerprint[:12], "-", "-", str(error))
-            continue
-        seconds = f"{manifest.record['seconds']:.1f}"
         state = "whole" if check else "committed"
-        table.add_row(ref.stage, ref.fingerprint[:12], f"{manifest.content.rows:,}", seconds, state)
-    Console().print(table)
+        typer.echo(f"{start} {manifest.content.rows:>12,} {manifest.record['seconds']:>10.1f}  {state}")
 
 
 @app.command()

@@ -40,6 +40,7 @@ def build(
     from latent_core.dual.coverage import seen_at_least as often_enough
     from latent_core.dual.files import read_embeddings, read_ids, read_tokens
     from latent_core.errors import InputError
+    from latent_core.loading import NO_CODE
     from latent_core.models.source import open_model
 
     directory = open_model(base).directory
@@ -50,7 +51,7 @@ def build(
     subset_ids = read_ids(ids_file) if ids_file else None
     counts = None
     if cots is not None:
-        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, **NO_CODE)
         counts = count_reasoning_tokens(_correct_reasoning(store, cots), tokenizer)
         if seen_at_least is not None:
             subset_ids = often_enough(counts, seen_at_least)

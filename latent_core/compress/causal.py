@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latent_core.errors import InputError
+from latent_core.loading import NO_CODE, SAFE
 
 
 class CausalScorer:
@@ -28,8 +29,9 @@ class CausalScorer:
 
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = torch.float32 if self._device.type == "cpu" else torch.bfloat16
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(causal_lm_dir)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(causal_lm_dir, dtype=dtype).eval().to(self._device)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(causal_lm_dir, **NO_CODE)
+        self._model: Any = AutoModelForCausalLM.from_pretrained(causal_lm_dir, dtype=dtype, **SAFE)
+        self._model.eval().to(self._device)
         self.context = int(self._model.config.max_position_embeddings)
 
     def ids(self, text: str) -> list[int]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from latent_core.compress.words import TokenFamily, detokenize
 from latent_core.errors import InputError
+from latent_core.loading import NO_CODE, SAFE
 
 if TYPE_CHECKING:
     import torch
@@ -41,9 +42,9 @@ class TokenClassifier:
 
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(self.model_dir)
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(self.model_dir, **NO_CODE)
             self.model, loading = AutoModelForTokenClassification.from_pretrained(
-                self.model_dir, dtype=_dtype(self.device), output_loading_info=True
+                self.model_dir, dtype=_dtype(self.device), output_loading_info=True, **SAFE
             )
         except (OSError, ValueError) as error:
             raise InputError(

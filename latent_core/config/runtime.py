@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from latent_core.addresses import holds_password
 from latent_core.config.base import RUNTIME, StageConfig
 
 
@@ -15,6 +16,20 @@ class Runner(StrEnum):
 
     PROCESSES = "processes"  # of this machine
     RAY = "ray"  # actors on a Ray cluster
+
+
+class LeasePolicy(StrEnum):
+    """What a run does with a stage that another run is computing."""
+
+    OFF = "off"  # computes it too; the first result stands
+    WAIT = "wait"  # waits for it
+
+
+class InputCheck(StrEnum):
+    """How closely a stored input is looked at before a stage computes with it."""
+
+    HASHES = "hashes"  # every byte, once a run
+    SIZES = "sizes"
 
 
 class RuntimeConfig(StageConfig):
@@ -36,6 +51,12 @@ class RuntimeConfig(StageConfig):
     """How often a stage is tried again after an infrastructure error (never after bad input)."""
     retry_seconds: Annotated[float, RUNTIME, Field(ge=0)] = 5.0
     """Pause before a retry; each later one is twice as long, with jitter."""
+    lease: Annotated[LeasePolicy, RUNTIME] = LeasePolicy.OFF
+    """wait: of several runs that need the same result one computes it and the others wait; off: each computes."""
+    lease_seconds: Annotated[float, RUNTIME, Field(gt=0)] = 60.0
+    """How long whoever computes may give no sign of life before another run takes over."""
+    check_inputs: Annotated[InputCheck, RUNTIME] = InputCheck.HASHES
+    """What is compared of a stored input before a stage computes with it: hashes (reads every byte), or sizes."""
 
 
 class TrackingConfig(StageConfig):
@@ -43,7 +64,14 @@ class TrackingConfig(StageConfig):
 
     enabled: Annotated[bool, RUNTIME] = True
     uri: Annotated[str | None, RUNTIME] = None
-    """MLflow tracking URI; unset means MLFLOW_TRACKING_URI, or sqlite:///.latent/mlflow.db."""
+    """MLflow tracking URI without a password; unset means MLFLOW_TRACKING_URI, or sqlite:///.latent/mlflow.db."""
     experiment: Annotated[str, RUNTIME] = "latent-reasoning"
     register_models: Annotated[bool, RUNTIME] = True
     """Make trained models versions of the flow's name in MLflow's model registry."""
+
+    @field_validator("uri")
+    @classmethod
+    def _has_no_password(cls, uri: str | None) -> str | None:
+        if uri is not None and holds_password(uri):  # parameters are shown and recorded in many places
+            raise ValueError("leave it unset and put the address with its password into MLFLOW_TRACKING_URI")
+        return uri

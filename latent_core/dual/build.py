@@ -31,6 +31,7 @@ from latent_core.dual.think_tokens import (
 )
 from latent_core.dual.vocabulary import NO_SOURCE, DualVocabulary
 from latent_core.errors import InputError
+from latent_core.loading import NO_CODE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -171,7 +172,7 @@ def _choice(kind: type[Choice], field: str, value: str) -> Choice:
 def _tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(directory)
+    return AutoTokenizer.from_pretrained(directory, **NO_CODE)
 
 
 def _tables_of_base(base: Path) -> tuple[Tables, bool]:
@@ -190,7 +191,7 @@ def _tables_of_base(base: Path) -> tuple[Tables, bool]:
     if said != stored:
         raise InputError(f"{base}: config.json has vocab_size {said}, the embedding {stored} rows: not a pair")
     # The default differs between architectures, so the class answers, not the file.
-    tied = bool(AutoConfig.from_pretrained(base).tie_word_embeddings)
+    tied = bool(AutoConfig.from_pretrained(base, **NO_CODE).tie_word_embeddings)
     if not tied and tables.head is None:
         raise InputError(f"{base}: the head is untied but no lm_head.weight is stored: save the model again")
     return tables, tied

@@ -14,6 +14,7 @@ from latent_core.dual.storage import CONFIG_KEY, from_json, read_json
 from latent_core.dual.tensor_rows import Table, find_tables
 from latent_core.dual.vocabulary import NO_SOURCE, DualVocabulary
 from latent_core.errors import InputError
+from latent_core.loading import NO_CODE, SAFE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -80,7 +81,7 @@ def verify_dual(
             checks += _check_rows(table, vocabulary, trained=trained or vocabulary.latents_trained)
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(where)
+    tokenizer = AutoTokenizer.from_pretrained(where, **NO_CODE)
     checks += _check_tokenizer(tokenizer, vocabulary)
     # A generation needs a model that loads; after a wrong size it would only repeat the failure as a crash.
     if new_tokens > 0 and not wrong:
@@ -136,7 +137,7 @@ def _check_generation(
 
     if not prompts:
         raise InputError("prompts is empty: give at least one, or set new_tokens to 0")
-    model = AutoModelForCausalLM.from_pretrained(directory, dtype="auto").eval()
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype="auto", **SAFE).eval()
     machine = PhaseMachine(vocabulary)
     rows = [ids for text in prompts for ids in _both_ways(tokenizer.encode(text), vocabulary)]
     longest, pad = max(map(len, rows)), vocabulary.eos_ids[0] if vocabulary.eos_ids else 0

@@ -25,6 +25,7 @@ from latent_core.dual.transformers_constraint import DualLogitsProcessor
 from latent_core.errors import InputError
 from latent_core.generate.engine import Generation, Progress, Request
 from latent_core.generate.seeded_sampling import SeededGumbel
+from latent_core.loading import SAFE
 from latent_core.models.family import chat_family, load_tokenizer
 
 
@@ -35,7 +36,7 @@ class TransformersEngine:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         if dtype == "auto" and device == "cpu":
             dtype = "float32"  # bfloat16 is emulated on most CPUs, several times slower
-        self.model: Any = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, local_files_only=True)
+        self.model: Any = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, local_files_only=True, **SAFE)
         self.model.to(device).eval()
         self.device = device
         family = chat_family(load_tokenizer(model_dir))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from latent_core import prompts
 from latent_core.config.tokenskip import QualityConfig, QualityReduction, QualitySpan
 from latent_core.generate.completions import ReadableModel
+from latent_core.loading import SAFE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +74,7 @@ class QualityScorer:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         name = config.dtype if config.dtype != "auto" else "bfloat16" if self._device == "cuda" else "float32"
         self._model: Any = AutoModelForCausalLM.from_pretrained(
-            model_dir, dtype=getattr(torch, name), local_files_only=True
+            model_dir, dtype=getattr(torch, name), local_files_only=True, **SAFE
         )
         self._model.to(self._device).eval()
         self._config = config

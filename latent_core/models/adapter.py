@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from latent_core.dual.storage import FILE_NAME
+from latent_core.loading import SAFE
 
 
 def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
@@ -17,7 +18,7 @@ def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(base, dtype="auto", local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype="auto", local_files_only=True, **SAFE)
     merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     partial = target.with_name(f"{target.name}.{os.getpid()}")
     merged.save_pretrained(partial)

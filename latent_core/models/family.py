@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from latent_core.errors import InputError
+from latent_core.loading import NO_CODE
 
 THINK_PAIRS = (
     ("<think>", "</think>"),
@@ -48,7 +49,7 @@ def load_tokenizer(model_dir: Path) -> Any:
     if not model_dir.is_dir():  # transformers would take the path for a hub id and complain about its form
         raise InputError(f"model: {model_dir} is not a directory; give the directory that holds the tokenizer's files")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model_dir, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(model_dir, local_files_only=True, **NO_CODE)
     except (OSError, ValueError) as error:
         raise InputError(f"model: no tokenizer could be loaded from {model_dir} ({error})") from error
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # what transformers makes up from some config.json alone

@@ -13,6 +13,7 @@ from latent_core.identity import fingerprint, hash_tree
 
 EMBEDDED = {"latent-mini": "latent_mini", "latent-compressor": "latent_compressor"}
 ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _IDENTITY_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt")
 
 
@@ -65,6 +66,8 @@ def _merged_adapter(spec: str, adapter: Path) -> ModelSource:
             f"model: the adapter {spec} names no base (base_model_name_or_path in {ADAPTER_CONFIG}); "
             "a train artifact holds the merged model beside it"
         )
+    if not (adapter / ADAPTER_WEIGHTS).is_file():
+        raise InputError(f"model: the adapter {spec} has no {ADAPTER_WEIGHTS}; pickled weights are not read")
     base = open_model(str(base_spec))
     names = sorted(path for path in adapter.iterdir() if path.suffix in _IDENTITY_SUFFIXES)
     parents = {"base": base.fingerprint, "adapter": hash_tree(adapter, names)}

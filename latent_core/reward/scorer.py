@@ -32,6 +32,7 @@ from latent_core.config.tokenskip import TextFormat
 from latent_core.dual.constraint import Phase, PhaseMachine
 from latent_core.errors import InputError, StageFailed
 from latent_core.generate.completions import ReadableModel
+from latent_core.loading import SAFE
 from latent_core.reward.frame import Variant, answer_frame, spellings
 from latent_core.reward.packing import Row, chunked, joined, pack, pack_prompts, shared_prompts
 from latent_core.reward.scores import LOWEST, MALFORMED, Score, ScoreRequest, Status
@@ -59,7 +60,7 @@ class Scorer:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = "auto" if self.device == "cuda" else "float32"
         self._model: Any = AutoModelForCausalLM.from_pretrained(
-            model_dir, dtype=dtype, attn_implementation="sdpa", local_files_only=True
+            model_dir, dtype=dtype, attn_implementation="sdpa", local_files_only=True, **SAFE
         )
         self._model.to(self.device).eval()
         require_full_attention(self._model.config)

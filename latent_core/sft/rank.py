@@ -13,6 +13,7 @@ from latent_core.config.training import LatentRows, Layout, LoraVariant, TrainCo
 from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.errors import InputError
+from latent_core.loading import NO_CODE, SAFE
 from latent_core.models.family import chat_family
 from latent_core.sft.adapter import settle_adapter
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
@@ -58,7 +59,7 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
     config = job.config
-    tokenizer = AutoTokenizer.from_pretrained(job.model_dir, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(job.model_dir, local_files_only=True, **NO_CODE)
     packed = resolve_layout(config) is Layout.PACKED
     model = _load_model(job.model_dir, config, packed)
     trains_latents = _trains_latents(config, job.latent_ids)
@@ -146,7 +147,9 @@ def _load_model(model_dir: Path, config: TrainConfig, packed: bool) -> Any:
     if name == "auto":
         name = "bfloat16" if torch.cuda.is_available() else "float32"
     flash = {"attn_implementation": "flash_attention_2"} if packed and _has_flash_attention() else {}
-    return AutoModelForCausalLM.from_pretrained(model_dir, dtype=getattr(torch, name), local_files_only=True, **flash)
+    return AutoModelForCausalLM.from_pretrained(
+        model_dir, dtype=getattr(torch, name), local_files_only=True, **flash, **SAFE
+    )
 
 
 def _padding_id(tokenizer: Any) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from latent_core.errors import InputError
-from latent_core.store.layout import MANIFEST, PROBE, TEMPORARY_MANIFEST, ArtifactRef
+from latent_core.store.layout import MANIFEST, PROBE, ArtifactRef, manifest_address
 from latent_core.store.manifest import DamagedError, Manifest
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ GRACE_SECONDS = 24 * 3600.0
 @dataclass(frozen=True)
 class Leftover:
     """What no manifest owns: an attempt's files or empty folders (a killed writer's, a lost race's, or those of a
-    set-aside artifact), or a single file that a writer killed at its commit left.
+    set-aside artifact), a single file that a writer killed at its commit left, or an old lease.
 
     `folder` is the key of either, `age` in seconds since the newest of its files was written.
     """
@@ -55,11 +55,13 @@ def find_garbage(
     With `keep`, artifacts that are neither kept nor, through parents and shards, behind a kept one are unreachable;
     without it only leftovers are garbage. Raises InputError when a kept artifact does not exist.
     """
-    manifests = {ref: manifest for ref in store.list() if (manifest := _manifest(store, ref)) is not None}
+    listed = dict(store.files())
+    refs = [ref for ref in map(manifest_address, listed) if ref is not None]
+    manifests = {ref: found for ref, found in store.manifests(refs) if isinstance(found, Manifest)}
     found = Garbage()
     owned = {f"{ref.key}/{manifest.record['attempt']}" for ref, manifest in manifests.items()}
     sizes: dict[str, int] = {}
-    for leftover in _attempts(store):
+    for leftover in _attempts(store, listed):
         sizes[leftover.folder] = leftover.bytes
         if leftover.folder not in owned:
             (found.leftovers if leftover.age >= grace else found.too_young).append(leftover)
@@ -80,11 +82,7 @@ def collect_garbage(store: ArtifactStore, garbage: Garbage) -> None:
             store.set_aside(ref)
             store.remove_attempt(ref, str(manifest.record["attempt"]))
     for leftover in garbage.leftovers:
-        if _is_temporary(leftover.folder):
-            store.remove_file(leftover.folder)
-            continue
-        stage, fingerprint, attempt = leftover.folder.split("/")
-        store.remove_attempt(ArtifactRef(stage, fingerprint), attempt)
+        store.remove_tree(leftover.folder)
 
 
 def _manifest(store: ArtifactStore, ref: ArtifactRef) -> Manifest | None:
@@ -114,26 +112,21 @@ def _reachable(manifests: dict[ArtifactRef, Manifest], keep: Sequence[ArtifactRe
     return reached
 
 
-def _attempts(store: ArtifactStore) -> Iterator[Leftover]:
-    """Every attempt folder, whether owned or not, and every file that a writer killed at its commit left beside it."""
+def _attempts(store: ArtifactStore, listed: Mapping[str, dict[str, Any]]) -> Iterator[Leftover]:
+    """Everything beside the manifests, by attempt folder, whether owned or not, and probes of whether one may write."""
     now = time.time()
     folders: dict[str, list[tuple[int, float]]] = {}
-    for key, info in store.files():
+    for key, info in listed.items():
         parts = key.split("/")
-        if len(parts) >= 4 and parts[-1] != MANIFEST:
+        if len(parts) >= 3 and parts[2] != MANIFEST:  # a lease that is held is young: it is renewed
             folders.setdefault("/".join(parts[:3]), []).append((int(info["size"]), _written(info)))
-        elif _is_temporary(key):
+        elif key.startswith(PROBE):
             yield Leftover(key, 1, int(info["size"]), max(0.0, now - _written(info)))
     for folder, files in sorted(folders.items()):
         newest = max(written for _, written in files)
         yield Leftover(folder, len(files), sum(size for size, _ in files), max(0.0, now - newest))
     for key, written in store.empty_attempts():
         yield Leftover(key, 0, 0, max(0.0, now - written))
-
-
-def _is_temporary(key: str) -> bool:
-    depth, name = key.count("/"), key.rpartition("/")[2]
-    return (depth == 2 and name.startswith(TEMPORARY_MANIFEST)) or (depth == 0 and name.startswith(PROBE))
 
 
 def _written(info: dict[str, Any]) -> float:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from latent_core.errors import InputError
 
 MANIFEST = "manifest.json"
-TEMPORARY_MANIFEST = f".{MANIFEST}."  # with the attempt's name behind it: a manifest on its way to its own name
 PROBE = ".probe-"  # with a random name behind it: a file by which a run finds out whether it may write
 _STAGE = re.compile(r"[a-z][a-z0-9_]*")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
@@ -34,6 +33,15 @@ class ArtifactRef:
 
     def __str__(self) -> str:
         return f"{self.stage}/{self.fingerprint[:12]}"
+
+
+def manifest_address(key: str) -> ArtifactRef | None:
+    """The address of the artifact whose manifest lies at `key`; None for any other file."""
+    stage, _, rest = key.partition("/")
+    fingerprint, _, name = rest.partition("/")
+    if name != MANIFEST or not _STAGE.fullmatch(stage) or not _FINGERPRINT.fullmatch(fingerprint):
+        return None
+    return ArtifactRef(stage, fingerprint)
 
 
 def check_relative(path: str) -> str:

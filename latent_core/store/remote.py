@@ -17,10 +17,17 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 TIMEOUT = "LATENT_S3_TIMEOUT"
-PART_BYTES = 16 << 20  # of a multi-part upload: what a writer buffers; 10,000 parts make 160 GB a file
-_TRIES = 2  # botocore's and, around them, s3fs's: an endpoint that never answers costs their product times the timeout
+CALLS_AT_ONCE = 32  # and connections: the time that a call waits for one would count as the endpoint's
 _KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE)"
 _REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "401", "403"}
+
+
+class UnreachableError(InfrastructureError):
+    """A store's endpoint is down or silent: whoever meets this tries nothing more with it, not even cleaning up."""
+
+
+class UnsupportedError(InputError):
+    """The server says that it has not implemented what was asked of it."""
 
 
 def is_s3(root: str) -> bool:
@@ -30,36 +37,28 @@ def is_s3(root: str) -> bool:
 def open_filesystem(root: str) -> tuple[AbstractFileSystem, str]:
     """The filesystem of a store's root and the path below it.
 
-    On S3 nothing is remembered of listings, which other writers make stale, and no call waits much longer than four
-    times LATENT_S3_TIMEOUT seconds (default 15). Raises InputError when that is no positive number.
+    On S3 no call waits longer than LATENT_S3_TIMEOUT seconds (default 60), whatever the endpoint does. Raises
+    InputError when that is no positive number.
     """
     import fsspec
 
+    if "@" in root.partition("://")[2].partition("/")[0]:  # the root is part of manifests' tags, logs and messages
+        raise InputError(f"store: {root.partition('://')[0]}://… holds credentials; leave them to the environment")
     if not is_s3(root):
         filesystem, base = fsspec.core.url_to_fs(root)
         return filesystem, base
-    timeout = _timeout()
-    filesystem, base = fsspec.core.url_to_fs(
-        root,
-        use_listings_cache=False,
-        default_block_size=PART_BYTES,
-        config_kwargs={
-            "connect_timeout": min(timeout, 5.0),
-            "read_timeout": timeout,
-            "retries": {"total_max_attempts": _TRIES, "mode": "standard"},
-        },
-    )
-    filesystem.retries = _TRIES
-    return filesystem, base
+    from latent_core.store.bounded_s3 import BoundedS3
+
+    return BoundedS3(_timeout()), BoundedS3._strip_protocol(root)
 
 
 def _timeout() -> float:
-    text = os.environ.get(TIMEOUT, "15")
+    text = os.environ.get(TIMEOUT, "60")
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if seconds <= 0:
+    if not 0 < seconds < float("inf"):
         raise InputError(f"{TIMEOUT}: {text!r} must be a positive number of seconds")
     return seconds
 
@@ -79,13 +78,16 @@ def explained(root: str) -> Iterator[None]:
     try:
         yield
     except (OSError, BotoCoreError, ClientError, ConnectionLost) as error:
-        explanation = _explain(root, error)
+        explanation = explain(root, error)
         if explanation is None:
             raise
         raise explanation from error
 
 
-def _explain(root: str, error: BaseException) -> LatentError | None:
+def explain(root: str, error: BaseException) -> LatentError | None:
+    """The one error that says what the endpoint did wrong; None when the error is no fault or of other origin."""
+    if not is_s3(root):
+        return None
     from aiohttp import ClientError as ConnectionLost
     from botocore.exceptions import (
         BotoCoreError,
@@ -107,8 +109,9 @@ def _explain(root: str, error: BaseException) -> LatentError | None:
         return InputError(f"store: {root} is no valid S3 address ({origin}); write s3://bucket/prefix")
     if isinstance(origin, ClientError):
         return _explain_answer(root, error, origin.response)
-    return InfrastructureError(
-        f"store: {root} cannot be reached ({origin or 'no answer in time'}); check the network and AWS_ENDPOINT_URL, "
+    reason = origin or f"no answer within the {_timeout():g} s of {TIMEOUT}"
+    return UnreachableError(
+        f"store: {root} cannot be reached ({reason}); check the network and AWS_ENDPOINT_URL, "
         "then run the same command again: it continues from what is committed"
     )
 
@@ -122,6 +125,8 @@ def _explain_answer(root: str, error: BaseException, response: Any) -> LatentErr
         return InputError(f"store: the bucket {bucket!r} of {root} does not exist; create it, or correct the name")
     if code in _REFUSED or status in (401, 403):
         return InputError(f"store: {root} refuses these credentials ({code}); check {_KEYS} and the bucket's policy")
+    if code == "NotImplemented" or status == 501:
+        return UnsupportedError(f"store: the server of {root} does not implement this ({error})")
     if isinstance(error, FileNotFoundError | FileExistsError) or status in (404, 409, 412):
         return None
     return InfrastructureError(

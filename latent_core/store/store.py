@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any
 
-from latent_core.errors import InfrastructureError, InputError, LatentError
-from latent_core.store.layout import MANIFEST, PROBE, TEMPORARY_MANIFEST, ArtifactRef, check_relative
+from latent_core.errors import InputError
+from latent_core.identity import hash_file
+from latent_core.store.layout import MANIFEST, ArtifactRef, check_relative, manifest_address
 from latent_core.store.manifest import DamagedError, Manifest, StoredFile
-from latent_core.store.remote import explained, open_filesystem
+from latent_core.store.root import COPY_BYTES, Root
 from latent_core.store.writer import ArtifactWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from fsspec import AbstractFileSystem
 
 
 @dataclass(frozen=True)
@@ -99,40 +97,17 @@ class Artifact:
         if not files:
             raise InputError(f"path: {self.ref} has no directory {name!r}")
         local = self.store.local_path(self.key(name))
-        return local if local is not None else self.store.download(self, name, files)
+        return local if local is not None else self.store.local_copy(self, name, files)
 
 
-class ArtifactStore:
+class ArtifactStore(Root):
     """Artifacts below one root: a local path or any fsspec URL such as `s3://bucket/prefix`."""
-
-    def __init__(self, root: str | Path) -> None:
-        self.root = str(root)
-        if "://" not in self.root:
-            self.root = str(Path(self.root).expanduser().absolute())
-        filesystem, base = open_filesystem(self.root)
-        self._fs: AbstractFileSystem = filesystem
-        self._base: str = base.rstrip("/")
-        self._is_local = "file" in ((protocol,) if isinstance(protocol := filesystem.protocol, str) else protocol)
 
     def __reduce__(self) -> tuple[type[ArtifactStore], tuple[str]]:
         return ArtifactStore, (self.root,)
 
     def uri(self, ref: ArtifactRef) -> str:
         return f"{self.root.rstrip('/')}/{ref.key}"
-
-    def check_writable(self) -> None:
-        """Write and remove a probe; raises InputError before any work is done where the root cannot be written.
-
-        Raises InfrastructureError when a remote root does not answer.
-        """
-        probe = f"{PROBE}{uuid.uuid4().hex}"
-        try:
-            with self.open_for_writing(probe) as handle:
-                handle.write(b"probe")
-            with explained(self.root):
-                self._fs.rm_file(self._path(probe))
-        except OSError as error:
-            raise InputError(f"store: {self.root} cannot be written ({error}); choose another root") from error
 
     def begin(self, stage: str, fingerprint: str) -> ArtifactWriter:
         """Start an attempt at an artifact; several may race. Raises InputError for a malformed address."""
@@ -151,8 +126,7 @@ class ArtifactStore:
         artifact = Artifact(self, self.manifest(ref))
         for item in artifact.manifest.content.files:
             try:
-                with explained(self.root):
-                    size = self._fs.info(self._path(artifact.key(item.path)))["size"]
+                size = self.size(artifact.key(item.path))
             except FileNotFoundError as error:
                 raise DamagedError(f"{ref}: {item.path} is missing") from error
             if size != item.bytes:
@@ -162,7 +136,7 @@ class ArtifactStore:
 
     def manifest(self, ref: ArtifactRef) -> Manifest:
         """The sealed manifest, without a look at the files; raises as `require` does."""
-        return Manifest.from_bytes(self._read(f"{ref.key}/{MANIFEST}"), ref)
+        return Manifest.from_bytes(self.read(f"{ref.key}/{MANIFEST}"), ref)
 
     def damage(self, ref: ArtifactRef) -> str | None:
         """Why a committed artifact cannot be used; None when it is whole or was never committed."""
@@ -195,13 +169,25 @@ class ArtifactStore:
                 problems.append(f"{entry.ref}: replaced by a different shard since the merge")
         return Verification(ref, files, size, tuple(problems))
 
-    def list(self) -> Iterator[ArtifactRef]:
-        """The addresses of all committed artifacts, by stage and fingerprint."""
-        with explained(self.root):
-            found = sorted(self._fs.glob(f"{self._base}/*/*/{MANIFEST}"))
-        for manifest in found:
-            stage, fingerprint = manifest.split("/")[-3:-1]
-            yield ArtifactRef(stage, fingerprint)
+    def list(self, stage: str | None = None) -> Iterator[ArtifactRef]:
+        """The addresses of all committed artifacts, or of one stage's, by stage and fingerprint."""
+        folder = self.local_path(stage) if stage else self._local_root()
+        if folder is not None:  # a look for each manifest beats walking through all files
+            found = folder.glob(f"*/{MANIFEST}" if stage else f"*/*/{MANIFEST}")
+            keys = ["/".join(path.parts[-3:]) for path in found]
+        else:
+            keys = [key for key, _ in self.files(stage or "")]
+        yield from sorted(filter(None, map(manifest_address, keys)), key=lambda ref: ref.key)
+
+    def manifests(self, refs: Sequence[ArtifactRef]) -> Iterator[tuple[ArtifactRef, Manifest | DamagedError]]:
+        """Sealed manifests, read together, or what is wrong with one; an artifact that is gone by now is left out."""
+        contents = self.read_many([f"{ref.key}/{MANIFEST}" for ref in refs])
+        for ref, (_, raw) in zip(refs, contents, strict=True):
+            if raw is not None:
+                try:
+                    yield ref, Manifest.from_bytes(raw, ref)
+                except DamagedError as error:
+                    yield ref, error
 
     def find(self, address: str) -> ArtifactRef:
         """The committed artifact at `stage/fingerprint`, whose fingerprint may be shortened while it stays unique.
@@ -209,21 +195,11 @@ class ArtifactStore:
         Raises InputError when none or several match.
         """
         stage, _, start = address.partition("/")
-        matches = [ref for ref in self.list() if ref.stage == stage and ref.fingerprint.startswith(start)]
+        matches = [ref for ref in self.list(stage) if ref.fingerprint.startswith(start)]
         if len(matches) != 1:
             found = f"{len(matches)} artifacts match" if matches else "no artifact matches"
             raise InputError(f"artifact: {found} {address!r} in {self.root}; `latent artifacts ls` lists them")
         return matches[0]
-
-    def files(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every file below the root, committed or not: its key and what the filesystem says of it."""
-        try:
-            with explained(self.root):
-                found = self._fs.find(self._base, detail=True)
-        except FileNotFoundError:
-            return
-        for path, info in found.items():
-            yield path.removeprefix(f"{self._base}/"), info
 
     def empty_attempts(self) -> Iterator[tuple[str, float]]:
         """Attempt folders without a single file, and when they were made; object stores have no empty folders."""
@@ -233,131 +209,52 @@ class ArtifactStore:
                 if not any(path.is_file() for path in folder.rglob("*")):
                     yield folder.relative_to(base).as_posix(), folder.stat().st_mtime
 
-    def remove_file(self, key: str) -> None:
-        with suppress(FileNotFoundError), explained(self.root):
-            self._fs.rm_file(self._path(key))
-
     def set_aside(self, ref: ArtifactRef) -> None:
         """Make a damaged artifact not exist, so that it can be computed again; its files stay until gc."""
-        with suppress(FileNotFoundError), explained(self.root):  # another run may have been quicker
-            self._fs.rm_file(self._path(f"{ref.key}/{MANIFEST}"))
-
-    # -- what writers and artifacts need of the filesystem ---------------------------------------------------------
+        with suppress(FileNotFoundError):  # another run may have been quicker
+            self.remove(f"{ref.key}/{MANIFEST}")
 
     def put_manifest(self, manifest: Manifest) -> bool:
         """Create the manifest if there is none; returns whether this one is the one that stands."""
-        key = f"{manifest.ref.key}/{MANIFEST}"
-        local = self.local_path(key)
-        if local is None:
-            return self._create_remote(manifest, key)
-        temporary = local.with_name(f"{TEMPORARY_MANIFEST}{manifest.record['attempt']}")
-        temporary.parent.mkdir(parents=True, exist_ok=True)
+        if self.create(f"{manifest.ref.key}/{MANIFEST}", manifest.to_bytes()):
+            return True
         try:
-            with temporary.open("wb") as handle:
-                handle.write(manifest.to_bytes())
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.link(temporary, local)  # atomic, and refuses to replace: the first manifest wins
-        except FileExistsError:
+            winner = self.manifest(manifest.ref)
+        except DamagedError:
             return False
-        finally:
-            temporary.unlink(missing_ok=True)
-        return True
+        # A put whose answer was lost is sent again, and then refused because of itself.
+        return bool(winner.record["attempt"] == manifest.record["attempt"])
 
-    def _create_remote(self, manifest: Manifest, key: str) -> bool:
-        try:
-            with explained(self.root):
-                self._fs.pipe_file(self._path(key), manifest.to_bytes(), mode="create")
-        except OSError as refusal:  # FileExistsError, or errno 22 from servers that answer 412 without the condition
-            try:
-                winner = self.manifest(manifest.ref)
-            except FileNotFoundError:
-                raise InfrastructureError(
-                    f"store: {self.root} refused to create {key} ({refusal}); run again"
-                ) from refusal
-            # A put whose answer was lost is sent again, and then refused because of itself.
-            return bool(winner.record["attempt"] == manifest.record["attempt"])
-        return True
+    def remove_attempt(self, ref: ArtifactRef, attempt: str) -> None:
+        self.remove_tree(f"{ref.key}/{attempt}")
 
-    @contextmanager
-    def open_for_writing(self, key: str) -> Iterator[BinaryIO]:
-        local = self.local_path(key)
-        if local is None:
-            with explained(self.root):
-                remote = self._fs.open(self._path(key), "wb")
-                try:
-                    yield cast("BinaryIO", remote)
-                except BaseException:
-                    _discard(remote, self.root)
-                    raise
-                remote.close()
-            return
-        local.parent.mkdir(parents=True, exist_ok=True)
-        with local.open("xb") as handle:
-            yield handle
-            handle.flush()
-            os.fsync(handle.fileno())
-
-    @contextmanager
-    def open_for_reading(self, key: str) -> Iterator[BinaryIO]:
-        with explained(self.root), self._fs.open(self._path(key), "rb") as handle:
-            yield cast("BinaryIO", handle)
-
-    def upload(self, source: Path, key: str) -> None:
-        with explained(self.root):
-            self._fs.put_file(str(source), self._path(key))
-
-    def download(self, artifact: Artifact, name: str, files: Sequence[StoredFile]) -> Path:
-        """Copy a remote directory into the local cache, once per content."""
+    def local_copy(self, artifact: Artifact, name: str, files: Sequence[StoredFile]) -> Path:
+        """The directory `name` of a remote artifact in the local cache, downloaded once per content and checked."""
         base = Path(os.environ.get("LATENT_CACHE", "~/.cache/latent")).expanduser()
         target = base / "artifacts" / artifact.ref.key / artifact.manifest.content.sha256[:16]
         for item in files:
             local = target / item.path
             if not local.exists() or local.stat().st_size != item.bytes:
                 local.parent.mkdir(parents=True, exist_ok=True)
-                partial = local.with_name(f".{local.name}.{os.getpid()}")
-                with explained(self.root):
-                    self._fs.get_file(self._path(artifact.key(item.path)), str(partial))
-                partial.replace(local)
+                self._fetch(artifact, item, local)
         return target / name
 
-    def local_path(self, key: str) -> Path | None:
-        """The key's path on local disk; None for a remote store."""
-        return Path(self._path(key)) if self._is_local else None
-
-    def remove_attempt(self, ref: ArtifactRef, attempt: str) -> None:
-        folder = f"{ref.key}/{attempt}"
-        local = self.local_path(folder)
-        if local is not None:
-            shutil.rmtree(local, ignore_errors=True)
-            return
-        with explained(self.root):
-            if self._fs.exists(self._path(folder)):
-                self._fs.rm(self._path(folder), recursive=True)
-
-    def _path(self, key: str) -> str:
-        return f"{self._base}/{check_relative(key)}"
-
-    def _read(self, key: str) -> bytes:
-        with explained(self.root):
-            return cast("bytes", self._fs.cat_file(self._path(key)))
+    def _fetch(self, artifact: Artifact, item: StoredFile, local: Path) -> None:
+        partial = local.with_name(f".{local.name}.{os.getpid()}")
+        try:
+            self.download(artifact.key(item.path), partial)
+            if hash_file(partial) != item.sha256:
+                raise DamagedError(f"{artifact.ref}: {item.path}: its bytes are not those that were written")
+            partial.replace(local)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def _check_file(self, artifact: Artifact, item: StoredFile) -> str | None:
+        digest = hashlib.sha256()
         try:
             with self.open_for_reading(artifact.key(item.path)) as handle:
-                digest = hashlib.sha256()
-                while chunk := handle.read(1 << 20):
+                while chunk := handle.read(COPY_BYTES):
                     digest.update(chunk)
         except FileNotFoundError:
             return f"{item.path}: missing"
         return None if digest.hexdigest() == item.sha256 else f"{item.path}: its bytes are not those that were written"
-
-
-def _discard(remote: Any, root: str) -> None:
-    """Give up an upload: nothing becomes visible, and a fault on the way must not hide the one that caused this."""
-    from fsspec.spec import AbstractBufferedFile
-
-    with suppress(OSError, LatentError), explained(root):
-        remote.discard()
-    if isinstance(remote, AbstractBufferedFile):
-        remote.closed = True  # its finalizer would upload what is left

@@ -17,12 +17,15 @@ from latent_core.errors import InputError, LatentError
 from latent_core.identity import HasIdentity, canonical_form, fingerprint, hash_file
 from latent_core.store.layout import ArtifactRef, check_relative
 from latent_core.store.manifest import Content, Manifest, ShardEntry, StoredFile
+from latent_core.store.remote import UnreachableError
+from latent_core.store.space import FullError, is_full
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from latent_core.store.store import Artifact, ArtifactStore
 
+PIECE = 1 << 20  # bytes handed on at once: a remote file buffers a part and what comes with one call
 ROW_GROUP = 4096  # rows buffered before a row group is written: bounds memory at any number of rows
 
 
@@ -40,7 +43,9 @@ class _HashingFile:
         view = memoryview(chunk)
         if self.abandoned:
             return view.nbytes
-        self._handle.write(view)
+        flat = view.cast("B")
+        for start in range(0, flat.nbytes, PIECE):
+            self._handle.write(flat[start : start + PIECE])
         self._digest.update(view)
         self.bytes += view.nbytes
         return view.nbytes
@@ -132,10 +137,16 @@ class ArtifactWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._committed or self._in_doubt:
-            return
+        if self._committed or self._in_doubt or isinstance(error, UnreachableError):
+            return  # a silent endpoint would only make the error come later
         with suppress(OSError, LatentError):  # what stays behind is a leftover; gc finds it
             self.store.remove_attempt(self.ref, self.attempt)
+        if error is not None and not isinstance(error, LatentError) and is_full(error):
+            reason = str(error).partition("\n")[0]
+            raise FullError(
+                f"store: no space left for {self.ref} in {self.store.root} ({reason}); make room there (`latent "
+                "artifacts gc`), then run the same command again: it continues from what is committed"
+            ) from error
 
     def _key(self, path: str) -> str:
         if check_relative(path) in self._files:

@@ -91,6 +91,26 @@ def test_lost_shard_is_recomputed_and_downstream_stays_a_hit(config: ToyConfig, 
     assert first.store.get("numbers", parent) is not None
 
 
+def test_flipped_bit_in_an_input_that_is_needed_is_noticed_said_and_healed(
+    config: ToyConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = tmp_path / "log"
+    first, _ = _execute(config, log)
+    shard = first.store.get("numbers", first.manifest.content.parents["shard_1"])
+    assert shard is not None
+    path = first.store.local_path(shard.key("numbers.parquet"))
+    assert path is not None
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 3] ^= 4
+    path.write_bytes(bytes(raw))
+    first.store.set_aside(first.ref)
+    again, states = _execute(config, log)
+    assert states == ["Cached"] * 3 + ["Completed"]
+    assert again.manifest.content == first.manifest.content and again.store.verify(shard.ref).ok
+    assert _words(log).count("numbers3") == 2 and _words(log).count("numbers2") == 1
+    assert "is damaged and is computed again" in caplog.text
+
+
 def test_killed_worker_is_replaced_and_its_call_retried(config: ToyConfig, tmp_path: Path) -> None:
     artifact, _ = _execute(config, tmp_path / "log", trouble="killed_once")
     assert artifact.manifest.content.metrics == {"sum": 10}
@@ -99,7 +119,7 @@ def test_killed_worker_is_replaced_and_its_call_retried(config: ToyConfig, tmp_p
 
 def test_killed_worker_without_retries_is_reported_as_such(config: ToyConfig, tmp_path: Path) -> None:
     once = config.model_copy(update={"runtime": config.runtime.model_copy(update={"retries": 0})})
-    with pytest.raises(InfrastructureError, match="worker process died"):
+    with pytest.raises(InfrastructureError, match="worker process was killed by SIGKILL"):
         _execute(once, tmp_path / "log", trouble="killed_once")
 
 

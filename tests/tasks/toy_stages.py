@@ -48,6 +48,7 @@ def count_up(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Wo
     with out.table("numbers.parquet", SCHEMA) as table:
         table.extend({"number": number} for number in range(config.count))
         if config.trouble == "killed_once" and attempt == 1:
+            print("about to die", flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
         if config.trouble == "flaky" and attempt == 1:
             raise InfrastructureError("numbers: the network blinked")

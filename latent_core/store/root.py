@@ -1,0 +1,242 @@
+"""Files below one root on any fsspec filesystem: streaming in and out, and creation that never replaces.
+
+Nothing here knows what an artifact is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from latent_core.errors import InfrastructureError, InputError, LatentError
+from latent_core.store.layout import PROBE, check_relative
+from latent_core.store.remote import (
+    CALLS_AT_ONCE,
+    UnreachableError,
+    UnsupportedError,
+    explain,
+    explained,
+    is_s3,
+    open_filesystem,
+)
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_READ_AHEAD = 512  # small files that are read together
+COPY_BYTES = 1 << 20  # of a file that is read or copied piece by piece
+
+
+class Root:
+    """A local path or an fsspec URL such as `s3://bucket/prefix`; files have relative keys with `/` between parts."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = str(root)
+        if "://" not in self.root:
+            self.root = str(Path(self.root).expanduser().absolute())
+        filesystem, base = open_filesystem(self.root)
+        self._fs: AbstractFileSystem = filesystem
+        self._base: str = base.rstrip("/")
+        self._together = {"batch_size": CALLS_AT_ONCE} if is_s3(self.root) else {}
+        self._is_local = "file" in ((protocol,) if isinstance(protocol := filesystem.protocol, str) else protocol)
+
+    def check_writable(self) -> None:
+        """Write and remove a probe; raises InputError before any work is done where the root cannot be written.
+
+        Raises InfrastructureError when a remote root does not answer.
+        """
+        probe = f"{PROBE}{uuid.uuid4().hex}"
+        try:
+            with self.open_for_writing(probe) as handle:
+                handle.write(b"probe")
+            self.remove(probe)
+        except OSError as error:
+            raise InputError(f"store: {self.root} cannot be written ({error}); choose another root") from error
+
+    def local_path(self, key: str) -> Path | None:
+        """The key's path on local disk; None for a remote root."""
+        return Path(self._path(key)) if self._is_local else None
+
+    def _local_root(self) -> Path | None:
+        return Path(self._base) if self._is_local else None
+
+    @contextmanager
+    def open_for_writing(self, key: str) -> Iterator[BinaryIO]:
+        """A new file; a remote one becomes visible when the block ends without an error."""
+        local = self.local_path(key)
+        if local is None:
+            with explained(self.root):
+                remote = self._fs.open(self._path(key), "wb")
+                try:
+                    yield cast("BinaryIO", remote)
+                    remote.close()
+                except BaseException as error:
+                    _discard(remote, self.root, error)
+                    raise
+            return
+        local.parent.mkdir(parents=True, exist_ok=True)
+        with local.open("xb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+
+    @contextmanager
+    def open_for_reading(self, key: str) -> Iterator[BinaryIO]:
+        with explained(self.root), self._fs.open(self._path(key), "rb") as handle:
+            yield cast("BinaryIO", handle)
+
+    def read(self, key: str) -> bytes:
+        """A small file's bytes; raises FileNotFoundError."""
+        with explained(self.root):
+            return cast("bytes", self._fs.cat_file(self._path(key)))
+
+    def read_many(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Small files' bytes in the order of their keys, None for one that is not there; remote ones are read together.
+
+        Memory stays at some hundred files.
+        """
+        for start in range(0, len(keys), _READ_AHEAD):
+            wanted = list(keys[start : start + _READ_AHEAD])
+            if self._is_local:
+                yield from ((key, self._read_if_there(key)) for key in wanted)
+                continue
+            with explained(self.root):
+                found = self._fs.cat([self._path(key) for key in wanted], on_error="return", **self._together)
+            for key in wanted:
+                content = found[self._path(key)]
+                if isinstance(content, BaseException) and not isinstance(content, FileNotFoundError):
+                    with explained(self.root):
+                        raise content
+                yield key, content if isinstance(content, bytes) else None
+
+    def _read_if_there(self, key: str) -> bytes | None:
+        try:
+            return self.read(key)
+        except FileNotFoundError:
+            return None
+
+    def size(self, key: str) -> int:
+        """Raises FileNotFoundError."""
+        with explained(self.root):
+            return int(self._fs.info(self._path(key))["size"])
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Write a small file that is not there yet, whole or not at all; False when there is one.
+
+        Locally a file is written aside, synced and linked to its name; on S3 it is a conditional put. A server that
+        says it has no conditional puts is asked for the file first: then of two writers in the same moment the last
+        one's file stands. So it is, unnoticed, on a server that ignores the condition.
+        """
+        local = self.local_path(key)
+        if local is None:
+            return self._create_remote(key, content)
+        local.parent.mkdir(parents=True, exist_ok=True)
+        aside = self._write_aside(local, content)
+        try:
+            os.link(aside, local)  # atomic, and refuses to replace
+        except FileExistsError:
+            return False
+        finally:
+            aside.unlink(missing_ok=True)
+        return True
+
+    def _create_remote(self, key: str, content: bytes) -> bool:
+        try:
+            with explained(self.root):
+                self._fs.pipe_file(self._path(key), content, mode="create")
+            return True
+        except UnsupportedError:
+            if self.exists(key):
+                return False
+            self.replace(key, content)
+            return True
+        except OSError as refusal:  # FileExistsError, or errno 22 from servers that answer 412 without the condition
+            if not self.exists(key):
+                raise InfrastructureError(
+                    f"store: {self.root} refused to create {key} ({refusal}); run again"
+                ) from refusal
+            return False
+
+    def replace(self, key: str, content: bytes) -> None:
+        """Write a small file whether it is there or not; readers see the old or the new one."""
+        local = self.local_path(key)
+        if local is None:
+            with explained(self.root):
+                self._fs.pipe_file(self._path(key), content)
+            return
+        local.parent.mkdir(parents=True, exist_ok=True)
+        self._write_aside(local, content).replace(local)
+
+    def exists(self, key: str) -> bool:
+        try:
+            self.size(key)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def remove(self, key: str) -> None:
+        with explained(self.root):
+            self._fs.rm_file(self._path(key))
+
+    def remove_tree(self, key: str) -> None:
+        """Remove a key, be it a file or a folder with all that is below it, if it is there."""
+        local = self.local_path(key)
+        if local is not None:
+            if local.is_file():
+                local.unlink()
+            shutil.rmtree(local, ignore_errors=True)
+            return
+        with explained(self.root):
+            if self._fs.exists(self._path(key)):
+                self._fs.rm(self._path(key), recursive=True)
+
+    def upload(self, source: Path, key: str) -> None:
+        """Copy a local file to a remote key; memory stays at one part of the upload."""
+        with source.open("rb") as reading, self.open_for_writing(key) as writing:
+            shutil.copyfileobj(reading, writing, COPY_BYTES)
+
+    def download(self, key: str, target: Path) -> None:
+        with explained(self.root):
+            self._fs.get_file(self._path(key), str(target))
+
+    def files(self, below: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every file below the root, or below a key: its key and what the filesystem says of it. One flat listing."""
+        try:
+            with explained(self.root):
+                found = self._fs.find(self._path(below) if below else self._base, detail=True)
+        except FileNotFoundError:
+            return
+        for path, info in found.items():
+            yield path.removeprefix(f"{self._base}/"), info
+
+    def _path(self, key: str) -> str:
+        return f"{self._base}/{check_relative(key)}"
+
+    def _write_aside(self, local: Path, content: bytes) -> Path:
+        """A synced file beside `local`, which does not exist for readers."""
+        aside = local.with_name(f".{local.name}.{uuid.uuid4().hex}")
+        try:
+            with aside.open("wb") as handle:
+                handle.write(content)
+                handle.flush()
+                os.fsync(handle.fileno())
+        except OSError:
+            aside.unlink(missing_ok=True)
+            raise
+        return aside
+
+
+def _discard(remote: Any, root: str, cause: BaseException) -> None:
+    """Give up an upload: nothing becomes visible, and a fault on the way must not hide the one that caused this."""
+    from fsspec.spec import AbstractBufferedFile
+
+    if not isinstance(explain(root, cause), UnreachableError):
+        with suppress(OSError, LatentError), explained(root):
+            remote.discard()
+    if isinstance(remote, AbstractBufferedFile):
+        remote.closed = True  # its finalizer would upload what is left

@@ -1,0 +1,52 @@
+"""Stored inputs whose bytes are no longer what was written are computed again before a stage uses them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+
+from latent_core.store import ArtifactRef, ArtifactStore
+from tasks.stage import StageCall
+
+logger = logging.getLogger("latent")
+
+
+class InputRepair:
+    """Hashes each stored input once a run; `compute` is how the run computes a call whose artifact is gone."""
+
+    def __init__(self, store: ArtifactStore, compute: Callable[[StageCall], object]) -> None:
+        self._store = store
+        self._compute = compute
+        self._calls: dict[ArtifactRef, StageCall] = {}
+        self._sound: set[ArtifactRef] = set()
+        self._locks: defaultdict[ArtifactRef, threading.Lock] = defaultdict(threading.Lock)
+
+    def learn(self, call: StageCall) -> None:
+        """The run knows how to compute this call's artifact."""
+        self._calls[call.ref] = call
+
+    def trust(self, ref: ArtifactRef) -> None:
+        """This run has just written the artifact itself."""
+        self._sound.add(ref)
+
+    def inputs_of(self, call: StageCall) -> None:
+        """Make sure that every input of the call is what was written, or what computing it again gives."""
+        for parent in call.parents.values():
+            if isinstance(parent, ArtifactRef):
+                self._ensure(parent)
+
+    def _ensure(self, ref: ArtifactRef) -> None:
+        with self._locks[ref]:  # inputs come before what is made of them, so no two threads wait for each other
+            call = self._calls.get(ref)
+            if ref in self._sound or call is None:  # what the run cannot compute, opening it will judge
+                return
+            found = self._store.verify(ref)
+            if not found.ok:
+                logger.warning("%s is damaged and is computed again: %s", call.title, "; ".join(found.problems))
+                self.inputs_of(call)
+                if not self._store.verify(ref).ok:  # a merged artifact is whole again when its shards are
+                    self._store.set_aside(ref)
+                    self._compute(call)
+            self._sound.add(ref)

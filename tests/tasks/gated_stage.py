@@ -1,0 +1,30 @@
+"""A stage that says that it runs and then waits at a gate, so that tests can do things to it in the middle."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow as pa
+
+from latent_core.config.base import RUNTIME, StageConfig
+from latent_core.store import ArtifactWriter
+from tasks.stage import Inputs, Outcome, Stage, Workplace
+
+
+class Gate(StageConfig):
+    """A folder with two named pipes: `arrivals`, to which a computation writes its pid, and `go`, which it reads."""
+
+    folder: Annotated[str, RUNTIME]
+
+
+def pass_gate(out: ArtifactWriter, inputs: Inputs, config: Gate, workplace: Workplace) -> Outcome:
+    with out.table("who.parquet", pa.schema([("pid", pa.int64())])) as table:
+        table.add({"pid": os.getpid()})
+    Path(config.folder, "arrivals").write_text(f"{os.getpid()}\n")
+    Path(config.folder, "go").read_text()
+    return Outcome()
+
+
+GATED = Stage("gated", 1, pass_gate)
