@@ -120,11 +120,14 @@ def compressed_text(
 
 
 def threshold_percentile(ratio: float) -> int:
-    """Of a chunk's keep-probabilities, each counted once a token: the percentile that a kept word must exceed.
-
-    The `+ 1` is the reference's own.
-    """
+    """The percentile that a kept word's probability must exceed; the `+ 1` is the reference's own."""
     return int(100 * max(0, 1 - ratio) + 1)
+
+
+def probability_threshold(probability: NDArray[np.floating], lengths: NDArray[np.int64], ratio: float) -> np.floating:
+    """That percentile of a chunk's probabilities, each counted once a token; shapes (words,), at least one token."""
+    threshold: np.floating = np.percentile(np.repeat(probability, lengths), threshold_percentile(ratio))
+    return threshold
 
 
 def _above_percentile(chunk: ScoredChunk, ratio: float, always: Mask, options: SelectionOptions) -> Mask:
@@ -135,10 +138,9 @@ def _above_percentile(chunk: ScoredChunk, ratio: float, always: Mask, options: S
         probability = _zero_repeats(chunk.words, probability, reduce, options.drop_consecutive)
     if always.any():
         probability = np.where(always, 1.0, probability)
-    weighted = np.repeat(probability, chunk.lengths)
-    if not weighted.size:
+    if not chunk.lengths.sum():
         return always
-    threshold = np.percentile(weighted, threshold_percentile(ratio))
+    threshold = probability_threshold(probability, chunk.lengths, ratio)
     kept = probability > threshold
     if threshold == 1.0:
         kept |= probability == threshold
