@@ -10,7 +10,7 @@ from latent_core.errors import InputError
 from latent_core.store import ArtifactRef, ArtifactStore
 
 if TYPE_CHECKING:
-    from latent_core.ui.app import Demo
+    from latent_core.ui.demo import Demo
     from latent_core.ui.shelf import Offer
 
 
@@ -43,7 +43,7 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
     from latent_core import prompts
     from latent_core.compress import ScoringOptions, open_compressor
     from latent_core.models.family import load_tokenizer
-    from latent_core.ui.app import Demo
+    from latent_core.ui.demo import Demo
     from latent_core.ui.desk import CompressionDesk
     from latent_core.ui.samples import SampleLibrary
     from latent_core.ui.shelf import ModelShelf, base_offers, stored_offers

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from latent_core.compress.scored import ScoredText
 from latent_core.ui import rates
 from latent_core.ui.desk import MAX_CHARACTERS, CompressionDesk
-from latent_core.ui.markup import escape, table
+from latent_core.ui.markup import escape, note, table
 from latent_core.ui.presets import TERSE, WORDY
-from latent_core.ui.rates import Deviation, Threshold, TokenizerMismatch, Window
+from latent_core.ui.rates import Bias, Deviation, Threshold, TokenizerMismatch, Window
 
 _TABLE_RATIOS = (0.9, 0.7, 0.5, 0.3, 0.1)
 
@@ -17,15 +17,17 @@ _TABLE_RATIOS = (0.9, 0.7, 0.5, 0.3, 0.1)
 def explain(desk: CompressionDesk, text: str, ratio: float, target: str) -> str:
     """All four sections for `text` at `ratio`; `target` names the target model. Raises InputError as the desk does."""
     scored = desk.scored(text)
+    if ratio == 1 or not scored.tokens:
+        return note("At ratio 1 the text is passed on unchanged: there is nothing to explain. Choose a smaller one.")
+    ratios = tuple(dict.fromkeys((ratio, *_TABLE_RATIOS)))
     long = scored if _windows_of(scored) > 1 else desk.scored(lengthened(desk, text))
-    solved = [desk.view_of(scored, step, rates.SOLVED).target_share for step in (ratio, *_TABLE_RATIOS)]
-    ratios = (ratio, *_TABLE_RATIOS)
+    solved = [desk.view_of(scored, step, rates.SOLVED).target_share for step in ratios]
     return (
         "<div class='causes'>"
         + threshold_section(rates.thresholds(scored, ratios), solved, target)
         + window_section(rates.windows(long, ratio), ratio, long is scored)
         + mismatch_section(rates.mismatch(desk, scored, ratio), target)
-        + bias_section(rates.deviations(desk, scored), target)
+        + bias_section(rates.bias(desk, scored), target)
         + "</div>"
     )
 
@@ -112,23 +114,24 @@ def mismatch_section(found: TokenizerMismatch, target: str) -> str:
     )
 
 
-def bias_section(found: Sequence[Deviation], target: str) -> str:
+def bias_section(found: Bias, target: str) -> str:
     """Which way each rule errs over the sweep of ratios."""
-    below = sum(item.encoder < 0 for item in found)
-    above = sum(item.numbers_kept > 0 for item in found)
-    plain = sum(item.encoder for item in found) / len(found)
-    forced = sum(item.numbers_kept for item in found) / len(found)
+    sweep = found.deviations
+    below = sum(item.encoder < 0 for item in sweep)
+    plain = sum(item.encoder for item in sweep) / len(sweep)
+    most = max(sweep, key=lambda item: item.numbers_kept)
     return _section(
         "4 · The errors do not cancel",
         f"The percentile is one too high and the comparison is strict, so the plain rule errs downwards: below the "
-        f"request at {below} of {len(found)} ratios, by {plain:+.3f} on average. Words that must stay (numbers, signs) "
-        f"only push upwards, most at low ratios: above it at {above} of {len(found)}, {forced:+.3f} on average.",
-        f"<div class='beside'>{chart(found)}"
+        f"request at {below} of {len(sweep)} ratios, by {plain:+.3f} on average. Words that must stay err upwards and "
+        f"only at low ratios: this text's numbers and signs are {found.floor:.3f} of its tokens, and with them always "
+        f"kept the largest error is {most.numbers_kept:+.3f}, at {most.ratio:g}.",
+        f"<div class='beside'>{chart(sweep)}"
         + table(
             ("requested", "encoder tokens", f"{target} tokens", "numbers and signs kept"),
             [
                 (f"{item.ratio:g}", f"{item.encoder:+.3f}", f"{item.target:+.3f}", f"{item.numbers_kept:+.3f}")
-                for item in found
+                for item in sweep
             ],
         )
         + "</div>",

@@ -22,11 +22,12 @@ def diff(view: CompressionView) -> str:
     parts: list[str] = []
     open_run: bool | None = None
     for word in view.alignment.words:
-        if word.kept != open_run:
+        gap = escape(word.gap)
+        if word.kept != open_run:  # the gap between two runs is neither's: a line through it would look like a dash
             parts.append("" if open_run is None else _closing(open_run))
-            parts.append("<span class='kept'>" if word.kept else "<del>")
-            open_run = word.kept
-        parts.append(f"{escape(word.gap)}<span title='{_facts(word)}'>{escape(word.word)}</span>")
+            parts.append(gap + ("<span class='kept'>" if word.kept else "<del>"))
+            open_run, gap = word.kept, ""
+        parts.append(f"{gap}<span title='{_facts(word)}'>{escape(word.word)}</span>")
     if open_run is not None:
         parts.append(_closing(open_run))
     parts.append(escape(view.alignment.tail))
@@ -71,8 +72,11 @@ def compressed(view: CompressionView) -> str:
 
 
 def side_by_side(views: Sequence[CompressionView], target: str) -> str:
-    """One column a view: its counts and its diff."""
-    columns = "".join(f"<section>{_heading(view, target)}{diff(view)}</section>" for view in views)
+    """One column a view, the first one set off: its counts and its diff."""
+    columns = "".join(
+        f"<section><h4>{view.ratio:g}</h4><p class='small'>{_line(view, target)}</p>{diff(view)}</section>"
+        for view in views
+    )
     return f"<div class='columns'>{columns}</div>"
 
 
@@ -87,15 +91,23 @@ def note(text: str) -> str:
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A plain table; cells that look like numbers are aligned right."""
-    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
-    body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
+    """A plain table; columns of numbers are aligned right."""
+    lines = list(rows)
+    number = [all(_looks_like_number(line[place]) for line in lines) for place in range(len(titles))]
+    head = "".join(_cell("th", title, right) for title, right in zip(titles, number, strict=True))
+    body = "".join(
+        f"<tr>{''.join(_cell('td', value, right) for value, right in zip(line, number, strict=True))}</tr>"
+        for line in lines
+    )
     return f"<table class='plain'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cell(value: str) -> str:
-    number = value[:1].isdigit() or (value[:1] in "+−-" and value[1:2].isdigit())
-    return f"<td{' class=number' if number else ''}>{escape(value)}</td>"
+def _cell(tag: str, value: str, number: bool) -> str:
+    return f"<{tag}{' class=number' if number else ''}>{escape(value)}</{tag}>"
+
+
+def _looks_like_number(value: str) -> bool:
+    return value.lstrip("+-").replace(".", "", 1).isdecimal()
 
 
 def _closing(kept: bool) -> str:
@@ -111,9 +123,8 @@ def _fact(title: str, value: str, detail: str) -> str:
     return f"<div><span>{escape(title)}</span><b>{escape(value)}</b><span>{escape(detail)}</span></div>"
 
 
-def _heading(view: CompressionView, target: str) -> str:
-    kept = escape(f"kept {view.encoder_share:.2f} in encoder tokens, {view.target_share:.2f} in {target} tokens")
-    return f"<h4>{view.ratio:g}</h4><p class='small'>{kept}</p>"
+def _line(view: CompressionView, target: str) -> str:
+    return escape(f"kept {view.encoder_share:.2f} in encoder tokens, {view.target_share:.2f} in {target} tokens")
 
 
 def _share(words: Sequence[AlignedWord]) -> float:

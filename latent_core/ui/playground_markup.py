@@ -36,7 +36,7 @@ def _line(progress: Progress) -> str:
 def _stretch(stretch: Stretch, first_latent: int | None) -> str:
     if stretch.part is Part.LATENT and first_latent is not None:
         chips = "".join(f"<i>{token - first_latent}</i>" for token in stretch.ids)
-        text = escape(stretch.text)
+        text = escape(stretch.text.strip())
         return (
             f"<div class='latent' tabindex='0' title='{text}'><div class='codes' aria-hidden='true'>{chips}</div>"
             f"<div class='decoded text'>{text}</div></div>"

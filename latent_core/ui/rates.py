@@ -15,6 +15,7 @@ from latent_core.compress.selection import (
     probability_threshold,
     threshold_percentile,
 )
+from latent_core.compress.spans import is_number, is_operator
 from latent_core.ui.desk import CompressionDesk, CompressionView
 
 SWEEP = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
@@ -69,6 +70,14 @@ class TokenizerMismatch:
 
 
 @dataclass(frozen=True)
+class Bias:
+    """How far every ratio of the sweep is missed; `floor` is the share of the encoder's tokens that must stay."""
+
+    deviations: tuple[Deviation, ...]
+    floor: float
+
+
+@dataclass(frozen=True)
 class Deviation:
     """Kept share minus request, at one ratio."""
 
@@ -80,7 +89,7 @@ class Deviation:
 
 
 def thresholds(scored: ScoredText, ratios: tuple[float, ...]) -> list[Threshold]:
-    """The first window's threshold at each ratio below 1; empty for a text without words."""
+    """The first window's threshold at each ratio, all below 1; empty for a text without words."""
     if not scored.tokens:
         return []
     window = next(chunk for chunk in scored.chunks if chunk.lengths.sum())
@@ -125,15 +134,21 @@ def mismatch(desk: CompressionDesk, scored: ScoredText, ratio: float) -> Tokeniz
     return TokenizerMismatch(view, _rate(lengths, kept=True), _rate(lengths, kept=False), tuple(shown[:_SHOWN_WORDS]))
 
 
-def deviations(desk: CompressionDesk, scored: ScoredText) -> list[Deviation]:
-    """How far each ratio of the sweep is missed, with and without words that are always kept."""
+def bias(desk: CompressionDesk, scored: ScoredText) -> Bias:
+    """The sweep without and with numbers and signs that are always kept."""
     found = []
     for ratio in SWEEP:
         plain, forced = desk.view_of(scored, ratio), desk.view_of(scored, ratio, NUMBERS_KEPT)
         found.append(
             Deviation(ratio, plain.encoder_share - ratio, plain.target_share - ratio, forced.encoder_share - ratio)
         )
-    return found
+    floor = sum(
+        int(length)
+        for chunk in scored.chunks
+        for word, length in zip(chunk.words, chunk.lengths, strict=True)
+        if is_number(word) or is_operator(word)
+    )
+    return Bias(tuple(found), floor / scored.tokens if scored.tokens else 0.0)
 
 
 def _threshold(scored: ScoredText, window: ScoredChunk, ratio: float) -> Threshold:
