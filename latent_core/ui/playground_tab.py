@@ -29,9 +29,9 @@ def playground_tab(demo: Demo, page: gr.Blocks) -> None:
                 stop = gr.Button("Stop")
                 another = gr.Button("Another question")
         with gr.Column(scale=1, min_width=320):
-            standard = gr.Dropdown(label="Standard model", elem_id="standard-model")
-            dual = gr.Dropdown(label="Dual model", elem_id="dual-model")
-            ratio = ratio_slider()
+            standard = _offered(demo.shelf, Kind.STANDARD)
+            dual = _offered(demo.shelf, Kind.DUAL)
+            ratio = ratio_slider("play")
             tokens = gr.Slider(16, MAX_NEW_TOKENS, 256, step=16, label="New tokens, at most")
     stage = gr.HTML(
         note("Each model writes one token a step. Point at a block of latent ids to read what they stand for."),
@@ -58,4 +58,4 @@ def _another_question(number: int) -> tuple[int, str]:
 
 def _offered(shelf: ModelShelf, kind: Kind) -> gr.Dropdown:
     names = shelf.names(kind)
-    return gr.Dropdown(choices=names, value=names[0])
+    return gr.Dropdown(names, value=names[0], label=f"{kind.capitalize()} model", elem_id=f"{kind}-model")

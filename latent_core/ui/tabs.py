@@ -31,7 +31,7 @@ def samples_tab(demo: Demo) -> tuple[gr.Dropdown, gr.State]:
             with gr.Row():
                 back, forth = gr.Button("← previous", size="sm"), gr.Button("next →", size="sm")
             question = gr.HTML(markup.problem(first.samples[0].question, first.samples[0].answer))
-            controls = _controls()
+            controls = _controls("sample")
         with gr.Column(scale=2, min_width=420):
             results = _results(demo, first.samples[0].reasoning, "sample")
 
@@ -60,6 +60,7 @@ def samples_tab(demo: Demo) -> tuple[gr.Dropdown, gr.State]:
         guarded(demo.compress),
         [picked, *controls],
         results,
+        api_name="compress_sample",
         api_visibility="private",
         **_LIVE,
     )
@@ -70,7 +71,7 @@ def custom_tab(demo: Demo) -> gr.Textbox:
     with gr.Row():
         with gr.Column(scale=1, min_width=320):
             text = _text_box("custom-text")
-            controls = _controls()
+            controls = _controls("custom")
         with gr.Column(scale=2, min_width=420):
             results = _results(demo, PRESETS[0].reasoning, "custom")
     gr.on(
@@ -89,7 +90,7 @@ def compare_tab(demo: Demo) -> gr.Textbox:
         with gr.Column(scale=1):
             text = _text_box("compare-text")
         with gr.Column(scale=1):
-            controls = _controls()
+            controls = _controls("compare")
     columns = gr.HTML(demo.compare(PRESETS[0].reasoning, 0.5, RatioOf.ENCODER_WORDS, ()), elem_id="compare-columns")
     gr.on(
         [text.change, *(control.change for control in controls)],
@@ -107,11 +108,18 @@ def why_tab(demo: Demo, tab: gr.Tab) -> gr.Textbox:
         with gr.Column():
             text = _text_box("why-text")
         with gr.Column():
-            ratio = ratio_slider()
+            ratio = ratio_slider("why")
     causes = gr.HTML(elem_id="why-causes")
     inputs = [text, ratio]
     # While its tab is not open, another text costs nothing here.
-    tab.select(guarded(demo.explain), inputs, causes, show_progress="hidden", api_visibility="private")
+    tab.select(
+        guarded(demo.explain),
+        inputs,
+        causes,
+        show_progress="hidden",
+        api_name="explain_on_opening",
+        api_visibility="private",
+    )
     gr.on([text.input, ratio.change], guarded(demo.explain), inputs, causes, api_name="explain", **_LIVE)
     return text
 
@@ -127,13 +135,14 @@ def _text_box(element: str) -> gr.Textbox:
     )
 
 
-def ratio_slider() -> gr.Slider:
-    return gr.Slider(0.05, 1.0, 0.5, step=0.01, label="Ratio: share of the tokens to keep")
+def ratio_slider(tab: str) -> gr.Slider:
+    """The ratio; the element is called by its tab."""
+    return gr.Slider(0.05, 1.0, 0.5, step=0.01, label="Ratio: share of the tokens to keep", elem_id=f"{tab}-ratio")
 
 
-def _controls() -> tuple[gr.Slider, gr.Radio, gr.CheckboxGroup]:
+def _controls(tab: str) -> tuple[gr.Slider, gr.Radio, gr.CheckboxGroup]:
     return (
-        ratio_slider(),
+        ratio_slider(tab),
         gr.Radio(_RULES, value=RatioOf.ENCODER_WORDS, label="The ratio counts"),
         gr.CheckboxGroup(_KEEPS, label="Always keep"),
     )
