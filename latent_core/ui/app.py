@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from latent_core.ui.demo import Demo
+from latent_core.ui.messages import guarded
 from latent_core.ui.playground_tab import playground_tab
 from latent_core.ui.tabs import compare_tab, custom_tab, samples_tab, why_tab
 
@@ -36,7 +37,7 @@ def build_page(demo: Demo) -> gr.Blocks:
                 playground_tab(demo, page)
         texts = [custom, compared, explained]
         picked.change(lambda text: [text] * len(texts), picked, texts, show_progress="hidden", api_visibility="private")
-        page.load(lambda: gr.Dropdown(choices=demo.library.sources()), None, pick, api_visibility="private")
+        page.load(guarded(lambda: gr.Dropdown(choices=demo.library.sources())), None, pick, api_visibility="private")
     return page
 
 

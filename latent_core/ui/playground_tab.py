@@ -7,7 +7,7 @@ import gradio as gr
 from latent_core.benchmarks.word_problems import generate_problem
 from latent_core.ui.demo import Demo
 from latent_core.ui.markup import note
-from latent_core.ui.messages import guarded_stream
+from latent_core.ui.messages import guarded, guarded_stream
 from latent_core.ui.playground import MAX_NEW_TOKENS, MAX_QUESTION
 from latent_core.ui.shelf import Kind, ModelShelf
 from latent_core.ui.tabs import ratio_slider
@@ -49,7 +49,12 @@ def playground_tab(demo: Demo, page: gr.Blocks) -> None:
     stop.click(None, cancels=running, api_visibility="private")
     numbers = gr.State(7)
     another.click(_another_question, numbers, [numbers, question], show_progress="hidden", api_visibility="private")
-    page.load(lambda: [_offered(demo.shelf, kind) for kind in Kind], None, [standard, dual], api_visibility="private")
+    page.load(
+        guarded(lambda: [_offered(demo.shelf, kind) for kind in Kind]),
+        None,
+        [standard, dual],
+        api_visibility="private",
+    )
 
 
 def _another_question(number: int) -> tuple[int, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from latent_core.compress.lengths import CachedCounter
 from latent_core.compress.scored import ScoredChunk, ScoredText
 from latent_core.compress.selection import (
     RatioOf,
@@ -120,12 +121,13 @@ def windows(scored: ScoredText, ratio: float) -> list[Window]:
 def mismatch(desk: CompressionDesk, scored: ScoredText, ratio: float) -> TokenizerMismatch:
     """Lengths of the kept and of the dropped words, each word counted alone with the space before it."""
     view = desk.view_of(scored, ratio)
+    count = CachedCounter(desk.count_target)
     lengths = [
         WordLengths(
             word.word,
             word.kept,
             word.tokens,
-            desk.count_target(f" {word.word}" if " " in word.gap else word.word),
+            count(f" {word.word}" if " " in word.gap else word.word),
         )
         for word in view.alignment.words
     ]

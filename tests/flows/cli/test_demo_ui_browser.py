@@ -43,7 +43,7 @@ def browser() -> Iterator[object]:
 def page(browser, demo_address) -> Iterator[object]:
     """The page, opened; fails when it logs an error, throws, or asks anyone but its own server for anything."""
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(120_000)
     page = context.new_page()
     asked, complaints = [], []
     page.on("request", lambda request: asked.append(request.url))
@@ -109,7 +109,7 @@ def test_sample_of_the_store_is_shown_and_wanders_to_the_other_tabs(page):
     page.get_by_role("button", name="next").click()
     page.get_by_text("page 2 of 2, 11 in all").wait_for()
     _wait_for_text(page, "#sample-diff", "Sample 8")
-    page.get_by_label(re.compile("^q10 ")).click()
+    page.locator("#rows label", has_text="q10 ").click()
     _wait_for_text(page, "#sample-diff", "Sample 10")
     assert "What is 10 + 1?" in page.locator(".question").inner_text()
     _open(page, "Why is the actual rate")
@@ -160,7 +160,7 @@ def test_twenty_sessions_at_once_each_see_their_own_text(browser, demo_address):
     contexts = [browser.new_context() for _ in range(20)]  # one browser opens only six connections to a server
     pages = [context.new_page() for context in contexts]
     for page in pages:
-        page.set_default_timeout(120_000)
+        page.set_default_timeout(240_000)
         page.goto(demo_address, wait_until="commit")
     for page in pages:
         _open(page, "Custom text")
