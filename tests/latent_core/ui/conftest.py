@@ -64,10 +64,10 @@ def _row(index: int) -> dict[str, object]:
 
 @pytest.fixture
 def collected(tmp_path: Path) -> tuple[ArtifactStore, ArtifactRef]:
-    """A store with a collect artifact of 19 samples in three shards of 7, 7 and 5."""
+    """A store with a collect artifact of 19 samples in three shards of 1, 17 and 1."""
     store = ArtifactStore(tmp_path / "store")
     shards = []
-    for number, rows in enumerate((range(0, 7), range(7, 14), range(14, 19))):
+    for number, rows in enumerate((range(0, 1), range(1, 18), range(18, 19))):
         with store.begin("collect_shard", f"{number}" * 64) as out:
             with out.table(SAMPLES, sample_schema()) as table:
                 for index in rows:
