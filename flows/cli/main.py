@@ -118,6 +118,23 @@ def scorer(
     serve(open_model(model).directory, model, host, port)
 
 
+@app.command("demo-ui")
+def demo_ui(
+    store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
+    compressor: Annotated[str, typer.Option(help="Token classifier or baseline")] = "latent-compressor",
+    model: Annotated[str, typer.Option(help="Whose tokens are counted, and who plays; as in eval")] = "latent-mini",
+    host: Annotated[str, typer.Option(help="Address to listen on; the page has no login")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 7860,
+    share: Annotated[
+        bool, typer.Option("--share", help="Also open a public link through gradio.live; anyone can use it")
+    ] = False,
+) -> None:
+    """Open the demo page: compression at any ratio, why rates differ, models answering side by side."""
+    from flows.cli.demo_ui import serve
+
+    serve(store, compressor, model, host, port, share)
+
+
 def main() -> None:
     """Entry point: one clear line for what a user can mend, a traceback for what only we can."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")

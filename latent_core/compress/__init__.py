@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from latent_core.compress.alignment import AlignedWord, Alignment, align
 from latent_core.compress.answers import answer_retained
 from latent_core.compress.baselines import RandomCompressor, TruncateCompressor
 from latent_core.compress.choice import compressor_fingerprint, open_compressor
 from latent_core.compress.compressor import MultiRatioCompressor, ScoringOptions
 from latent_core.compress.lengths import WordLength, cl100k_counter
 from latent_core.compress.scored import CompressedText, ScoredChunk, ScoredText
-from latent_core.compress.selection import RatioOf, SelectionOptions, select
+from latent_core.compress.selection import RatioOf, SelectionOptions, compressed_text, kept_words, select
 from latent_core.compress.surprisal_baseline import LmSurprisalCompressor
 from latent_core.compress.words import TokenFamily, TokenToWord
 
 __all__ = [
+    "AlignedWord",
+    "Alignment",
     "CompressedText",
     "LmSurprisalCompressor",
     "MultiRatioCompressor",
@@ -26,9 +29,12 @@ __all__ = [
     "TokenToWord",
     "TruncateCompressor",
     "WordLength",
+    "align",
     "answer_retained",
     "cl100k_counter",
+    "compressed_text",
     "compressor_fingerprint",
+    "kept_words",
     "open_compressor",
     "select",
 ]

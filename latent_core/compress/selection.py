@@ -78,6 +78,19 @@ def select(
     Raises InputError for a ratio outside (0, 1], for target tokens without their counter, for keep rules on scores
     that are not source spans and for `keep_value` without `gold`.
     """
+    kept = kept_words(scored, ratio, options, gold=gold, count_target=count_target)
+    return compressed_text(scored, ratio, kept, count_target)
+
+
+def kept_words(
+    scored: ScoredText,
+    ratio: float,
+    options: SelectionOptions = PAPER_SELECTION,
+    *,
+    gold: str | None = None,
+    count_target: TokenCounter | None = None,
+) -> list[Mask]:
+    """Which words `select` keeps: one mask a chunk, shape (words,). Raises as `select` does."""
     check_ratio(ratio)
     if options.ratio_of is RatioOf.TARGET_TOKENS and count_target is None:
         raise InputError("count_target: ratio_of=target_tokens needs the target tokenizer's counter")
@@ -86,31 +99,48 @@ def select(
     if options.keep_value and gold is None:
         raise InputError("gold: keep_value needs the gold answer of every text")
     if ratio == 1:
-        kept = [np.ones(len(chunk.words), dtype=np.bool_) for chunk in scored.chunks]
-        return _compressed(scored, ratio, kept, scored.text, count_target)
+        return [np.ones(len(chunk.words), dtype=np.bool_) for chunk in scored.chunks]
     always = [_kept_by_rule(scored, chunk, options, gold) for chunk in scored.chunks]
     if options.ratio_of is RatioOf.TARGET_TOKENS and count_target is not None:
-        kept = _solve_for_target(scored, ratio, always, options, count_target)
-    else:
-        kept = [
-            _above_percentile(chunk, ratio, rule, options) for chunk, rule in zip(scored.chunks, always, strict=True)
-        ]
-        kept = _without_repeats(scored, kept, options)
-    return _compressed(scored, ratio, kept, _render(scored, kept), count_target)
+        return _solve_for_target(scored, ratio, always, options, count_target)
+    kept = [_above_percentile(chunk, ratio, rule, options) for chunk, rule in zip(scored.chunks, always, strict=True)]
+    return _without_repeats(scored, kept, options)
+
+
+def compressed_text(
+    scored: ScoredText, ratio: float, kept: Sequence[Mask], count_target: TokenCounter | None = None
+) -> CompressedText:
+    """The text that the kept words make, with its counts; at ratio 1.0 the source text unchanged."""
+    text = scored.text if ratio == 1 else _render(scored, kept)
+    after = sum(int(chunk.lengths[mask].sum()) for chunk, mask in zip(scored.chunks, kept, strict=True))
+    compressed = CompressedText(text, ratio, scored.tokens, after)
+    if count_target is None:
+        return compressed
+    return compressed.with_target_tokens(count_target(scored.text), count_target(text))
+
+
+def threshold_percentile(ratio: float) -> int:
+    """The percentile that a kept word's probability must exceed; the `+ 1` is the reference's own."""
+    return int(100 * max(0, 1 - ratio) + 1)
+
+
+def probability_threshold(probability: NDArray[np.floating], lengths: NDArray[np.int64], ratio: float) -> np.floating:
+    """That percentile of a chunk's probabilities, each counted once a token; shapes (words,), at least one token."""
+    threshold: np.floating = np.percentile(np.repeat(probability, lengths), threshold_percentile(ratio))
+    return threshold
 
 
 def _above_percentile(chunk: ScoredChunk, ratio: float, always: Mask, options: SelectionOptions) -> Mask:
-    """The reference's rule for one chunk; `int(100 * reduce + 1)` and the strict `>` are its own."""
+    """The reference's rule for one chunk; the strict `>` is its own."""
     reduce = max(0, 1 - ratio)
     probability: NDArray[np.floating] = chunk.keep_probability.astype(np.float64 if chunk.wide else np.float32)
     if options.drop_consecutive:
         probability = _zero_repeats(chunk.words, probability, reduce, options.drop_consecutive)
     if always.any():
         probability = np.where(always, 1.0, probability)
-    weighted = np.repeat(probability, chunk.lengths)
-    if not weighted.size:
+    if not chunk.lengths.sum():
         return always
-    threshold = np.percentile(weighted, int(100 * reduce + 1))
+    threshold = probability_threshold(probability, chunk.lengths, ratio)
     kept = probability > threshold
     if threshold == 1.0:
         kept |= probability == threshold
@@ -217,13 +247,3 @@ def _render(scored: ScoredText, kept: Sequence[Mask]) -> str:
     spans = [span for chunk in scored.chunks if chunk.spans is not None for span in chunk.spans.tolist()]
     mask = np.concatenate([np.zeros(0, np.bool_), *kept])
     return join_spans(scored.text, spans, np.flatnonzero(mask).tolist())
-
-
-def _compressed(
-    scored: ScoredText, ratio: float, kept: Sequence[Mask], text: str, count_target: TokenCounter | None
-) -> CompressedText:
-    after = sum(int(chunk.lengths[mask].sum()) for chunk, mask in zip(scored.chunks, kept, strict=True))
-    compressed = CompressedText(text, ratio, scored.tokens, after)
-    if count_target is None:
-        return compressed
-    return compressed.with_target_tokens(count_target(scored.text), count_target(text))

@@ -7,9 +7,13 @@ import os
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint, hash_tree
+
+if TYPE_CHECKING:
+    from latent_core.store import Artifact
 
 EMBEDDED = {"latent-mini": "latent_mini", "latent-compressor": "latent_compressor"}
 ADAPTER_CONFIG = "adapter_config.json"
@@ -56,6 +60,14 @@ def open_model(spec: str) -> ModelSource:
             f"model: {spec!r} is neither a directory, a hub id owner/name, smollm2, nor one of {', '.join(EMBEDDED)}"
         )
     return _from_hub(spec)
+
+
+def model_in(artifact: Artifact) -> Path:
+    """The local directory of the model that a stage stored. Raises InputError for an artifact that holds none."""
+    configs = [item.path for item in artifact.manifest.content.files if item.path.endswith("model/config.json")]
+    if len(configs) != 1:
+        raise InputError(f"model: {artifact.ref} does not hold a model; name a train or build_dual artifact")
+    return artifact.directory(configs[0].removesuffix("/config.json"))
 
 
 def _merged_adapter(spec: str, adapter: Path) -> ModelSource:

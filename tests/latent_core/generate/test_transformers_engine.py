@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,22 @@ def test_completion_does_not_depend_on_its_batch(
     assert together == alone == small
 
 
+@pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_streamed_completion_is_the_generated_one(
+    engine: TransformersEngine, model: ReadableModel, sampling: SamplingConfig
+) -> None:
+    for request in _requests(model, 3):
+        (generation,) = engine.generate([request], sampling)
+        assert tuple(engine.stream(request, sampling)) == generation.token_ids
+
+
+def test_two_streams_read_in_turn_do_not_disturb_each_other(engine: TransformersEngine, model: ReadableModel) -> None:
+    first, second = _requests(model, 2)
+    wanted = [generation.token_ids[:20] for generation in engine.generate([first, second], GREEDY)]
+    pairs = list(islice(zip(engine.stream(first, GREEDY), engine.stream(second, GREEDY), strict=False), 20))
+    assert [tuple(ids) for ids in zip(*pairs, strict=True)] == wanted
+
+
 def test_samples_with_other_seeds_differ(engine: TransformersEngine, model: ReadableModel) -> None:
     request = _requests(model, 1)[0]
     many = engine.generate([Request(request.prompt_ids, seed) for seed in range(8)], SAMPLED)
@@ -77,6 +94,8 @@ def test_completion_at_the_limit_is_cut_and_says_so(engine: TransformersEngine, 
 def test_prompt_over_the_context_raises(engine: TransformersEngine) -> None:
     with pytest.raises(InputError, match="does not fit its context"):
         engine.generate([Request((5,) * 2000, 0)], GREEDY)
+    with pytest.raises(InputError, match="does not fit its context"):
+        next(engine.stream(Request((5,) * 2000, 0), GREEDY))
 
 
 def test_untrained_dual_model_reasons_in_mirrors_of_what_its_base_says(

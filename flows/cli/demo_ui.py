@@ -1,0 +1,74 @@
+"""`latent demo-ui`: the compression demo and the playground as a page on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from latent_core.errors import InputError
+from latent_core.store import ArtifactRef, ArtifactStore
+
+if TYPE_CHECKING:
+    from latent_core.ui.demo import Demo
+    from latent_core.ui.shelf import Offer
+
+
+def serve(store: str, compressor: str, model: str, host: str, port: int, share: bool) -> None:
+    """Open the page at host and port until it is interrupted.
+
+    Raises InputError when the extra `ui` is not installed, and when the port is taken.
+    """
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    try:
+        import gradio
+    except ImportError as error:
+        raise InputError("demo-ui: needs gradio; install the extra, pip install 'latent-reasoning[ui]'") from error
+    from latent_core.ui.app import build_page, launch_options
+
+    page = build_page(open_demo(store, compressor, model))
+    try:
+        page.launch(server_name=host, server_port=port, share=share, **launch_options())
+    except OSError as error:
+        raise InputError(f"port: {port} on {host} cannot be used ({error}); give another with --port") from error
+    finally:
+        gradio.close_all(verbose=False)
+
+
+def open_demo(store: str, compressor: str, model: str) -> Demo:
+    """What the page stands on: the compressor, the counting tokenizer, the store's samples and models.
+
+    Raises InputError for a model or compressor that cannot be found.
+    """
+    from latent_core import prompts
+    from latent_core.compress import ScoringOptions, open_compressor
+    from latent_core.models.family import load_tokenizer
+    from latent_core.ui.demo import Demo
+    from latent_core.ui.desk import CompressionDesk
+    from latent_core.ui.samples import SampleLibrary
+    from latent_core.ui.shelf import ModelShelf, base_offers, stored_offers
+    from tasks.collect import SAMPLES
+    from tasks.train import BUILD_DUAL, TRAIN_STAGE
+
+    opened = ArtifactStore(store)
+    directory = model_directory(model, opened)
+    tokenizer = load_tokenizer(directory)
+    desk = CompressionDesk(
+        open_compressor(compressor, ScoringOptions(spans=True)), lambda text: len(prompts.encode(text, tokenizer))
+    )
+
+    def offers() -> list[Offer]:
+        trained = stored_offers(opened, (TRAIN_STAGE.name,))
+        return [*trained, *base_offers(model, directory), *stored_offers(opened, (BUILD_DUAL.name,))]
+
+    return Demo(desk, Path(model).name, SampleLibrary(opened, SAMPLES), ModelShelf(offers))
+
+
+def model_directory(spec: str, store: ArtifactStore) -> Path:
+    """The directory of a model as `latent eval --model` names it. Raises InputError when there is none."""
+    from latent_core.config.runtime import TrackingConfig
+    from latent_core.models.source import model_in, open_model
+    from tasks.registry import find_model
+
+    found = find_model(spec, store, TrackingConfig())
+    return model_in(store.require(found)) if isinstance(found, ArtifactRef) else open_model(spec).directory

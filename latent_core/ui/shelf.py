@@ -1,0 +1,122 @@
+"""The playground's models: a base and its dual, and what the store has trained; loaded when they are asked for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from latent_core.dual.storage import FILE_NAME
+from latent_core.errors import InputError
+from latent_core.models.source import cache_dir, model_in, open_model
+from latent_core.store import ArtifactStore, DamagedError
+from latent_core.ui.playground import Player
+
+_LOADED = 3  # models held in memory: a pair, and the one chosen next
+
+
+class Kind(StrEnum):
+    """Which column of the playground a model is for."""
+
+    STANDARD = "standard"
+    DUAL = "dual"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A model that can be chosen; `locate` finds or makes its directory, which may take a while."""
+
+    name: str
+    kind: Kind
+    remark: str
+    locate: Callable[[], Path]
+
+
+class ModelShelf:
+    """Offers models by name, and keeps the last few in memory. Usable from many threads."""
+
+    def __init__(self, offers: Callable[[], Sequence[Offer]]) -> None:
+        self._offers = offers
+        self._loaded: OrderedDict[str, Player] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def names(self, kind: Kind) -> list[str]:
+        """What there is at the moment, the best first."""
+        return [offer.name for offer in self._offers() if offer.kind is kind]
+
+    def player(self, name: str) -> Player:
+        """The model of that name, loaded. Raises InputError when there is none."""
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = _load(self._offer(name))
+                while len(self._loaded) > _LOADED:
+                    self._loaded.popitem(last=False)  # whoever still plays it keeps it until they are done
+            self._loaded.move_to_end(name)
+            return self._loaded[name]
+
+    def _offer(self, name: str) -> Offer:
+        for offer in self._offers():
+            if offer.name == name:
+                return offer
+        raise InputError(f"model: {name!r} is not on offer any more; reload the page and choose again")
+
+
+def base_offers(name: str, directory: Path) -> list[Offer]:
+    """A base model, and its dual, which is built in the cache when it is first played."""
+    untrained = "Not trained on ratios: it was never told what the ratio in the prompt means."
+    built = (
+        "Built on the fly from the model beside it and not trained: its latent rows are still copies, so it reasons "
+    )
+    built += "as its base does, in latent ids."
+    return [
+        Offer(name, Kind.STANDARD, untrained, lambda: directory),
+        Offer(f"dual of {name}", Kind.DUAL, built, partial(_dual_of, directory)),
+    ]
+
+
+def stored_offers(store: ArtifactStore, stages: Sequence[str]) -> list[Offer]:
+    """The models among a store's artifacts of `stages`, the newest first; damaged ones are left out."""
+    found = []
+    for ref in store.list():
+        if ref.stage not in stages:
+            continue
+        try:
+            artifact = store.require(ref)
+        except (DamagedError, FileNotFoundError):
+            continue
+        started = float(artifact.manifest.record["started"])
+        is_dual = any(item.path.endswith(f"/{FILE_NAME}") for item in artifact.manifest.content.files)
+        kind = Kind.DUAL if is_dual else Kind.STANDARD
+        name = f"{ref.stage}/{ref.fingerprint[:12]}"
+        remark = f"From the store, {time.strftime('%Y-%m-%d %H:%M', time.localtime(started))}."
+        found.append((started, Offer(name, kind, remark, partial(model_in, artifact))))
+    return [offer for _, offer in sorted(found, key=lambda item: -item[0])]
+
+
+def _load(offer: Offer) -> Player:
+    from latent_core.generate.completions import ReadableModel
+    from latent_core.generate.transformers_engine import TransformersEngine
+
+    directory = offer.locate()
+    return Player(offer.name, offer.remark, ReadableModel.load(directory), TransformersEngine(directory))
+
+
+def _dual_of(base: Path) -> Path:
+    """The dual model of a base, in the cache by the base's content; think tokens are added where it has none."""
+    from latent_core.dual.build import build_dual
+
+    target = cache_dir() / "demo_duals" / open_model(str(base)).fingerprint
+    if not target.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=target.parent) as scratch:
+            build_dual(base, Path(scratch) / "dual", think_missing="add")
+            with suppress(OSError):  # another page's server was quicker, with the same model
+                (Path(scratch) / "dual").rename(target)
+    return target

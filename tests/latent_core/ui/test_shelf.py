@@ -1,0 +1,68 @@
+"""The shelf: what the store trained comes first, models load once, and a missing dual is built once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from latent_core.dual import DualVocabulary, build_dual
+from latent_core.errors import InputError
+from latent_core.models.source import open_model
+from latent_core.store import ArtifactStore
+from latent_core.ui.shelf import Kind, ModelShelf, Offer, base_offers, stored_offers
+
+
+@pytest.fixture
+def mini(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("LATENT_CACHE", str(tmp_path / "cache"))
+    return open_model("latent-mini").directory
+
+
+def _stored(store: ArtifactStore, stage: str, fingerprint: str, model: Path, started: float) -> None:
+    with store.begin(stage, fingerprint) as out:
+        with out.directory("weights") as directory:
+            shutil.copytree(model, directory / "model")
+        out.commit(record={"started": started})
+
+
+def test_stored_models_are_offered_by_kind_the_newest_first(mini, tmp_path):
+    build_dual(mini, tmp_path / "dual")
+    store = ArtifactStore(tmp_path / "store")
+    _stored(store, "train", "a" * 64, mini, 100.0)
+    _stored(store, "train", "b" * 64, mini, 200.0)
+    _stored(store, "train", "c" * 64, tmp_path / "dual", 150.0)
+    shelf = ModelShelf(lambda: [*stored_offers(store, ("train",)), *base_offers("latent-mini", mini)])
+    assert shelf.names(Kind.STANDARD) == [f"train/{'b' * 12}", f"train/{'a' * 12}", "latent-mini"]
+    assert shelf.names(Kind.DUAL) == [f"train/{'c' * 12}", "dual of latent-mini"]
+    assert shelf.player(f"train/{'c' * 12}").model.vocabulary is not None
+    store.local_path(
+        next(path for path, _ in store.files() if "b" * 64 in path and path.endswith("config.json"))
+    ).unlink()
+    assert f"train/{'b' * 12}" not in shelf.names(Kind.STANDARD)
+
+
+def test_dual_of_a_base_is_built_once_and_mirrors_it(mini, tmp_path):
+    offers = base_offers("latent-mini", mini)
+    first, again = offers[1].locate(), base_offers("latent-mini", mini)[1].locate()
+    assert first == again and first.is_relative_to(tmp_path / "cache")
+    assert [path.name for path in first.parent.iterdir()] == [first.name]
+    rows = json.loads((mini / "config.json").read_text())["vocab_size"]
+    assert DualVocabulary.load(first).visible_size == rows
+    assert "not trained" in offers[1].remark
+
+
+def test_shelf_loads_a_model_once_and_lets_go_of_the_one_longest_unused(mini):
+    located: list[str] = []
+
+    def offer(name: str) -> Offer:
+        return Offer(name, Kind.STANDARD, "", lambda: located.append(name) or mini)
+
+    shelf = ModelShelf(lambda: [offer(name) for name in "abcd"])
+    for name in "abcabdac":
+        shelf.player(name)
+    assert "".join(located) == "abcdc"
+    with pytest.raises(InputError, match="not on offer any more"):
+        shelf.player("e")
