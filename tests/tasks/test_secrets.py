@@ -54,12 +54,11 @@ def test_secrets_of_the_environment_are_in_no_file_that_a_run_leaves(
             numbers = run.stage(NUMBERS, Numbers(count=3, log=log, trouble="killed_once"), {})
             return run.artifact(run.stage(SUM, Numbers(count=0, log=log), {"numbers": numbers})).ref.fingerprint
 
-    results = tmp_path / "results"
-    with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: results}):
+    with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: tmp_path / "results"}):
         fingerprint = toy(config)
-        database = Path(PREFECT_API_DATABASE_CONNECTION_URL.value().rpartition("///")[2])
+        database = Path(PREFECT_API_DATABASE_CONNECTION_URL.value().removeprefix("sqlite+aiosqlite:///"))
         home = Path(PREFECT_HOME.value())
-    for place, known in ((tmp_path / "store", fingerprint), (results, fingerprint), (database.parent, "toy-with-secr")):
+    for place, known in ((tmp_path / "store", fingerprint), (database.parent, "toy-with-secrets")):
         assert next(_files_with(known, place), None) is not None, f"nothing was written to {place}"
     assert list(_files_with(CANARY, tmp_path, home, database.parent)) == []
     printed = capfd.readouterr()
