@@ -62,4 +62,4 @@ def collect_shard(out: ArtifactWriter, inputs: Inputs, config: CollectShard, wor
     )
 
 
-COLLECT = Stage("collect_shard", 1, collect_shard)
+COLLECT = Stage("collect_shard", 2, collect_shard)

@@ -127,5 +127,5 @@ _SUMMARY_COLUMNS = (
     COLUMN,
 )
 
-EVALUATE = Stage("evaluate", 1, evaluate)
-TRUNCATE = Stage("truncate", 1, truncate)
+EVALUATE = Stage("evaluate", 2, evaluate)
+TRUNCATE = Stage("truncate", 2, truncate)

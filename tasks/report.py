@@ -144,4 +144,4 @@ def _compression(stages: list[tuple[str, Artifact]]) -> Iterator[Mapping[str, An
         }
 
 
-REPORT = Stage("report", 1, report)
+REPORT = Stage("report", 2, report)

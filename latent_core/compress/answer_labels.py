@@ -10,7 +10,8 @@ counts is log P(gold answer | question, what is left), with a language model as 
 A text that states its result more than once defeats the first: whatever single word is missing, the reader copies the
 result from the next place. On worked word problems the largest drop was 0.001 nats and most were float noise, while the
 second way gave the result's occurrences 4 to 13 nats, more than almost any other word, at about the same cost. What it
-gives to one word of one text is noisy all the same; a compressor learns from the mean over many.
+gives to one word of one text is noisy all the same: a compressor trained on 40 one-step texts predicted the labels of
+16 others hardly better than chance (AUC 0.55; leave-one-out 0.58, surprisal 0.93), so label many.
 """
 
 from __future__ import annotations
