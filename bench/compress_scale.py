@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from bench.memory import PeakMemory
 from bench.texts import chains_of_thought
 from latent_core import prompts
 from latent_core.compress import MultiRatioCompressor, ScoringOptions
@@ -32,33 +29,6 @@ from latent_core.store import ArtifactStore
 
 LIMIT_BYTES = 1.5 * 2**30
 _SCORED_TEXTS = 500
-
-
-class PeakMemory:
-    """The most resident memory of this process, sampled every 20 ms, beyond what it had at the start, in bytes."""
-
-    def __init__(self) -> None:
-        self._process = psutil.Process(os.getpid())
-        self.start = self._process.memory_info().rss
-        self._peak = self.start
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> PeakMemory:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    @property
-    def beyond_start(self) -> int:
-        return self._peak - self.start
-
-    def _watch(self) -> None:
-        while not self._done.wait(0.02):
-            self._peak = max(self._peak, self._process.memory_info().rss)
 
 
 def main() -> None:

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.tokenskip import Prompting, SamplingConfig
-from latent_core.generate.completions import ReadableModel, graded_completions, sample_schema
+from latent_core.generate.completions import graded_completions, sample_schema
 from latent_core.store import ArtifactWriter
-from tasks.engines import usage_record, used, warm_engine
+from tasks.engines import served, usage_record, used, warm_engine
 from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.warm import warm_readable
 
 SAMPLES = "samples.parquet"
 
@@ -36,16 +37,18 @@ def with_exemplar_set(identity: dict[str, Any], prompting: Prompting) -> dict[st
 
 def collect_shard(out: ArtifactWriter, inputs: Inputs, config: CollectShard, workplace: Workplace) -> Outcome:
     problems = inputs.problems("problems")
-    model_dir = inputs.model_dir("model")
-    engine = warm_engine(model_dir, inputs.fingerprint("model"), config.sampling)
+    model = served(inputs, "model", config.sampling)
+    asked = time.monotonic()
+    engine = warm_engine(model, inputs.fingerprint("model"), config.sampling)
     block = problems.problems(config.start, config.stop)
     total = len(block) * config.sampling.samples
     verdicts: Counter[str] = Counter()
     started, tokens, used_before = time.monotonic(), 0, used(engine)
+    loading = started - asked
     with out.table(SAMPLES, sample_schema()) as table:
         for row in graded_completions(
             block,
-            ReadableModel.load(model_dir),
+            warm_readable(model.model_dir, inputs.fingerprint("model")),
             engine,
             config.sampling,
             benchmark=problems.name,
@@ -58,7 +61,8 @@ def collect_shard(out: ArtifactWriter, inputs: Inputs, config: CollectShard, wor
     return Outcome(
         accounting={"kept": table.rows},
         metrics={"questions": len(block), "tokens": tokens, "verdicts": dict(verdicts)},
-        record={"tokens_per_second": tokens / (time.monotonic() - started)} | usage_record(engine, used_before),
+        record={"tokens_per_second": tokens / (time.monotonic() - started), "engine_seconds": loading}
+        | usage_record(engine, used_before),
     )
 
 

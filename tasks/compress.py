@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 from latent_core import prompts
-from latent_core.compress.choice import open_compressor
 from latent_core.compress.compressor import ScoringOptions
 from latent_core.compress.corpus import (
     COT_COLUMNS,
@@ -17,10 +16,10 @@ from latent_core.compress.corpus import (
 )
 from latent_core.compress.selection import RatioOf, SelectionOptions
 from latent_core.config.tokenskip import CompressConfig, ScoreWordsConfig
-from latent_core.models.family import load_tokenizer
 from latent_core.store import ArtifactWriter
 from tasks.collect import SAMPLES
 from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.warm import warm_compressor, warm_readable
 
 SCORES = "scores.parquet"
 COMPRESSED = "compressed.parquet"
@@ -30,7 +29,7 @@ def score_words(out: ArtifactWriter, inputs: Inputs, config: ScoreWordsConfig, w
     options = ScoringOptions(
         force_tokens=config.force_tokens, force_reserve_digit=config.force_reserve_digit, spans=config.spans
     )
-    compressor = open_compressor(inputs.compressor_spec("compressor"), options)
+    compressor = warm_compressor(inputs.compressor_spec("compressor"), inputs.fingerprint("compressor"), options)
     samples = inputs.artifact("samples")
     accounting: Counter[str] = Counter()
     with out.table(SCORES, score_schema()) as table:
@@ -42,7 +41,7 @@ def score_words(out: ArtifactWriter, inputs: Inputs, config: ScoreWordsConfig, w
 
 
 def compress(out: ArtifactWriter, inputs: Inputs, config: CompressConfig, workplace: Workplace) -> Outcome:
-    tokenizer = load_tokenizer(inputs.model_dir("model"))
+    tokenizer = warm_readable(inputs.model_dir("model"), inputs.fingerprint("model")).tokenizer
     options = SelectionOptions(
         ratio_of=RatioOf(config.ratio_of),
         drop_consecutive=config.scoring.force_tokens if config.drop_consecutive else (),

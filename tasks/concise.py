@@ -25,9 +25,10 @@ from latent_core.methods.concise import (
 from latent_core.models.family import load_tokenizer
 from latent_core.store import ArtifactWriter
 from tasks.collect import SAMPLES
-from tasks.engines import usage_record, used, warm_engine
+from tasks.engines import served, usage_record, used, warm_engine
 from tasks.prepare import write_examples
 from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.warm import warm_readable
 
 EXEMPLARS, SELECTED = "exemplars.parquet", "selected.parquet"
 
@@ -64,7 +65,7 @@ def choose_exemplars(
 
 
 def collect_few_shot(out: ArtifactWriter, inputs: Inputs, config: FewShotShard, workplace: Workplace) -> Outcome:
-    problems, model_dir = inputs.problems("problems"), inputs.model_dir("model")
+    problems, model = inputs.problems("problems"), served(inputs, "model", config.sampling)
     exemplars = list(inputs.artifact("exemplars").rows_of(EXEMPLARS))
 
     def shown(problem: Problem) -> list[Exemplar]:
@@ -73,14 +74,14 @@ def collect_few_shot(out: ArtifactWriter, inputs: Inputs, config: FewShotShard, 
     block = problems.problems(config.start, config.stop)
     for problem in block:
         shown(problem)  # too few examples are said before the model is loaded
-    engine = warm_engine(model_dir, inputs.fingerprint("model"), config.sampling)
+    engine = warm_engine(model, inputs.fingerprint("model"), config.sampling)
     total = len(block) * config.sampling.samples
     verdicts: Counter[str] = Counter()
     started, tokens, used_before = time.monotonic(), 0, used(engine)
     with out.table(SAMPLES, sample_schema()) as table:
         for row in graded_completions(
             block,
-            ReadableModel.load(model_dir),
+            warm_readable(model.model_dir, inputs.fingerprint("model")),
             engine,
             config.sampling,
             benchmark=problems.name,

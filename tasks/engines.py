@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latent_core.config.tokenskip import OpenAiConfig, SamplingConfig, TextFormat, VllmConfig
+from latent_core.errors import InputError
 from latent_core.generate.engine import Engine, Metered, Usage
+from tasks.stage import Inputs
+
+logger = logging.getLogger("latent")
 
 if TYPE_CHECKING:
     from latent_core.reward.scorer import Scorer
@@ -30,32 +35,67 @@ class _Warm:
 _warm: _Warm | None = None
 
 
-def warm_engine(model_dir: Path, fingerprint: str, sampling: SamplingConfig) -> Engine:
+@dataclass(frozen=True)
+class Served:
+    """What an engine loads: a whole model, or a base with a LoRA adapter beside it."""
+
+    model_dir: Path
+    adapter_dir: Path | None = None
+
+
+def served(inputs: Inputs, role: str, sampling: SamplingConfig) -> Served:
+    """A model as the engine takes it: vLLM serves an adapter beside its base, where it can; the others merge it."""
+    adapter = inputs.adapter(role) if sampling.engine == "vllm" else None
+    if adapter is not None:
+        from latent_core.generate.vllm_engine import lora_rank
+
+        try:
+            lora_rank(adapter.directory)
+        except InputError as error:
+            logger.warning("the adapter is merged: %s", error)
+        else:
+            return Served(adapter.base.directory, adapter.directory)
+    return Served(inputs.model_dir(role))
+
+
+def warm_engine(model: Served, fingerprint: str, sampling: SamplingConfig) -> Engine:
     """The engine of a model, loaded unless the call before used the same one."""
     global _warm
     by_engine: dict[str, VllmConfig | OpenAiConfig] = {"vllm": sampling.vllm, "openai": sampling.openai}
     options = by_engine.get(sampling.engine)
     key = _Key(fingerprint, sampling.dtype, sampling.engine, options)
     if _warm is None or _warm.key != key:
-        if _warm is not None:
-            _warm.engine.close()  # free the old model before the new one is loaded
-        _warm = None
-        _warm = _Warm(key, _load(model_dir, sampling))
+        _close_warm()  # free the old model before the new one is loaded
+        _warm = _Warm(key, _load(model, sampling))
     return _warm.engine
 
 
-def _load(model_dir: Path, sampling: SamplingConfig) -> Engine:
+def _close_warm() -> None:
+    global _warm
+    if _warm is not None:
+        _warm.engine.close()
+    _warm = None
+
+
+def close_engine() -> None:
+    """Free the memory of the warm engine and scorer; the next call loads a model again."""
+    global _scorer
+    _close_warm()
+    _scorer = None
+
+
+def _load(model: Served, sampling: SamplingConfig) -> Engine:
     if sampling.engine == "vllm":
         from latent_core.generate.vllm_engine import VllmEngine
 
-        return VllmEngine(model_dir, sampling.dtype, sampling.vllm)
+        return VllmEngine(model.model_dir, sampling.dtype, sampling.vllm, adapter_dir=model.adapter_dir)
     if sampling.engine == "openai":
         from latent_core.generate.openai_engine import OpenAiEngine
 
-        return OpenAiEngine(model_dir, sampling.openai)
+        return OpenAiEngine(model.model_dir, sampling.openai)
     from latent_core.generate.transformers_engine import TransformersEngine
 
-    return TransformersEngine(model_dir, sampling.dtype)
+    return TransformersEngine(model.model_dir, sampling.dtype)
 
 
 _scorer: tuple[tuple[str, TextFormat], Scorer] | None = None

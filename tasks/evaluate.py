@@ -20,11 +20,12 @@ from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.tokenskip import Metric, Metrics, Prompting, SamplingConfig, TextFormat
 from latent_core.evaluation.logprob import COLUMN, with_columns, with_logprob, without_end
 from latent_core.evaluation.summary import Summary, summarise
-from latent_core.generate.completions import ReadableModel, graded_completions, sample_schema, truncated_row
+from latent_core.generate.completions import graded_completions, sample_schema, truncated_row
 from latent_core.store import ArtifactWriter
 from tasks.collect import SAMPLES, with_exemplar_set
-from tasks.engines import usage_record, used, warm_engine, warm_scorer
+from tasks.engines import served, usage_record, used, warm_engine, warm_scorer
 from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.warm import warm_readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,13 +56,13 @@ class TruncateCondition(StageConfig):
 
 def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, workplace: Workplace) -> Outcome:
     problems = inputs.problems("problems")
-    model_dir = inputs.model_dir("model")
-    engine = warm_engine(model_dir, inputs.fingerprint("model"), config.sampling)
+    model = served(inputs, "model", config.sampling)
+    engine = warm_engine(model, inputs.fingerprint("model"), config.sampling)
     total = config.questions * config.sampling.samples
     started, used_before = time.monotonic(), used(engine)
     completions: Iterable[Row] = graded_completions(
         problems.problems(0, config.questions),
-        ReadableModel.load(model_dir),
+        warm_readable(model.model_dir, inputs.fingerprint("model")),
         engine,
         config.sampling,
         benchmark=problems.name,
@@ -72,7 +73,8 @@ def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, wor
     )
     schema = sample_schema()
     if Metric.LOGPROB in config.metrics:
-        scorer = warm_scorer(model_dir, inputs.fingerprint("model"), config.text_format)
+        # The scorer reads whole models: an adapter that vLLM serves beside its base is merged for it.
+        scorer = warm_scorer(inputs.model_dir("model"), inputs.fingerprint("model"), config.text_format)
         schema, completions = with_columns(schema), with_logprob(completions, scorer)
     rows = _written(out, schema, completions)
     summary = summarise(rows)
@@ -87,7 +89,7 @@ def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, wor
 def truncate(out: ArtifactWriter, inputs: Inputs, config: TruncateCondition, workplace: Workplace) -> Outcome:
     """What the model had reached by then (TokenSkip §5.1, "truncation"): no generation, the rows are graded again."""
     evaluation = inputs.artifact("evaluation")
-    problems, model = inputs.problems("problems"), ReadableModel.load(inputs.model_dir("model"))
+    problems, model = inputs.problems("problems"), warm_readable(inputs.model_dir("model"), inputs.fingerprint("model"))
     summary = Summary.from_metrics(evaluation.manifest.content.metrics)
     limit = max(1, round(config.ratio * summary.tokens.value))
     schema = sample_schema() if summary.logprob is None else with_columns(sample_schema())

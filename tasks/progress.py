@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tasks.workers import Progress
+from tasks.pool import Progress
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -31,6 +31,16 @@ def shown_by(sink: Callable[[Progress], None]) -> Iterator[None]:
 
 def current_sink() -> Callable[[Progress], None]:
     return _chosen[-1] if _chosen else ProgressLog()
+
+
+def shown_to(*sinks: Callable[[Progress], None]) -> Callable[[Progress], None]:
+    """All of the sinks as one."""
+
+    def show(progress: Progress) -> None:
+        for sink in sinks:
+            sink(progress)
+
+    return show
 
 
 @dataclass

@@ -1,17 +1,19 @@
 """Workers on a Ray cluster: the same calls as `workers`, one actor a worker, on as many machines as there are.
 
-Every machine must reach the store (S3, or a shared folder) and have this project installed. An actor that dies with its
-machine is replaced, on whatever is left, and its call is tried again like any other infrastructure error.
+Every machine must reach the store (S3, or a shared folder) and have this project installed. Actors that the cluster has
+no room for yet wait in the background while those it has do the work, so that a cluster may be smaller than
+`runtime.workers`, grow, or lose a machine: a dead actor is replaced, and its call tried again like any other
+infrastructure error.
 """
 
 from __future__ import annotations
 
-import os
+import logging
 import queue
-import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from latent_core.config.runtime import RuntimeConfig
@@ -19,17 +21,25 @@ from latent_core.errors import InfrastructureError, InputError, LatentError
 from latent_core.store import ArtifactRef, ArtifactStore
 from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
-from tasks.stage import StageCall, Workplace, perform
-from tasks.workers import Progress, ProgressSink
+from tasks.pool import Progress, ProgressSink, perform_remotely, prepare_remote_environment
+from tasks.stage import StageCall
 
 POLL_SECONDS = 2.0  # between two looks at a running call's progress
-START_SECONDS = 300.0  # for the cluster to find room for an actor
+START_SECONDS = 300.0  # without any actor until a call gives up: as long as a cluster may take to add a machine
+logger = logging.getLogger("latent")
 
 
 class RayPool:
-    """`runtime.workers` actors on the cluster at `runtime.ray_address`; `compute` blocks until one has answered."""
+    """A `Pool` of up to `runtime.workers` actors on the cluster at `runtime.ray_address`."""
 
-    def __init__(self, runtime: RuntimeConfig, store_root: str, sink: ProgressSink | None = None) -> None:
+    def __init__(
+        self,
+        runtime: RuntimeConfig,
+        store_root: str,
+        sink: ProgressSink | None = None,
+        *,
+        start_seconds: float = START_SECONDS,
+    ) -> None:
         try:
             import ray
         except ImportError as error:
@@ -38,7 +48,9 @@ class RayPool:
         self._runtime = runtime
         self._store_root = store_root
         self._sink = sink
-        if not ray.is_initialized():
+        self._start_seconds = start_seconds
+        self._connected_here = not ray.is_initialized()
+        if self._connected_here:
             try:
                 ray.init(address=runtime.ray_address, log_to_driver=False, logging_level="ERROR")
             except ConnectionError as error:
@@ -46,103 +58,141 @@ class RayPool:
                     f"runtime.ray_address: no Ray cluster at {runtime.ray_address} ({error}); start one with ray start"
                 ) from error
         self._free: queue.Queue[Any] = queue.Queue()
+        self._hired: set[Any] = set()
+        self._started: set[Any] = set()
+        self._trouble = ""
+        self._closing = threading.Event()
+        if not self._fits_somewhere():
+            logger.warning("no machine of the Ray cluster is large enough yet: %s", self._wanted())
         for _ in range(runtime.workers):
-            self._free.put(None)  # an actor is started when its first call comes
+            self._hire()
 
     def compute(self, call: StageCall, budget: Budget | None = None, terms: LeaseTerms | None = None) -> ArtifactRef:
-        """Run a call on the next free actor. Raises InfrastructureError when the actor dies, else what it raised."""
-        with self._lease() as lease:
+        """Run a call on the next free actor; see `Pool`. Raises InfrastructureError when there is none for long."""
+        with self._lease(call.title) as actor:
             if budget is not None:
                 budget.admit(call.title)
-            if lease.actor is None:
-                lease.actor = self._start()
-            try:
-                ref = self._wait(call, lease.actor, terms)
-                if budget is not None:
-                    budget.spend(ArtifactStore(self._store_root).require(ref))
-                return ref
-            except (self._ray.exceptions.RayActorError, self._ray.exceptions.NodeDiedError) as error:
-                lease.actor = None
-                raise InfrastructureError(f"{call.title}: its Ray worker died ({type(error).__name__})") from error
-            except self._ray.exceptions.GetTimeoutError as error:
-                self._ray.kill(lease.actor)
-                lease.actor = None
-                raise InfrastructureError(
-                    f"{call.title}: the Ray cluster had no room for a worker with {self._resources()} within "
-                    f"{START_SECONDS:g} s"
-                ) from error
+            ref = self._run(call, actor, terms)
+            if budget is not None:  # before the actor is free for the next call, which looks at the budget
+                budget.spend(ArtifactStore(self._store_root).require(ref))
+            return ref
 
     def close(self) -> None:
         """Stop all actors; a call in progress commits nothing."""
-        while not self._free.empty():
-            actor = self._free.get()
-            if actor is not None:
-                self._ray.kill(actor)
+        self._closing.set()
+        for actor in list(self._hired):
+            self._ray.kill(actor)
+        if self._connected_here:
+            self._ray.shutdown()
 
-    def _wait(self, call: StageCall, actor: Any, terms: LeaseTerms | None) -> ArtifactRef:
-        ray = self._ray
-        answer = actor.run.remote(call, self._store_root, terms)
-        done: list[Any] = []
-        while not done:
-            done, _ = ray.wait([answer], timeout=POLL_SECONDS)
-            if not done and self._sink is not None:
-                last = ray.get(actor.last_progress.remote())
-                if last is not None:
-                    self._sink(last)
+    def _hire(self) -> None:
+        """Ask the cluster for one more actor; it joins the free ones when it has started."""
+        gpus = self._runtime.devices_per_worker if self._ray.cluster_resources().get("GPU", 0) else 0
+        worker = self._ray.remote(RayWorker).options(
+            num_cpus=self._runtime.threads_per_worker,
+            num_gpus=gpus,
+            max_concurrency=2,  # the second thread answers `last_progress`
+        )
+        actor = worker.remote(self._runtime.threads_per_worker)
+        self._hired.add(actor)
+        threading.Thread(target=self._admit, args=(actor,), daemon=True).start()
+
+    def _admit(self, actor: Any) -> None:
         try:
+            self._ray.get(actor.last_progress.remote())
+        except self._ray.exceptions.RayError as error:
+            self._hired.discard(actor)
+            self._trouble = f"; the last that was started died: {error}"
+            if not self._closing.wait(POLL_SECONDS):
+                self._hire()
+            return
+        self._started.add(actor)
+        self._free.put(actor)
+
+    @contextmanager
+    def _lease(self, title: str) -> Iterator[Any]:
+        actor = self._next_free(title)
+        died = False
+        try:
+            yield actor
+        except _WorkerDied:
+            died = True
+            raise
+        finally:
+            if died:
+                self._hired.discard(actor)
+                self._started.discard(actor)
+                self._hire()
+            else:
+                self._free.put(actor)
+
+    def _next_free(self, title: str) -> Any:
+        without = time.monotonic()
+        while True:
+            try:
+                return self._free.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                if self._started:
+                    without = time.monotonic()  # they are busy, which may take any time
+                elif time.monotonic() - without > self._start_seconds:
+                    raise InfrastructureError(
+                        f"{title}: no worker started on the Ray cluster within {self._start_seconds:g} s: "
+                        f"{self._wanted()}{self._trouble}"
+                    ) from None
+
+    def _run(self, call: StageCall, actor: Any, terms: LeaseTerms | None) -> ArtifactRef:
+        ray = self._ray
+        try:
+            answer = actor.run.remote(call, self._store_root, terms)
+            done: list[Any] = []
+            while not done:
+                done, _ = ray.wait([answer], timeout=POLL_SECONDS)
+                if not done and self._sink is not None:
+                    last = ray.get(actor.last_progress.remote())
+                    if last is not None:
+                        self._sink(last)
             ref: ArtifactRef = ray.get(answer)
         except ray.exceptions.RayTaskError as error:
             # What the stage raised, as it was: a user's mistake stays one line, and is not tried again.
             if isinstance(error.cause, LatentError | OSError):
                 raise error.cause from None
             raise
+        except ray.exceptions.RayActorError as error:
+            raise _WorkerDied(f"{call.title}: its Ray worker died ({type(error).__name__})") from error
         return ref
 
-    def _start(self) -> Any:
-        options = {"max_concurrency": 2, **self._resources()}  # the second thread answers `last_progress`
-        actor = self._ray.remote(_RayWorker).options(**options).remote(self._runtime.threads_per_worker)
-        self._ray.get(actor.last_progress.remote(), timeout=START_SECONDS)
-        return actor
+    def _fits_somewhere(self) -> bool:
+        return max(self._node_cpus(), default=0.0) >= self._runtime.threads_per_worker
 
-    def _resources(self) -> dict[str, float]:
-        gpus = self._ray.cluster_resources().get("GPU", 0)
-        return {
-            "num_cpus": self._runtime.threads_per_worker,
-            "num_gpus": self._runtime.devices_per_worker if gpus else 0,
-        }
+    def _node_cpus(self) -> list[float]:
+        return [float(node["Resources"].get("CPU", 0)) for node in self._ray.nodes() if node["Alive"]]
 
-    @contextmanager
-    def _lease(self) -> Iterator[_Lease]:
-        lease = _Lease(self._free.get())
-        try:
-            yield lease
-        finally:
-            self._free.put(lease.actor)
+    def _wanted(self) -> str:
+        return (
+            f"each takes {self._runtime.threads_per_worker} CPUs (runtime.threads_per_worker) and the machines have "
+            f"{', '.join(f'{cpus:g}' for cpus in self._node_cpus()) or 'none'}; lower it, or add a machine"
+        )
 
 
-class _Lease:
-    def __init__(self, actor: Any) -> None:
-        self.actor = actor
+class _WorkerDied(InfrastructureError):
+    """The actor is gone, and must not be used again."""
 
 
-class _RayWorker:
+class RayWorker:
     """Lives on some machine of the cluster and keeps its model warm from call to call."""
 
     def __init__(self, threads: int) -> None:
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        prepare_remote_environment(threads)
         self._last: Progress | None = None
 
     def run(self, call: StageCall, store_root: str, terms: LeaseTerms | None = None) -> ArtifactRef:
-        def progress(done: int, total: int, tokens: int) -> None:
-            self._last = Progress(call.title, call.ref.fingerprint, done, total, tokens)
-
-        scratch = Path(tempfile.gettempdir()) / "latent-reasoning" / call.ref.key
         try:
-            return perform(call, ArtifactStore(store_root), Workplace(scratch, progress), terms).ref
+            return perform_remotely(call, store_root, self._note, terms)
         finally:
             self._last = None
 
     def last_progress(self) -> Progress | None:
         return self._last
+
+    def _note(self, progress: Progress) -> None:
+        self._last = progress

@@ -19,13 +19,13 @@ from latent_core.errors import InfrastructureError, InputError, LatentError, Sta
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.budget import Budget
 from tasks.merge import MERGED, Merge
-from tasks.progress import current_sink
-from tasks.ray_workers import RayPool
+from tasks.pool import Pool, ProgressSink
+from tasks.progress import current_sink, shown_to
+from tasks.progress_artifacts import PrefectBoard, StageProgress
 from tasks.repair import InputRepair
 from tasks.sharing import compute_or_wait
 from tasks.stage import Parent, Stage, StageCall
 from tasks.tracker import Tracker
-from tasks.workers import WorkerPool
 
 logger = logging.getLogger("latent")
 
@@ -68,7 +68,8 @@ class Run:
     force: frozenset[str] = frozenset()
     plan: list[PlannedStage] = field(default_factory=list)
     _pending: list[Pending] = field(default_factory=list)
-    _pool: WorkerPool | RayPool | None = None
+    _pool: Pool | None = None
+    _progress: StageProgress | None = None
     _tracker: Tracker | None = None
     _budgets: dict[str, Budget] = field(default_factory=dict)
     _forced: set[ArtifactRef] = field(default_factory=set)
@@ -79,7 +80,8 @@ class Run:
     def __enter__(self) -> Run:
         if not self.planning:
             self.store.check_writable()
-            self._pool = _open_pool(self.runtime, self.store.root)
+            self._progress = StageProgress(PrefectBoard())
+            self._pool = _open_pool(self.runtime, self.store.root, shown_to(current_sink(), self._progress))
             self._repair = InputRepair(self.store, lambda call: self._compute(call, None))
             self._tracker = Tracker(self.tracking, self.name, self.config, self.store)
         return self
@@ -110,6 +112,8 @@ class Run:
             hit = artifact is not None and stage.name not in self.force
             self.plan.append(PlannedStage(call.title, call.ref, hit, artifact.rows if artifact else rows))
             return Pending(call)
+        if self._progress is not None:
+            self._progress.expect(call)
         waits = [item.future for item in inputs.values() if isinstance(item, Pending)]
         if self._repair is not None:
             self._repair.learn(call)
@@ -186,6 +190,7 @@ class Run:
         from prefect.states import Completed
 
         assert self._pool is not None and self._tracker is not None and self._repair is not None
+        assert self._progress is not None
         reference = {"stage": call.ref.stage, "fingerprint": call.ref.fingerprint, "uri": self.store.uri(call.ref)}
         artifact = None if self._must_force(call) else self.store.get(call.ref.stage, call.ref.fingerprint)
         budget = self._budgets.get(call.stage.name)
@@ -193,6 +198,7 @@ class Run:
             if budget is not None:
                 budget.spend(artifact)
             self._tracker.stage(artifact, cached=True)
+            self._progress.finish(call)
             return Completed(name="Cached", message=f"{call.ref} is in the store", data=reference)
         self._clear_damage(call)
         if self.runtime.check_inputs is InputCheck.HASHES:
@@ -202,6 +208,7 @@ class Run:
         if computed:
             self._repair.trust(call.ref)
         self._tracker.stage(artifact, cached=not computed)
+        self._progress.finish(call)
         if not computed:
             return Completed(name="Cached", message=f"{call.ref} was computed by another run", data=reference)
         return reference
@@ -243,10 +250,20 @@ def open_run(name: str, config: Any, *, planning: bool = False, force: Sequence[
     return Run(name, config, ArtifactStore(config.store), config.runtime, config.tracking, planning, frozenset(force))
 
 
-def _open_pool(runtime: RuntimeConfig, root: str) -> WorkerPool | RayPool:
-    if runtime.runner is Runner.RAY:
-        return RayPool(runtime, root, current_sink())
-    return WorkerPool(runtime, root, current_sink())
+def _open_pool(runtime: RuntimeConfig, root: str, sink: ProgressSink) -> Pool:
+    match runtime.runner:
+        case Runner.PROCESSES:
+            from tasks.workers import WorkerPool
+
+            return WorkerPool(runtime, root, sink)
+        case Runner.RAY:
+            from tasks.ray_workers import RayPool
+
+            return RayPool(runtime, root, sink)
+        case Runner.DASK:
+            from tasks.dask_workers import DaskPool
+
+            return DaskPool(runtime, root, sink)
 
 
 def _is_worth_a_retry(task: Any, task_run: Any, state: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from latent_core.config.base import StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint, hash_file
-from latent_core.models.source import model_in, open_model
+from latent_core.models.source import Adapter, find_adapter, model_fingerprint, model_in, open_model
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter
 from latent_core.store.lease import LeaseTerms, held
 from tasks.deaths import end_process
@@ -31,7 +32,7 @@ class ModelInput:
 
     @classmethod
     def find(cls, spec: str) -> ModelInput:
-        return cls(spec, open_model(spec).fingerprint)
+        return cls(spec, model_fingerprint(spec))
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,14 @@ class Inputs:
             return source.directory
         return model_in(self.artifact(role))
 
+    def adapter(self, role: str) -> Adapter | None:
+        """The LoRA adapter that a model is, for an engine that serves it beside its base; None for a whole model."""
+        parent = self._parents[role]
+        adapter = find_adapter(parent.spec) if isinstance(parent, ModelInput) else None
+        if adapter is not None and adapter.fingerprint != parent.fingerprint:
+            raise InputError(f"model: {adapter.directory} changed on disk since the run was planned; start again")
+        return adapter
+
     def compressor_spec(self, role: str) -> str:
         """What names a compressor for `open_compressor`: a parameter's value, or the directory of one trained here."""
         parent = self._parents[role]
@@ -215,7 +224,7 @@ def _compute(call: StageCall, store: ArtifactStore, workplace: Workplace, confir
             parents={role: parent.fingerprint for role, parent in call.parents.items()},
             accounting=outcome.accounting,
             metrics=outcome.metrics,
-            record=dict(outcome.record) | {"environment": environment()},
+            record=dict(outcome.record) | {"environment": environment(), "process": os.getpid()},
         )
     shutil.rmtree(workplace.scratch, ignore_errors=True)
     return artifact

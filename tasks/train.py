@@ -22,6 +22,7 @@ from tasks.collect import SAMPLES
 from tasks.compress import COMPRESSED
 from tasks.prepare import TRAIN, VALIDATION
 from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.warm import cool_down
 
 
 def build(out: ArtifactWriter, inputs: Inputs, config: DualBuildConfig, workplace: Workplace) -> Outcome:
@@ -69,6 +70,7 @@ def _reasoning(inputs: Inputs) -> Iterator[str]:
 def train_model(out: ArtifactWriter, inputs: Inputs, config: TrainConfig, workplace: Workplace) -> Outcome:
     from latent_core.sft.trainer import train
 
+    cool_down()  # a warm vLLM engine holds nine tenths of a GPU
     model_dir, prepared = inputs.model_dir("model"), inputs.artifact("prepared")
     latent_ids: range | tuple[()] = ()
     if (model_dir / FILE_NAME).is_file():

@@ -11,11 +11,10 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from multiprocessing.connection import wait
@@ -30,6 +29,7 @@ from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
 from tasks.deaths import cause_of_death, out_of_memory_kills
 from tasks.devices import VARIABLE, devices_of, visible_devices
+from tasks.pool import Progress, ProgressSink
 from tasks.stage import StageCall, Workplace, perform
 
 STOP_SECONDS = 5.0  # from asking a worker to end to ending it
@@ -37,23 +37,11 @@ _REAP_SECONDS = 5.0  # for a dead process's exit code
 LOG_TAIL = 12  # lines of a dead worker's log that its error message carries
 
 
-@dataclass(frozen=True)
-class Progress:
-    """A worker's word on how far a call is."""
-
-    title: str
-    fingerprint: str
-    done: int
-    total: int
-    tokens: int
-
-
-ProgressSink = Callable[[Progress], None]
 _outbox: Any = None  # the worker's end of the progress queue
 
 
 class WorkerPool:
-    """A fixed number of workers; `compute` blocks its calling thread until one is free and has answered."""
+    """A `Pool` of processes of this machine."""
 
     def __init__(self, runtime: RuntimeConfig, store_root: str, sink: ProgressSink | None = None) -> None:
         self._runtime = runtime
@@ -75,10 +63,7 @@ class WorkerPool:
         self._listener.start()
 
     def compute(self, call: StageCall, budget: Budget | None = None, terms: LeaseTerms | None = None) -> ArtifactRef:
-        """Run a call on the next free worker. Raises InfrastructureError when the worker dies, else what it raised.
-
-        Raises BudgetReached instead of starting the call when `budget` is used up by then.
-        """
+        """Run a call on the next free process; see `Pool`."""
         with self._lease() as worker:
             if budget is not None:
                 budget.admit(call.title)

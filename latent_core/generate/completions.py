@@ -49,8 +49,7 @@ class ReadableModel:
         """Text of output ids; latent ids are read through their visible sources, think marks are kept."""
         if self.vocabulary is not None:
             return self.vocabulary.decode(list(ids), self.tokenizer, skip_special_tokens=False)
-        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return text
+        return prompts.decode(ids, self.tokenizer)
 
     def latent_count(self, ids: Sequence[int]) -> int:
         return 0 if self.vocabulary is None else int(self.vocabulary.is_latent(list(ids)).sum())

@@ -88,7 +88,7 @@ class VllmEngine:
         is_dual = (model_dir / FILE_NAME).is_file()
         self._machine = PhaseMachine(DualVocabulary.load(model_dir)) if is_dual else None
         self._adapter_dir = adapter_dir
-        self._lora_rank = None if adapter_dir is None else _lora_rank(adapter_dir)
+        self._lora_rank = None if adapter_dir is None else lora_rank(adapter_dir)
         self._allowed: dict[Phase, list[int]] = {}
         self._llm: Any = None
         self._length = 0
@@ -268,7 +268,7 @@ def _context_of(model_dir: Path) -> int:
     return int(config.get("max_position_embeddings") or 1 << 30)
 
 
-def _lora_rank(adapter_dir: Path) -> int:
+def lora_rank(adapter_dir: Path) -> int:
     """The rank to reserve for. Raises InputError for an adapter that vLLM cannot serve unmerged."""
     path = adapter_dir / "adapter_config.json"
     if not path.is_file():

@@ -30,6 +30,15 @@ class ModelSource:
     fingerprint: str
 
 
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA adapter's directory, its base, and the identity of the two together."""
+
+    directory: Path
+    base: ModelSource
+    fingerprint: str
+
+
 def cache_dir() -> Path:
     """Where converted models and downloaded artifacts are kept: LATENT_CACHE, or ~/.cache/latent."""
     return Path(os.environ.get("LATENT_CACHE", "~/.cache/latent")).expanduser()
@@ -51,8 +60,8 @@ def open_model(spec: str) -> ModelSource:
         identity = fingerprint("smollm2", CONVERTER_VERSION, {"gguf": SMOLLM2_SHA256}, {})
         return ModelSource(spec, prepare_smollm2(cache_dir() / "smollm2"), identity)
     local = Path(spec).expanduser()
-    if (local / ADAPTER_CONFIG).is_file():
-        return _merged_adapter(spec, local)
+    if (adapter := find_adapter(spec)) is not None:
+        return _merged(spec, adapter)
     if local.is_dir():
         return ModelSource(spec, local, _content_of(local, spec))
     if spec.count("/") != 1 or spec.startswith((".", "/", "~")):
@@ -70,26 +79,39 @@ def model_in(artifact: Artifact) -> Path:
     return artifact.directory(configs[0].removesuffix("/config.json"))
 
 
-def _merged_adapter(spec: str, adapter: Path) -> ModelSource:
-    """The adapter's base with the adapter merged in; identified by the content of both."""
-    base_spec = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
+def model_fingerprint(spec: str) -> str:
+    """The hash that stands for a model's content; unlike `open_model` it merges no adapter to say so."""
+    adapter = find_adapter(spec)
+    return open_model(spec).fingerprint if adapter is None else adapter.fingerprint
+
+
+def find_adapter(spec: str) -> Adapter | None:
+    """The adapter in the directory `spec`, None where there is none. Raises InputError when it names no base."""
+    directory = Path(spec).expanduser()
+    if spec in EMBEDDED or not (directory / ADAPTER_CONFIG).is_file():
+        return None
+    base_spec = json.loads((directory / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
     if not base_spec:
         raise InputError(
             f"model: the adapter {spec} names no base (base_model_name_or_path in {ADAPTER_CONFIG}); "
             "a train artifact holds the merged model beside it"
         )
-    if not (adapter / ADAPTER_WEIGHTS).is_file():
+    if not (directory / ADAPTER_WEIGHTS).is_file():
         raise InputError(f"model: the adapter {spec} has no {ADAPTER_WEIGHTS}; pickled weights are not read")
     base = open_model(str(base_spec))
-    names = sorted(path for path in adapter.iterdir() if path.suffix in _IDENTITY_SUFFIXES)
-    parents = {"base": base.fingerprint, "adapter": hash_tree(adapter, names)}
-    identity = fingerprint("merged_adapter", 1, {}, parents)
-    target = cache_dir() / "merged_adapters" / identity
+    names = sorted(path for path in directory.iterdir() if path.suffix in _IDENTITY_SUFFIXES)
+    parents = {"base": base.fingerprint, "adapter": hash_tree(directory, names)}
+    return Adapter(directory, base, fingerprint("merged_adapter", 1, {}, parents))
+
+
+def _merged(spec: str, adapter: Adapter) -> ModelSource:
+    """The adapter's base with the adapter merged in, once."""
+    target = cache_dir() / "merged_adapters" / adapter.fingerprint
     if not target.is_dir():
         from latent_core.models.adapter import merge_adapter
 
-        merge_adapter(base.directory, adapter, target)
-    return ModelSource(spec, target, identity)
+        merge_adapter(adapter.base.directory, adapter.directory, target)
+    return ModelSource(spec, target, adapter.fingerprint)
 
 
 def _from_hub(spec: str) -> ModelSource:

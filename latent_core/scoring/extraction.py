@@ -75,7 +75,10 @@ def last_box(text: str) -> str | None:
     A last box that never closes gives None, not an earlier box: the model had moved on from that one. Boxes inside
     the box stay in the returned content; an empty box (prose such as "put it in \boxed{}") does not count.
     """
-    boxes, last_open = _scan_boxes(text)
+    return _content_of_last(text, *_scan_boxes(text))
+
+
+def _content_of_last(text: str, boxes: list[tuple[int, int]], last_open: int) -> str | None:
     if not boxes:
         return None
     # Boxes are listed as they close, so the outermost of the last nest closes last.
@@ -149,6 +152,7 @@ def extract_answer(completion: str) -> str | None:
     is never searched for a phrase: "The answer is \boxed{5" was cut short of its answer.
     """
     _, answer_text = split_reasoning(completion)
-    if opens_box(answer_text):
-        return last_box(answer_text)
+    boxes, last_open = _scan_boxes(answer_text)
+    if boxes or last_open >= 0:
+        return _content_of_last(answer_text, boxes, last_open)
     return closing_phrase(answer_text) or lone_number(answer_text)

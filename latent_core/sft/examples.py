@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 Key = tuple[str, int]
 Cell = tuple[float, str, str]  # ratio, split, outcome
+PROMPTS_KEPT = 256  # more than the ratios of a question, whose samples lie together and share their prompts
 
 
 def example_schema() -> pa.Schema:
@@ -93,6 +95,7 @@ def tokenskip_examples(
     """
     texts = _Grouped(compressed)
     remapped = RemapCounts()
+    prompted = lru_cache(maxsize=PROMPTS_KEPT)(partial(_prompt, model))
     for sample, variants, ratios in _with_ratios(_usable(samples, texts, accounting), config, accounting):
         for ratio in ratios:
             if good is not None and (sample["question_id"], sample["sample_index"], ratio) not in good:
@@ -101,7 +104,7 @@ def tokenskip_examples(
                 outcomes[ratio, "validation" if held_out else "train", "low_quality"] += 1
                 continue
             reasoning, achieved = (sample["reasoning"], 1.0) if ratio == 1.0 else variants[ratio]
-            example = _example(sample, reasoning, ratio, achieved, model, config)
+            example = _example(sample, reasoning, ratio, achieved, model, config, prompted)
             kept = _latent(example, model, config, remapped, accounting)
             if kept is None:
                 outcomes[ratio, example["split"], "not_latent"] += 1
@@ -176,7 +179,8 @@ def rationale_examples(
             "question_id": problem.question_id, "sample_index": 0, "question": problem.question, "gold": problem.gold
         }  # fmt: skip
         config = PrepareConfig(ratios=(1.0,), validation_share=share, seed=seed, max_length=max_length)
-        example = _example(row, problem.rationale.split("####")[0], 1.0, 1.0, model, config)
+        prompted = partial(_prompt, model)
+        example = _example(row, problem.rationale.split("####")[0], 1.0, 1.0, model, config, prompted)
         if len(example["input_ids"]) > max_length:
             accounting["too_long"] += 1
             continue
@@ -184,13 +188,31 @@ def rationale_examples(
         yield example
 
 
+class Prompt(NamedTuple):
+    """A prompt as text and as token ids."""
+
+    text: str
+    ids: list[int]
+
+
+def _prompt(model: ReadableModel, question: str, ratio: float) -> Prompt:
+    text = prompts.render_prompt(question, model.tokenizer, model.family, ratio=ratio)
+    return Prompt(text, prompts.encode(text, model.tokenizer))
+
+
 def _example(
-    sample: Row, reasoning: str, ratio: float, achieved: float, model: ReadableModel, config: PrepareConfig
+    sample: Row,
+    reasoning: str,
+    ratio: float,
+    achieved: float,
+    model: ReadableModel,
+    config: PrepareConfig,
+    prompted: Callable[[str, float], Prompt],
 ) -> dict[str, Any]:
     named = ratio if config.ratio_label is RatioLabel.REQUESTED else achieved_label(achieved)
     return tokenised_example(
         sample,
-        prompts.render_prompt(sample["question"], model.tokenizer, model.family, ratio=named),
+        prompted(sample["question"], named),
         prompts.render_target(reasoning, sample["gold"], model.family),
         model,
         ratio=ratio,
@@ -207,7 +229,7 @@ def achieved_label(achieved: float) -> float:
 
 def tokenised_example(
     sample: Row,
-    prompt: str,
+    prompt: str | Prompt,
     target: str,
     model: ReadableModel,
     *,
@@ -217,7 +239,8 @@ def tokenised_example(
     seed: int,
 ) -> dict[str, Any]:
     """A row of `example_schema`: the loss is on the target, the split follows from the question's id."""
-    prompt_ids, target_ids = prompts.encode(prompt, model.tokenizer), prompts.encode(target, model.tokenizer)
+    text, prompt_ids = prompt if isinstance(prompt, Prompt) else Prompt(prompt, prompts.encode(prompt, model.tokenizer))
+    target_ids = prompts.encode(target, model.tokenizer)
     held_out = is_validation(sample["question_id"], validation_share, seed)
     return {
         "question_id": sample["question_id"],
@@ -225,7 +248,7 @@ def tokenised_example(
         "ratio": ratio,
         "achieved_ratio": achieved,
         "split": "validation" if held_out else "train",
-        "prompt": prompt,
+        "prompt": text,
         "target": target,
         "input_ids": prompt_ids + target_ids,
         "labels": [-100] * len(prompt_ids) + target_ids,

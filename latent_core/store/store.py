@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from latent_core.errors import InputError
 from latent_core.identity import hash_file
+from latent_core.store.columns import rows_of_batch
 from latent_core.store.layout import MANIFEST, ArtifactRef, check_relative, manifest_address
 from latent_core.store.manifest import DamagedError, Manifest, StoredFile
 from latent_core.store.root import COPY_BYTES, Root
@@ -85,7 +86,7 @@ class Artifact:
     def rows_of(self, path: str, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Stream a table's rows as dictionaries."""
         for batch in self.batches(path, columns):
-            yield from batch.to_pylist()
+            yield from rows_of_batch(batch)
 
     def read_bytes(self, path: str) -> bytes:
         with self.store.open_for_reading(self.key(path)) as handle:

@@ -9,8 +9,17 @@ from typing import Any
 import pytest
 
 from latent_core.config.tokenskip import Prompting
-from latent_core.models.family import ChatFamily, chat_family
-from latent_core.prompts import encode, extra_instruction, ratio_suffix, render_answer, render_prompt, render_target
+from latent_core.models.family import ChatFamily, chat_family, load_tokenizer
+from latent_core.models.source import open_model
+from latent_core.prompts import (
+    decode,
+    encode,
+    extra_instruction,
+    ratio_suffix,
+    render_answer,
+    render_prompt,
+    render_target,
+)
 
 ASK = r"Please reason step by step, and put your final answer within \boxed{}."
 QUESTION = "What is 6 + 7?"
@@ -193,3 +202,13 @@ def test_every_way_of_prompting_but_the_trained_one_says_something_of_its_own() 
     said = {prompting: extra_instruction(prompting, 0.5) for prompting in Prompting}
     assert said.pop(Prompting.RATIO) == ""
     assert all(said.values()) and len(set(said.values())) == len(said)
+
+
+def test_encoding_is_not_cut_by_what_another_caller_told_the_tokenizer():
+    tokenizer = load_tokenizer(open_model("latent-mini").directory)
+    text = "<think>\nAva has 12 stickers.</think>" * 3
+    whole = encode(text, tokenizer)
+    assert whole == tokenizer.encode(text, add_special_tokens=False)
+    assert decode(whole, tokenizer) == text
+    tokenizer(["short", text], truncation=True, max_length=4, padding=True)
+    assert encode(text, tokenizer) == whole

@@ -168,3 +168,16 @@ def test_time_budget_starts_nothing_more(config: ToyConfig, tmp_path: Path) -> N
     with pytest.raises(BudgetReached, match=r"toy\.max_seconds"):
         _execute(config, log, budget=Budget("toy", max_seconds=1e-9))
     assert not log.exists()
+
+
+def test_stage_has_one_progress_artifact_over_its_calls_in_the_flow_run(config: ToyConfig, tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+    with get_client(sync_client=True) as client:
+        wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["progress-numbers"]))
+        before = {artifact.id for artifact in client.read_artifacts(artifact_filter=wanted)}
+        _execute(config, tmp_path / "log")
+        (shown,) = [item for item in client.read_artifacts(artifact_filter=wanted) if item.id not in before]
+    assert shown.data == 100.0 and shown.flow_run_id is not None
+    assert "numbers: 3 of 3 done, 9 rows" in str(shown.description)

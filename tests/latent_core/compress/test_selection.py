@@ -21,6 +21,8 @@ from latent_core.compress import (
     answer_retained,
     select,
 )
+from latent_core.compress.answers import _VALUE, answer_span
+from latent_core.compress.selection import percentile
 from latent_core.compress.spans import average_over_units, join_spans, split_units
 from latent_core.errors import InputError
 
@@ -203,3 +205,26 @@ def test_truncate_compressor_keeps_the_beginning():
 def test_compress_package_imports_without_torch():
     code = "import sys, latent_core.compress; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@given(
+    st.lists(st.floats(0, 1, width=32), min_size=1, max_size=60),
+    st.integers(0, 100),
+    st.sampled_from([np.float32, np.float64]),
+)
+def test_percentile_is_numpys_to_the_last_bit(values, percent, kind):
+    vector = np.asarray(values, dtype=kind)
+    expected = np.percentile(vector, percent)
+    assert percentile(vector, percent) == expected and percentile(vector, percent).dtype == expected.dtype
+
+
+@given(st.text(alphabet="-−0123.,5 x\n", max_size=30), st.sampled_from(["5", "-5", "-3.0", "35", "0", "-0", "1,235"]))
+def test_answer_is_found_where_a_pattern_of_sign_and_number_finds_it(text, gold):
+    wanted = _VALUE.fullmatch(gold)
+    value = float(wanted["number"].replace(",", ""))
+    negative = wanted["sign"] is not None and value != 0
+    found = None
+    for match in _VALUE.finditer(text):
+        if float(match["number"].replace(",", "")) == value and (match["sign"] is not None or not negative):
+            found = match.span() if negative else match.span("number")
+    assert answer_span(text, gold) == found

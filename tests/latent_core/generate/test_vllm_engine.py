@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from latent_core.errors import InputError
 from latent_core.generate import vllm_engine
 from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import Request
-from latent_core.generate.vllm_engine import VllmEngine, _lora_rank
+from latent_core.generate.vllm_engine import VllmEngine, lora_rank
 from latent_core.identity import fingerprint
 from latent_core.models.source import open_model
 
@@ -82,13 +83,13 @@ def test_prompts_that_do_not_fit_raise_before_the_engine_starts(
 
 def test_adapter_that_cannot_be_served_unmerged_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"adapter_config\.json"):
-        _lora_rank(tmp_path)
+        lora_rank(tmp_path)
     file = tmp_path / "adapter_config.json"
     file.write_text(json.dumps({"r": 8, "trainable_token_indices": {"embed_tokens": [5]}}))
     with pytest.raises(InputError, match=r"trainable_token_indices.*merged model"):
-        _lora_rank(tmp_path)
+        lora_rank(tmp_path)
     file.write_text(json.dumps({"r": 12}))
-    assert _lora_rank(tmp_path) == 16
+    assert lora_rank(tmp_path) == 16
 
 
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed")
@@ -149,3 +150,55 @@ def _empty_adapter(model_dir: Path, out: Path) -> Path:
     model = AutoModelForCausalLM.from_pretrained(model_dir)
     get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")).save_pretrained(out)
     return out
+
+
+@needs_vllm
+def test_adapter_beside_its_base_says_greedily_what_the_merged_model_says(dual_dir: Path, tmp_path: Path) -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    from latent_core.generate.transformers_engine import TransformersEngine
+    from latent_core.models.adapter import merge_adapter
+
+    torch.manual_seed(0)
+    base = AutoModelForCausalLM.from_pretrained(dual_dir, dtype=torch.float32)
+    config = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False)
+    adapted = get_peft_model(base, config)
+    with torch.no_grad():  # as far from the base as a short training goes: its texts change and still end
+        for name, weight in adapted.named_parameters():
+            if "lora_" in name:
+                weight *= 0.4
+    adapted.save_pretrained(tmp_path / "adapter")
+    merge_adapter(dual_dir, tmp_path / "adapter", tmp_path / "merged")
+    requests = _requests(dual_dir)
+    expected = TransformersEngine(tmp_path / "merged").generate(requests, GREEDY)
+    assert expected != TransformersEngine(dual_dir).generate(requests, GREEDY)
+    beside = VllmEngine(dual_dir, adapter_dir=tmp_path / "adapter")
+    said = beside.generate(requests, GREEDY)
+    beside.close()
+    assert said == expected
+
+
+def test_tensor_parallel_size_is_passed_on(dual_dir: Path) -> None:
+    options = VllmConfig(tensor_parallel_size=2, gpu_memory_utilization=0.5)
+    assert options.arguments() == {"tensor_parallel_size": 2, "gpu_memory_utilization": 0.5}
+
+
+@needs_vllm
+def test_samples_of_a_question_share_its_prefill(dual_dir: Path) -> None:
+    first, other = _requests(dual_dir, 2)
+    engine = VllmEngine(dual_dir)
+    engine.generate([other], SAMPLED)
+    step, cached = engine._llm.llm_engine.step, []
+
+    def watched() -> Any:
+        outputs = step()
+        cached.extend(output.num_cached_tokens for output in outputs)
+        return outputs
+
+    engine._llm.llm_engine.step = watched
+    engine.generate([Request(first.prompt_ids, seed) for seed in range(8)], SAMPLED)
+    engine.close()
+    whole_blocks = (len(first.prompt_ids) - 1) // 32 * 32
+    assert whole_blocks > 0 and sorted(cached)[1:] == [whole_blocks] * 7

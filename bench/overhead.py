@@ -1,0 +1,233 @@
+"""What the pipeline itself costs per row, with an engine that costs nothing; and how that grows with the rows.
+
+    OMP_NUM_THREADS=1 python -m bench.overhead [--rows 1000 10000 100000] [--profile collect]
+
+Collect, score_words (words scored at random: no encoder), compress, prepare are the stages as a run calls them, shard
+by shard in one process, on the packaged word problems and the packaged model's tokenizer. The engine's answers are the
+problems' own solutions, one in ten with a wrong result; the time it takes to make them up is subtracted. Every size
+runs in a process of its own. Printed for each stage: rows, microseconds a row, of these the tokenizer's own (encoding
+and decoding: what remains is the pipeline's), rows a CPU second with and without it, and the peak of resident memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import json
+import pstats
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.memory import PeakMemory
+from latent_core import prompts
+from latent_core.benchmarks.registry import open_split
+from latent_core.compress.choice import compressor_fingerprint
+from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.tokenskip import (
+    CompressConfig,
+    PrepareConfig,
+    Prompting,
+    RatioPolicy,
+    SamplingConfig,
+    ScoreWordsConfig,
+)
+from latent_core.generate.completions import ReadableModel
+from latent_core.generate.engine import Generation, Progress, Request
+from latent_core.models.source import open_model
+from latent_core.store import Artifact, ArtifactStore
+from tasks import collect as collect_stage
+from tasks.collect import COLLECT, CollectShard
+from tasks.compress import COMPRESS, SCORE_WORDS
+from tasks.merge import MERGED, Merge
+from tasks.prepare import PREPARE
+from tasks.stage import CompressorInput, ModelInput, Parent, ProblemsInput, StageCall, Workplace, perform
+
+SAMPLES, SHARD_QUESTIONS = 8, 250  # the flow's defaults
+TARGET = 20_000  # rows a second and core
+REPEATED_CALLS = 1000  # of the tokenizer, to know what one costs
+BENCHMARK = BenchmarkConfig()
+RATIOS = (0.7, 0.5)
+
+
+class Oracle:
+    """An engine that knows the solutions; it answers the training problems in their order, `samples` times each."""
+
+    def __init__(self, model: ReadableModel) -> None:
+        self._model = model
+        self._source = open_split(BENCHMARK, "train")
+        self._next = 0
+        self.cpu_seconds = 0.0
+        self.answering = False
+
+    def generate(
+        self, requests: Sequence[Request], sampling: SamplingConfig, progress: Progress | None = None
+    ) -> list[Generation]:
+        started, self.answering = time.process_time(), True
+        first, self._next = self._next, self._next + len(requests) // sampling.samples
+        answers = []
+        for problem in self._source.problems(first, self._next):
+            right, wrong = (
+                Generation(tuple(prompts.encode(text, self._model.tokenizer)), "stop")
+                for text in (
+                    prompts.render_target(problem.rationale or "", gold, self._model.family)
+                    for gold in (problem.gold, f"{problem.gold}1")
+                )
+            )
+            answers += [wrong if (len(answers) + index) % 10 == 9 else right for index in range(sampling.samples)]
+        self.cpu_seconds += time.process_time() - started
+        self.answering = False
+        return answers
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class TokenizerTime:
+    """CPU seconds of `prompts.encode` and `prompts.decode`: calls are counted, the first of them repeated and timed.
+
+    A clock read around every call would cost more than the call. The oracle's own calls are left out.
+    """
+
+    def __init__(self, oracle: Oracle) -> None:
+        self._oracle = oracle
+
+    def __enter__(self) -> TokenizerTime:
+        self._originals = prompts.encode, prompts.decode
+        self._calls = dict.fromkeys(self._originals, 0)
+        self._first: dict[Callable[..., Any], list[tuple[Any, ...]]] = {function: [] for function in self._originals}
+        prompts.encode, prompts.decode = (self._noted(function) for function in self._originals)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        prompts.encode, prompts.decode = self._originals
+
+    def cpu_seconds(self) -> float:
+        total = 0.0
+        for function, calls in self._first.items():
+            started = time.process_time()
+            for arguments in calls:
+                function(*arguments)
+            total += (time.process_time() - started) * self._calls[function] / max(1, len(calls))
+        return total
+
+    def _noted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        first = self._first[function]
+
+        def noted(*arguments: Any) -> Any:
+            if not self._oracle.answering:
+                self._calls[function] += 1
+                if len(first) < REPEATED_CALLS:
+                    first.append(arguments)
+            return function(*arguments)
+
+        return noted
+
+
+class Pipeline:
+    """The stages over one store, timed; `profiled` names the one that is run under the profiler."""
+
+    def __init__(self, root: Path, profiled: str | None) -> None:
+        self._store = ArtifactStore(root / "store")
+        self._work = Workplace(root / "scratch", lambda done, total, tokens: None)
+        self._profiled = profiled
+        self._profile = cProfile.Profile()
+        self._model = ModelInput.find("latent-mini")
+        self.oracle = Oracle(ReadableModel.load(open_model("latent-mini").directory))
+        self.stages: dict[str, dict[str, Any]] = {}
+
+    def run(self, rows: int) -> None:
+        collect_stage.warm_engine = lambda *_: self.oracle  # type: ignore[assignment]
+        questions = -(-rows // SAMPLES)
+        sampling = SamplingConfig(temperature=0.7, samples=SAMPLES)
+        inputs: dict[str, Parent] = {"model": self._model, "problems": ProblemsInput.find(BENCHMARK, "train")}
+        starts = range(0, questions, SHARD_QUESTIONS)
+        blocks = [
+            CollectShard(
+                sampling=sampling, start=start, stop=min(start + SHARD_QUESTIONS, questions), prompting=Prompting.RATIO
+            )
+            for start in starts
+        ]
+        shards = self._timed("collect", [COLLECT.call(block, inputs) for block in blocks])
+        compressor = CompressorInput("random", compressor_fingerprint("random"))
+        scoring = ScoreWordsConfig(spans=True)
+        scores = self._timed(
+            "score_words", [SCORE_WORDS.call(scoring, {"samples": s.ref, "compressor": compressor}) for s in shards]
+        )
+        settings = CompressConfig(model="random", scoring=scoring, ratios=RATIOS)
+        small = self._timed(
+            "compress", [COMPRESS.call(settings, {"scores": s.ref, "model": self._model}) for s in scores]
+        )
+        samples, compressed = self._merged("collect", shards), self._merged("compress", small)
+        config = PrepareConfig(ratios=(1.0, *RATIOS), policy=RatioPolicy.ALL_RATIOS)
+        prepared: dict[str, Parent] = {"model": self._model, "samples": samples.ref, "compressed": compressed.ref}
+        self._timed("prepare", [PREPARE.call(config, prepared)])
+
+    def _merged(self, name: str, shards: list[Artifact]) -> Artifact:
+        parents: dict[str, Parent] = {f"shard_{index}": shard.ref for index, shard in enumerate(shards)}
+        return perform(MERGED[name].call(Merge(shards=len(shards)), parents), self._store, self._work)
+
+    def _timed(self, name: str, calls: list[StageCall]) -> list[Artifact]:
+        perform_all: Callable[[], list[Artifact]] = lambda: [perform(call, self._store, self._work) for call in calls]  # noqa: E731
+        spent = self.oracle.cpu_seconds
+        with PeakMemory() as memory, TokenizerTime(self.oracle) as tokenizer:
+            started = time.process_time()
+            artifacts = self._profile.runcall(perform_all) if name == self._profiled else perform_all()
+            cpu = time.process_time() - started - (self.oracle.cpu_seconds - spent)
+        rows, of_tokenizer = sum(artifact.rows for artifact in artifacts), tokenizer.cpu_seconds()
+        self.stages[name] = {
+            "rows": rows,
+            "shards": len(calls),
+            "cpu_seconds": round(cpu, 2),
+            "microseconds_per_row": round(cpu / rows * 1e6, 1),
+            "tokenizer_microseconds_per_row": round(of_tokenizer / rows * 1e6, 1),
+            "rows_per_cpu_second": round(rows / cpu),
+            "rows_per_cpu_second_without_tokenizer": round(rows / (cpu - of_tokenizer)),
+            "peak_mib": round(memory.peak / 2**20),
+            "beyond_start_mib": round(memory.beyond_start / 2**20),
+        }
+        if name == self._profiled:
+            pstats.Stats(self._profile).sort_stats("tottime").print_stats(30)
+        return artifacts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 10_000, 100_000], help="samples to collect")
+    parser.add_argument("--profile", help="a stage to profile, on the first size, in this process")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help="also write the JSON here, after every size")
+    options = parser.parse_args()
+    if options.one or options.profile:
+        with tempfile.TemporaryDirectory() as scratch:
+            pipeline = Pipeline(Path(scratch), options.profile)
+            pipeline.run(SAMPLES * SHARD_QUESTIONS if options.profile else 8)  # imports and caches are no row's cost
+            pipeline = Pipeline(Path(scratch) / "timed", options.profile)
+            pipeline.run(options.rows[0])
+        print(json.dumps(pipeline.stages))
+        return
+    results: dict[int, Any] = {}
+    print(f"target: {TARGET:,} rows a second and core")
+    print(f"{'stage':14}{'rows':>11}{'us/row':>9}{'tokenizer':>11}{'rows/s':>9}{'without':>9}{'peak MiB':>10}")
+    for rows in options.rows:
+        command = [sys.executable, "-m", "bench.overhead", "--one", "--rows", str(rows)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        results[rows] = stages = json.loads(done.stdout.splitlines()[-1])
+        for name, row in stages.items():
+            print(
+                f"{name:14}{row['rows']:>11,}{row['microseconds_per_row']:>9}"
+                f"{row['tokenizer_microseconds_per_row']:>11}{row['rows_per_cpu_second']:>9,}"
+                f"{row['rows_per_cpu_second_without_tokenizer']:>9,}{row['peak_mib']:>10,}",
+                flush=True,
+            )
+        if options.out:
+            options.out.write_text(json.dumps(results, indent=1))
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()
