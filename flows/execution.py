@@ -14,7 +14,7 @@ from rich.table import Table
 from flows.parameters import load
 from flows.registry import FlowEntry, find_flow
 from latent_core.config.base import StageConfig
-from latent_core.errors import InputError
+from latent_core.errors import InfrastructureError, InputError
 from latent_core.store import Artifact
 from tasks.estimates import Estimate, Rates
 from tasks.progress import ProgressBars, shown_by
@@ -78,16 +78,29 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
         console.print(
             f"{len(planned.plan) - len(missing)} of {len(planned.plan)} stages are in the store; running the rest"
         )
-        if sys.stderr.isatty():
-            with ProgressBars() as bars, shown_by(bars):
-                entry.execute(config, list(force))
-        else:
-            entry.execute(config, list(force))
+        _execute(entry, config, force)
     else:
         console.print(f"all {len(planned.plan)} stages are in the store: nothing to compute")
     artifact = planned.store.require(result.ref)
     entry.show(artifact)
     return artifact
+
+
+def _execute(entry: FlowEntry, config: StageConfig, force: Sequence[str]) -> None:
+    """Run the flow with its progress; raises InfrastructureError when its Prefect server is gone for good."""
+    from httpx import TransportError
+
+    try:
+        if sys.stderr.isatty():
+            with ProgressBars() as bars, shown_by(bars):
+                entry.execute(config, list(force))
+        else:
+            entry.execute(config, list(force))
+    except TransportError as error:
+        raise InfrastructureError(
+            f"prefect: the server at {os.environ.get('PREFECT_API_URL', 'its temporary address')} does not answer "
+            f"({error}); what was finished is in the store, so start the server and repeat the command"
+        ) from error
 
 
 def _about(estimate: Estimate | None) -> str:

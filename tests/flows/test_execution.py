@@ -1,0 +1,30 @@
+"""Executing a flow from the command line: what its Prefect server does is told in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from flows import execution
+from flows.registry import FlowEntry, find_flow
+from latent_core.errors import InfrastructureError
+
+
+def test_run_whose_prefect_server_is_gone_says_so_and_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = find_flow("reevaluate")
+
+    def lose_the_server(*words: Any) -> None:
+        raise httpx.ConnectError("Connection refused")
+
+    lost = FlowEntry(flow.config, flow.open_run, flow.compose, lose_the_server, flow.show)
+    monkeypatch.setattr(execution, "_ENVIRONMENT", {})  # of this process, which goes on with other tests
+    monkeypatch.setattr(execution, "find_flow", lambda name: lost)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    settings = [f"store={tmp_path}", "model=latent-mini"]
+    with pytest.raises(InfrastructureError, match=r"127\.0\.0\.1:9/api does not answer .*Connection refused.*repeat"):
+        execution.execute("reevaluate", None, settings, [])
