@@ -25,7 +25,7 @@ from typing import Any
 from latent_core import prompts
 from latent_core.benchmarks.registry import open_split
 from latent_core.config.benchmark import BenchmarkConfig
-from latent_core.config.tokenskip import SamplingConfig
+from latent_core.config.sampling import SamplingConfig
 from latent_core.generate.completions import ReadableModel
 from latent_core.models.source import open_model
 from latent_core.store import ArtifactStore

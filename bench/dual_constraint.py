@@ -26,7 +26,7 @@ from typing import Any
 
 from latent_core import prompts
 from latent_core.benchmarks.word_problems import generate_problem
-from latent_core.config.tokenskip import SamplingConfig
+from latent_core.config.sampling import SamplingConfig
 from latent_core.dual import Phase, PhaseMachine
 from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import Generation, Request

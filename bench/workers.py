@@ -22,7 +22,7 @@ from typing import Any
 
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.runtime import RuntimeConfig
-from latent_core.config.tokenskip import SamplingConfig
+from latent_core.config.sampling import SamplingConfig
 from latent_core.store import Artifact, ArtifactStore
 from tasks.collect import COLLECT, CollectShard
 from tasks.stage import ModelInput, ProblemsInput

@@ -13,7 +13,7 @@ from flows.results import show_card
 from latent_core.benchmarks.word_problems import MAX_DIFFICULTY
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.mini import MiniConfig
-from latent_core.config.tokenskip import SamplingConfig
+from latent_core.config.sampling import SamplingConfig
 from tasks.card import MINI_CARD, CardConfig
 from tasks.evaluate import EVALUATE, EvaluateCondition
 from tasks.mini import MINI_CORPUS, MINI_INIT

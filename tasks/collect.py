@@ -7,7 +7,8 @@ from collections import Counter
 from typing import Annotated, Any
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
-from latent_core.config.tokenskip import Prompting, SamplingConfig
+from latent_core.config.sampling import SamplingConfig
+from latent_core.config.tokenskip import Prompting
 from latent_core.generate.completions import graded_completions, sample_schema
 from latent_core.store import ArtifactWriter
 from tasks.engines import served, usage_record, used, warm_engine

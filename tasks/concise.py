@@ -11,7 +11,8 @@ from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.config.methods import PrepareSelectedConfig, SelectExemplarsConfig, SelectShortestConfig
-from latent_core.config.tokenskip import SamplingConfig, TextFormat
+from latent_core.config.sampling import SamplingConfig
+from latent_core.config.tokenskip import TextFormat
 from latent_core.exemplars import Exemplar
 from latent_core.generate.completions import ReadableModel, graded_completions, sample_schema
 from latent_core.methods.concise import (

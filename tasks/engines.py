@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latent_core.config.tokenskip import OpenAiConfig, SamplingConfig, TextFormat, VllmConfig
+from latent_core.config.sampling import OpenAiConfig, SamplingConfig, VllmConfig
+from latent_core.config.tokenskip import TextFormat
 from latent_core.errors import InputError
 from latent_core.generate.engine import Engine, Metered, Usage
 from tasks.stage import Inputs

@@ -9,14 +9,8 @@ from pydantic import Field, model_validator
 from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
-from latent_core.config.tokenskip import (
-    Baseline,
-    CollectConfig,
-    CollectSamplingConfig,
-    EvaluateWithBaseConfig,
-    Ratios,
-    TextFormat,
-)
+from latent_core.config.sampling import CollectSamplingConfig
+from latent_core.config.tokenskip import Baseline, CollectConfig, EvaluateWithBaseConfig, Ratios, TextFormat
 from latent_core.config.training import TrainConfig, TrainMethod
 
 

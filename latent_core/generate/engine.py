@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from latent_core.config.tokenskip import SamplingConfig
+from latent_core.config.sampling import SamplingConfig
 
 FinishReason = Literal["stop", "length"]
 Progress = Callable[[int, int], None]  # (completions done, tokens generated so far)

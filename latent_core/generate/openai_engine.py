@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latent_core.config.tokenskip import OpenAiConfig, SamplingConfig
+from latent_core.config.sampling import OpenAiConfig, SamplingConfig
 from latent_core.dual.storage import FILE_NAME
 from latent_core.errors import InfrastructureError, InputError
 from latent_core.generate.engine import FinishReason, Generation, Progress, Request, Usage

@@ -17,7 +17,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from latent_core.config.tokenskip import SamplingConfig
+from latent_core.config.sampling import SamplingConfig
 from latent_core.dual import DualVocabulary
 from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.storage import FILE_NAME

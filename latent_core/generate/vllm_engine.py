@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from latent_core.config.tokenskip import SamplingConfig, VllmConfig
+from latent_core.config.sampling import SamplingConfig, VllmConfig
 from latent_core.dual import DualVocabulary, Phase, PhaseMachine
 from latent_core.dual.storage import FILE_NAME, read_json
 from latent_core.errors import InputError

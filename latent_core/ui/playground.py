@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from latent_core import prompts
 from latent_core.compress.selection import check_ratio
-from latent_core.config.tokenskip import SamplingConfig
+from latent_core.config.sampling import SamplingConfig
 from latent_core.errors import InputError
 from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import FinishReason, Request, item_seed

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from latent_core.config.benchmark import BenchmarkConfig
-from latent_core.config.tokenskip import SamplingConfig
+from latent_core.config.sampling import SamplingConfig
 from latent_core.generate.engine import Generation, Progress, Request
 from latent_core.store import ArtifactStore
 from tasks import engines

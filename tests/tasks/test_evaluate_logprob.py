@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from latent_core.config.benchmark import BenchmarkConfig
-from latent_core.config.tokenskip import Metric, SamplingConfig, TextFormat
+from latent_core.config.sampling import SamplingConfig
+from latent_core.config.tokenskip import Metric, TextFormat
 from latent_core.errors import InputError
 from latent_core.evaluation.logprob import COLUMN, STATUS
 from latent_core.evaluation.summary import Summary

@@ -11,13 +11,8 @@ import pytest
 from latent_core.config.base import StageConfig
 from latent_core.config.compressor import LabelWordsConfig, TrainCompressorConfig
 from latent_core.config.mini import MiniCorpusConfig, MiniInitConfig
-from latent_core.config.tokenskip import (
-    CompressConfig,
-    DualBuildConfig,
-    PrepareConfig,
-    SamplingConfig,
-    ScoreWordsConfig,
-)
+from latent_core.config.sampling import SamplingConfig
+from latent_core.config.tokenskip import CompressConfig, DualBuildConfig, PrepareConfig, ScoreWordsConfig
 from latent_core.config.training import TrainConfig
 from latent_core.store import ArtifactRef
 from tasks.collect import COLLECT, CollectShard

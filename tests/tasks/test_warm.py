@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from latent_core.compress.compressor import ScoringOptions
-from latent_core.config.tokenskip import SamplingConfig
+from latent_core.config.sampling import SamplingConfig
 from latent_core.errors import InputError
 from latent_core.models.source import open_model
 from latent_core.store import ArtifactStore

@@ -9,7 +9,7 @@ import pytest
 from latent_core import prompts
 from latent_core.benchmarks.registry import open_split
 from latent_core.config.benchmark import BenchmarkConfig
-from latent_core.config.tokenskip import SamplingConfig
+from latent_core.config.sampling import SamplingConfig
 from latent_core.generate.completions import ReadableModel, graded_completions, truncated_row
 from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.models.source import open_model

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from latent_core.config.tokenskip import OpenAiConfig, SamplingConfig
+from latent_core.config.sampling import OpenAiConfig, SamplingConfig
 from latent_core.dual import build_dual
 from latent_core.errors import InfrastructureError, InputError
 from latent_core.generate.engine import Request

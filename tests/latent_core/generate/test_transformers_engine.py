@@ -9,7 +9,7 @@ import pytest
 
 from latent_core import prompts
 from latent_core.benchmarks.word_problems import generate_problem
-from latent_core.config.tokenskip import SamplingConfig
+from latent_core.config.sampling import SamplingConfig
 from latent_core.dual import PhaseMachine, build_dual
 from latent_core.errors import InputError
 from latent_core.generate.completions import ReadableModel

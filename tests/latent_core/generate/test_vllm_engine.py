@@ -12,7 +12,8 @@ import pytest
 
 from latent_core import prompts
 from latent_core.benchmarks.word_problems import generate_problem
-from latent_core.config.tokenskip import CollectConfig, SamplingConfig, VllmConfig, resolve_engine
+from latent_core.config.sampling import SamplingConfig, VllmConfig, resolve_engine
+from latent_core.config.tokenskip import CollectConfig
 from latent_core.dual import Phase, PhaseMachine, build_dual
 from latent_core.errors import InputError
 from latent_core.generate import vllm_engine
@@ -45,7 +46,7 @@ def _requests(directory: Path, count: int = 9) -> list[Request]:
 
 
 def test_auto_becomes_a_concrete_engine_before_anything_is_hashed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("latent_core.config.tokenskip.resolve_engine", lambda: "vllm")
+    monkeypatch.setattr("latent_core.config.sampling.resolve_engine", lambda: "vllm")
     chosen = SamplingConfig(engine="auto")
     assert chosen.engine == "vllm"
     assert fingerprint("s", 1, chosen, {}) == fingerprint("s", 1, SamplingConfig(engine="vllm"), {})
@@ -54,7 +55,7 @@ def test_auto_becomes_a_concrete_engine_before_anything_is_hashed(monkeypatch: p
 
 
 def test_auto_without_vllm_is_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("latent_core.config.tokenskip.find_spec", lambda name: None)
+    monkeypatch.setattr("latent_core.config.sampling.find_spec", lambda name: None)
     assert resolve_engine() == "transformers"
 
 
