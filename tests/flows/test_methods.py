@@ -38,6 +38,7 @@ def test_direct_trains_on_answers_and_is_compared_with_the_untrained_model(tmp_p
         "evaluate base concise",
         "evaluate base chain of draft",
         "evaluate direct",
+        "contamination",
         "report",
     ]
 
@@ -56,6 +57,7 @@ def test_concise_collects_twice_and_trains_on_the_shortest_of_both(tmp_path: Pat
         "prepare_selected",
         "train concise",
         "evaluate concise",
+        "contamination",
         "report",
     ]
 
@@ -67,7 +69,7 @@ def test_format_changes_what_is_shown_and_trained_but_not_the_zero_shot_samples(
         for name in ("xml", "raw_text")
     )
     same = {title for title in xml if xml[title] == raw[title]}
-    assert same == {"collect_shard 1/1", "collect", "select_exemplars", "evaluate base"}
+    assert same == {"collect_shard 1/1", "collect", "select_exemplars", "evaluate base", "contamination"}
 
 
 def test_distilling_sketches_samples_under_their_prompt_and_trains_under_the_plain_one(tmp_path: Path) -> None:
