@@ -76,7 +76,8 @@ def _start_node(folder: Path, address: str, ports: list[int], head: str | None) 
     else:
         command += [f"--address={head}"]
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "RAY_USAGE_STATS_ENABLED": "0"}
-    environment |= {"RAY_raylet_start_wait_time_s": f"{PATIENCE:.0f}"}
+    # Ray's own niceness of 15 for its workers starves them wherever anything else computes.
+    environment |= {"RAY_raylet_start_wait_time_s": f"{PATIENCE:.0f}", "RAY_worker_niceness": "0"}
     log = folder / f"{address}.log"
     with log.open("wb") as handle:
         return Node(subprocess.Popen(command, stdout=handle, stderr=handle, env=environment), log)
