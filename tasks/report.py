@@ -1,4 +1,7 @@
-"""Stage `report`: all evaluations of a run as one HTML page, figures, and tables."""
+"""Stage `report`: all evaluations of a run as one HTML page, figures, and tables.
+
+The page shows measured speeds: it alone is not byte for byte the same for equal work.
+"""
 
 from __future__ import annotations
 
