@@ -13,39 +13,13 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import uuid
 from pathlib import Path
 
-import psutil
-
+from bench.memory import PeakMemory
 from latent_core.store import ArtifactStore
 
 WAYS = ("file", "directory", "download")
-
-
-class PeakMemory:
-    """The most resident memory of this process, sampled every 5 ms, beyond what it had at the start, in bytes."""
-
-    def __enter__(self) -> PeakMemory:
-        self._process = psutil.Process(os.getpid())
-        self._start = self._peak = self._process.memory_info().rss
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    @property
-    def beyond_start(self) -> int:
-        return self._peak - self._start
-
-    def _watch(self) -> None:
-        while not self._done.wait(0.005):
-            self._peak = max(self._peak, self._process.memory_info().rss)
 
 
 def measure(way: str, megabytes: int, root: str) -> int:
