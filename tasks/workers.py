@@ -33,7 +33,7 @@ from tasks.pool import Progress, ProgressSink
 from tasks.stage import StageCall, Workplace, perform
 
 STOP_SECONDS = 5.0  # from asking a worker to end to ending it
-_REAP_SECONDS = 5.0  # for a dead process's exit code
+_REAP_SECONDS = 30.0  # for the exit code of a dead process, which a starved machine is slow to reap
 LOG_TAIL = 12  # lines of a dead worker's log that its error message carries
 
 

@@ -2,7 +2,7 @@
 
 A worker is a plain subprocess speaking JSON lines (`symbolic`), not a `multiprocessing` one: it imports neither the
 caller's `__main__` nor torch, and may be started inside a daemonic process. Its limit counts CPU seconds, so that a
-busy machine does not turn right answers into wrong ones; a wall limit of five times that backs it up.
+busy machine does not turn right answers into wrong ones; a wall limit of forty times that backs it up.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from latent_core.errors import InfrastructureError
 from latent_core.scoring import symbolic
 
 TIME_LIMIT = 1.5  # CPU seconds a comparison (MATH answers need at most 0.4): with its overhead under 2 s of wall time
-WALL_FACTOR = 5.0  # wall seconds per CPU second before a starved or sleeping worker is killed
+WALL_FACTOR = 40.0  # wall seconds per CPU second before a sleeping worker is killed; a starved one has needed ten
 START_LIMIT = 120.0  # wall seconds for a worker to import sympy, which a busy disk can stretch
 MAX_WORKERS = 4
 _WORKER_CODE = "from latent_core.scoring.symbolic import main; main()"

@@ -149,7 +149,7 @@ def test_killed_collection_resumes_to_the_same_content(finished: TokenSkipConfig
     environment = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value())}
     running = subprocess.Popen(command, env=environment, start_new_session=True)
     store = ArtifactStore(config.store)
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 480
     while sum(ref.stage == "collect_shard" for ref in store.list()) < 2:
         assert running.poll() is None and time.monotonic() < deadline, "collection ended before it could be killed"
         time.sleep(0.05)
