@@ -1,10 +1,20 @@
-"""Processes that must not outlive the one they work for."""
+"""Processes that work for another one: they must not outlive it, and what they said last explains their death."""
 
 from __future__ import annotations
 
 import os
 import threading
 from contextlib import suppress
+from pathlib import Path
+
+LOG_TAIL = 12  # lines of a dead process's log that the error about it carries
+
+
+def log_tail(log: Path) -> str:
+    """The last lines of a process's log; "(no log)" where it wrote none."""
+    if not log.is_file():
+        return "(no log)"
+    return "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL:])
 
 
 def end_with(owner: int) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import InfrastructureError, StageFailed
-from latent_core.processes import end_with
+from latent_core.processes import end_with, log_tail
 from latent_core.store import ArtifactRef, ArtifactStore
 from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
@@ -34,7 +34,6 @@ from tasks.stage import StageCall, Workplace, perform
 
 STOP_SECONDS = 5.0  # from asking a worker to end to ending it
 _REAP_SECONDS = 30.0  # for the exit code of a dead process, which a starved machine is slow to reap
-LOG_TAIL = 12  # lines of a dead worker's log that its error message carries
 
 
 _outbox: Any = None  # the worker's end of the progress queue
@@ -120,7 +119,7 @@ class _Worker:
             self._pool = None
             raise InfrastructureError(
                 f"{call.title}: the worker process {self._cause_of_death(kills)}. Last lines of {self._log}:\n"
-                f"{self._tail()}"
+                f"{log_tail(self._log)}"
             ) from error
         finally:
             self._busy = False
@@ -157,11 +156,6 @@ class _Worker:
                 if not wait([process.sentinel], STOP_SECONDS):
                     process.kill()
         pool.shutdown(wait=True, cancel_futures=True)
-
-    def _tail(self) -> str:
-        if not self._log.is_file():
-            return "(no log)"
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-LOG_TAIL:])
 
 
 def _start_worker(outbox: Any, threads: int, log: str, parent: int, devices: str | None) -> None:

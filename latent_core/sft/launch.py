@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 
 from latent_core.errors import InfrastructureError, StageFailed
+from latent_core.processes import log_tail
 from latent_core.sft.launched import ERROR, EXITS, PROGRESS, RESULT, write_json
 from latent_core.sft.rank import Job, Progress, TrainResult
 
-LOG_TAIL = 12  # lines of a failed launch's log that its error message carries
 _POLL_SECONDS = 0.5
 
 
@@ -53,8 +53,7 @@ def launch(job: Job, processes: int, devices: list[str], progress: Progress | No
             launcher.wait()
     if launcher.returncode == 0:
         return TrainResult(**json.loads((folder / RESULT).read_text()))
-    tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_TAIL:])
-    told = f"Last lines of {log}:\n{tail}"
+    told = f"Last lines of {log}:\n{log_tail(log)}"
     exits = json.loads((folder / EXITS).read_text()) if (folder / EXITS).is_file() else {}
     errors = sorted(json.loads(path.read_text()) for path in folder.glob(ERROR.format("*")))
     if errors and not any(code < 0 for code in exits.values()):  # the first one; others only missed that process
