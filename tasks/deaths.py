@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 LOST_LEASE_EXIT = 75  # EX_TEMPFAIL of sysexits.h: to be tried again
 _OOM_COUNTERS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))  # of this container, else of the machine
@@ -29,6 +30,28 @@ def out_of_memory_kills(counters: tuple[Path, ...] = _OOM_COUNTERS) -> int | Non
             if name == "oom_kill":
                 return int(count)
     return None
+
+
+class ChildProcess(Protocol):
+    """What `multiprocessing` calls a process."""
+
+    @property
+    def exitcode(self) -> int | None: ...
+
+    def join(self, timeout: float | None = None) -> None: ...
+
+
+def exit_code_of(process: ChildProcess, patience: float) -> int | None:
+    """The exit code of a process that is ending; None when nobody knows it after `patience` seconds.
+
+    A child is reaped once, by whichever thread asks first, and every other thread is told nothing until that one has
+    stored the code: `join` may return before it is there.
+    """
+    deadline = time.monotonic() + patience
+    process.join(patience)
+    while (code := process.exitcode) is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return code
 
 
 def cause_of_death(exit_code: int | None, kills_before: int | None, kills_after: int | None) -> str:

@@ -27,7 +27,7 @@ from latent_core.processes import end_with, log_tail
 from latent_core.store import ArtifactRef, ArtifactStore
 from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
-from tasks.deaths import cause_of_death, out_of_memory_kills
+from tasks.deaths import cause_of_death, exit_code_of, out_of_memory_kills
 from tasks.devices import VARIABLE, devices_of, visible_devices
 from tasks.pool import Progress, ProgressSink
 from tasks.stage import StageCall, Workplace, perform
@@ -127,8 +127,7 @@ class _Worker:
     def _cause_of_death(self, kills: int | None) -> str:
         if self._process is None:
             return "died"
-        self._process.join(_REAP_SECONDS)
-        return cause_of_death(self._process.exitcode, kills, out_of_memory_kills())
+        return cause_of_death(exit_code_of(self._process, _REAP_SECONDS), kills, out_of_memory_kills())
 
     def _submit(self, call: StageCall, store_root: str, terms: LeaseTerms | None) -> Future[ArtifactRef]:
         with self._lock:

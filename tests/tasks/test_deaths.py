@@ -9,7 +9,7 @@ from toy_stages import NUMBERS, Numbers
 
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import InfrastructureError
-from tasks.deaths import LOST_LEASE_EXIT, cause_of_death, out_of_memory_kills
+from tasks.deaths import LOST_LEASE_EXIT, cause_of_death, exit_code_of, out_of_memory_kills
 from tasks.workers import WorkerPool
 
 
@@ -36,6 +36,29 @@ def test_kernels_count_of_kills_is_read_from_the_first_file_that_has_one(tmp_pat
     (tmp_path / "events").write_text("low 0\noom 9\noom_kill 7\n")
     assert out_of_memory_kills(tuple(tmp_path / name for name in ("absent", "without", "events"))) == 7
     assert out_of_memory_kills((tmp_path / "absent",)) is None
+
+
+class ReapedElsewhere:
+    """A dead process whose exit code another thread has taken from the kernel and stores a little later."""
+
+    def __init__(self, looks: int) -> None:
+        self._looks = looks
+
+    @property
+    def exitcode(self) -> int | None:
+        self._looks -= 1
+        return -9 if self._looks < 0 else None
+
+    def join(self, timeout: float | None = None) -> None:
+        """Returns at once, as `multiprocessing` does for a child that is gone."""
+
+
+def test_exit_code_that_another_thread_reaps_is_waited_for() -> None:
+    assert exit_code_of(ReapedElsewhere(looks=3), patience=60.0) == -9
+
+
+def test_exit_code_that_nobody_stores_is_unknown_after_the_patience() -> None:
+    assert exit_code_of(ReapedElsewhere(looks=10**9), patience=0.05) is None
 
 
 def test_killed_worker_is_reported_with_its_signal_and_the_last_lines_of_its_log(tmp_path: Path) -> None:
