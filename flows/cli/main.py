@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import artifacts, dual, track
+from flows.cli import artifacts, compress, dual, track
 from latent_core.errors import LatentError, StageFailed
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(artifacts.app, name="artifacts")
+app.add_typer(compress.app, name="compress")
 app.add_typer(dual.app, name="dual")
 app.add_typer(track.app, name="track")
 
@@ -54,20 +55,6 @@ def plan(flow: FlowName, config: ConfigFile = None, overrides: Overrides = []) -
     from flows.execution import show_plan
 
     show_plan(flow, config, overrides, [])
-
-
-@app.command()
-def compress(
-    file: Annotated[Path | None, typer.Argument(help="Text file to compress")] = None,
-    text: Annotated[str | None, typer.Option(help="Text to compress")] = None,
-    ratio: Annotated[list[float], typer.Option(help="Share of the words to keep; may be repeated")] = [0.5],  # noqa: B006
-    model: Annotated[str, typer.Option(help="Token classifier: packaged, directory or hub id")] = "latent-compressor",
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output")] = False,
-) -> None:
-    """Compress a text at one or more ratios and show what was dropped."""
-    from flows.cli.compression import show
-
-    show(file, text, ratio, model, as_json)
 
 
 @app.command("eval")

@@ -1,4 +1,4 @@
-"""prefect.yaml: its parameters are valid, and the smoke deployment is the demo."""
+"""prefect.yaml: its parameters are valid, and equal to the parameter file of the same run."""
 
 from __future__ import annotations
 
@@ -23,11 +23,16 @@ def test_deployment_names_a_flow_and_valid_parameters(deployment: dict[str, Any]
     find_flow(flow.name).config.model_validate(deployment["parameters"]["cfg"])
 
 
-def test_smoke_deployment_equals_the_demo() -> None:
-    smoke = next(item for item in DEPLOYMENTS if item["name"] == "tokenskip-math-smoke")
-    demo = yaml.safe_load((ROOT / "deployments" / "smoke.yaml").read_text())
-    model = find_flow("tokenskip-math").config
-    assert model.model_validate(smoke["parameters"]["cfg"]) == model.model_validate(demo)
+@pytest.mark.parametrize(
+    ("name", "file"), [("tokenskip-math-smoke", "smoke"), ("label-kinds", "label-kinds"), ("compressor", "compressor")]
+)
+def test_deployment_and_parameter_file_of_the_same_run_are_equal(name: str, file: str) -> None:
+    deployment = next(item for item in DEPLOYMENTS if item["name"] == name)
+    path, _, function = deployment["entrypoint"].partition(":")
+    flow = getattr(import_module(path.removesuffix(".py").replace("/", ".")), function)
+    model = find_flow(flow.name).config
+    parameters = yaml.safe_load((ROOT / "deployments" / f"{file}.yaml").read_text())
+    assert model.model_validate(deployment["parameters"]["cfg"]) == model.model_validate(parameters)
 
 
 def test_reevaluation_is_scheduled() -> None:

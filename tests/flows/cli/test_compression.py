@@ -6,8 +6,10 @@ import json
 import re
 
 import pytest
+from typer.testing import CliRunner
 
 from flows.cli.compression import show
+from flows.cli.main import app
 from latent_core.errors import InputError
 
 TEXT = "First, we add  the numbers.\n\n12 + 7 = 19, so $\\frac{38}{2} = 19$.\n"
@@ -63,3 +65,15 @@ def test_compress_needs_exactly_one_readable_source(tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             show(file, text, [0.5], "latent-compressor", False)
+
+
+def test_latent_compress_takes_a_file_or_options_without_naming_text_and_train_by_name(tmp_path, monkeypatch):
+    shown, planned = [], []
+    monkeypatch.setattr("flows.cli.compression.show", lambda *arguments: shown.append(arguments))
+    monkeypatch.setattr("flows.execution.show_plan", lambda *arguments: planned.append(arguments))
+    file = tmp_path / "train"  # a file that is called like a command
+    for arguments in (["--text", "One. Two.", "--ratio", "0.3"], [str(file)], ["text", str(file)]):
+        assert CliRunner().invoke(app, ["compress", *arguments]).exit_code == 0
+    assert [call[:3] for call in shown] == [(None, "One. Two.", [0.3]), (file, None, [0.5]), (file, None, [0.5])]
+    invoked = CliRunner().invoke(app, ["compress", "train", "--set", "train.epochs=2", "--dry-run"])
+    assert (invoked.exit_code, planned) == (0, [("compressor", None, ["train.epochs=2"], [])])
