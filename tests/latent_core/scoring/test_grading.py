@@ -213,7 +213,7 @@ def test_grade_hostile_answer_is_wrong_in_time(answer: str, detail: Detail) -> N
     started = time.monotonic()
     verdict = grade(f"\\boxed{{{answer}}}", "5", benchmark="math")
     assert (verdict.outcome, verdict.detail) == (Outcome.WRONG, detail)
-    assert time.monotonic() - started < 50  # 2 s on an idle machine (the limit counts CPU time); unlimited, it never ends
+    assert time.monotonic() - started < 50  # 2 s of CPU time, which on a starved machine take longer
 
 
 def test_grade_many_submissions_keep_their_order() -> None:
