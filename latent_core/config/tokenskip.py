@@ -256,8 +256,8 @@ class Joined(StrEnum):
     """Whether a model's missing conditions share the passes of one engine."""
 
     AUTO = "auto"  # where the engine fills a slot as soon as it is free: vllm
-    ON = "on"
-    OFF = "off"
+    ALWAYS = "always"
+    NEVER = "never"
 
 
 class EvaluateConfig(StageConfig):
@@ -271,18 +271,20 @@ class EvaluateConfig(StageConfig):
     """logprob: mean log-probability of the gold answer after the model's own reasoning. It loads the model a second
     time, with transformers: beside vLLM on a GPU leave it room (sampling.vllm.gpu_memory_utilization)."""
     joined: Annotated[Joined, RUNTIME] = Joined.AUTO
-    """on: a model's missing conditions are generated together, so that no slot of the engine stays empty while one
-    ends; off: one after the other; auto: on with vllm. A server's conditions stay apart, since it bills each."""
+    """always: a model's missing conditions are generated together, so that no slot of the engine stays empty while one
+    ends; never: one after the other; auto: together with vllm. A server's stay apart, since it bills each."""
 
     @property
     def joins(self) -> bool:
         """Whether conditions are generated together."""
-        return self.joined is Joined.ON or (self.joined is Joined.AUTO and self.sampling.engine == "vllm")
+        return self.joined is Joined.ALWAYS or (self.joined is Joined.AUTO and self.sampling.engine == "vllm")
 
     @model_validator(mode="after")
     def _bills_stay_apart(self) -> EvaluateConfig:
-        if self.joined is Joined.ON and self.sampling.engine == "openai":
-            raise ValueError("evaluate.joined: on would mix what the server bills for each condition; leave it auto")
+        if self.joined is Joined.ALWAYS and self.sampling.engine == "openai":
+            raise ValueError(
+                "evaluate.joined: always would mix what the server bills for each condition; leave it auto"
+            )
         return self
 
     @field_validator("ratios")

@@ -115,6 +115,8 @@ def graded_completions(
         text_format=text_format,
     )
     done, tokens = 0, 0
+    if progress:
+        progress(done, tokens)  # rates count from here, not from the first completion
     questions = max(1, COMPLETIONS_PER_CALL // sampling.samples)
     for start in range(0, len(problems), questions):
         block = problems[start : start + questions]
