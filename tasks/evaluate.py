@@ -81,7 +81,7 @@ def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, wor
     seconds = time.monotonic() - started - foreign_seconds(engine)
     record = {"tokens_per_second": summary.tokens.value * len(rows) / seconds} | usage_record(engine, used_before)
     if isinstance(engine, SharedEngine):
-        # Of a joined pass each condition is charged its share: the seconds of all add up to those that it took.
+        # Of a joined pass each condition is charged its share: all together add up to about what the pass took.
         record |= {"seconds": seconds, "joined": engine.parties}
     return Outcome(accounting={"kept": len(rows)}, metrics=summary.to_metrics(), record=record)
 

@@ -101,6 +101,7 @@ class JoinedPasses:
         (sampling,) = {ask.sampling for ask in asks}
         most = max(len(ask.requests) for ask in asks)
         places = [(ask, place) for place in range(most) for ask in asks if place < len(ask.requests)]
+        engine = asks[0].load()  # whose time is nobody's: rates count from here, as they do for an engine of one's own
         started = time.monotonic()
 
         def finished(index: int, generation: Generation) -> None:
@@ -112,7 +113,7 @@ class JoinedPasses:
                 ask.answer.set_result((generations, share * (time.monotonic() - started)))
 
         requests = [ask.requests[place] for ask, place in places]
-        for index, generation in enumerate(asks[0].load().generate(requests, sampling, finished)):
+        for index, generation in enumerate(engine.generate(requests, sampling, finished)):
             finished(index, generation)  # for an engine that reports none on the way
 
 

@@ -83,7 +83,7 @@ COLUMNS: tuple[Column, ...] = (
         True,
         "the same paired with what its accuracy is compared with, on the questions that both end their reasoning of "
         "(paired bootstrap)",
-        7,
+        0,
         lambda entry: entry.difference is not None and entry.difference.logprob is not None,
     ),
 )
