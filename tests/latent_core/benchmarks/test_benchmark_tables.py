@@ -75,7 +75,7 @@ def test_file_in_the_folder_of_tables_is_a_benchmark_without_any_other_change(
     rows.write_text(json.dumps({"country": "Peru?", "choices": ["Lima", "Quito"], "letter": "A", "continent": "SA"}))
     (problem,) = open_split(BenchmarkConfig(name="capitals", test_path=str(rows)), "test").problems(0, 1)
     assert problem.question.splitlines()[:2] == ["Peru?", "A. Lima"] and problem.level == "SA"
-    assert grade("The answer is (A).", problem.gold, benchmark="capitals").outcome == "correct"
+    assert grade(r"\boxed{A. Lima}", problem.gold, benchmark="capitals").outcome == "correct"
     with pytest.raises(InputError, match=r"unknown benchmark 'capital'; choose one of .*capitals"):
         open_split(BenchmarkConfig(name="capital"), "test")
 

@@ -119,16 +119,3 @@ def test_failing_engine_is_everybodys_error_who_waits_and_a_failing_party_is_its
     with pytest.raises(KeyError, match="mine"):
         futures[1].result()
     assert futures[3].result() == 7
-
-
-def test_waiting_for_others_is_not_charged_to_a_party() -> None:
-    def charged(party: int, size: int) -> Callable[[SharedEngine], float]:
-        def ask(shared: SharedEngine) -> float:
-            _ask(shared, party, *range(size))
-            return shared.foreign_seconds
-
-        return ask
-
-    large, small = (future.result() for future in _together(Echo(), charged(0, 30), charged(1, 1)))
-    assert isinstance(large, float) and isinstance(small, float)
-    assert large >= 0 and small >= 0
