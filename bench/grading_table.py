@@ -16,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from latent_core.benchmarks.tables import open_table
+from latent_core.benchmarks.table import open_table
+from latent_core.benchmarks.tables import table_benchmarks
 from latent_core.scoring import Outcome, Submission, grade_many
 from latent_core.scoring.normalization import clean, decimal_key, text_key
 
@@ -82,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path, nargs="+")
     for path in parser.parse_args().files:
-        source = open_table("file", "test", path)
+        source = open_table(table_benchmarks()["file"], "test", path)
         golds = [problem.gold for problem in source.problems(0, source.count or 0)]
         print(f"\n{path.name}: {len(golds)} golds, {len(set(golds))} different\n")
         print("| way | graded | " + " | ".join(Outcome) + " | as expected |")

@@ -31,7 +31,7 @@ from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.config.tokenskip import CompressConfig, PrepareConfig, Prompting, RatioPolicy, ScoreWordsConfig
 from latent_core.generate.completions import ReadableModel
-from latent_core.generate.engine import Generation, Progress, Request
+from latent_core.generate.engine import Finished, Generation, Request
 from latent_core.models.source import open_model
 from latent_core.store import Artifact, ArtifactStore
 from tasks import collect as collect_stage
@@ -59,7 +59,7 @@ class Oracle:
         self.answering = False
 
     def generate(
-        self, requests: Sequence[Request], sampling: SamplingConfig, progress: Progress | None = None
+        self, requests: Sequence[Request], sampling: SamplingConfig, finished: Finished | None = None
     ) -> list[Generation]:
         started, self.answering = time.process_time(), True
         first, self._next = self._next, self._next + len(requests) // sampling.samples

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.methods import EvaluateOnceConfig
 from latent_core.config.tokenskip import Baseline, EvaluateConfig, EvaluateWithBaseConfig, Prompting, TextFormat
@@ -22,12 +24,9 @@ def evaluated_at_ratios(
     name: str,
 ) -> Evaluations:
     """A model under the condition it was trained to hear, at every ratio of the settings."""
-    return {
-        evaluation_role(name, f"ratio {ratio:g}"): _evaluated(
-            settings, run, model, problems, ratio, f"{name} {ratio:g}"
-        )
-        for ratio in settings.ratios
-    }
+    conditions = {f"ratio {ratio:g}": _condition(settings, ratio) for ratio in settings.ratios}
+    labels = {condition: f"{name} {condition.removeprefix('ratio ')}" for condition in conditions}
+    return _evaluated(settings, run, model, problems, name, conditions, labels)
 
 
 def evaluated_once(
@@ -39,32 +38,29 @@ def evaluated_once(
     text_format: TextFormat = TextFormat.BOXED,
 ) -> Evaluations:
     """A model that hears no ratio, in the format it was trained to write."""
-    evaluated = _evaluated(settings, run, model, problems, 1.0, name, text_format=text_format)
-    return {evaluation_role(name, TRAINED): evaluated}
+    condition = {TRAINED: _condition(settings, 1.0, text_format=text_format)}
+    return _evaluated(settings, run, model, problems, name, condition, {TRAINED: name})
 
 
 def untrained_and_baselines(
     settings: EvaluateWithBaseConfig, run: Run, model: Input, problems: ProblemsInput, name: str = "base"
 ) -> Evaluations:
     """The base model as it is, and the baselines that the settings ask for."""
-    untrained = _evaluated(settings, run, model, problems, 1.0, name)
-    found = {evaluation_role(name, UNTRAINED): untrained}
+    conditions = {UNTRAINED: _condition(settings, 1.0)}
     shorter = [ratio for ratio in settings.ratios if ratio < 1]
     for baseline in settings.baselines:
-        text = baseline.value.replace("_", " ")
-        if baseline is Baseline.TRUNCATE:
-            inputs: dict[str, Input] = {"evaluation": untrained, "model": model, "problems": problems}
-            for ratio in shorter:
-                label = f"{name} {ratio:g}"
-                cut = run.stage(TRUNCATE, TruncateCondition(ratio=ratio), inputs, label=label)
-                found[evaluation_role(name, f"{text} {ratio:g}")] = cut
-            continue
-        prompting = Prompting(baseline.value)
-        for ratio in shorter if prompting.takes_ratio else [1.0]:
-            condition = f"{text} {ratio:g}" if prompting.takes_ratio else text
-            found[evaluation_role(name, condition)] = _evaluated(
-                settings, run, model, problems, ratio, f"{name} {condition}", prompting
-            )
+        if baseline is not Baseline.TRUNCATE:
+            prompting = Prompting(baseline.value)
+            for ratio in shorter if prompting.takes_ratio else [1.0]:
+                conditions[_name(baseline, ratio)] = _condition(settings, ratio, prompting)
+    labels = {condition: f"{name} {condition}" for condition in conditions} | {UNTRAINED: name}
+    found = _evaluated(settings, run, model, problems, name, conditions, labels)
+    if Baseline.TRUNCATE in settings.baselines:
+        untrained = found[evaluation_role(name, UNTRAINED)]
+        inputs: dict[str, Input] = {"evaluation": untrained, "model": model, "problems": problems}
+        for ratio in shorter:
+            cut = run.stage(TRUNCATE, TruncateCondition(ratio=ratio), inputs, label=f"{name} {ratio:g}")
+            found[evaluation_role(name, _name(Baseline.TRUNCATE, ratio))] = cut
     return found
 
 
@@ -77,17 +73,19 @@ def contamination(run: Run, benchmark: BenchmarkConfig, questions: int, training
     return run.stage(CONTAMINATION, CheckContamination(questions=questions, training=training), splits)
 
 
-def _evaluated(
+def _name(baseline: Baseline, ratio: float) -> str:
+    text = baseline.value.replace("_", " ")
+    takes_ratio = baseline is Baseline.TRUNCATE or Prompting(baseline.value).takes_ratio
+    return f"{text} {ratio:g}" if takes_ratio else text
+
+
+def _condition(
     settings: EvaluateConfig,
-    run: Run,
-    model: Input,
-    problems: ProblemsInput,
     ratio: float,
-    label: str,
     prompting: Prompting = Prompting.RATIO,
     text_format: TextFormat = TextFormat.BOXED,
-) -> Pending:
-    condition = EvaluateCondition(
+) -> EvaluateCondition:
+    return EvaluateCondition(
         sampling=settings.sampling,
         questions=settings.questions,
         ratio=ratio,
@@ -95,5 +93,23 @@ def _evaluated(
         text_format=text_format,
         metrics=settings.metrics,
     )
+
+
+def _evaluated(
+    settings: EvaluateConfig,
+    run: Run,
+    model: Input,
+    problems: ProblemsInput,
+    name: str,
+    conditions: Mapping[str, EvaluateCondition],
+    labels: Mapping[str, str],
+) -> Evaluations:
+    """One evaluation a condition, in joined passes where the settings say so."""
+    inputs: dict[str, Input] = {"model": model, "problems": problems}
     rows = settings.questions * settings.sampling.samples
-    return run.stage(EVALUATE, condition, {"model": model, "problems": problems}, label=label, rows=rows)
+    labelled = {labels[condition]: config for condition, config in conditions.items()}
+    if settings.joins:
+        pending = run.stages(EVALUATE, labelled, inputs, rows=rows)
+    else:
+        pending = [run.stage(EVALUATE, config, inputs, label=label, rows=rows) for label, config in labelled.items()]
+    return {evaluation_role(name, condition): done for condition, done in zip(conditions, pending, strict=True)}

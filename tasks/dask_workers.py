@@ -8,6 +8,7 @@ keep one model warm. Dask itself gives a dead worker's call to another.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -48,7 +49,13 @@ class DaskPool:
         if sink is not None:
             self._client.subscribe_topic(TOPIC, lambda event: sink(Progress(**event[1]["progress"])))
 
-    def compute(self, call: StageCall, budget: Budget | None = None, terms: LeaseTerms | None = None) -> ArtifactRef:
+    def compute(
+        self,
+        call: StageCall,
+        budget: Budget | None = None,
+        terms: LeaseTerms | None = None,
+        companions: Sequence[StageCall] = (),
+    ) -> ArtifactRef:
         """Run a call on a worker of the cluster; see `Pool`."""
         from distributed.scheduler import KilledWorker
 
@@ -61,6 +68,7 @@ class DaskPool:
                 self._store_root,
                 self._runtime.threads_per_worker,
                 terms,
+                companions,
                 key=f"{call.title}-{call.ref.fingerprint[:12]}",
                 pure=False,
             )
@@ -78,12 +86,14 @@ class DaskPool:
         self._client.close()
 
 
-def _compute(call: StageCall, store_root: str, threads: int, terms: LeaseTerms | None) -> ArtifactRef:
+def _compute(
+    call: StageCall, store_root: str, threads: int, terms: LeaseTerms | None, companions: Sequence[StageCall]
+) -> ArtifactRef:
     from distributed import get_worker
 
     worker = get_worker()
     with _one_at_a_time:
         prepare_remote_environment(threads)
         return perform_remotely(
-            call, store_root, lambda progress: worker.log_event(TOPIC, {"progress": vars(progress)}), terms
+            call, store_root, lambda progress: worker.log_event(TOPIC, {"progress": vars(progress)}), terms, companions
         )

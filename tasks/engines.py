@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +14,7 @@ from latent_core.config.sampling import OpenAiConfig, SamplingConfig, VllmConfig
 from latent_core.config.tokenskip import TextFormat
 from latent_core.errors import InputError
 from latent_core.generate.engine import Engine, Metered, Usage
+from latent_core.generate.joined import JoinedPasses, SharedEngine
 from tasks.stage import Inputs
 
 logger = logging.getLogger("latent")
@@ -34,6 +38,7 @@ class _Warm:
 
 
 _warm: _Warm | None = None
+_seat: ContextVar[tuple[JoinedPasses, int] | None] = ContextVar("seat", default=None)
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,26 @@ def served(inputs: Inputs, role: str, sampling: SamplingConfig) -> Served:
 
 
 def warm_engine(model: Served, fingerprint: str, sampling: SamplingConfig) -> Engine:
-    """The engine of a model, loaded unless the call before used the same one."""
+    """The engine of a model, loaded unless the call before used the same one; a party's view of it inside `seated`."""
+    seat = _seat.get()
+    if seat is None:
+        return _opened(model, fingerprint, sampling)
+    passes, number = seat
+    return passes.engine(number, lambda: _opened(model, fingerprint, sampling))
+
+
+@contextmanager
+def seated(passes: JoinedPasses, number: int) -> Iterator[None]:
+    """Inside, this thread is party `number` of joined passes: the warm engine it asks for is shared with the others."""
+    with passes.seated():
+        token = _seat.set((passes, number))
+        try:
+            yield
+        finally:
+            _seat.reset(token)
+
+
+def _opened(model: Served, fingerprint: str, sampling: SamplingConfig) -> Engine:
     global _warm
     by_engine: dict[str, VllmConfig | OpenAiConfig] = {"vllm": sampling.vllm, "openai": sampling.openai}
     options = by_engine.get(sampling.engine)
@@ -120,6 +144,11 @@ def warm_scorer(model_dir: Path, fingerprint: str, text_format: TextFormat) -> S
 def used(engine: Engine) -> Usage | None:
     """What a metered engine counted so far; None for one that costs nothing but this machine's time."""
     return engine.usage if isinstance(engine, Metered) else None
+
+
+def foreign_seconds(engine: Engine) -> float:
+    """How long this caller waited for what others had the engine do."""
+    return engine.foreign_seconds if isinstance(engine, SharedEngine) else 0.0
 
 
 def usage_record(engine: Engine, before: Usage | None) -> dict[str, float]:

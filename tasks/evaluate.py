@@ -1,11 +1,9 @@
 """Stage `evaluate`: one model under one condition on the test split; per-sample rows and a summary.
 
-Every condition is a stage of its own, so that a new ratio computes one evaluation and workers share the rest. A worker
-starts a model's engine once for all of them, and its prefix cache keeps the questions, which stand before the ratio.
-What one joined pass would save is the batch running empty at the end of each condition: of 300 word problems at four
-ratios 3 to 5 % of the decoding steps at 16 to 32 sequences at a time, 10 % at 64, and 37 % at 256
-(`bench/joined_ratios.py`). That is worth a joined pass only where an engine holds about as many sequences as there are
-questions; it would tie four results to one failure, and leave the other workers idle.
+Every condition is a stage of its own, so that a new ratio computes one evaluation. Where `evaluate.joined` says so,
+those of a model that are missing are computed together (`tasks.joint`): one start of the engine, and passes over all of
+them, question by question, so that its prefix cache gives the question to every ratio, and its slots stay full until
+the last condition ends. `bench/joined_ratios.py` measures what that saves. With several workers each takes a part.
 """
 
 from __future__ import annotations
@@ -22,9 +20,10 @@ from latent_core.config.tokenskip import Metric, Metrics, Prompting, TextFormat
 from latent_core.evaluation.logprob import COLUMN, with_columns, with_logprob, without_end
 from latent_core.evaluation.summary import Summary, summarise
 from latent_core.generate.completions import graded_completions, sample_schema, truncated_row
+from latent_core.generate.joined import SharedEngine
 from latent_core.store import ArtifactWriter
 from tasks.collect import SAMPLES, with_exemplar_set
-from tasks.engines import served, usage_record, used, warm_engine, warm_scorer
+from tasks.engines import foreign_seconds, served, usage_record, used, warm_engine, warm_scorer
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 from tasks.warm import warm_readable
 
@@ -79,12 +78,12 @@ def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, wor
         schema, completions = with_columns(schema), with_logprob(completions, scorer)
     rows = _written(out, schema, completions)
     summary = summarise(rows)
-    seconds = time.monotonic() - started
-    return Outcome(
-        accounting={"kept": len(rows)},
-        metrics=summary.to_metrics(),
-        record={"tokens_per_second": summary.tokens.value * len(rows) / seconds} | usage_record(engine, used_before),
-    )
+    seconds = time.monotonic() - started - foreign_seconds(engine)
+    record = {"tokens_per_second": summary.tokens.value * len(rows) / seconds} | usage_record(engine, used_before)
+    if isinstance(engine, SharedEngine):
+        # Of a joined pass each condition is charged its share: all together add up to about what the pass took.
+        record |= {"seconds": seconds, "joined": engine.parties}
+    return Outcome(accounting={"kept": len(rows)}, metrics=summary.to_metrics(), record=record)
 
 
 def truncate(out: ArtifactWriter, inputs: Inputs, config: TruncateCondition, workplace: Workplace) -> Outcome:

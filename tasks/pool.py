@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +12,8 @@ from typing import Protocol
 from latent_core.store import ArtifactRef, ArtifactStore
 from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
-from tasks.stage import StageCall, Workplace, perform
+from tasks.joint import perform_with
+from tasks.stage import StageCall, Workplace
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,17 @@ ProgressSink = Callable[[Progress], None]
 class Pool(Protocol):
     """A number of workers; calls that find all of them busy wait."""
 
-    def compute(self, call: StageCall, budget: Budget | None = None, terms: LeaseTerms | None = None) -> ArtifactRef:
+    def compute(
+        self,
+        call: StageCall,
+        budget: Budget | None = None,
+        terms: LeaseTerms | None = None,
+        companions: Sequence[StageCall] = (),
+    ) -> ArtifactRef:
         """Run a call on the next free worker. Raises InfrastructureError when the worker dies, else what it raised.
 
         Raises BudgetReached instead of starting the call when `budget` is used up by then. With `terms` the worker
-        holds the artifact's lease while it computes.
+        holds the artifact's lease while it computes. `companions` are computed along with the call (see `tasks.joint`).
         """
         ...
 
@@ -46,15 +53,27 @@ class Pool(Protocol):
 
 
 def perform_remotely(
-    call: StageCall, store_root: str, sink: ProgressSink, terms: LeaseTerms | None = None
+    call: StageCall,
+    store_root: str,
+    sink: ProgressSink,
+    terms: LeaseTerms | None = None,
+    companions: Sequence[StageCall] = (),
 ) -> ArtifactRef:
     """A call on a machine of a cluster, with that machine's own temporary folder as scratch."""
+
+    scratch = Path(tempfile.gettempdir()) / "latent-reasoning"
+    return perform_with(
+        call, companions, ArtifactStore(store_root), lambda one: workplace_for(one, scratch, sink), terms
+    ).ref
+
+
+def workplace_for(call: StageCall, scratch: Path, sink: ProgressSink) -> Workplace:
+    """A folder of the call's own below `scratch`, and its progress to `sink`."""
 
     def progress(done: int, total: int, tokens: int) -> None:
         sink(Progress(call.title, call.ref.fingerprint, done, total, tokens))
 
-    scratch = Path(tempfile.gettempdir()) / "latent-reasoning" / call.ref.key
-    return perform(call, ArtifactStore(store_root), Workplace(scratch, progress), terms).ref
+    return Workplace(scratch / call.ref.key, progress)
 
 
 def prepare_remote_environment(threads: int) -> None:

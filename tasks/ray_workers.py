@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -67,12 +67,18 @@ class RayPool:
         for _ in range(runtime.workers):
             self._hire()
 
-    def compute(self, call: StageCall, budget: Budget | None = None, terms: LeaseTerms | None = None) -> ArtifactRef:
+    def compute(
+        self,
+        call: StageCall,
+        budget: Budget | None = None,
+        terms: LeaseTerms | None = None,
+        companions: Sequence[StageCall] = (),
+    ) -> ArtifactRef:
         """Run a call on the next free actor; see `Pool`. Raises InfrastructureError when there is none for long."""
         with self._lease(call.title) as actor:
             if budget is not None:
                 budget.admit(call.title)
-            ref = self._run(call, actor, terms)
+            ref = self._run(call, actor, terms, companions)
             if budget is not None:  # before the actor is free for the next call, which looks at the budget
                 budget.spend(ArtifactStore(self._store_root).require(ref))
             return ref
@@ -140,10 +146,12 @@ class RayPool:
                         f"{self._wanted()}{self._trouble}"
                     ) from None
 
-    def _run(self, call: StageCall, actor: Any, terms: LeaseTerms | None) -> ArtifactRef:
+    def _run(
+        self, call: StageCall, actor: Any, terms: LeaseTerms | None, companions: Sequence[StageCall]
+    ) -> ArtifactRef:
         ray = self._ray
         try:
-            answer = actor.run.remote(call, self._store_root, terms)
+            answer = actor.run.remote(call, self._store_root, terms, companions)
             done: list[Any] = []
             while not done:
                 done, _ = ray.wait([answer], timeout=POLL_SECONDS)
@@ -185,9 +193,15 @@ class RayWorker:
         prepare_remote_environment(threads)
         self._last: Progress | None = None
 
-    def run(self, call: StageCall, store_root: str, terms: LeaseTerms | None = None) -> ArtifactRef:
+    def run(
+        self,
+        call: StageCall,
+        store_root: str,
+        terms: LeaseTerms | None = None,
+        companions: Sequence[StageCall] = (),
+    ) -> ArtifactRef:
         try:
-            return perform_remotely(call, store_root, self._note, terms)
+            return perform_remotely(call, store_root, self._note, terms, companions)
         finally:
             self._last = None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -17,7 +17,9 @@ from latent_core.config.base import StageConfig
 from latent_core.config.runtime import InputCheck, LeasePolicy, Runner, RuntimeConfig, TrackingConfig
 from latent_core.errors import InfrastructureError, InputError, LatentError, StageFailed
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
+from tasks.companions import Group
 from tasks.merge import MERGED, Merge
 from tasks.pool import Pool, ProgressSink
 from tasks.progress import current_sink, shown_to
@@ -75,6 +77,7 @@ class Run:
     _forced: set[ArtifactRef] = field(default_factory=set)
     _force_lock: threading.Lock = field(default_factory=threading.Lock)
     _repair: InputRepair | None = None
+    _groups: dict[ArtifactRef, Group] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Run:
@@ -105,12 +108,26 @@ class Run:
         rows: int | None = None,
     ) -> Pending:
         """Ask for a stage's result; returns at once. `rows` is what the plan shows as expected."""
-        parents = {role: item.ref if isinstance(item, Pending) else item for role, item in inputs.items()}
-        call = stage.call(config, parents, label, rows)
+        return self._ask(_call(stage, config, inputs, label, rows), inputs)
+
+    def stages(
+        self, stage: Stage, configs: Mapping[str, StageConfig], inputs: Mapping[str, Input], *, rows: int | None = None
+    ) -> list[Pending]:
+        """Ask for results, by label, that one engine can generate in joined passes (see `tasks.joint`).
+
+        Each is a stage of its own, as if asked for alone; what is missing of them is computed together.
+        """
+        calls = [_call(stage, config, inputs, label, rows) for label, config in configs.items()]
+        group = Group(calls, self.runtime.workers)
+        self._groups |= {call.ref: group for call in calls}
+        return [self._ask(call, inputs) for call in calls]
+
+    def _ask(self, call: StageCall, inputs: Mapping[str, Input]) -> Pending:
         if self.planning:
             artifact = self.store.get(call.ref.stage, call.ref.fingerprint)
-            hit = artifact is not None and stage.name not in self.force
-            self.plan.append(PlannedStage(call.title, call.ref, hit, artifact.rows if artifact else rows))
+            hit = artifact is not None and call.stage.name not in self.force
+            rows = artifact.rows if artifact else call.expected_rows
+            self.plan.append(PlannedStage(call.title, call.ref, hit, rows))
             return Pending(call)
         if self._progress is not None:
             self._progress.expect(call)
@@ -194,7 +211,8 @@ class Run:
         reference = {"stage": call.ref.stage, "fingerprint": call.ref.fingerprint, "uri": self.store.uri(call.ref)}
         artifact = None if self._must_force(call) else self.store.get(call.ref.stage, call.ref.fingerprint)
         budget = self._budgets.get(call.stage.name)
-        if artifact is not None:
+        group = self._groups.get(call.ref)
+        if artifact is not None and (group is None or not group.has_dealt(call)):
             if budget is not None:
                 budget.spend(artifact)
             self._tracker.stage(artifact, cached=True)
@@ -215,18 +233,52 @@ class Run:
 
     def _compute(self, call: StageCall, budget: Budget | None) -> bool:
         """Whether this run computed it: with leases another one may have."""
+        group = self._groups.get(call.ref)
+        part = None if group is None else group.part_of(call, self._is_missing)
+        if part is None:
+            return self._compute_with(call, budget)
+        if part.lead():
+            try:
+                companions = part.others(call)
+                for companion in companions:
+                    self._clear_damage(companion)
+                return self._compute_with(call, budget, companions, part.over.set)
+            finally:
+                part.over.set()
+        part.over.wait()
+        artifact = self.store.get(call.ref.stage, call.ref.fingerprint)
+        if artifact is None:
+            return self._compute_with(call, budget)
+        if budget is not None:
+            budget.spend(artifact)
+        return True
+
+    def _compute_with(
+        self,
+        call: StageCall,
+        budget: Budget | None,
+        companions: Sequence[StageCall] = (),
+        tried: Callable[[], None] = lambda: None,
+    ) -> bool:
+        """As `_compute`, with companions the first time that a worker takes the call; `tried` is called after that."""
         assert self._pool is not None
-        pool = self._pool
+        pool, along = self._pool, list(companions)
+
+        def compute(terms: LeaseTerms | None) -> None:
+            now = tuple(along)
+            along.clear()
+            try:
+                pool.compute(call, budget, terms, now)
+            finally:
+                tried()
+
         if self.runtime.lease is LeasePolicy.OFF:
-            pool.compute(call, budget)
+            compute(None)
             return True
-        return compute_or_wait(
-            call,
-            self.store,
-            self.runtime.lease_seconds,
-            compute=lambda terms: pool.compute(call, budget, terms),
-            over=self._over,
-        )
+        return compute_or_wait(call, self.store, self.runtime.lease_seconds, compute, self._over)
+
+    def _is_missing(self, call: StageCall) -> bool:
+        return self._must_force(call) or self.store.get(call.ref.stage, call.ref.fingerprint) is None
 
     def _must_force(self, call: StageCall) -> bool:
         """Whether this is the run's first look at a stage that is to be computed again."""
@@ -248,6 +300,11 @@ class Run:
 def open_run(name: str, config: Any, *, planning: bool = False, force: Sequence[str] = ()) -> Run:
     """A run of the flow `name`; `config` is its parameters, with the sections store, runtime and tracking."""
     return Run(name, config, ArtifactStore(config.store), config.runtime, config.tracking, planning, frozenset(force))
+
+
+def _call(stage: Stage, config: StageConfig, inputs: Mapping[str, Input], label: str, rows: int | None) -> StageCall:
+    parents = {role: item.ref if isinstance(item, Pending) else item for role, item in inputs.items()}
+    return stage.call(config, parents, label, rows)
 
 
 def _open_pool(runtime: RuntimeConfig, root: str, sink: ProgressSink) -> Pool:

@@ -11,7 +11,7 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -29,8 +29,9 @@ from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
 from tasks.deaths import cause_of_death, exit_code_of, out_of_memory_kills
 from tasks.devices import VARIABLE, devices_of, visible_devices
-from tasks.pool import Progress, ProgressSink
-from tasks.stage import StageCall, Workplace, perform
+from tasks.joint import perform_with
+from tasks.pool import ProgressSink, workplace_for
+from tasks.stage import StageCall, Workplace
 
 STOP_SECONDS = 5.0  # from asking a worker to end to ending it
 _REAP_SECONDS = 30.0  # for the exit code of a dead process, which a starved machine is slow to reap
@@ -61,12 +62,18 @@ class WorkerPool:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
-    def compute(self, call: StageCall, budget: Budget | None = None, terms: LeaseTerms | None = None) -> ArtifactRef:
+    def compute(
+        self,
+        call: StageCall,
+        budget: Budget | None = None,
+        terms: LeaseTerms | None = None,
+        companions: Sequence[StageCall] = (),
+    ) -> ArtifactRef:
         """Run a call on the next free process; see `Pool`."""
         with self._lease() as worker:
             if budget is not None:
                 budget.admit(call.title)
-            ref = worker.run(call, self._store_root, terms)
+            ref = worker.run(call, self._store_root, terms, companions)
             if budget is not None:  # before the worker is free for the next call, which looks at the budget
                 budget.spend(ArtifactStore(self._store_root).require(ref))
             return ref
@@ -108,11 +115,13 @@ class _Worker:
         self._stopped = False
         self._lock = threading.Lock()  # between starting a call and stopping
 
-    def run(self, call: StageCall, store_root: str, terms: LeaseTerms | None) -> ArtifactRef:
+    def run(
+        self, call: StageCall, store_root: str, terms: LeaseTerms | None, companions: Sequence[StageCall]
+    ) -> ArtifactRef:
         kills = out_of_memory_kills()
         self._busy = True
         try:  # around `submit` too: a worker may have died while it had nothing to do
-            return self._submit(call, store_root, terms).result()
+            return self._submit(call, store_root, terms, companions).result()
         except BrokenProcessPool as error:
             if self._stopped:
                 raise StageFailed(f"{call.title}: stopped with its run") from error
@@ -129,7 +138,9 @@ class _Worker:
             return "died"
         return cause_of_death(exit_code_of(self._process, _REAP_SECONDS), kills, out_of_memory_kills())
 
-    def _submit(self, call: StageCall, store_root: str, terms: LeaseTerms | None) -> Future[ArtifactRef]:
+    def _submit(
+        self, call: StageCall, store_root: str, terms: LeaseTerms | None, companions: Sequence[StageCall]
+    ) -> Future[ArtifactRef]:
         with self._lock:
             if self._stopped:  # what still waited for a worker when the run ended
                 raise StageFailed(f"{call.title}: not started, its run has ended")
@@ -139,7 +150,7 @@ class _Worker:
                 self._pool = ProcessPoolExecutor(
                     1, mp_context=self._context, initializer=_start_worker, initargs=settings
                 )
-            answer = self._pool.submit(_compute, call, store_root, self._runtime.work_dir, terms)
+            answer = self._pool.submit(_compute, call, store_root, self._runtime.work_dir, terms, companions)
             (self._process,) = self._pool._processes.values()  # no public way leads to how its process ended
             return answer
 
@@ -174,13 +185,14 @@ def _start_worker(outbox: Any, threads: int, log: str, parent: int, devices: str
     end_with(parent)
 
 
-def _compute(call: StageCall, store_root: str, work_dir: str, terms: LeaseTerms | None) -> ArtifactRef:
-    def progress(done: int, total: int, tokens: int) -> None:
-        _outbox.put(Progress(call.title, call.ref.fingerprint, done, total, tokens))
+def _compute(
+    call: StageCall, store_root: str, work_dir: str, terms: LeaseTerms | None, companions: Sequence[StageCall]
+) -> ArtifactRef:
+    def workplace(one: StageCall) -> Workplace:
+        _log_line(one, "started")
+        return workplace_for(one, Path(work_dir).absolute() / "scratch", _outbox.put)
 
-    scratch = Path(work_dir).absolute() / "scratch" / call.ref.key
-    _log_line(call, "started")
-    ref = perform(call, ArtifactStore(store_root), Workplace(scratch, progress), terms).ref
+    ref = perform_with(call, companions, ArtifactStore(store_root), workplace, terms).ref
     _log_line(call, "done")
     return ref
 

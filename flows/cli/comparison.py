@@ -30,6 +30,13 @@ def show(before: str, after: str, store: str, as_json: bool) -> None:
     )
     typer.echo(f"tokens      {one.tokens.value:.1f} -> {two.tokens.value:.1f}{_ratio(paired.achieved_ratio)}")
     typer.echo(f"reasoning   {one.reasoning_tokens:.1f} -> {two.reasoning_tokens:.1f}{_ratio(paired.reasoning_ratio)}")
+    if paired.logprob is not None and one.logprob and two.logprob and one.logprob.mean and two.logprob.mean:
+        value, low, high = paired.logprob.difference
+        typer.echo(
+            f"log-prob    {one.logprob.mean.value:.2f} -> {two.logprob.mean.value:.2f} nats a token of the gold, "
+            f"difference {value:+.2f} (95 % {low:+.2f} to {high:+.2f}), p = {paired.logprob.bootstrap_p:.2g} "
+            f"(bootstrap, on the {paired.logprob.questions} questions whose reasoning ends in both)"
+        )
 
 
 def _scores(store: str, address: str) -> Scores:

@@ -1,11 +1,8 @@
-"""How each benchmark asks and how its answers are graded: the one place that says so, for loading and for grading."""
+"""What the prompt of a benchmark holds and what its answers are graded as."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-
-from latent_core.errors import InputError
 
 
 class PromptForm(StrEnum):
@@ -20,37 +17,6 @@ class Grader(StrEnum):
 
     MATHEMATICS = "mathematics"  # equal in value, or equal words where the gold is words
     LETTER = "letter"  # the letter of a choice
-
-
-@dataclass(frozen=True)
-class BenchmarkForm:
-    """A benchmark's prompt form and grader."""
-
-    prompt: PromptForm
-    grader: Grader
-
-
-_MATHEMATICS = BenchmarkForm(PromptForm.QUESTION, Grader.MATHEMATICS)
-FORMS = {
-    "word_problems": _MATHEMATICS,
-    "gsm8k": _MATHEMATICS,
-    "math": _MATHEMATICS,
-    "math500": _MATHEMATICS,
-    "metamathqa": _MATHEMATICS,
-    "mmlu": BenchmarkForm(PromptForm.OPTIONS, Grader.LETTER),
-    "file": _MATHEMATICS,
-}
-FAMILIES = {"file": _MATHEMATICS, "reasoning_gym": _MATHEMATICS}  # NAME:MEMBER
-KNOWN = (*FORMS, *(f"{family}:..." for family in FAMILIES))
-
-
-def benchmark_form(name: str) -> BenchmarkForm:
-    """The form of a benchmark or of a member of a family (`reasoning_gym:TASK`); raises InputError for others."""
-    family, colon, member = name.partition(":")
-    form = FAMILIES.get(family) if colon and member else FORMS.get(name)
-    if form is None:
-        raise InputError(f"benchmark {name!r} is unknown; use one of {', '.join(KNOWN)}")
-    return form
 
 
 def lettered(question: str, options: list[str]) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 from latent_core.benchmarks.problem import Problem, ProblemSource
 from latent_core.errors import InputError
 
-PREFIX = "reasoning_gym:"
+FAMILY = "reasoning_gym"
+PREFIX = f"{FAMILY}:"
 VERSION = "0.1.25"  # what the fixed order of problems was tried with
 # Tasks with a scorer of their own that only forgives how their one number is written, as the mathematics grader does.
 NUMBERS = frozenset({"chain_sum", "decimal_chain_sum", "gsm_symbolic", "products"})

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from latent_core.benchmarks import gym, word_problems
-from latent_core.benchmarks.forms import KNOWN
+from latent_core.benchmarks.forms import Grader
 from latent_core.benchmarks.problem import Problem, ProblemSource
-from latent_core.benchmarks.tables import FORMATS, open_table
+from latent_core.benchmarks.table import open_table
+from latent_core.benchmarks.tables import table_benchmarks
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.errors import InputError
 from latent_core.evaluation.contamination import without_contaminated
 
+WORD_PROBLEMS = "word_problems"
 SPLITS = ("train", "validation", "test")
 
 
@@ -22,14 +24,30 @@ def open_split(config: BenchmarkConfig, split: str) -> ProblemSource:
         return without_contaminated(open_split(whole, "test"), open_split(whole, "train"))
     if split not in SPLITS:
         raise InputError(f"benchmark: unknown split {split!r}; choose one of {', '.join(SPLITS)}")
-    if config.name == "word_problems":
+    if config.name == WORD_PROBLEMS:
         return _word_problems(split, config.difficulties)
     if config.name.startswith(gym.PREFIX):
         return gym.open_task(config.name, split)
-    if config.name in FORMATS:
+    if table := table_benchmarks().get(config.name):
         path = {"train": config.train_path, "test": config.test_path}.get(split)
-        return open_table(config.name, split, Path(path) if path else None)
-    raise InputError(f"benchmark.name: unknown benchmark {config.name!r}; choose one of {', '.join(KNOWN)}")
+        return open_table(table, split, Path(path) if path else None)
+    raise InputError(f"benchmark.name: unknown benchmark {config.name!r}; choose one of {', '.join(known())}")
+
+
+def grader_of(name: str) -> Grader:
+    """How a benchmark's answers are graded, `file:...` and `reasoning_gym:TASK` included; InputError for others."""
+    family, _, member = name.partition(":")
+    if name == WORD_PROBLEMS or (family == gym.FAMILY and member):
+        return Grader.MATHEMATICS
+    table = table_benchmarks().get("file" if family == "file" and member else name)
+    if table is None:
+        raise InputError(f"benchmark {name!r} is unknown; use one of {', '.join(known())}")
+    return table.grader
+
+
+def known() -> list[str]:
+    """What benchmarks may be called."""
+    return [WORD_PROBLEMS, *table_benchmarks(), "file:PATH", f"{gym.PREFIX}TASK"]
 
 
 def word_problem_generator(split: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
 
@@ -13,8 +13,8 @@ class BenchmarkConfig(StageConfig):
     """A benchmark by name. Its problems enter identities by content, so that paths do not matter."""
 
     name: Annotated[str, IDENTITY] = "word_problems"
-    """word_problems (built in), gsm8k, math, math500, metamathqa, mmlu, reasoning_gym:TASK, or file (columns question,
-    gold)."""
+    """word_problems (built in), gsm8k, math, math500, metamathqa, mmlu, reasoning_gym:TASK, or file:PATH (columns
+    question, gold), which is short for file with that test_path."""
     difficulties: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], IDENTITY, Field(min_length=1)] = (1, 2, 3)
     """word_problems only: numbers of steps, taking turns."""
     train_path: Annotated[str | None, RUNTIME] = None
@@ -23,3 +23,15 @@ class BenchmarkConfig(StageConfig):
     """Local file to read the test split from."""
     drop_contaminated: Annotated[bool, IDENTITY] = False
     """Leave out test questions that the training split of the same benchmark holds, or shares 13 words running."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_with_a_path(cls, fields: Any) -> Any:
+        """Read file:PATH; the path is no part of the name, since problems are identified by their content."""
+        name = fields.get("name") if isinstance(fields, dict) else None
+        if not isinstance(name, str) or not name.startswith("file:"):
+            return fields
+        path = name.removeprefix("file:")
+        if fields.get("test_path") not in (None, path):
+            raise ValueError(f"benchmark.name: {name} and test_path {fields['test_path']} name two files; give one")
+        return {**fields, "name": "file", "test_path": path}

@@ -252,6 +252,14 @@ class Metric(StrEnum):
 Metrics = tuple[Metric, ...]
 
 
+class Joined(StrEnum):
+    """Whether a model's missing conditions share the passes of one engine."""
+
+    AUTO = "auto"  # where the engine fills a slot as soon as it is free: vllm
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 class EvaluateConfig(StageConfig):
     """Evaluation on the test split, one condition per ratio."""
 
@@ -262,6 +270,22 @@ class EvaluateConfig(StageConfig):
     metrics: Annotated[Metrics, IDENTITY, OMITTED_AT_DEFAULT] = ()
     """logprob: mean log-probability of the gold answer after the model's own reasoning. It loads the model a second
     time, with transformers: beside vLLM on a GPU leave it room (sampling.vllm.gpu_memory_utilization)."""
+    joined: Annotated[Joined, RUNTIME] = Joined.AUTO
+    """always: a model's missing conditions are generated together, so that no slot of the engine stays empty while one
+    ends; never: one after the other; auto: together with vllm. A server's stay apart, since it bills each."""
+
+    @property
+    def joins(self) -> bool:
+        """Whether conditions are generated together."""
+        return self.joined is Joined.ALWAYS or (self.joined is Joined.AUTO and self.sampling.engine == "vllm")
+
+    @model_validator(mode="after")
+    def _bills_stay_apart(self) -> EvaluateConfig:
+        if self.joined is Joined.ALWAYS and self.sampling.engine == "openai":
+            raise ValueError(
+                "evaluate.joined: always would mix what the server bills for each condition; leave it auto"
+            )
+        return self
 
     @field_validator("ratios")
     @classmethod

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latent_core.reward.scores import Score, ScoreRequest, Status
-from latent_core.scoring.statistics import Estimate, bootstrap_mean
+from latent_core.scoring.statistics import Estimate, bootstrap_mean, paired_bootstrap
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 COLUMN, STATUS = "gold_logprob", "gold_logprob_status"
 _ROWS_PER_CALL = 256  # as many as the engine writes at once: enough to batch by length
 Row = dict[str, Any]
+Floats = npt.NDArray[np.float64]
 
 
 class LogProb(NamedTuple):
@@ -44,6 +45,14 @@ class LogProb(NamedTuple):
     @classmethod
     def from_metrics(cls, metrics: Mapping[str, Any]) -> LogProb:
         return cls(**{**metrics, "mean": None if metrics["mean"] is None else Estimate(**metrics["mean"])})
+
+
+class LogProbDifference(NamedTuple):
+    """Candidate minus baseline, in nats a token, on the `questions` that both have a scored sample of."""
+
+    difference: Estimate
+    bootstrap_p: float
+    questions: int
 
 
 def with_columns(schema: pa.Schema) -> pa.Schema:
@@ -72,16 +81,28 @@ def without_end(row: Row) -> Row:
     return row | {COLUMN: None, STATUS: Status.NO_THINK_END.value}
 
 
-def log_prob(by_sample: npt.NDArray[np.float64], question: npt.NDArray[np.int64], seed: int) -> LogProb:
+def log_prob(by_sample: Floats, question: npt.NDArray[np.int64], seed: int) -> LogProb:
     """Summarise one value a sample (NaN: malformed), shape (samples,); `question` says whose each sample is."""
     scored = np.isfinite(by_sample)
-    values = _by_question(by_sample, question)
+    values = by_question(by_sample, question)
     values = values[np.isfinite(values)]
     mean = bootstrap_mean(values, seed=seed) if len(values) else None
     return LogProb(mean, len(values), int(scored.sum()), int((~scored).sum()))
 
 
-def _by_question(by_sample: npt.NDArray[np.float64], question: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def log_prob_difference(baseline: Floats, candidate: Floats, seed: int) -> LogProbDifference | None:
+    """Paired bootstrap of two means a question (NaN: no scored sample), shapes (questions,) in the same order.
+
+    A question that either leaves unscored is no pair. None where no pair is left.
+    """
+    both = np.isfinite(baseline) & np.isfinite(candidate)
+    if not both.any():
+        return None
+    found = paired_bootstrap(baseline[both], candidate[both], seed=seed)
+    return LogProbDifference(Estimate(found.value, found.low, found.high), found.p_value, int(both.sum()))
+
+
+def by_question(by_sample: Floats, question: npt.NDArray[np.int64]) -> Floats:
     """Mean of each question's finite values, NaN where it has none: (samples,) → (questions,)."""
     scored = np.isfinite(by_sample)
     size = int(question.max()) + 1

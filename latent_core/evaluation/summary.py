@@ -15,7 +15,7 @@ import numpy as np
 
 from latent_core.errors import InputError
 from latent_core.evaluation.at_k import AtK, at_k
-from latent_core.evaluation.logprob import LogProb, log_prob
+from latent_core.evaluation.logprob import LogProb, LogProbDifference, by_question, log_prob, log_prob_difference
 from latent_core.evaluation.scores import OUTCOMES, Floats, Scores, read_scores
 from latent_core.scoring.grading import Outcome
 from latent_core.scoring.statistics import (
@@ -120,7 +120,7 @@ class PairedComparison:
 
     `achieved_ratio` is the candidate's tokens over the baseline's, `reasoning_ratio` the same for reasoning tokens;
     None if the baseline has none. `mcnemar_p` is None where a question has several samples, for which McNemar's test
-    is not made; `bootstrap_p` always holds. Intervals are 95 %.
+    is not made; `bootstrap_p` always holds. `logprob` is None where either was not scored. Intervals are 95 %.
     """
 
     questions: int
@@ -129,6 +129,7 @@ class PairedComparison:
     mcnemar_p: float | None
     achieved_ratio: Estimate | None
     reasoning_ratio: Estimate | None
+    logprob: LogProbDifference | None = None
 
 
 def summarise(rows: Iterable[Mapping[str, Any]]) -> Summary:
@@ -189,7 +190,15 @@ def compare_scores(baseline: Scores, candidate: Scores) -> PairedComparison:
         reasoning_ratio=_ratio(
             baseline.by_question(baseline.reasoning_tokens), candidate.by_question(candidate.reasoning_tokens)[order]
         ),
+        logprob=_logprob_difference(baseline, candidate, order),
     )
+
+
+def _logprob_difference(baseline: Scores, candidate: Scores, order: list[int]) -> LogProbDifference | None:
+    if baseline.logprobs is None or candidate.logprobs is None:
+        return None
+    before = by_question(baseline.logprobs, baseline.question)
+    return log_prob_difference(before, by_question(candidate.logprobs, candidate.question)[order], SEED)
 
 
 def _accuracy(by_question: Floats, *, one_sample_each: bool) -> Estimate:

@@ -16,7 +16,7 @@ from latent_core.config.tokenskip import Prompting, TextFormat
 from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.exemplars import Exemplar
-from latent_core.generate.engine import Engine, Generation, Progress, Request, item_seed
+from latent_core.generate.engine import Engine, Generation, Request, item_seed
 from latent_core.models.family import ChatFamily, chat_family, load_tokenizer
 from latent_core.scoring import grade
 from latent_core.scoring.extraction import split_reasoning
@@ -24,6 +24,7 @@ from latent_core.scoring.extraction import split_reasoning
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Progress = Callable[[int, int], None]  # (completions done, tokens generated so far)
 ANSWER_SENTENCE = "\n\nThe final answer is:"
 RAW_ANSWER_SENTENCE = "\nThe answer is "
 _XML_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
@@ -114,6 +115,8 @@ def graded_completions(
         text_format=text_format,
     )
     done, tokens = 0, 0
+    if progress:
+        progress(done, tokens)  # rates count from here, not from the first completion
     questions = max(1, COMPLETIONS_PER_CALL // sampling.samples)
     for start in range(0, len(problems), questions):
         block = problems[start : start + questions]
@@ -129,15 +132,15 @@ def graded_completions(
             for (problem, index), prompt in zip(items, encoded, strict=True)
         ]
 
-        def report(completions: int, generated: int, done: int = done, tokens: int = tokens) -> None:
+        def count(index: int, generation: Generation) -> None:
+            nonlocal done, tokens
+            done, tokens = done + 1, tokens + len(generation.token_ids)
             if progress:
-                progress(done + completions, tokens + generated)
+                progress(done, tokens)
 
-        generations = engine.generate(requests, sampling, report)
+        generations = engine.generate(requests, sampling, count)
         for (problem, index), prompt, generation in zip(items, encoded, generations, strict=True):
             yield _graded(problem, index, prompt, generation, model, benchmark, text_format)
-        done += len(items)
-        tokens += sum(len(generation.token_ids) for generation in generations)
 
 
 def truncated_row(row: Mapping[str, Any], tokens: int, model: ReadableModel, *, benchmark: str) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from typing import Literal, Protocol, runtime_checkable
 from latent_core.config.sampling import SamplingConfig
 
 FinishReason = Literal["stop", "length"]
-Progress = Callable[[int, int], None]  # (completions done, tokens generated so far)
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,14 @@ class Generation:
     finish_reason: FinishReason
 
 
+Finished = Callable[[int, Generation], None]  # (place of the request, its completion), in the order they end
+
+
 class Engine(Protocol):
     """A loaded model that completes prompts; results are in the order of the requests."""
 
     def generate(
-        self, requests: Sequence[Request], sampling: SamplingConfig, progress: Progress | None = None
+        self, requests: Sequence[Request], sampling: SamplingConfig, finished: Finished | None = None
     ) -> list[Generation]: ...
 
     def close(self) -> None:

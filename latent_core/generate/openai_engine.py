@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from latent_core.config.sampling import OpenAiConfig, SamplingConfig
 from latent_core.dual.storage import FILE_NAME
 from latent_core.errors import InfrastructureError, InputError
-from latent_core.generate.engine import FinishReason, Generation, Progress, Request, Usage
+from latent_core.generate.engine import Finished, FinishReason, Generation, Request, Usage
 from latent_core.models.family import chat_family, load_tokenizer
 
 if TYPE_CHECKING:
@@ -58,37 +58,34 @@ class OpenAiEngine:
         return Usage(self._prompt_tokens, self._completion_tokens, price)
 
     def generate(
-        self, requests: Sequence[Request], sampling: SamplingConfig, progress: Progress | None = None
+        self, requests: Sequence[Request], sampling: SamplingConfig, finished: Finished | None = None
     ) -> list[Generation]:
-        return asyncio.run(self._generate(requests, sampling, progress)) if requests else []
+        return asyncio.run(self._generate(requests, sampling, finished)) if requests else []
 
     def close(self) -> None:
         """Nothing is held between calls."""
 
     async def _generate(
-        self, requests: Sequence[Request], sampling: SamplingConfig, progress: Progress | None
+        self, requests: Sequence[Request], sampling: SamplingConfig, finished: Finished | None
     ) -> list[Generation]:
         import httpx
 
         slots = asyncio.Semaphore(self._options.concurrency)
         key = os.environ.get(KEY_VARIABLE)
-        done, tokens = 0, 0
         async with httpx.AsyncClient(
             base_url=self._options.base_url.rstrip("/") + "/",
             headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=self._options.timeout_seconds,
         ) as client:
 
-            async def complete(request: Request) -> Generation:
-                nonlocal done, tokens
+            async def complete(index: int, request: Request) -> Generation:
                 async with slots:
                     generation = self._read(await self._post(client, self._body(request, sampling)))
-                done, tokens = done + 1, tokens + len(generation.token_ids)
-                if progress:
-                    progress(done, tokens)
+                if finished:
+                    finished(index, generation)
                 return generation
 
-            tasks = [asyncio.create_task(complete(request)) for request in requests]
+            tasks = [asyncio.create_task(complete(index, request)) for index, request in enumerate(requests)]
             try:
                 return await asyncio.gather(*tasks)
             finally:

@@ -23,7 +23,7 @@ from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.transformers_constraint import DualLogitsProcessor
 from latent_core.errors import InputError
-from latent_core.generate.engine import Generation, Progress, Request
+from latent_core.generate.engine import Finished, Generation, Request
 from latent_core.generate.seeded_sampling import SeededGumbel
 from latent_core.loading import SAFE
 from latent_core.models.family import chat_family, load_tokenizer
@@ -47,19 +47,17 @@ class TransformersEngine:
         self._machine = PhaseMachine(DualVocabulary.load(model_dir)) if is_dual else None
 
     def generate(
-        self, requests: Sequence[Request], sampling: SamplingConfig, progress: Progress | None = None
+        self, requests: Sequence[Request], sampling: SamplingConfig, finished: Finished | None = None
     ) -> list[Generation]:
         """Complete every request. Raises InputError when a prompt leaves no room in the model's context."""
         for request in requests:
             self._check_room(request)
         results: dict[int, Generation] = {}
-        tokens = 0
         for batch in _batches(requests, sampling):
             for index, generation in zip(batch, self._complete([requests[i] for i in batch], sampling), strict=True):
                 results[index] = generation
-                tokens += len(generation.token_ids)
-            if progress:
-                progress(len(results), tokens)
+                if finished:
+                    finished(index, generation)
         return [results[index] for index in range(len(requests))]
 
     @torch.inference_mode()

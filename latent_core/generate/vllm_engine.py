@@ -24,7 +24,7 @@ from latent_core.config.sampling import SamplingConfig, VllmConfig
 from latent_core.dual import DualVocabulary, Phase, PhaseMachine
 from latent_core.dual.storage import FILE_NAME, read_json
 from latent_core.errors import InputError
-from latent_core.generate.engine import FinishReason, Generation, Progress, Request
+from latent_core.generate.engine import Finished, FinishReason, Generation, Request
 from latent_core.models.family import chat_family, load_tokenizer
 
 ENVIRONMENT = {
@@ -94,19 +94,19 @@ class VllmEngine:
         self._length = 0
 
     def generate(
-        self, requests: Sequence[Request], sampling: SamplingConfig, progress: Progress | None = None
+        self, requests: Sequence[Request], sampling: SamplingConfig, finished: Finished | None = None
     ) -> list[Generation]:
         """Complete every request. Raises InputError, before anything runs, when a prompt leaves no room."""
         if not requests:
             return []
         self._require_length(requests, sampling)
         drafts = [self._draft(request, sampling) for request in requests]
-        done, tokens = 0, 0
-        for draft in self._run(drafts, sampling):
-            done, tokens = done + 1, tokens + len(draft.tokens)
-            if progress:
-                progress(done, tokens)
-        return [_finished(draft) for draft in drafts]
+        results: dict[int, Generation] = {}
+        for index in self._run(drafts, sampling):
+            results[index] = _generation(drafts[index])
+            if finished:
+                finished(index, results[index])
+        return [results[index] for index in range(len(drafts))]
 
     def close(self) -> None:
         """Free the model's memory; a later `generate` starts vLLM again."""
@@ -175,8 +175,8 @@ class VllmEngine:
         limit = min(sampling.max_new_tokens, self._context - len(request.prompt_ids))
         return _Draft(request, [], phase, limit)
 
-    def _run(self, drafts: Sequence[_Draft], sampling: SamplingConfig) -> Iterator[_Draft]:
-        """Complete all drafts, yielding each when it is done; on any failure nothing stays queued."""
+    def _run(self, drafts: Sequence[_Draft], sampling: SamplingConfig) -> Iterator[int]:
+        """Complete all drafts, yielding each one's place when it is done; on any failure nothing stays queued."""
         engine = self._llm.llm_engine
         waiting: dict[str, _Draft] = {}
         try:
@@ -188,7 +188,7 @@ class VllmEngine:
                         continue
                     name, draft = output.request_id, waiting.pop(output.request_id)
                     if self._accept(draft, output.outputs[0]):
-                        yield draft
+                        yield int(name)
                     else:
                         self._submit(name, draft, sampling, waiting)
         finally:
@@ -258,7 +258,7 @@ def prepare_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def _finished(draft: _Draft) -> Generation:
+def _generation(draft: _Draft) -> Generation:
     assert draft.finish_reason is not None
     return Generation(tuple(draft.tokens), draft.finish_reason)
 

@@ -14,7 +14,7 @@ from latent_core.report.numbers import decimal, free, label, percent, points, wh
 from latent_core.report.plots import figures, looks
 from latent_core.report.samples import compared_samples
 from latent_core.report.seeds import over_seeds
-from latent_core.report.table import columns, html_table, logprob_cell
+from latent_core.report.table import columns, html_table, logprob_cell, logprob_difference_cell
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -193,6 +193,8 @@ def _logprob(entries: Sequence[ReportEntry]) -> list[Row]:
             "model": entry.model,
             "condition": entry.condition,
             "gold log-prob, nats a token": logprob_cell(found),
+            "against 1.0, paired": logprob_difference_cell(entry, with_interval=True),
+            "pairs": entry.difference.logprob.questions if entry.difference and entry.difference.logprob else None,
             "accuracy": percent(entry.summary.accuracy.value),
             "questions scored": found.questions,
             "completions scored": found.scored,

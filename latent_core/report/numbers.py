@@ -16,9 +16,10 @@ def decimal(value: float) -> str:
     return (f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}").replace("-", MINUS)
 
 
-def nats(value: float) -> str:
-    """A log-probability: two decimals."""
-    return f"{value:.2f}".replace("-", MINUS)
+def nats(value: float, *, signed: bool = False) -> str:
+    """A log-probability, or with its sign a difference of two: two decimals; what rounds to zero has no sign."""
+    text = f"{value:+.2f}" if signed else f"{value:.2f}"
+    return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", MINUS)
 
 
 def percent(fraction: float, *, unit: str = " %") -> str:

@@ -77,6 +77,15 @@ COLUMNS: tuple[Column, ...] = (
         6,
         lambda entry: entry.summary.logprob is not None,
     ),
+    Column(
+        "Log-prob against 1.0",
+        lambda entry: logprob_difference_cell(entry, with_interval=False),
+        True,
+        "the same paired with what its accuracy is compared with, on the questions that both end their reasoning of "
+        "(paired bootstrap)",
+        0,
+        lambda entry: entry.difference is not None and entry.difference.logprob is not None,
+    ),
 )
 
 
@@ -91,6 +100,16 @@ def logprob_cell(logprob: LogProb | None) -> str:
         return DASH
     value, low, high = (nats(number) for number in logprob.mean)
     return f"{value} ({low} to {high})"
+
+
+def logprob_difference_cell(entry: ReportEntry, *, with_interval: bool) -> str:
+    """−0.31 (p = 0.02), or with the interval: −0.31 (−0.52 to −0.10, p = 0.02)."""
+    found = entry.difference.logprob if entry.difference else None
+    if found is None:
+        return DASH
+    value, low, high = (nats(number, signed=True) for number in found.difference)
+    interval = f"{low} to {high}, " if with_interval else ""
+    return f"{value} ({interval}{p_value(found.bootstrap_p)})"
 
 
 def results(entries: Sequence[ReportEntry]) -> list[list[str]]:

@@ -15,7 +15,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from latent_core.benchmarks.forms import Grader, benchmark_form
+from latent_core.benchmarks.forms import Grader
+from latent_core.benchmarks.registry import grader_of
 from latent_core.errors import InputError
 from latent_core.scoring import brackets, choices, normalization, plain, units
 from latent_core.scoring.extraction import extract_answer, last_box, opens_box
@@ -81,7 +82,7 @@ def grade(completion: str, gold: str, *, benchmark: str, finish_reason: str = "s
         InputError: (a ValueError) unknown `benchmark` or `finish_reason`, empty `gold`, a `gold` that is no letter.
         InfrastructureError: no grading worker could be started.
     """
-    is_choice = benchmark_form(benchmark).grader is Grader.LETTER
+    is_choice = grader_of(benchmark) is Grader.LETTER
     if finish_reason not in FINISH_REASONS:
         raise InputError(f"finish_reason must be one of {', '.join(FINISH_REASONS)}, not {finish_reason!r}.")
     gold = reference(gold)

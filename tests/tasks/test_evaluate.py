@@ -9,7 +9,7 @@ import pytest
 
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.sampling import SamplingConfig
-from latent_core.generate.engine import Generation, Progress, Request
+from latent_core.generate.engine import Finished, Generation, Request
 from latent_core.store import ArtifactStore
 from tasks import engines
 from tasks.evaluate import EVALUATE, EvaluateCondition
@@ -25,7 +25,7 @@ class Silent:
         self.calls: list[list[tuple[int, ...]]] = []
 
     def generate(
-        self, requests: Sequence[Request], sampling: SamplingConfig, progress: Progress | None = None
+        self, requests: Sequence[Request], sampling: SamplingConfig, finished: Finished | None = None
     ) -> list[Generation]:
         self.calls.append([request.prompt_ids for request in requests])
         return [Generation((2,), "stop") for _ in requests]

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from latent_core.benchmarks import gym
-from latent_core.benchmarks.forms import FORMS
+from latent_core.benchmarks import gym, tables
 from latent_core.benchmarks.registry import open_split
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.errors import InputError
@@ -54,8 +53,45 @@ def test_mmlu_answer_outside_the_choices_names_the_row(tmp_path: Path, answer: o
 
 
 def test_every_benchmark_that_can_be_opened_can_be_graded() -> None:
-    for name in FORMS:
+    for name in ("word_problems", *tables.table_benchmarks()):
         assert grade(r"\boxed{C}", "C", benchmark=name).outcome == "correct"
+
+
+def test_file_in_the_folder_of_tables_is_a_benchmark_without_any_other_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "more"
+    folder.mkdir()
+    (folder / "capitals.py").write_text(
+        "from latent_core.benchmarks.forms import Grader, PromptForm\n"
+        "from latent_core.benchmarks.table import TableBenchmark\n"
+        "BENCHMARK = TableBenchmark(\n"
+        "    name='capitals', hub=None, question=('country',), gold=lambda row: row['letter'], level='continent',\n"
+        "    prompt=PromptForm.OPTIONS, grader=Grader.LETTER,\n"
+        ")\n"
+    )
+    monkeypatch.setattr(tables, "__path__", [*tables.__path__, str(folder)])
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"country": "Peru?", "choices": ["Lima", "Quito"], "letter": "A", "continent": "SA"}))
+    (problem,) = open_split(BenchmarkConfig(name="capitals", test_path=str(rows)), "test").problems(0, 1)
+    assert problem.question.splitlines()[:2] == ["Peru?", "A. Lima"] and problem.level == "SA"
+    assert grade(r"\boxed{A. Lima}", problem.gold, benchmark="capitals").outcome == "correct"
+    with pytest.raises(InputError, match=r"unknown benchmark 'capital'; choose one of .*capitals"):
+        open_split(BenchmarkConfig(name="capital"), "test")
+
+    (folder / "again.py").write_text("from latent_core.benchmarks.tables.gsm8k import BENCHMARK\n")
+    tables._declared_in.cache_clear()
+    with pytest.raises(InputError, match="'gsm8k' is declared by two files"):
+        tables.table_benchmarks()
+
+
+def test_file_with_its_path_in_the_name_is_the_same_benchmark_as_one_with_a_test_path(tmp_path: Path) -> None:
+    path = tmp_path / "own.jsonl"
+    path.write_text(json.dumps({"question": "1 + 1?", "gold": "2"}))
+    short, long = BenchmarkConfig(name=f"file:{path}"), BenchmarkConfig(name="file", test_path=str(path))
+    assert short == long and open_split(short, "test").problems(0, 1)[0].gold == "2"
+    with pytest.raises(ValueError, match="name two files"):
+        BenchmarkConfig(name=f"file:{path}", test_path="other.jsonl")
 
 
 def test_unknown_benchmark_is_refused_with_the_known_ones() -> None:

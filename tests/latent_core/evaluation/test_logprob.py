@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from latent_core.evaluation.logprob import COLUMN, STATUS, with_logprob
-from latent_core.evaluation.summary import Summary, summarise
+from latent_core.evaluation.summary import Summary, compare, summarise
 from latent_core.models.source import open_model
 from latent_core.report import Evaluation, build_entries
 from latent_core.report.entries import Provenance
@@ -78,6 +78,30 @@ def test_summary_with_and_without_the_metric_survives_a_manifest() -> None:
         summary = summarise(rows)
         assert Summary.from_metrics(summary.to_metrics()) == summary
         assert ("logprob" in summary.to_metrics()) == (COLUMN in rows[0])
+
+
+def test_difference_is_paired_on_the_questions_that_both_score() -> None:
+    before = [row(index, None if index == 4 else -1.0 - index) for index in range(6)]
+    after = [row(index, None if index == 5 else -1.2 - index) for index in (3, 5, 0, 1, 4, 2)]  # in another order
+    found = compare(before, after).logprob
+    assert found is not None and found.questions == 4
+    assert found.difference.value == pytest.approx(-0.2) and found.difference.high == pytest.approx(-0.2)
+    assert found.bootstrap_p < 0.001  # the spread between questions is no noise of a pair
+    assert compare(before, [{k: v for k, v in line.items() if k != COLUMN} for line in after]).logprob is None
+    assert compare(before, [row(index, None) for index in range(6)]).logprob is None
+
+
+def test_report_shows_the_difference_against_ratio_1_with_its_pairs() -> None:
+    full = [row(index, -1.0 - index / 10) for index in range(6)]
+    half = [row(index, None if index == 5 else -1.5 - index / 10) for index in range(6)]
+    entries = build_entries(
+        [Evaluation("m", "ratio 1", 1.0, lambda: full), Evaluation("m", "ratio 0.5", 0.5, lambda: half)]
+    )
+    lines = markdown_table(entries).splitlines()
+    assert "Log-prob against 1.0" in lines[0]
+    assert lines[2].endswith("| – |") and lines[3].endswith("| −0.50 (p &lt; 0.001) |")
+    page = render_report("t", entries, notes=[], compression=[], accounting=[], provenance=Provenance())
+    assert "−0.50 (−0.50 to −0.50, p &lt; 0.001)" in page and "Against 1.0, paired" in page
 
 
 def test_report_shows_the_metric_only_where_it_was_measured() -> None:

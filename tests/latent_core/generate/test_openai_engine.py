@@ -15,7 +15,7 @@ import pytest
 from latent_core.config.sampling import OpenAiConfig, SamplingConfig
 from latent_core.dual import build_dual
 from latent_core.errors import InfrastructureError, InputError
-from latent_core.generate.engine import Request
+from latent_core.generate.engine import Generation, Request
 from latent_core.generate.openai_engine import OpenAiEngine
 from latent_core.identity import fingerprint
 from latent_core.models.source import open_model
@@ -93,12 +93,12 @@ def _engine(url: str, model_dir: Path = MINI, **options: Any) -> OpenAiEngine:
 def test_completions_are_in_order_bounded_in_flight_and_counted(serve: Callable[..., Server]) -> None:
     server = serve(_echo)
     engine = _engine(server.url, concurrency=3, prompt_price=2.0, completion_price=10.0)
-    seen: list[tuple[int, int]] = []
+    seen: dict[int, Generation] = {}
     requests = [Request((1, number), seed=number) for number in range(2, 14)]
-    found = engine.generate(requests, SamplingConfig(max_new_tokens=9), lambda *now: seen.append(now))
+    found = engine.generate(requests, SamplingConfig(max_new_tokens=9), seen.__setitem__)
     assert [generation.token_ids for generation in found] == [(number, number) for number in range(2, 14)]
     assert 1 < server.most_at_once <= 3
-    assert seen[-1] == (12, 24)
+    assert [seen[place] for place in range(12)] == found
     assert engine.usage.prompt_tokens == 24 and engine.usage.completion_tokens == 24
     assert engine.usage.cost == pytest.approx((24 * 2 + 24 * 10) / 1e6)
     assert {body["max_tokens"] for body in server.bodies} == {9}

@@ -18,7 +18,7 @@ from latent_core.dual import Phase, PhaseMachine, build_dual
 from latent_core.errors import InputError
 from latent_core.generate import vllm_engine
 from latent_core.generate.completions import ReadableModel
-from latent_core.generate.engine import Request
+from latent_core.generate.engine import Generation, Request
 from latent_core.generate.vllm_engine import VllmEngine, lora_rank
 from latent_core.identity import fingerprint
 from latent_core.models.source import open_model
@@ -118,13 +118,13 @@ def test_sampled_completions_keep_their_phases_and_depend_on_their_own_seed(engi
     vocabulary = ReadableModel.load(dual_dir).vocabulary
     assert vocabulary is not None
     machine, requests = PhaseMachine(vocabulary), _requests(dual_dir, 24)
-    reports: list[tuple[int, int]] = []
-    together = engine.generate(requests, SAMPLED, lambda done, tokens: reports.append((done, tokens)))
+    reported: dict[int, Generation] = {}
+    together = engine.generate(requests, SAMPLED, reported.__setitem__)
     for request, generation in zip(requests, together, strict=True):
         start = None if request.constrained else Phase.PLAIN
         assert machine.violations(request.prompt_ids, generation.token_ids, start=start).size == 0
         assert len(generation.token_ids) == 60 or generation.finish_reason == "stop"
-    assert reports[-1] == (24, sum(len(generation.token_ids) for generation in together))
+    assert [reported[place] for place in range(24)] == together
     assert engine.generate(requests[::-1], SAMPLED)[::-1] == together
     again = engine.generate([Request(requests[0].prompt_ids, seed) for seed in range(8)], SAMPLED)
     assert len({generation.token_ids for generation in again}) > 4

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from bench.hostile_answers import HEAVY, HOSTILE
 from latent_core.errors import InputError
 from latent_core.scoring import Outcome, grade
 from latent_core.scoring.brackets import united
@@ -195,33 +196,6 @@ def test_cardinal_every_number_written_out_is_read_back() -> None:
 
 def test_united_and_between_inequalities_is_left_alone() -> None:
     assert united(r"x>1 \text{ and } x<5") == r"x>1 \text{ and } x<5"
-
-
-HOSTILE = {
-    "nested boxes, never closed": "\\boxed{" * 10_000,
-    "one hundred thousand digits": "7" * 100_000,
-    "digits repeated for ever": r"0.\overline{" + "3" * 900 + "}",
-    "exponent": "1e9999",
-    "long sum": "+".join(["x"] * 400),
-    "units": "7" + " square" * 140,
-    "stacked accents": "7" + "\u0301" * 900,
-    "direction override": "\u202e7\u202c",
-    "lone surrogate": "\ud83d",
-    "roots": "\u221a" * 900,
-    "raised digits": "x" + "\u2070" * 900,
-    "other digits": "\u0667",
-    "words": "unknown " * 120,
-    "code": "__import__('os').abort()",
-}
-HEAVY = {  # each ends a worker
-    "nested fractions": r"\frac{1}{" * 49 + "2" + "}" * 49,
-    "factorial": "(10^{9})!",
-    "expansion": "(x+1)^{100}(y+1)^{100}",
-    "endless sum": r"\sum_{k=1}^{10^{9}} k^{k}",
-    "signs of two roots": r"\pm 1 " * 100,
-    "number words": "one " * 240,
-    "inequalities": "x<1 or " * 120 + "x>2",
-}
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -1,0 +1,22 @@
+"""MATH: competition problems in five levels, whose solutions box their answer (Hendrycks et al. 2021).
+
+Source: arXiv 2103.03874. The hub's copy has 12,000 training problems and the 500 of MATH-500 as its test split.
+"""
+
+from latent_core.benchmarks.table import Hub, Row, TableBenchmark
+from latent_core.scoring.extraction import last_box
+
+
+def boxed_gold(row: Row) -> str | None:
+    """The answer where a row has it apart, else what the last box of its solution holds."""
+    return str(row["answer"]) if row.get("answer") else last_box(str(row.get("solution", "")))
+
+
+BENCHMARK = TableBenchmark(
+    name="math",
+    hub=Hub("nlile/hendrycks-MATH-benchmark", {"train": "train", "test": "test"}),
+    question=("problem",),
+    rationale=("solution",),
+    gold=boxed_gold,
+    level="level",
+)
