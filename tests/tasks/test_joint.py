@@ -13,7 +13,7 @@ from toy_stages import NUMBERS, SUM, Numbers, ToyConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.runtime import LeasePolicy, RuntimeConfig
 from latent_core.config.sampling import SamplingConfig
-from latent_core.config.tokenskip import Prompting
+from latent_core.config.tokenskip import EvaluateConfig, Prompting
 from latent_core.errors import InputError
 from latent_core.generate import joined
 from latent_core.generate.engine import Finished, Generation, Request
@@ -120,6 +120,17 @@ def test_condition_held_by_another_run_is_left_to_it_and_the_rest_computed(engin
             perform_with(calls[1], calls[2:], store, workplace, terms)
     assert engine.passes == [2 * 3 * 2]
     assert [store.get(call.ref.stage, call.ref.fingerprint) is not None for call in calls] == [True, False, True]
+
+
+def test_conditions_are_joined_where_slots_fill_at_once_and_never_where_a_server_bills_each() -> None:
+    def joins(engine: str, joined: str = "auto") -> bool:
+        sampling = {"engine": engine, "openai": {"served_model": "m"}}
+        return EvaluateConfig.model_validate({"sampling": sampling, "joined": joined}).joins
+
+    assert [joins(engine) for engine in ("vllm", "transformers", "openai")] == [True, False, False]
+    assert joins("transformers", "always") and not joins("vllm", "never")
+    with pytest.raises(ValueError, match=r"evaluate\.joined: .*bills each condition"):
+        joins("openai", "always")
 
 
 def test_group_deals_what_is_missing_to_the_workers_once() -> None:
