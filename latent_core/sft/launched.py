@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +23,9 @@ from latent_core.sft.rank import Job, fit
 
 RESULT, PROGRESS = "result.json", "progress.json"
 ERROR = "error-{}.json"  # of a process by its number: when and what
+MEETING = "meeting"  # where the processes find each other
 EXITS = "exits.json"  # exit status of the processes that failed, by number; negative for a signal
+POLL_SECONDS = 0.2  # between two looks at the processes
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -34,30 +37,33 @@ def write_json(path: Path, content: Any) -> None:
 
 def supervise(folder: Path, processes: int) -> int:
     """Run the processes until all have ended well, or one has not; then end the others. Returns an exit status."""
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, start_processes
 
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=processes,
-        run_id=folder.parent.name,
-        rdzv_backend="c10d",
-        rdzv_endpoint="127.0.0.1:0",
-        local_addr="127.0.0.1",
-        max_restarts=0,
-    )
-    try:
-        elastic_launch(config, sys.executable)("-m", "latent_core.sft.launched", str(folder))
-    except ChildFailedError as error:
-        exits = {rank: failure.exitcode for rank, failure in error.failures.items()}
-        write_json(folder / EXITS, {rank: code for rank, code in exits.items() if code != -signal.SIGTERM})
-        return 1
-    return 0
+    shared = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
+    with tempfile.TemporaryDirectory() as scratch:
+        started = start_processes(
+            name="train",
+            entrypoint=sys.executable,
+            args={rank: ("-m", "latent_core.sft.launched", str(folder)) for rank in range(processes)},
+            envs={rank: {"RANK": str(rank), "LOCAL_RANK": str(rank)} | shared for rank in range(processes)},
+            logs_specs=DefaultLogsSpecs(scratch),  # unused: they write to the launcher's own log
+        )
+        try:
+            ended = started.wait(period=POLL_SECONDS)
+        except SignalException as error:
+            started.close(error.sigval)
+            return 1
+    if ended is not None and not ended.is_failed():
+        return 0
+    failures = {} if ended is None else ended.failures
+    exits = {rank: failure.exitcode for rank, failure in failures.items()}
+    write_json(folder / EXITS, {rank: code for rank, code in exits.items() if code != -signal.SIGTERM})
+    return 1
 
 
 def work(folder: Path) -> None:
     """One of the processes."""
+    import torch
     import torch.distributed
 
     rank = int(os.environ["RANK"])
@@ -72,6 +78,13 @@ def work(folder: Path) -> None:
         sys.__excepthook__(kind, error, trace)
 
     sys.excepthook = note
+    # Over a file: the library's store for meeting over TCP listens on every interface, to whoever comes.
+    torch.distributed.init_process_group(
+        "nccl" if torch.cuda.is_available() else "gloo",
+        init_method=f"file://{folder / MEETING}",
+        rank=rank,
+        world_size=int(os.environ["WORLD_SIZE"]),
+    )
     result = fit(_read_job(folder, described), report if rank == 0 else None)
     if result is not None:
         write_json(folder / RESULT, asdict(result))

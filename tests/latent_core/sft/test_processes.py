@@ -82,9 +82,26 @@ def test_two_processes_have_the_loss_curve_of_one_for_a_dual_model(
     _compare(root, {"method": "lora", "latent_rows": "trainable"})
 
 
+def test_processes_listen_on_the_loopback_interface_alone(root: Path) -> None:
+    heard: set[str] = set()
+    ranks: set[str] = set()
+
+    def look(done: int, total: int) -> None:
+        for process in psutil.Process().children(recursive=True):
+            ranks.add(process.environ().get("RANK", "launcher"))
+            heard.update(
+                connection.laddr.ip for connection in process.net_connections("inet")
+                if connection.status == psutil.CONN_LISTEN
+            )  # fmt: skip
+
+    run(root, "heard", SHARED | {"method": "lora", "processes": 2}, progress=look)
+    assert ranks == {"launcher", "0", "1"}
+    assert heard <= {"127.0.0.1", "::1"}
+
+
 @pytest.mark.slow
 def test_processes_end_with_the_one_that_asked_for_them(root: Path) -> None:
-    settings = SHARED | {"method": "full", "processes": 2}
+    settings = SHARED | {"method": "full", "processes": 2, "steps": 2000, "eval_every": 1000}  # far from done by then
     assert run_and_die(root, "orphaned", settings, kill_at=2) == -signal.SIGKILL
     orphans = [
         process for process in psutil.process_iter(["cmdline"])

@@ -20,7 +20,7 @@ from latent_core.config.training import TrainConfig
 from latent_core.dual import DualVocabulary, RemapCounts, remap_row
 from latent_core.generate.completions import ReadableModel
 from latent_core.models.mini_corpus import examples
-from latent_core.sft.rank import TrainResult
+from latent_core.sft.rank import Progress, TrainResult
 from latent_core.sft.trainer import train
 
 SETTINGS: dict[str, Any] = {
@@ -72,13 +72,15 @@ def write_inputs(root: Path, model_dir: Path, training: pa.Table, validation: pa
     return root
 
 
-def run(root: Path, name: str, settings: dict[str, Any], kill_at: int = 0) -> TrainResult:
+def run(
+    root: Path, name: str, settings: dict[str, Any], kill_at: int = 0, progress: Progress | None = None
+) -> TrainResult:
     """Train into the folder `name`; by SIGKILL nothing is left of this process after step `kill_at`, 0 for never."""
     vocabulary = DualVocabulary.load(root / "model") if (root / "model" / "dual_vocab.json").is_file() else None
     latents = range(vocabulary.visible_size, vocabulary.visible_size + vocabulary.latent_size) if vocabulary else ()
 
     def die(done: int, total: int) -> None:
-        if done == kill_at:
+        if kill_at and done >= kill_at:  # what is reported may skip a step
             os.kill(os.getpid(), signal.SIGKILL)
 
     validation = root / "validation.arrow"
@@ -90,7 +92,7 @@ def run(root: Path, name: str, settings: dict[str, Any], kill_at: int = 0) -> Tr
         out_dir=root / name / "out",
         checkpoint_dir=root / name / "checkpoints",
         latent_ids=latents,
-        progress=die,
+        progress=progress or die,
     )
 
 
