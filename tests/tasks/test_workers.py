@@ -1,17 +1,22 @@
-"""Workers: what their log says, and that one which dies while it has nothing to do is replaced."""
+"""Workers: what their log says, that one which dies while it has nothing to do is replaced, and how they end."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
 from toy_stages import NUMBERS, Numbers
 
+from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.runtime import RuntimeConfig
+from latent_core.config.sampling import SamplingConfig
 from latent_core.errors import InfrastructureError, StageFailed
 from latent_core.store import ArtifactStore
+from tasks.collect import COLLECT, CollectShard
+from tasks.stage import ModelInput, ProblemsInput
 from tasks.workers import WorkerPool
 
 
@@ -49,3 +54,18 @@ def test_closing_the_pool_ends_the_call_in_progress_commits_nothing_and_starts_n
                 answer.result(30)
     assert log.read_text().split() == ["numbers1"]
     assert list(ArtifactStore(tmp_path / "store").list()) == []
+
+
+@pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed")
+def test_worker_with_a_vllm_engine_ends_with_a_clean_exit_code_and_leaves_no_process(tmp_path: Path) -> None:
+    pool = WorkerPool(RuntimeConfig(work_dir=str(tmp_path / "work"), threads_per_worker=1), str(tmp_path / "store"))
+    sampling = SamplingConfig(engine="vllm", max_new_tokens=16)
+    inputs = {"model": ModelInput.find("latent-mini"), "problems": ProblemsInput.find(BenchmarkConfig(), "train")}
+    try:
+        pool.compute(COLLECT.call(CollectShard(sampling=sampling, start=0, stop=2), inputs))
+        (worker,) = (worker._process for worker in pool._workers)
+        family = [psutil.Process(worker.pid), *psutil.Process(worker.pid).children(recursive=True)]
+    finally:
+        pool.close()
+    assert worker.exitcode == 0
+    assert not psutil.wait_procs(family, timeout=30)[1]
