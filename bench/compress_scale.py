@@ -20,7 +20,7 @@ from bench.memory import PeakMemory
 from bench.texts import chains_of_thought
 from latent_core import prompts
 from latent_core.compress import MultiRatioCompressor, ScoringOptions
-from latent_core.compress.corpus import RatioDrift, compressed_rows, compressed_schema, score_schema
+from latent_core.compress.corpus import RatioDrift, compressed_rows, compressed_schema, score_schema, scored_samples
 from latent_core.compress.selection import PAPER_SELECTION
 from latent_core.identity import fingerprint
 from latent_core.models.family import load_tokenizer
@@ -68,7 +68,9 @@ def measure(
     with PeakMemory() as memory, store.begin("bench_compressed", fingerprint("bench_compressed", 1, {}, {})) as out:
         wall, cpu = time.monotonic(), time.process_time()
         with out.table("compressed.parquet", compressed_schema()) as table:
-            for row in compressed_rows(scores.rows_of("scores.parquet"), ratios, PAPER_SELECTION, count):
+            for row in compressed_rows(
+                scored_samples(scores.batches("scores.parquet")), ratios, PAPER_SELECTION, count
+            ):
                 table.add(row)
                 drift.add(row)
         drift.rows()

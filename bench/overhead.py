@@ -5,8 +5,11 @@
 Collect, score_words (words scored at random: no encoder), compress, prepare are the stages as a run calls them, shard
 by shard in one process, on the packaged word problems and the packaged model's tokenizer. The engine's answers are the
 problems' own solutions, one in ten with a wrong result; the time it takes to make them up is subtracted. Every size
-runs in a process of its own. Printed for each stage: rows, microseconds a row, of these the tokenizer's own (encoding
-and decoding: what remains is the pipeline's), rows a CPU second with and without it, and the peak of resident memory.
+runs in a process of its own. A row of collect is a completion, of score_words a correct one, of compress a
+completion at one ratio (there are two), of prepare a training example (three a correct completion). Printed for each
+stage: rows, microseconds a row, of these the tokenizer's (encoding and decoding: what remains is the pipeline's), what
+the plain library would take to encode and decode the same texts, rows a CPU second with and without the tokenizer, and
+the peak of resident memory.
 """
 
 from __future__ import annotations
@@ -66,7 +69,7 @@ class Oracle:
         answers = []
         for problem in self._source.problems(first, self._next):
             right, wrong = (
-                Generation(tuple(prompts.encode(text, self._model.tokenizer)), "stop")
+                Generation(tuple(self._model.encode(text)), "stop")
                 for text in (
                     prompts.render_target(problem.rationale or "", gold, self._model.family)
                     for gold in (problem.gold, f"{problem.gold}1")
@@ -82,39 +85,60 @@ class Oracle:
 
 
 class TokenizerTime:
-    """CPU seconds of `prompts.encode` and `prompts.decode`: calls are counted, the first of them repeated and timed.
+    """CPU seconds that a stage's calls of the tokenizer take, and what the plain library would take for its texts.
 
-    A clock read around every call would cost more than the call. The oracle's own calls are left out.
+    Calls are counted, the first of them repeated and timed: a clock read around every call would cost more than it. The
+    oracle's own calls are left out. Plain is `encode_batch_fast` and `decode_batch` of the same texts, each in full.
     """
 
     def __init__(self, oracle: Oracle) -> None:
         self._oracle = oracle
 
     def __enter__(self) -> TokenizerTime:
-        self._originals = prompts.encode, prompts.decode
+        self._originals = {name: getattr(ReadableModel, name) for name in ("encode", "count", "decode")}
         self._calls = dict.fromkeys(self._originals, 0)
-        self._first: dict[Callable[..., Any], list[tuple[Any, ...]]] = {function: [] for function in self._originals}
-        prompts.encode, prompts.decode = (self._noted(function) for function in self._originals)
+        self._first: dict[str, list[tuple[Any, ...]]] = {name: [] for name in self._originals}
+        for name in self._originals:
+            setattr(ReadableModel, name, self._noted(name))
         return self
 
     def __exit__(self, *_: object) -> None:
-        prompts.encode, prompts.decode = self._originals
+        for name, function in self._originals.items():
+            setattr(ReadableModel, name, function)
 
     def cpu_seconds(self) -> float:
-        total = 0.0
-        for function, calls in self._first.items():
-            started = time.process_time()
-            for arguments in calls:
-                function(*arguments)
-            total += (time.process_time() - started) * self._calls[function] / max(1, len(calls))
-        return total
+        return sum(
+            self._scaled(name, lambda calls, name=name: [self._originals[name](*call) for call in calls])  # type: ignore[misc]
+            for name in self._originals
+        )
 
-    def _noted(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        first = self._first[function]
+    def plain_cpu_seconds(self) -> float:
+        encode: Callable[[Any], Any] = lambda calls: [  # noqa: E731
+            encoding.ids
+            for encoding in calls[0][0].tokenizer.backend_tokenizer.encode_batch_fast(
+                [text for _, text in calls], add_special_tokens=False
+            )
+        ]
+        decode: Callable[[Any], Any] = lambda calls: calls[0][0].tokenizer.backend_tokenizer.decode_batch(  # noqa: E731
+            [list(ids) for _, ids in calls], skip_special_tokens=False
+        )
+        return self._scaled("encode", encode) + self._scaled("count", encode) + self._scaled("decode", decode)
+
+    def _scaled(self, name: str, run: Callable[[list[tuple[Any, ...]]], Any]) -> float:
+        """CPU seconds of `run` over the first calls, times what they are of all."""
+        first = self._first[name]
+        if not first:
+            return 0.0
+        started = time.process_time()
+        run(first)
+        return (time.process_time() - started) * self._calls[name] / len(first)
+
+    def _noted(self, name: str) -> Callable[..., Any]:
+        function, first = self._originals[name], self._first[name]
 
         def noted(*arguments: Any) -> Any:
             if not self._oracle.answering:
-                self._calls[function] += 1
+                self._calls[name] += 1
                 if len(first) < REPEATED_CALLS:
                     first.append(arguments)
             return function(*arguments)
@@ -173,12 +197,14 @@ class Pipeline:
             artifacts = self._profile.runcall(perform_all) if name == self._profiled else perform_all()
             cpu = time.process_time() - started - (self.oracle.cpu_seconds - spent)
         rows, of_tokenizer = sum(artifact.rows for artifact in artifacts), tokenizer.cpu_seconds()
+        plain = tokenizer.plain_cpu_seconds()
         self.stages[name] = {
             "rows": rows,
             "shards": len(calls),
             "cpu_seconds": round(cpu, 2),
             "microseconds_per_row": round(cpu / rows * 1e6, 1),
             "tokenizer_microseconds_per_row": round(of_tokenizer / rows * 1e6, 1),
+            "plain_tokenizer_microseconds_per_row": round(plain / rows * 1e6, 1),
             "rows_per_cpu_second": round(rows / cpu),
             "rows_per_cpu_second_without_tokenizer": round(rows / (cpu - of_tokenizer)),
             "peak_mib": round(memory.peak / 2**20),
@@ -206,7 +232,9 @@ def main() -> None:
         return
     results: dict[int, Any] = {}
     print(f"target: {TARGET:,} rows a second and core")
-    print(f"{'stage':14}{'rows':>11}{'us/row':>9}{'tokenizer':>11}{'rows/s':>9}{'without':>9}{'peak MiB':>10}")
+    print(
+        f"{'stage':14}{'rows':>11}{'us/row':>9}{'tokenizer':>11}{'plain':>9}{'rows/s':>9}{'without':>9}{'peak MiB':>10}"
+    )
     for rows in options.rows:
         command = [sys.executable, "-m", "bench.overhead", "--one", "--rows", str(rows)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -214,7 +242,8 @@ def main() -> None:
         for name, row in stages.items():
             print(
                 f"{name:14}{row['rows']:>11,}{row['microseconds_per_row']:>9}"
-                f"{row['tokenizer_microseconds_per_row']:>11}{row['rows_per_cpu_second']:>9,}"
+                f"{row['tokenizer_microseconds_per_row']:>11}{row['plain_tokenizer_microseconds_per_row']:>9}"
+                f"{row['rows_per_cpu_second']:>9,}"
                 f"{row['rows_per_cpu_second_without_tokenizer']:>9,}{row['peak_mib']:>10,}",
                 flush=True,
             )

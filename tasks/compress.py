@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from latent_core import prompts
 from latent_core.compress.compressor import ScoringOptions
 from latent_core.compress.corpus import (
     COT_COLUMNS,
@@ -13,6 +12,7 @@ from latent_core.compress.corpus import (
     compressed_schema,
     score_schema,
     scored_rows,
+    scored_samples,
 )
 from latent_core.compress.selection import RatioOf, SelectionOptions
 from latent_core.config.tokenskip import CompressConfig, ScoreWordsConfig
@@ -41,7 +41,7 @@ def score_words(out: ArtifactWriter, inputs: Inputs, config: ScoreWordsConfig, w
 
 
 def compress(out: ArtifactWriter, inputs: Inputs, config: CompressConfig, workplace: Workplace) -> Outcome:
-    tokenizer = warm_readable(inputs.model_dir("model"), inputs.fingerprint("model")).tokenizer
+    model = warm_readable(inputs.model_dir("model"), inputs.fingerprint("model"))
     options = SelectionOptions(
         ratio_of=RatioOf(config.ratio_of),
         drop_consecutive=config.scoring.force_tokens if config.drop_consecutive else (),
@@ -53,9 +53,7 @@ def compress(out: ArtifactWriter, inputs: Inputs, config: CompressConfig, workpl
     scores = inputs.artifact("scores")
     drift = RatioDrift()
     with out.table(COMPRESSED, compressed_schema()) as table:
-        for row in compressed_rows(
-            scores.rows_of(SCORES), config.ratios, options, lambda text: len(prompts.encode(text, tokenizer))
-        ):
+        for row in compressed_rows(scored_samples(scores.batches(SCORES)), config.ratios, options, model.count):
             table.add(row)
             drift.add(row)
     return Outcome(accounting={"kept": table.rows}, metrics={"ratios": drift.rows()})

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class Hub:
     """Where a benchmark lives on the hub; `splits` gives the hub's name of each split it has."""
 
     id: str
-    splits: Mapping[str, str]
+    splits: Mapping[str, str] = field(hash=False)
     config: str | None = None
 
 
@@ -51,12 +52,18 @@ def open_table(benchmark: TableBenchmark, split: str, path: Path | None) -> Prob
     Raises InputError for a missing file, an unknown suffix, a split the benchmark does not have, an unreachable hub, or
     a row without question or gold answer (named by its number).
     """
-    if path is not None:
-        rows, content = _read_file(path), hash_file(path)
-    else:
-        rows, content = _read_hub(benchmark, split)
-    problems = [_problem(benchmark, split, index, row) for index, row in enumerate(rows)]
-    return ProblemSource(benchmark.name, split, content, len(problems), lambda start, stop: problems[start:stop])
+    if path is not None and not path.is_file():
+        raise InputError(f"benchmark: the file {path} does not exist")
+    content = hash_file(path) if path is not None else _hub_revision(benchmark, split)
+    problems = _problems(benchmark, split, path, content)
+    return ProblemSource(benchmark.name, split, content, len(problems), lambda start, stop: list(problems[start:stop]))
+
+
+# A worker opens a split again for every shard. By `content`, so that a changed file is read again.
+@lru_cache(maxsize=4)
+def _problems(benchmark: TableBenchmark, split: str, path: Path | None, content: str) -> tuple[Problem, ...]:
+    rows = _read_file(path) if path is not None else _read_hub(_hub(benchmark, split), split, content)
+    return tuple(_problem(benchmark, split, index, row) for index, row in enumerate(rows))
 
 
 def _problem(benchmark: TableBenchmark, split: str, index: int, row: Row) -> Problem:
@@ -81,8 +88,6 @@ def _problem(benchmark: TableBenchmark, split: str, index: int, row: Row) -> Pro
 
 
 def _read_file(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        raise InputError(f"benchmark: the file {path} does not exist")
     if path.suffix == ".parquet":
         import pyarrow.parquet as pq
 
@@ -97,19 +102,34 @@ def _read_file(path: Path) -> list[dict[str, Any]]:
     raise InputError(f"benchmark: {path} must be a .jsonl or .parquet file")
 
 
-def _read_hub(benchmark: TableBenchmark, split: str) -> tuple[list[dict[str, Any]], str]:
-    hub = benchmark.hub
-    if hub is None:
+def _hub(benchmark: TableBenchmark, split: str) -> Hub:
+    if benchmark.hub is None:
         raise InputError(f"benchmark.{split}_path: {benchmark.name} needs a local .jsonl or .parquet file")
+    return benchmark.hub
+
+
+def _hub_revision(benchmark: TableBenchmark, split: str) -> str:
+    hub = _hub(benchmark, split)
     if split not in hub.splits:
         raise InputError(f"benchmark: {benchmark.name} has no split {split!r}; it has {', '.join(hub.splits)}")
-    from datasets import load_dataset
     from huggingface_hub import HfApi
 
-    fix = f"set HF_HUB_OFFLINE=0 with a network, or give a local file in benchmark.{split}_path"
     try:
-        revision = HfApi().dataset_info(hub.id).sha
-        table = load_dataset(hub.id, hub.config, split=hub.splits[split], revision=revision)
+        return str(HfApi().dataset_info(hub.id).sha)
     except OSError as error:  # ConnectionError and the hub's own errors derive from it
-        raise InputError(f"benchmark: {hub.id} cannot be read from the hub ({error}); {fix}") from error
-    return [dict(row) for row in table], str(revision)
+        raise _unreachable(hub, split, error) from error
+
+
+def _read_hub(hub: Hub, split: str, revision: str) -> list[dict[str, Any]]:
+    from datasets import load_dataset
+
+    try:
+        table = load_dataset(hub.id, hub.config, split=hub.splits[split], revision=revision)
+    except OSError as error:
+        raise _unreachable(hub, split, error) from error
+    return [dict(row) for row in table]
+
+
+def _unreachable(hub: Hub, split: str, error: OSError) -> InputError:
+    fix = f"set HF_HUB_OFFLINE=0 with a network, or give a local file in benchmark.{split}_path"
+    return InputError(f"benchmark: {hub.id} cannot be read from the hub ({error}); {fix}")

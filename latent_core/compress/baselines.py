@@ -58,10 +58,23 @@ class BaselineCompressor(ABC):
 
     def _scored(self, text: str, spans: NDArray[np.int64], keep_probability: NDArray[np.float32]) -> ScoredText:
         """One chunk of `spans` (shape (n, 2)) with their probabilities (shape (n,))."""
-        words = tuple(text[start:end] for start, end in spans.tolist())
-        lengths = np.asarray([1 if self._count is None else self._count(word) for word in words], dtype=np.int64)
+        words = tuple([text[start:end] for start, end in spans.tolist()])
+        if self._count is None:
+            lengths = np.ones(len(words), dtype=np.int64)
+        else:
+            lengths = np.fromiter(map(self._count, words), np.int64, len(words))
         chunk = ScoredChunk(words, keep_probability, lengths, False, spans)
         return ScoredText(text, (chunk,) if words else (), None)
+
+
+def _word_spans(text: str) -> NDArray[np.int64]:
+    """[start, end) of every whitespace-separated word, shape (words, 2)."""
+    words = text.split()
+    if " ".join(words) != text:
+        return np.asarray([match.span() for match in _WORD.finditer(text)], dtype=np.int64).reshape(-1, 2)
+    lengths = np.fromiter(map(len, words), np.int64, len(words))
+    ends = np.cumsum(lengths + 1) - 1
+    return np.stack([ends - lengths, ends], axis=1)
 
 
 class _WordCompressor(BaselineCompressor):
@@ -71,7 +84,7 @@ class _WordCompressor(BaselineCompressor):
         """Keep-probability of every word, ratio-free; see `ScoredText`."""
         results = []
         for text in texts:
-            spans = np.asarray([match.span() for match in _WORD.finditer(text)], dtype=np.int64).reshape(-1, 2)
+            spans = _word_spans(text)
             results.append(self._scored(text, spans, self._keep_probability(text, len(spans))))
         return results
 

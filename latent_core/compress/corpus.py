@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from latent_core.compress.answers import answer_retained
 from latent_core.compress.baselines import Compressor
 from latent_core.compress.scored import ScoredText
-from latent_core.compress.selection import RatioOf, SelectionOptions, select
+from latent_core.compress.selection import RatioOf, SelectionOptions, kept_words, render
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -154,26 +154,44 @@ def merged_drift(shards: Iterable[Sequence[Row]]) -> list[dict[str, float]]:
     return merged
 
 
+class ScoredSample(NamedTuple):
+    """A row of `score_schema`."""
+
+    question_id: str
+    sample_index: int
+    gold: str
+    scored: ScoredText
+
+
+def scored_samples(batches: Iterable[pa.RecordBatch]) -> Iterator[ScoredSample]:
+    """The rows of a table of `score_schema`."""
+    for batch in batches:
+        identity = (batch[name].to_pylist() for name in ("question_id", "sample_index", "gold"))
+        yield from map(ScoredSample, *identity, ScoredText.of_batch(batch))
+
+
 def compressed_rows(
-    scores: Iterable[Row], ratios: Sequence[float], options: SelectionOptions, count_target: Callable[[str], int]
+    samples: Iterable[ScoredSample],
+    ratios: Sequence[float],
+    options: SelectionOptions,
+    count_target: Callable[[str], int],
 ) -> Iterator[dict[str, Any]]:
     """Every scored text at every ratio below 1 (at 1.0 the text itself is used), with the achieved ratio."""
-    for row in scores:
-        scored = ScoredText.from_row(row)
+    counter = count_target if options.ratio_of is RatioOf.TARGET_TOKENS else None
+    for question_id, sample_index, gold, scored in samples:
         before = count_target(scored.text)
         for ratio in ratios:
             if ratio == 1.0:
                 continue
-            counter = count_target if options.ratio_of is RatioOf.TARGET_TOKENS else None
-            text = select(scored, ratio, options, gold=row["gold"], count_target=counter).text
+            text = render(scored, kept_words(scored, ratio, options, gold=gold, count_target=counter))
             after = count_target(text)
             yield {
-                "question_id": row["question_id"],
-                "sample_index": row["sample_index"],
+                "question_id": question_id,
+                "sample_index": sample_index,
                 "ratio": ratio,
                 "text": text,
                 "tokens_before": before,
                 "tokens_after": after,
                 "achieved_ratio": after / before if before else 1.0,
-                "answer_retained": answer_retained(text, row["gold"]),
+                "answer_retained": answer_retained(text, gold),
             }

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latent_core.compress.words import TokenFamily
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +30,11 @@ class ScoredChunk:
     lengths: NDArray[np.int64]
     wide: bool = False
     spans: NDArray[np.int64] | None = None
+
+    @cached_property
+    def ordered_probability(self) -> NDArray[np.float32]:
+        """The words' probabilities, each once a token, from the lowest to the highest; the same for every ratio."""
+        return np.sort(np.repeat(self.keep_probability, self.lengths))
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,38 +53,67 @@ class ScoredText:
         """Sum of the words' lengths."""
         return int(sum(chunk.lengths.sum() for chunk in self.chunks))
 
+    @cached_property
+    def spaced_words(self) -> tuple[str, ...] | None:
+        """The words if they are spans of a text that has one space between any two of them and nothing else."""
+        spans = [chunk.spans for chunk in self.chunks if chunk.spans is not None and len(chunk.spans)]
+        if self.family is not None or not spans:
+            return None
+        words = self.chunks[0].words if len(self.chunks) == 1 else sum((chunk.words for chunk in self.chunks), ())
+        covered = self.text[spans[0][0, 0] : spans[-1][-1, 1]]
+        return words if " ".join(words) == covered and "\n" not in covered else None
+
     def to_row(self) -> dict[str, Any]:
-        """Columns of plain values for Parquet: one inner list a chunk; `starts` and `ends` are empty without spans."""
-        spans = [[] if chunk.spans is None else chunk.spans.tolist() for chunk in self.chunks]
+        """Columns for Parquet: one inner list (vector of numbers) a chunk; `starts`, `ends` are empty without spans."""
+        none = np.zeros((0, 2), dtype=np.int32)
+        spans = [none if chunk.spans is None else chunk.spans.astype(np.int32) for chunk in self.chunks]
         return {
             "text": self.text,
             "family": None if self.family is None else self.family.value,
-            "words": [list(chunk.words) for chunk in self.chunks],
-            "keep_probability": [chunk.keep_probability.tolist() for chunk in self.chunks],
-            "lengths": [chunk.lengths.tolist() for chunk in self.chunks],
+            "words": [chunk.words for chunk in self.chunks],
+            "keep_probability": [chunk.keep_probability for chunk in self.chunks],
+            "lengths": [chunk.lengths.astype(np.int32) for chunk in self.chunks],
             "wide": [chunk.wide for chunk in self.chunks],
-            "starts": [[start for start, _ in chunk] for chunk in spans],
-            "ends": [[end for _, end in chunk] for chunk in spans],
+            "starts": [chunk[:, 0] for chunk in spans],
+            "ends": [chunk[:, 1] for chunk in spans],
         }
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> ScoredText:
-        """Rebuild from `to_row`'s columns; float32 survives the way through Python floats exactly."""
-        family = None if row["family"] is None else TokenFamily(row["family"])
-        columns = ("words", "keep_probability", "lengths", "wide", "starts", "ends")
-        chunks = []
-        for words, probability, lengths, wide, starts, ends in zip(*(row[name] for name in columns), strict=True):
-            spans = None if family is not None else np.asarray([starts, ends], dtype=np.int64).T.reshape(-1, 2)
-            chunks.append(
+    def of_batch(cls, batch: pa.RecordBatch) -> Iterator[ScoredText]:
+        """Rebuild the texts of a batch of `to_row`'s columns; numbers are views of the batch's own."""
+        words, of_word = _opened(batch["words"].flatten())
+        probabilities, of_probability = _opened(batch["keep_probability"].flatten())
+        lengths, of_length = _opened(batch["lengths"].flatten())
+        starts, of_span = _opened(batch["starts"].flatten())
+        ends = batch["ends"].flatten().flatten()
+        units, probability = words.to_numpy(zero_copy_only=False).tolist(), probabilities.to_numpy()
+        length = lengths.to_numpy().astype(np.int64)
+        spans = np.stack([starts.to_numpy(), ends.to_numpy()], axis=1).astype(np.int64)
+        wide, of_text = batch["wide"].flatten().to_pylist(), _bounds(batch["wide"])
+        texts, families = batch["text"].to_pylist(), batch["family"].to_pylist()
+        for text, family, (first, last) in zip(texts, families, pairwise(of_text), strict=True):
+            chunks = tuple(
                 ScoredChunk(
-                    tuple(words),
-                    np.asarray(probability, dtype=np.float32),
-                    np.asarray(lengths, dtype=np.int64),
-                    bool(wide),
-                    spans,
+                    tuple(units[of_word[place] : of_word[place + 1]]),
+                    probability[of_probability[place] : of_probability[place + 1]],
+                    length[of_length[place] : of_length[place + 1]],
+                    wide[place],
+                    spans[of_span[place] : of_span[place + 1]] if family is None else None,
                 )
+                for place in range(first, last)
             )
-        return cls(row["text"], tuple(chunks), family)
+            yield cls(text, chunks, None if family is None else TokenFamily(family))
+
+
+def _opened(column: pa.Array) -> tuple[pa.Array, list[int]]:
+    """What the lists of a column hold, one after another, and the places at which each begins and the last ends."""
+    return column.flatten(), _bounds(column)
+
+
+def _bounds(column: pa.Array) -> list[int]:
+    bounds = column.offsets.to_numpy()
+    places: list[int] = (bounds - bounds[0]).tolist()
+    return places
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.exemplars import Exemplar
 from latent_core.generate.engine import Engine, Generation, Request, item_seed
 from latent_core.models.family import ChatFamily, chat_family, load_tokenizer
+from latent_core.models.wordwise import BytewiseDecoder, WordwiseEncoder
 from latent_core.scoring import grade
 from latent_core.scoring.extraction import split_reasoning
 
@@ -29,7 +30,7 @@ ANSWER_SENTENCE = "\n\nThe final answer is:"
 RAW_ANSWER_SENTENCE = "\nThe answer is "
 _XML_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 # Completions handed to the engine at once. Each call ends in a batch that empties; bounded for memory (300 MB of ids at
-# 4,000 tokens each) and because rows are written between calls. Conditions in joined passes have as many each.
+# 4,000 tokens each) and because rows are written between calls.
 COMPLETIONS_PER_CALL = 2048
 
 
@@ -47,11 +48,27 @@ class ReadableModel:
         is_dual = (model_dir / FILE_NAME).is_file()
         return cls(tokenizer, chat_family(tokenizer), DualVocabulary.load(model_dir) if is_dual else None)
 
+    @cached_property
+    def _encoder(self) -> WordwiseEncoder:
+        return WordwiseEncoder(self.tokenizer)
+
+    @cached_property
+    def _decoder(self) -> BytewiseDecoder:
+        return BytewiseDecoder(self.tokenizer)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of rendered text; its special tokens are recognised, none are added."""
+        return self._encoder.encode(text)
+
+    def count(self, text: str) -> int:
+        """How many tokens a text has."""
+        return self._encoder.count(text)
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of output ids; latent ids are read through their visible sources, think marks are kept."""
         if self.vocabulary is not None:
             return self.vocabulary.decode(list(ids), self.tokenizer, skip_special_tokens=False)
-        return prompts.decode(ids, self.tokenizer)
+        return self._decoder.decode(ids)
 
     def latent_count(self, ids: Sequence[int]) -> int:
         return 0 if self.vocabulary is None else int(self.vocabulary.is_latent(list(ids)).sum())
@@ -125,7 +142,7 @@ def graded_completions(
             prompt
             for problem in block
             for text in [render(problem.question, exemplars=exemplars(problem))]
-            for prompt in [tuple(prompts.encode(text, model.tokenizer))] * sampling.samples
+            for prompt in [tuple(model.encode(text))] * sampling.samples
         ]
         requests = [
             Request(prompt, item_seed(sampling.seed, problem.question_id, index))
@@ -204,9 +221,12 @@ def _split(ids: Sequence[int], model: ReadableModel, text_format: TextFormat) ->
                 reasoning = completion.rsplit(RAW_ANSWER_SENTENCE, 1)[0].strip()
             case TextFormat.XML:
                 reasoning = split_reasoning(completion)[0]
-        return _Parts(completion, reasoning, len(prompts.encode(reasoning, model.tokenizer)))
+        return _Parts(completion, reasoning, model.count(reasoning))
     end = model.family.think_end_id
-    position = body.index(end) if end in body else len(body)
+    try:
+        position = body.index(end)
+    except ValueError:
+        position = len(body)
     reasoning = model.decode(body[:position])
     closing = "" if position == len(body) else "</think>" + model.decode(body[position + 1 :])
     return _Parts(f"<think>{reasoning}{closing}", reasoning.strip(), position)

@@ -197,7 +197,7 @@ class Prompt(NamedTuple):
 
 def _prompt(model: ReadableModel, question: str, ratio: float) -> Prompt:
     text = prompts.render_prompt(question, model.tokenizer, model.family, ratio=ratio)
-    return Prompt(text, prompts.encode(text, model.tokenizer))
+    return Prompt(text, model.encode(text))
 
 
 def _example(
@@ -239,8 +239,8 @@ def tokenised_example(
     seed: int,
 ) -> dict[str, Any]:
     """A row of `example_schema`: the loss is on the target, the split follows from the question's id."""
-    text, prompt_ids = prompt if isinstance(prompt, Prompt) else Prompt(prompt, prompts.encode(prompt, model.tokenizer))
-    target_ids = prompts.encode(target, model.tokenizer)
+    text, prompt_ids = prompt if isinstance(prompt, Prompt) else Prompt(prompt, model.encode(prompt))
+    target_ids = model.encode(target)
     held_out = is_validation(sample["question_id"], validation_share, seed)
     return {
         "question_id": sample["question_id"],

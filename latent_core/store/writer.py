@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from latent_core.errors import InputError, LatentError
 from latent_core.identity import HasIdentity, canonical_form, fingerprint, hash_file
+from latent_core.store.columns import table_of_rows
 from latent_core.store.layout import ArtifactRef, check_relative
 from latent_core.store.manifest import Content, Manifest, ShardEntry, StoredFile
 from latent_core.store.remote import UnreachableError
@@ -99,10 +100,8 @@ class TableWriter:
             self.add(row)
 
     def _flush(self) -> None:
-        import pyarrow as pa
-
         if self._buffer:
-            self._writer.write_table(pa.Table.from_pylist(cast("list[dict[str, Any]]", self._buffer), self._schema))
+            self._writer.write_table(table_of_rows(self._buffer, self._schema))
             self._buffer = []
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from latent_core.benchmarks import gym, tables
+from latent_core.benchmarks import gym, table, tables
 from latent_core.benchmarks.registry import open_split
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.errors import InputError
@@ -142,3 +143,26 @@ def test_reasoning_gym_problem_depends_on_its_place_and_split_alone() -> None:
 def test_reasoning_gym_task_that_cannot_be_graded_is_refused(task: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         open_split(BenchmarkConfig(name=f"reasoning_gym:{task}"), "test")
+
+
+def test_benchmark_file_is_parsed_once_for_all_shards_and_again_once_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[Path] = []
+    read = table._read_file
+
+    def counted(path: Path) -> list[dict[str, Any]]:
+        parsed.append(path)
+        return read(path)
+
+    monkeypatch.setattr(table, "_read_file", counted)
+    path = tmp_path / "t.jsonl"
+    config = _mmlu(path, [ROW])
+    for _ in range(3):
+        (problem,) = open_split(config, "test").problems(0, 1)
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    _mmlu(path, [{**ROW, "answer": 1}])
+    os.utime(path, ns=times)
+    (changed,) = open_split(config, "test").problems(0, 1)
+    assert (problem.gold, changed.gold) == ("C", "B")
+    assert parsed == [path, path]

@@ -8,8 +8,10 @@ import shutil
 import numpy as np
 import pytest
 
-from latent_core.compress import MultiRatioCompressor, ScoredText, ScoringOptions, SelectionOptions, WordLength, select
+from latent_core.compress import MultiRatioCompressor, ScoringOptions, SelectionOptions, WordLength, select
+from latent_core.compress.corpus import score_schema, scored_samples
 from latent_core.errors import InputError
+from latent_core.store.columns import table_of_rows
 
 LONG_AND_FOREIGN = (
     "\\[ \\sum_{k=1}^{n} \\frac{k}{2} = \\dfrac{n(n+1)}{4}, \\quad \\sqrt{x}\\! \\] " * 60,
@@ -62,11 +64,17 @@ def test_compress_runs_the_encoder_once_for_all_ratios(classifiers, make_math_te
 
 @pytest.mark.parametrize("spans", [False, True])
 @pytest.mark.parametrize("family", ["wordpiece", "metaspace"])
-def test_scored_text_survives_json_and_selects_the_same(classifiers, make_math_text, family, spans):
+def test_scored_text_survives_parquet_columns_and_selects_the_same(classifiers, make_math_text, family, spans):
     options = ScoringOptions(force_reserve_digit=True, spans=spans)
     texts = [make_math_text(3, 50), make_math_text(4, 2), ""]
-    for scored in MultiRatioCompressor(classifiers.of(family), options).score_words(texts):
-        again = ScoredText.from_row(json.loads(json.dumps(scored.to_row())))
+    all_scored = MultiRatioCompressor(classifiers.of(family), options).score_words(texts)
+    identity = {"question_id": "q", "sample_index": 0, "gold": "1"}
+    batches = table_of_rows([identity | scored.to_row() for scored in all_scored], score_schema()).to_batches()
+    parts = [part for batch in batches for part in (batch.slice(0, 1), batch.slice(1))]  # views that begin further on
+    restored = [sample.scored for sample in scored_samples(parts)]
+    for scored, again in zip(all_scored, restored, strict=True):
+        assert again.text == scored.text
+        assert again.family == scored.family
         assert (
             [chunk.wide for chunk in again.chunks]
             == [chunk.wide for chunk in scored.chunks]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from latent_core.compress import (
@@ -142,6 +142,10 @@ def test_select_keep_value_without_gold_is_refused():
         ("total 7.2", "72", False),
         ("99. 3 percent", "99.3", False),
         ("a gain of 5", "-5", False),
+        ("a share of .5 of it", "0.50", True),
+        ("a share of 12.5 of it", "0.5", False),
+        ("1,000.50, then", "1000.5", True),
+        ("٣ apples", "3", True),
         ("it costs $1,200.", "1200", True),
         ("\\ frac { 1 } { 2 }", "\\frac{1}{2}", True),
         ("the answer is Bee", "B", False),
@@ -168,10 +172,12 @@ def test_join_spans_never_glues_words_and_keeps_line_breaks():
 
 
 @given(st.text(max_size=60))
+@example("\\ ")  # LaTeX's control space, whose white character belongs to it
+@example("\\\r")
 def test_split_units_covers_every_visible_character(text):
     spans = split_units(text).tolist()
-    assert "".join(text[start:end] for start, end in spans) == "".join(text.split())
-    assert join_spans(text, [tuple(span) for span in spans], range(len(spans))) == text.strip()
+    assert "".join("".join(text[start:end] for start, end in spans).split()) == "".join(text.split())
+    assert join_spans(text, [tuple(span) for span in spans], range(len(spans))).strip() == text.strip()
 
 
 def test_average_over_units_takes_each_token_that_overlaps_and_no_neighbour():
