@@ -14,7 +14,7 @@ from latent_core.config.tokenskip import TextFormat
 from latent_core.errors import InputError
 from latent_core.exemplars import Exemplar
 from latent_core.generate.completions import ReadableModel
-from latent_core.sft.examples import tokenised_example
+from latent_core.sft.examples import fits, tokenised_example
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -141,8 +141,5 @@ def selected_examples(
             validation_share=config.validation_share,
             seed=config.seed,
         )
-        if len(example["input_ids"]) > config.max_length:
-            accounting["too_long"] += 1
-            continue
-        accounting["kept"] += 1
-        yield example
+        if fits(example, config.max_length, accounting):
+            yield example

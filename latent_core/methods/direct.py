@@ -10,7 +10,7 @@ from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.methods import DirectExamplesConfig
 from latent_core.generate.completions import ReadableModel
-from latent_core.sft.examples import tokenised_example
+from latent_core.sft.examples import fits, tokenised_example
 
 
 def direct_examples(
@@ -26,8 +26,5 @@ def direct_examples(
             validation_share=config.validation_share,
             seed=config.seed,
         )
-        if len(example["input_ids"]) > config.max_length:
-            accounting["too_long"] += 1
-            continue
-        accounting["kept"] += 1
-        yield example
+        if fits(example, config.max_length, accounting):
+            yield example

@@ -181,11 +181,8 @@ def rationale_examples(
         config = PrepareConfig(ratios=(1.0,), validation_share=share, seed=seed, max_length=max_length)
         prompted = partial(_prompt, model)
         example = _example(row, problem.rationale.split("####")[0], 1.0, 1.0, model, config, prompted)
-        if len(example["input_ids"]) > max_length:
-            accounting["too_long"] += 1
-            continue
-        accounting["kept"] += 1
-        yield example
+        if fits(example, max_length, accounting):
+            yield example
 
 
 class Prompt(NamedTuple):
@@ -220,6 +217,13 @@ def _example(
         validation_share=config.validation_share,
         seed=config.seed,
     )
+
+
+def fits(example: Row, max_length: int, accounting: Counter[str]) -> bool:
+    """Whether an example has at most `max_length` tokens; `accounting` counts it as kept or too_long."""
+    short = len(example["input_ids"]) <= max_length
+    accounting["kept" if short else "too_long"] += 1
+    return short
 
 
 def achieved_label(achieved: float) -> float:
