@@ -55,11 +55,9 @@ class Journal:
 def journals(store: ArtifactStore) -> Iterator[Journal]:
     """The journals of all finished runs, oldest first; a torn one is left out with a warning."""
     found = []
-    for key, _ in store.files():
-        if not key.startswith(f"{FOLDER}/"):
-            continue
-        with store.open_for_reading(key) as handle:
-            raw = handle.read()
+    for key, raw in store.read_many([key for key, _ in store.files(FOLDER)]):
+        if raw is None:
+            continue  # removed in this moment
         try:
             values = json.loads(raw)
             stages = [JournalEntry(**entry) for entry in values.pop("stages")]

@@ -26,7 +26,7 @@ def list_artifacts(
 
     opened = ArtifactStore(store)
     typer.echo(f"{'stage':<16} {'fingerprint':<12} {'rows':>12} {'seconds':>10}  state")
-    for ref, manifest in opened.manifests(list(opened.list(stage))):
+    for ref, manifest in opened.committed(stage):
         damage = str(manifest) if isinstance(manifest, DamagedError) else opened.damage(ref) if check else None
         start = f"{ref.stage:<16} {ref.fingerprint[:12]}"
         if isinstance(manifest, DamagedError) or damage is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from latent_core.errors import InputError
 from latent_core.store.layout import MANIFEST, PROBE, ArtifactRef, manifest_address
-from latent_core.store.manifest import DamagedError, Manifest
+from latent_core.store.manifest import Manifest
 
 if TYPE_CHECKING:
     from latent_core.store.store import ArtifactStore
@@ -41,6 +41,7 @@ class Garbage:
     unreachable: list[ArtifactRef] = field(default_factory=list)
     unreachable_bytes: int = 0
     too_young: list[Leftover] = field(default_factory=list)
+    attempts: dict[ArtifactRef, str] = field(default_factory=dict)  # of the unreachable artifacts
 
     @property
     def bytes(self) -> int:
@@ -56,10 +57,9 @@ def find_garbage(
     without it only leftovers are garbage. Raises InputError when a kept artifact does not exist.
     """
     listed = dict(store.files())
-    refs = [ref for ref in map(manifest_address, listed) if ref is not None]
-    manifests = {ref: found for ref, found in store.manifests(refs) if isinstance(found, Manifest)}
+    manifests = {ref: seen for ref, seen in store.committed(listed=listed) if isinstance(seen, Manifest)}
     found = Garbage()
-    owned = {f"{ref.key}/{manifest.record['attempt']}" for ref, manifest in manifests.items()}
+    owned = {_folder(ref, manifest) for ref, manifest in manifests.items()}
     sizes: dict[str, int] = {}
     for leftover in _attempts(store, listed):
         sizes[leftover.folder] = leftover.bytes
@@ -68,29 +68,33 @@ def find_garbage(
     if keep is not None:
         reached = _reachable(manifests, keep)
         found.unreachable = [ref for ref in manifests if ref not in reached]
-        found.unreachable_bytes = sum(
-            sizes.get(f"{ref.key}/{manifests[ref].record['attempt']}", 0) for ref in found.unreachable
-        )
+        found.attempts = {ref: str(manifests[ref].record["attempt"]) for ref in found.unreachable}
+        found.unreachable_bytes = sum(sizes.get(_folder(ref, manifests[ref]), 0) for ref in found.unreachable)
     return found
 
 
 def collect_garbage(store: ArtifactStore, garbage: Garbage) -> None:
-    """Delete it. An artifact loses its manifest first, so that it stops existing before its files go."""
-    for ref in garbage.unreachable:
-        manifest = _manifest(store, ref)
-        if manifest is not None:
-            store.set_aside(ref)
-            store.remove_attempt(ref, str(manifest.record["attempt"]))
-    for leftover in garbage.leftovers:
-        store.remove_tree(leftover.folder)
+    """Delete it. An artifact loses its manifest first, so that it stops existing before its files go.
+
+    Manifests are read anew: what was committed, or computed again, since `find_garbage` looked stays.
+    """
+    now = {ref: seen for ref, seen in store.read_manifests(garbage.unreachable) if isinstance(seen, Manifest)}
+    gone = [ref for ref, seen in now.items() if seen.record["attempt"] == garbage.attempts[ref]]
+    store.remove_many([f"{ref.key}/{MANIFEST}" for ref in gone])
+    store.remove_trees([f"{ref.key}/{garbage.attempts[ref]}" for ref in gone])
+    beside = {ref for ref in map(_artifact_beside, garbage.leftovers) if ref is not None}
+    owned = {_folder(ref, seen) for ref, seen in store.read_manifests(beside) if isinstance(seen, Manifest)}
+    store.remove_trees([leftover.folder for leftover in garbage.leftovers if leftover.folder not in owned])
 
 
-def _manifest(store: ArtifactStore, ref: ArtifactRef) -> Manifest | None:
-    """The sealed manifest at `ref`; None for one that is gone or damaged, whose files are then leftovers."""
-    try:
-        return store.manifest(ref)
-    except (DamagedError, FileNotFoundError):
-        return None
+def _folder(ref: ArtifactRef, manifest: Manifest) -> str:
+    return f"{ref.key}/{manifest.record['attempt']}"
+
+
+def _artifact_beside(leftover: Leftover) -> ArtifactRef | None:
+    """The artifact in whose folder a leftover lies, whether it exists or not."""
+    folder, _, name = leftover.folder.rpartition("/")
+    return manifest_address(f"{folder}/{MANIFEST}") if name else None
 
 
 def _reachable(manifests: dict[ArtifactRef, Manifest], keep: Sequence[ArtifactRef]) -> set[ArtifactRef]:

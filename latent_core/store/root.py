@@ -28,8 +28,11 @@ from latent_core.store.remote import (
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-_READ_AHEAD = 512  # small files that are read together
+_READ_AHEAD = 512  # small files that are read, or removed, together
 COPY_BYTES = 1 << 20  # of a file that is read or copied piece by piece
+
+
+_FEW = 20  # folders that are removed one by one, with three calls each, rather than through a listing of all
 
 
 class Root:
@@ -195,6 +198,25 @@ class Root:
             if self._fs.exists(self._path(key)):
                 self._fs.rm(self._path(key), recursive=True)
 
+    def remove_many(self, keys: Sequence[str]) -> None:
+        """Remove files, those of them that are there; on S3 hundreds with one call."""
+        together = [key for key in keys if is_s3(self.root) and not set("*?[") & set(key)]
+        for start in range(0, len(together), _READ_AHEAD):
+            with explained(self.root):
+                self._fs.rm([self._path(key) for key in together[start : start + _READ_AHEAD]])
+        for key in set(keys).difference(together):  # s3fs would take its name for a pattern
+            with suppress(FileNotFoundError):
+                self.remove(key)
+
+    def remove_trees(self, keys: Sequence[str]) -> None:
+        """Remove keys, files or folders with all that is below them, that are there; on S3 in one listing for many."""
+        if not is_s3(self.root) or len(keys) < _FEW:
+            for key in keys:
+                self.remove_tree(key)
+            return
+        folders = set(keys)
+        self.remove_many([key for key, _ in self.files() if folders.intersection(_above(key))])
+
     def upload(self, source: Path, key: str) -> None:
         """Copy a local file to a remote key; memory stays at one part of the upload."""
         with source.open("rb") as reading, self.open_for_writing(key) as writing:
@@ -240,3 +262,10 @@ def _discard(remote: Any, root: str, cause: BaseException) -> None:
             remote.discard()
     if isinstance(remote, AbstractBufferedFile):
         remote.closed = True  # its finalizer would upload what is left
+
+
+def _above(key: str) -> Iterator[str]:
+    """A key and the folders it lies in."""
+    while key:
+        yield key
+        key = key.rpartition("/")[0]
