@@ -24,9 +24,12 @@ FLOW_RUN_TAG = "prefect.flow_run_id"
 RUN_TAG = "latent.run"  # a journal's id
 PARENT_TAG = "mlflow.parentRunId"
 CHAMPION = "champion"
-# MLflow's own defaults hang for minutes on a dead server, and print two lines for each run.
+# MLflow's own defaults hang for minutes on a dead server, for as long as one that is busy says (Retry-After), and print
+# two lines for each run. A call that fails is tried three times within some three seconds.
 _CLIENT_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
