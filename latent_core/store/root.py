@@ -5,6 +5,7 @@ Nothing here knows what an artifact is.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import uuid
@@ -28,6 +29,7 @@ from latent_core.store.remote import (
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
+logger = logging.getLogger("latent")
 _READ_AHEAD = 512  # small files that are read, or removed, together
 COPY_BYTES = 1 << 20  # of a file that is read or copied piece by piece
 
@@ -51,15 +53,35 @@ class Root:
     def check_writable(self) -> None:
         """Write and remove a probe; raises InputError before any work is done where the root cannot be written.
 
-        Raises InfrastructureError when a remote root does not answer.
+        Raises InfrastructureError when a remote root does not answer. Warns of an S3 server that would let a second
+        manifest replace the first.
         """
         probe = f"{PROBE}{uuid.uuid4().hex}"
         try:
             with self.open_for_writing(probe) as handle:
                 handle.write(b"probe")
+            lack = self._lack_of_conditions(probe) if is_s3(self.root) else None
             self.remove(probe)
         except OSError as error:
             raise InputError(f"store: {self.root} cannot be written ({error}); choose another root") from error
+        if lack is not None:
+            logger.warning(
+                "store: the server of %s %s conditional puts (If-None-Match): of two runs that commit the same result "
+                "in the same moment the last one's stands, and both may hold its lease; let one run at a time use it",
+                self.root,
+                lack,
+            )
+
+    def _lack_of_conditions(self, there: str) -> str | None:
+        """What an S3 server does with the condition that a file must not be there yet; None where it holds to it."""
+        try:
+            with explained(self.root):
+                self._fs.pipe_file(self._path(there), b"probe", mode="create")
+        except UnsupportedError:
+            return "does not implement"
+        except OSError:  # as `create` expects it
+            return None
+        return "ignores"
 
     def local_path(self, key: str) -> Path | None:
         """The key's path on local disk; None for a remote root."""
@@ -234,6 +256,8 @@ class Root:
         except FileNotFoundError:
             return
         for path, info in found.items():
+            if info["type"] == "directory":  # SeaweedFS's answer when nothing is left below the root
+                continue
             yield path.removeprefix(f"{self._base}/"), info
 
     def _path(self, key: str) -> str:
