@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from latent_core.errors import InputError
 from latent_core.store.layout import MANIFEST, PROBE, ArtifactRef, manifest_address
 from latent_core.store.manifest import Manifest
+from latent_core.store.uploads import Upload, abort_upload, unfinished_uploads
 
 if TYPE_CHECKING:
     from latent_core.store.store import ArtifactStore
@@ -41,6 +42,7 @@ class Garbage:
     unreachable: list[ArtifactRef] = field(default_factory=list)
     unreachable_bytes: int = 0
     too_young: list[Leftover] = field(default_factory=list)
+    uploads: list[Upload] = field(default_factory=list)  # begun before the grace, and never finished
     attempts: dict[ArtifactRef, str] = field(default_factory=dict)  # of the unreachable artifacts
 
     @property
@@ -51,14 +53,14 @@ class Garbage:
 def find_garbage(
     store: ArtifactStore, keep: Sequence[ArtifactRef] | None = None, *, grace: float = GRACE_SECONDS
 ) -> Garbage:
-    """Look through the whole store, in one listing.
+    """Look through the whole store, in one listing (and, on S3, one of unfinished uploads).
 
     With `keep`, artifacts that are neither kept nor, through parents and shards, behind a kept one are unreachable;
     without it only leftovers are garbage. Raises InputError when a kept artifact does not exist.
     """
     listed = dict(store.files())
     manifests = {ref: seen for ref, seen in store.committed(listed=listed) if isinstance(seen, Manifest)}
-    found = Garbage()
+    found = Garbage(uploads=[upload for upload in unfinished_uploads(store) if upload.age >= grace])
     owned = {_folder(ref, manifest) for ref, manifest in manifests.items()}
     sizes: dict[str, int] = {}
     for leftover in _attempts(store, listed):
@@ -82,6 +84,8 @@ def collect_garbage(store: ArtifactStore, garbage: Garbage) -> None:
     gone = [ref for ref, seen in now.items() if seen.record["attempt"] == garbage.attempts[ref]]
     store.remove_many([f"{ref.key}/{MANIFEST}" for ref in gone])
     store.remove_trees([f"{ref.key}/{garbage.attempts[ref]}" for ref in gone])
+    for upload in garbage.uploads:
+        abort_upload(store, upload)
     beside = {ref for ref in map(_artifact_beside, garbage.leftovers) if ref is not None}
     owned = {_folder(ref, seen) for ref, seen in store.read_manifests(beside) if isinstance(seen, Manifest)}
     store.remove_trees([leftover.folder for leftover in garbage.leftovers if leftover.folder not in owned])
