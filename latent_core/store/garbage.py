@@ -126,6 +126,8 @@ def _attempts(store: ArtifactStore, listed: Mapping[str, dict[str, Any]]) -> Ite
     folders: dict[str, list[tuple[int, float]]] = {}
     for key, info in listed.items():
         parts = key.split("/")
+        if key.startswith(".") and not key.startswith(PROBE):
+            continue  # journals of runs, Prefect's results: no artifacts, and nobody's leftovers
         if len(parts) >= 3 and parts[2] != MANIFEST:  # a lease that is held is young: it is renewed
             folders.setdefault("/".join(parts[:3]), []).append((int(info["size"]), _written(info)))
         elif key.startswith(PROBE):
