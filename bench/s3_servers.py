@@ -124,6 +124,7 @@ class Behaviour(StrEnum):
     SWALLOW = "reads and never answers"
     RESET = "resets connections"
     UNAVAILABLE = "answers 503"
+    UNCONDITIONAL = "passes puts on without their condition"
 
 
 class Relay:
@@ -198,7 +199,9 @@ class Relay:
                     while near.recv(1 << 16):  # closing on unread bytes would reset, and the answer be lost
                         pass
                     break
-                if self._behaviour is Behaviour.PASS:
+                if self._behaviour is Behaviour.UNCONDITIONAL:
+                    chunk = chunk.replace(b"If-None-Match:", b"X-No-Matching:")
+                if self._passes_on:
                     far.sendall(chunk)
         _close(far)
         _close(near)
@@ -206,10 +209,14 @@ class Relay:
     def _downstream(self, far: socket.socket, near: socket.socket) -> None:
         with suppress(OSError):
             while chunk := far.recv(1 << 16):
-                if self._behaviour is Behaviour.PASS:
+                if self._passes_on:
                     near.sendall(chunk)
-            if self._behaviour is Behaviour.PASS:
+            if self._passes_on:
                 _close(near)
+
+    @property
+    def _passes_on(self) -> bool:
+        return self._behaviour in (Behaviour.PASS, Behaviour.UNCONDITIONAL)
 
     def _reads(self) -> bool:
         """Wait out a stall."""

@@ -2,17 +2,22 @@
 
     python -m bench.store_scale /tmp/scale [--artifacts 10000]
     python -m bench.store_scale s3://bucket/scale        # endpoint and keys from the environment
+    python -m bench.store_scale s3://bucket/scale --delete
 
-Makes the artifacts first (a small table each, in chains of ten parents) unless they are there, and leaves them there.
+Makes the artifacts first (a small table each, in chains of ten parents) unless they are there, and leaves them there,
+but with `--delete`, which also measures how long it takes to delete all but one chain. A first `ls` reads all manifests
+of a remote store; what comes after it finds them in this machine's cache, here an empty one.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 
 from latent_core.identity import fingerprint
@@ -60,20 +65,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root")
     parser.add_argument("--artifacts", type=int, default=10_000)
+    parser.add_argument("--delete", action="store_true")
     options = parser.parse_args()
     store = ArtifactStore(options.root)
     if sum(1 for _ in store.list()) < options.artifacts:
         fill(store, options.artifacts)
     latent = [sys.executable, "-m", "flows.cli", "artifacts"]
     keep = next(store.list("evaluate"))
-    for name, arguments in {
+    kept = ["--keep", f"{keep.stage}/{keep.fingerprint}"]
+    commands = {
+        "ls, first time": ["ls"],
         "ls": ["ls"],
         "ls --stage train": ["ls", "--stage", "train"],
         "gc": ["gc"],
-        "gc --keep": ["gc", "--keep", f"{keep.stage}/{keep.fingerprint}"],
-    }.items():
-        clock, cpu, last = measure([*latent, *arguments, "--store", options.root])
-        print(f"{name:<18} {clock:6.1f} s, {cpu:5.1f} s of CPU here   {last[:80]}", flush=True)
+        "gc --keep": ["gc", *kept],
+    }
+    if options.delete:
+        commands["gc --keep --delete"] = ["gc", *kept, "--delete"]
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["LATENT_CACHE"] = cache
+        for name, arguments in commands.items():
+            clock, cpu, last = measure([*latent, *arguments, "--store", options.root])
+            print(f"{name:<18} {clock:6.1f} s, {cpu:5.1f} s of CPU here   {last[:80]}", flush=True)
 
 
 if __name__ == "__main__":

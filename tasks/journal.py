@@ -25,6 +25,16 @@ class JournalEntry:
     cached: bool
 
 
+@dataclass(frozen=True)
+class JournalModel:
+    """A trained model that the run made a version of `name` in the model registry."""
+
+    name: str
+    variant: str
+    stage: str
+    fingerprint: str
+
+
 @dataclass
 class Journal:
     """One execution of a flow; a retried flow run has one for each time. Times are seconds since the epoch."""
@@ -38,6 +48,7 @@ class Journal:
     status: str = "RUNNING"
     tags: dict[str, str] = field(default_factory=dict)
     stages: list[JournalEntry] = field(default_factory=list)
+    models: list[JournalModel] = field(default_factory=list)
 
     def close(self, status: str) -> None:
         """`status` is FINISHED or FAILED."""
@@ -55,15 +66,14 @@ class Journal:
 def journals(store: ArtifactStore) -> Iterator[Journal]:
     """The journals of all finished runs, oldest first; a torn one is left out with a warning."""
     found = []
-    for key, _ in store.files():
-        if not key.startswith(f"{FOLDER}/"):
-            continue
-        with store.open_for_reading(key) as handle:
-            raw = handle.read()
+    for key, raw in store.read_many([key for key, _ in store.files(FOLDER)]):
+        if raw is None:
+            continue  # removed in this moment
         try:
             values = json.loads(raw)
             stages = [JournalEntry(**entry) for entry in values.pop("stages")]
-            found.append(Journal(**values, stages=stages))
+            models = [JournalModel(**entry) for entry in values.pop("models", [])]  # older journals name none
+            found.append(Journal(**values, stages=stages, models=models))
         except (ValueError, TypeError, KeyError) as error:
             logger.warning("%s is no whole journal and was left out (%s)", key, error)
     yield from sorted(found, key=lambda journal: journal.started)

@@ -73,6 +73,7 @@ class Run:
     _pool: Pool | None = None
     _progress: StageProgress | None = None
     _tracker: Tracker | None = None
+    _results: Any = None
     _budgets: dict[str, Budget] = field(default_factory=dict)
     _forced: set[ArtifactRef] = field(default_factory=set)
     _force_lock: threading.Lock = field(default_factory=threading.Lock)
@@ -83,6 +84,7 @@ class Run:
     def __enter__(self) -> Run:
         if not self.planning:
             self.store.check_writable()
+            self._results = _open_results(self.store)
             self._progress = StageProgress(PrefectBoard())
             self._pool = _open_pool(self.runtime, self.store.root, shown_to(current_sink(), self._progress))
             self._repair = InputRepair(self.store, lambda call: self._compute(call, None))
@@ -187,15 +189,18 @@ class Run:
 
     def _task(self, call: StageCall) -> Any:
         from prefect import task
-        from prefect.cache_policies import NO_CACHE
         from prefect.tasks import exponential_backoff
+
+        from tasks.results import OneFilePerTaskRun
 
         return task(
             name=call.stage.name,
             task_run_name=call.title,
             tags=[f"fingerprint:{call.ref.fingerprint[:12]}"],
-            cache_policy=NO_CACHE,
+            cache_policy=OneFilePerTaskRun(),
+            refresh_cache=True,
             persist_result=True,
+            result_storage=self._results,
             result_serializer="json",
             retries=self.runtime.retries,
             retry_delay_seconds=exponential_backoff(backoff_factor=self.runtime.retry_seconds),
@@ -305,6 +310,12 @@ def open_run(name: str, config: Any, *, planning: bool = False, force: Sequence[
 def _call(stage: Stage, config: StageConfig, inputs: Mapping[str, Input], label: str, rows: int | None) -> StageCall:
     parents = {role: item.ref if isinstance(item, Pending) else item for role, item in inputs.items()}
     return stage.call(config, parents, label, rows)
+
+
+def _open_results(store: ArtifactStore) -> Any:
+    from tasks.results import results_in
+
+    return results_in(store)
 
 
 def _open_pool(runtime: RuntimeConfig, root: str, sink: ProgressSink) -> Pool:

@@ -20,7 +20,7 @@ from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import LatentError
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks import tracking
-from tasks.journal import Journal, JournalEntry
+from tasks.journal import Journal, JournalEntry, JournalModel
 
 logger = logging.getLogger("latent")
 PATIENCE = 5.0
@@ -69,6 +69,7 @@ class Tracker:
     def register_model(self, name: str, ref: ArtifactRef, variant: str) -> None:
         """Make a trained model a version of `name` in the model registry."""
         if self._config.register_models:
+            self.journal.models.append(JournalModel(name, variant, ref.stage, ref.fingerprint))
             self._do(lambda: tracking.register(self._client, name, ref, self._store, variant))
 
     def tag(self, tags: Mapping[str, str]) -> None:

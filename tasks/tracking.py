@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,16 +17,19 @@ from latent_core.addresses import without_password
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError, InputError
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
-from tasks.journal import Journal, JournalEntry, journals
+from tasks.journal import Journal, JournalEntry, JournalModel, journals
 
 logger = logging.getLogger("latent")
 FLOW_RUN_TAG = "prefect.flow_run_id"
 RUN_TAG = "latent.run"  # a journal's id
 PARENT_TAG = "mlflow.parentRunId"
 CHAMPION = "champion"
-# MLflow's own defaults hang for minutes on a dead server, and print two lines for each run.
+# MLflow's own defaults hang for minutes on a dead server, for as long as one that is busy says (Retry-After), and print
+# two lines for each run. A call that fails is tried three times within some three seconds.
 _CLIENT_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -41,11 +44,13 @@ def tracking_uri(config: TrackingConfig) -> str:
 
 
 class Synced(NamedTuple):
-    """How many MLflow runs `sync` wrote, of flows and of stages, and how many stages' runs were there already."""
+    """How many MLflow runs `sync` wrote, of flows and of stages, how many stages' runs were there already, and how many
+    versions of models it registered."""
 
     flows: int
     stages: int
     there: int
+    models: int = 0
 
 
 def open_client(config: TrackingConfig) -> tuple[Any, str]:
@@ -68,7 +73,7 @@ def open_client(config: TrackingConfig) -> tuple[Any, str]:
 
 
 def sync(store: ArtifactStore, config: TrackingConfig) -> Synced:
-    """Rebuild what the experiment lacks: the runs of finished flows, and a run for every other whole artifact.
+    """Rebuild what MLflow lacks: the runs of finished flows, a run for every other whole artifact, registered models.
 
     Raises InfrastructureError when MLflow does not answer; what was written by then stays, and is not written again.
     """
@@ -87,7 +92,8 @@ def sync(store: ArtifactStore, config: TrackingConfig) -> Synced:
 def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:
     flows = logged = there = 0
     journaled = set()
-    for journal in journals(store):
+    written = list(journals(store))
+    for journal in written:
         found = client.search_runs([experiment_id], f"tags.`{RUN_TAG}` = '{journal.id}'", max_results=1)
         flows += not found
         parent_id = found[0].info.run_id if found else create_parent(client, experiment_id, journal)
@@ -115,7 +121,36 @@ def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:
             continue
         log_artifact_run(client, experiment_id, artifact, tags={"cache": "rebuilt"})
         logged += 1
-    return Synced(flows, logged, there)
+    return Synced(flows, logged, there, _sync_registry(store, client, written))
+
+
+def _sync_registry(store: ArtifactStore, client: Any, written: Sequence[Journal]) -> int:
+    """Register, in the order of the runs, what the registry lacks; returns how many versions that were.
+
+    The aliases of a model that lacked a version become what the runs left; others stay as they are. That `champion` was
+    moved by hand is written down nowhere but in MLflow: rebuilt from nothing it is the first version again.
+    """
+    lacking: set[str] = set()
+    count = 0
+    last: dict[tuple[str, str], JournalModel] = {}
+    for model in (model for journal in written for model in journal.models):
+        known = _versions(client, model.name, model.fingerprint)
+        if not known and store.get(model.stage, model.fingerprint) is None:
+            logger.warning("%s/%s is gone or damaged and was not registered", model.stage, model.fingerprint[:12])
+            continue
+        last[model.name, model.variant] = model
+        if not known:
+            register(client, model.name, ArtifactRef(model.stage, model.fingerprint), store, model.variant)
+            lacking.add(model.name)
+            count += 1
+    for (name, variant), model in last.items():
+        if name in lacking:
+            register(client, name, ArtifactRef(model.stage, model.fingerprint), store, variant)
+    return count
+
+
+def _versions(client: Any, name: str, fingerprint: str) -> list[Any]:
+    return list(client.search_model_versions(f"name = '{name}' AND tags.fingerprint = '{fingerprint}'"))
 
 
 def _is_logged(client: Any, experiment_id: str, stage: str, fingerprint: str, under: str = "") -> bool:
@@ -207,8 +242,7 @@ def register(client: Any, name: str, ref: ArtifactRef, store: ArtifactStore, var
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    fingerprint = f"name = '{name}' AND tags.fingerprint = '{ref.fingerprint}'"
-    known = list(client.search_model_versions(fingerprint))
+    known = _versions(client, name, ref.fingerprint)
     if known:
         version = str(known[0].version)
     else:

@@ -11,6 +11,7 @@ from bench.chaos.watch import CommitWatch, Event
 from latent_core.store import ArtifactStore, collect_garbage, find_garbage
 from latent_core.store.layout import MANIFEST
 from tasks.report import REPORT
+from tasks.results import FOLDER as RESULTS
 
 
 def contents(store: Path) -> dict[str, bytes]:
@@ -63,7 +64,7 @@ def damaged(store: Path) -> Iterator[str]:
 
 
 def unowned(store: Path) -> list[Path]:
-    """Files and folders that belong to no committed artifact, however they came to be."""
+    """Files and folders that belong to no committed artifact, however they came to be, but for Prefect's results."""
     owned = set()
     for manifest in store.glob(f"*/*/{MANIFEST}"):
         body = json.loads(manifest.read_bytes())
@@ -71,6 +72,8 @@ def unowned(store: Path) -> list[Path]:
         files = [attempt / item["path"] for item in body["content"]["files"]]
         for path in [manifest, attempt, *files]:
             owned |= {path, *path.parents}
+    results = store / RESULTS
+    owned |= {results, *results.rglob("*")}
     return sorted(path for path in store.rglob("*") if path not in owned)
 
 

@@ -26,7 +26,7 @@ def list_artifacts(
 
     opened = ArtifactStore(store)
     typer.echo(f"{'stage':<16} {'fingerprint':<12} {'rows':>12} {'seconds':>10}  state")
-    for ref, manifest in opened.manifests(list(opened.list(stage))):
+    for ref, manifest in opened.committed(stage):
         damage = str(manifest) if isinstance(manifest, DamagedError) else opened.damage(ref) if check else None
         start = f"{ref.stage:<16} {ref.fingerprint[:12]}"
         if isinstance(manifest, DamagedError) or damage is not None:
@@ -74,7 +74,7 @@ def gc(
     delete: Annotated[bool, typer.Option("--delete", help="Delete; without it only show")] = False,
     store: StoreRoot = DEFAULT_STORE,
 ) -> None:
-    """Show, and with --delete remove, files without a manifest and artifacts that no kept one was made from."""
+    """Show, or --delete, files without a manifest, artifacts behind no kept one, uploads never finished."""
     from latent_core.store import ArtifactStore, collect_garbage, find_garbage
 
     opened = ArtifactStore(store)
@@ -84,7 +84,9 @@ def gc(
         typer.echo(f"leftover     {leftover.folder}  {leftover.files} files, {leftover.bytes:,} bytes")
     for ref in garbage.unreachable:
         typer.echo(f"unreachable  {ref}")
-    count = len(garbage.leftovers) + len(garbage.unreachable)
+    for upload in garbage.uploads:
+        typer.echo(f"upload       {upload.key}  begun {upload.age / 3600:.0f} hours ago, never finished")
+    count = len(garbage.leftovers) + len(garbage.unreachable) + len(garbage.uploads)
     young = f"; {len(garbage.too_young)} leftovers are younger than {older_than:g} h" if garbage.too_young else ""
     typer.echo(f"{count} to delete, {garbage.bytes:,} bytes{young}")
     if delete:

@@ -36,10 +36,11 @@ def sync(
     uri: Annotated[str | None, typer.Option(help="MLflow tracking URI; default as for runs")] = None,
     experiment: Annotated[str, typer.Option(help="MLflow experiment")] = "latent-reasoning",
 ) -> None:
-    """Rebuild the runs that MLflow lacks: stages from their manifests, finished flows from their journals."""
+    """Rebuild what MLflow lacks: runs of stages from their manifests, flows from their journals, registered models."""
     from latent_core.config.runtime import TrackingConfig
     from latent_core.store import ArtifactStore
     from tasks.tracking import sync as synchronise
 
     done = synchronise(ArtifactStore(store), TrackingConfig(uri=uri, experiment=experiment))
     typer.echo(f"{done.stages} runs of stages and {done.flows} of flows logged, {done.there} were there already")
+    typer.echo(f"{done.models} versions of models registered")

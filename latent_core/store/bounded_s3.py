@@ -2,13 +2,20 @@
 
 s3fs and botocore bound the silence after a request was sent, but not the sending: an endpoint that accepts a connection
 and never reads holds an upload for ever. They also upload and download ten parts of up to 50 MiB at once.
+
+Two habits that cost most of the time of many small files go as well: asking for a file's size before reading it whole,
+and reading every timestamp with dateutil.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
+from datetime import datetime
 from typing import Any
 
+from aiobotocore.session import AioSession
+from botocore.utils import parse_timestamp
 from fsspec.asyn import sync_wrapper
 from s3fs import S3FileSystem
 
@@ -18,6 +25,7 @@ PART_BYTES = 16 << 20  # of a multi-part upload: what a writer buffers; 10,000 p
 _PARTS_AT_ONCE = 2  # of a download: the next part travels while one is written
 _TRIES = 2  # botocore's and, around them, s3fs's: their product is the number of tries
 _CONNECT_SECONDS = 5.0
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 
 
 class BoundedS3(S3FileSystem):  # type: ignore[misc]
@@ -30,6 +38,7 @@ class BoundedS3(S3FileSystem):  # type: ignore[misc]
         self.seconds = seconds
         silence = seconds / _TRIES**2
         super().__init__(
+            session=_session(),
             use_listings_cache=False,
             default_block_size=PART_BYTES,
             fixed_upload_size=True,  # some servers want all parts but the last of one size
@@ -44,8 +53,27 @@ class BoundedS3(S3FileSystem):  # type: ignore[misc]
         )
         self.retries = _TRIES
 
+    async def _cat_file(self, path: str, **options: Any) -> bytes:
+        """Whole files that are read at once are small: one request, where s3fs asks for the size first."""
+        content: bytes = await super()._cat_file(path, **({"max_concurrency": 1} | options))
+        return content
+
     async def _call_s3(self, method: str, *arguments: Any, **options: Any) -> Any:
         async with asyncio.timeout(self.seconds):
             return await super()._call_s3(method, *arguments, **options)
 
     call_s3 = sync_wrapper(_call_s3)
+
+
+def _session() -> AioSession:
+    session = AioSession()
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
+    return session
+
+
+def _moment(text: Any) -> datetime:
+    """A timestamp of an answer; listings, which have one for each key, write ISO 8601."""
+    if isinstance(text, str) and _ISO.fullmatch(text):
+        return datetime.fromisoformat(text)
+    other: datetime = parse_timestamp(text)
+    return other

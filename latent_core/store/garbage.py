@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from latent_core.errors import InputError
 from latent_core.store.layout import MANIFEST, PROBE, ArtifactRef, manifest_address
-from latent_core.store.manifest import DamagedError, Manifest
+from latent_core.store.manifest import Manifest
+from latent_core.store.uploads import Upload, abort_upload, unfinished_uploads
 
 if TYPE_CHECKING:
     from latent_core.store.store import ArtifactStore
@@ -41,6 +42,8 @@ class Garbage:
     unreachable: list[ArtifactRef] = field(default_factory=list)
     unreachable_bytes: int = 0
     too_young: list[Leftover] = field(default_factory=list)
+    uploads: list[Upload] = field(default_factory=list)  # begun before the grace, and never finished
+    attempts: dict[ArtifactRef, str] = field(default_factory=dict)  # of the unreachable artifacts
 
     @property
     def bytes(self) -> int:
@@ -50,16 +53,15 @@ class Garbage:
 def find_garbage(
     store: ArtifactStore, keep: Sequence[ArtifactRef] | None = None, *, grace: float = GRACE_SECONDS
 ) -> Garbage:
-    """Look through the whole store, in one listing.
+    """Look through the whole store, in one listing (and, on S3, one of unfinished uploads).
 
     With `keep`, artifacts that are neither kept nor, through parents and shards, behind a kept one are unreachable;
     without it only leftovers are garbage. Raises InputError when a kept artifact does not exist.
     """
     listed = dict(store.files())
-    refs = [ref for ref in map(manifest_address, listed) if ref is not None]
-    manifests = {ref: found for ref, found in store.manifests(refs) if isinstance(found, Manifest)}
-    found = Garbage()
-    owned = {f"{ref.key}/{manifest.record['attempt']}" for ref, manifest in manifests.items()}
+    manifests = {ref: seen for ref, seen in store.committed(listed=listed) if isinstance(seen, Manifest)}
+    found = Garbage(uploads=[upload for upload in unfinished_uploads(store) if upload.age >= grace])
+    owned = {_folder(ref, manifest) for ref, manifest in manifests.items()}
     sizes: dict[str, int] = {}
     for leftover in _attempts(store, listed):
         sizes[leftover.folder] = leftover.bytes
@@ -68,29 +70,35 @@ def find_garbage(
     if keep is not None:
         reached = _reachable(manifests, keep)
         found.unreachable = [ref for ref in manifests if ref not in reached]
-        found.unreachable_bytes = sum(
-            sizes.get(f"{ref.key}/{manifests[ref].record['attempt']}", 0) for ref in found.unreachable
-        )
+        found.attempts = {ref: str(manifests[ref].record["attempt"]) for ref in found.unreachable}
+        found.unreachable_bytes = sum(sizes.get(_folder(ref, manifests[ref]), 0) for ref in found.unreachable)
     return found
 
 
 def collect_garbage(store: ArtifactStore, garbage: Garbage) -> None:
-    """Delete it. An artifact loses its manifest first, so that it stops existing before its files go."""
-    for ref in garbage.unreachable:
-        manifest = _manifest(store, ref)
-        if manifest is not None:
-            store.set_aside(ref)
-            store.remove_attempt(ref, str(manifest.record["attempt"]))
-    for leftover in garbage.leftovers:
-        store.remove_tree(leftover.folder)
+    """Delete it. An artifact loses its manifest first, so that it stops existing before its files go.
+
+    Manifests are read anew: what was committed, or computed again, since `find_garbage` looked stays.
+    """
+    now = {ref: seen for ref, seen in store.read_manifests(garbage.unreachable) if isinstance(seen, Manifest)}
+    gone = [ref for ref, seen in now.items() if seen.record["attempt"] == garbage.attempts[ref]]
+    store.remove_many([f"{ref.key}/{MANIFEST}" for ref in gone])
+    store.remove_trees([f"{ref.key}/{garbage.attempts[ref]}" for ref in gone])
+    for upload in garbage.uploads:
+        abort_upload(store, upload)
+    beside = {ref for ref in map(_artifact_beside, garbage.leftovers) if ref is not None}
+    owned = {_folder(ref, seen) for ref, seen in store.read_manifests(beside) if isinstance(seen, Manifest)}
+    store.remove_trees([leftover.folder for leftover in garbage.leftovers if leftover.folder not in owned])
 
 
-def _manifest(store: ArtifactStore, ref: ArtifactRef) -> Manifest | None:
-    """The sealed manifest at `ref`; None for one that is gone or damaged, whose files are then leftovers."""
-    try:
-        return store.manifest(ref)
-    except (DamagedError, FileNotFoundError):
-        return None
+def _folder(ref: ArtifactRef, manifest: Manifest) -> str:
+    return f"{ref.key}/{manifest.record['attempt']}"
+
+
+def _artifact_beside(leftover: Leftover) -> ArtifactRef | None:
+    """The artifact in whose folder a leftover lies, whether it exists or not."""
+    folder, _, name = leftover.folder.rpartition("/")
+    return manifest_address(f"{folder}/{MANIFEST}") if name else None
 
 
 def _reachable(manifests: dict[ArtifactRef, Manifest], keep: Sequence[ArtifactRef]) -> set[ArtifactRef]:
@@ -118,6 +126,8 @@ def _attempts(store: ArtifactStore, listed: Mapping[str, dict[str, Any]]) -> Ite
     folders: dict[str, list[tuple[int, float]]] = {}
     for key, info in listed.items():
         parts = key.split("/")
+        if key.startswith(".") and not key.startswith(PROBE):
+            continue  # journals of runs, Prefect's results: no artifacts, and nobody's leftovers
         if len(parts) >= 3 and parts[2] != MANIFEST:  # a lease that is held is young: it is renewed
             folders.setdefault("/".join(parts[:3]), []).append((int(info["size"]), _written(info)))
         elif key.startswith(PROBE):

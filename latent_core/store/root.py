@@ -5,6 +5,7 @@ Nothing here knows what an artifact is.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import uuid
@@ -28,8 +29,12 @@ from latent_core.store.remote import (
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-_READ_AHEAD = 512  # small files that are read together
+logger = logging.getLogger("latent")
+_READ_AHEAD = 512  # small files that are read, or removed, together
 COPY_BYTES = 1 << 20  # of a file that is read or copied piece by piece
+
+
+_FEW = 20  # folders that are removed one by one, with three calls each, rather than through a listing of all
 
 
 class Root:
@@ -48,15 +53,35 @@ class Root:
     def check_writable(self) -> None:
         """Write and remove a probe; raises InputError before any work is done where the root cannot be written.
 
-        Raises InfrastructureError when a remote root does not answer.
+        Raises InfrastructureError when a remote root does not answer. Warns of an S3 server that would let a second
+        manifest replace the first.
         """
         probe = f"{PROBE}{uuid.uuid4().hex}"
         try:
             with self.open_for_writing(probe) as handle:
                 handle.write(b"probe")
+            lack = self._lack_of_conditions(probe) if is_s3(self.root) else None
             self.remove(probe)
         except OSError as error:
             raise InputError(f"store: {self.root} cannot be written ({error}); choose another root") from error
+        if lack is not None:
+            logger.warning(
+                "store: the server of %s %s conditional puts (If-None-Match): of two runs that commit the same result "
+                "in the same moment the last one's stands, and both may hold its lease; let one run at a time use it",
+                self.root,
+                lack,
+            )
+
+    def _lack_of_conditions(self, there: str) -> str | None:
+        """What an S3 server does with the condition that a file must not be there yet; None where it holds to it."""
+        try:
+            with explained(self.root):
+                self._fs.pipe_file(self._path(there), b"probe", mode="create")
+        except UnsupportedError:
+            return "does not implement"
+        except OSError:  # as `create` expects it
+            return None
+        return "ignores"
 
     def local_path(self, key: str) -> Path | None:
         """The key's path on local disk; None for a remote root."""
@@ -195,6 +220,25 @@ class Root:
             if self._fs.exists(self._path(key)):
                 self._fs.rm(self._path(key), recursive=True)
 
+    def remove_many(self, keys: Sequence[str]) -> None:
+        """Remove files, those of them that are there; on S3 hundreds with one call."""
+        together = [key for key in keys if is_s3(self.root) and not set("*?[") & set(key)]
+        for start in range(0, len(together), _READ_AHEAD):
+            with explained(self.root):
+                self._fs.rm([self._path(key) for key in together[start : start + _READ_AHEAD]])
+        for key in set(keys).difference(together):  # s3fs would take its name for a pattern
+            with suppress(FileNotFoundError):
+                self.remove(key)
+
+    def remove_trees(self, keys: Sequence[str]) -> None:
+        """Remove keys, files or folders with all that is below them, that are there; on S3 in one listing for many."""
+        if not is_s3(self.root) or len(keys) < _FEW:
+            for key in keys:
+                self.remove_tree(key)
+            return
+        folders = set(keys)
+        self.remove_many([key for key, _ in self.files() if folders.intersection(_above(key))])
+
     def upload(self, source: Path, key: str) -> None:
         """Copy a local file to a remote key; memory stays at one part of the upload."""
         with source.open("rb") as reading, self.open_for_writing(key) as writing:
@@ -212,6 +256,8 @@ class Root:
         except FileNotFoundError:
             return
         for path, info in found.items():
+            if info["type"] == "directory":  # SeaweedFS's answer when nothing is left below the root
+                continue
             yield path.removeprefix(f"{self._base}/"), info
 
     def _path(self, key: str) -> str:
@@ -240,3 +286,10 @@ def _discard(remote: Any, root: str, cause: BaseException) -> None:
             remote.discard()
     if isinstance(remote, AbstractBufferedFile):
         remote.closed = True  # its finalizer would upload what is left
+
+
+def _above(key: str) -> Iterator[str]:
+    """A key and the folders it lies in."""
+    while key:
+        yield key
+        key = key.rpartition("/")[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,18 @@ from typing import TYPE_CHECKING, Any
 from latent_core.errors import InputError
 from latent_core.identity import hash_file
 from latent_core.store.columns import rows_of_batch
+from latent_core.store.known import KnownManifests
 from latent_core.store.layout import MANIFEST, ArtifactRef, check_relative, manifest_address
 from latent_core.store.manifest import DamagedError, Manifest, StoredFile
+from latent_core.store.remote import is_s3
 from latent_core.store.root import COPY_BYTES, Root
 from latent_core.store.writer import ArtifactWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+_TOGETHER = 512  # manifests that are read, and remembered, together
 
 
 @dataclass(frozen=True)
@@ -180,15 +185,51 @@ class ArtifactStore(Root):
             keys = [key for key, _ in self.files(stage or "")]
         yield from sorted(filter(None, map(manifest_address, keys)), key=lambda ref: ref.key)
 
-    def manifests(self, refs: Sequence[ArtifactRef]) -> Iterator[tuple[ArtifactRef, Manifest | DamagedError]]:
-        """Sealed manifests, read together, or what is wrong with one; an artifact that is gone by now is left out."""
+    def committed(
+        self, stage: str | None = None, listed: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> Iterator[tuple[ArtifactRef, Manifest | DamagedError]]:
+        """All sealed manifests, or one stage's, in the order of `list`, or what is wrong with one.
+
+        `listed` is what `files` said a moment ago, if it was asked. An artifact that is gone by now is left out. A
+        remote store's manifests are read once by a machine, and again when their ETag changes.
+        """
+        if listed is None and not self._is_local:
+            listed = dict(self.files(stage or ""))
+        if listed is None:
+            refs = list(self.list(stage))
+        else:
+            refs = sorted(filter(None, map(manifest_address, listed)), key=lambda ref: ref.key)
+        known = KnownManifests(self.root) if is_s3(self.root) else None
+        for start in range(0, len(refs), _TOGETHER):
+            some = refs[start : start + _TOGETHER]
+            yield from self.read_manifests(some) if known is None else self._recall(some, listed or {}, known)
+        if known is not None and stage is None:
+            known.keep_only(refs)
+
+    def read_manifests(self, refs: Collection[ArtifactRef]) -> Iterator[tuple[ArtifactRef, Manifest | DamagedError]]:
+        """Manifests as they are in the store now, read together; what does not exist is left out."""
+        for ref, raw in self._raw_manifests(refs):
+            yield ref, _opened(raw, ref)
+
+    def _raw_manifests(self, refs: Collection[ArtifactRef]) -> Iterator[tuple[ArtifactRef, bytes]]:
         contents = self.read_many([f"{ref.key}/{MANIFEST}" for ref in refs])
         for ref, (_, raw) in zip(refs, contents, strict=True):
             if raw is not None:
-                try:
-                    yield ref, Manifest.from_bytes(raw, ref)
-                except DamagedError as error:
-                    yield ref, error
+                yield ref, raw
+
+    def _recall(
+        self, refs: Sequence[ArtifactRef], listed: Mapping[str, Mapping[str, Any]], known: KnownManifests
+    ) -> Iterator[tuple[ArtifactRef, Manifest | DamagedError]]:
+        """What `read_manifests` gives, from the cache where the listing shows that nothing changed since."""
+        tags = {ref: str(listed[f"{ref.key}/{MANIFEST}"]["ETag"]) for ref in refs}
+        found = {ref: _opened(raw, ref) for ref, raw in known.recall(tags)}
+        wrong = [ref for ref in refs if not isinstance(found.get(ref), Manifest)]  # the store's own bytes decide
+        read = []
+        for ref, raw in self._raw_manifests(wrong):
+            found[ref] = _opened(raw, ref)
+            read.append((ref, tags[ref], raw))
+        known.learn((ref, tag, raw) for ref, tag, raw in read if isinstance(found[ref], Manifest))
+        yield from ((ref, found[ref]) for ref in refs if ref in found)
 
     def find(self, address: str) -> ArtifactRef:
         """The committed artifact at `stage/fingerprint`, whose fingerprint may be shortened while it stays unique.
@@ -259,3 +300,10 @@ class ArtifactStore(Root):
         except FileNotFoundError:
             return f"{item.path}: missing"
         return None if digest.hexdigest() == item.sha256 else f"{item.path}: its bytes are not those that were written"
+
+
+def _opened(raw: bytes, ref: ArtifactRef) -> Manifest | DamagedError:
+    try:
+        return Manifest.from_bytes(raw, ref)
+    except DamagedError as error:
+        return error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.registry import find_model
 from tasks.stage import ModelInput
-from tasks.tracking import open_client, register, set_champion
+from tasks.tracker import Tracker
+from tasks.tracking import open_client, register, set_champion, sync
 
 
 @pytest.fixture
-def tracking(tmp_path: Path) -> TrackingConfig:
+def tracking(tmp_path: Path, tables: Path) -> TrackingConfig:
+    shutil.copyfile(tables, tmp_path / "mlflow.db")
     return TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db")
 
 
@@ -80,3 +83,55 @@ def test_model_of_another_store_names_that_store(
     register(client, "m", _trained(store, 0), store, "standard")
     with pytest.raises(InputError, match="set store to it"):
         find_model("models:/m@champion", ArtifactStore(tmp_path / "other"), tracking)
+
+
+def _registry(tracking: TrackingConfig) -> tuple[list[object], dict[str, str]]:
+    """Everything that the registry says of the model `m`, but for the times."""
+    client, _ = open_client(tracking)
+    versions = client.search_model_versions("name = 'm'")
+    fields = [(int(item.version), item.source, item.status, item.run_id, item.tags) for item in versions]
+    return sorted(fields), {name: str(version) for name, version in client.get_registered_model("m").aliases.items()}
+
+
+def _run_that_trained(tracking: TrackingConfig, store: ArtifactStore, models: dict[str, ArtifactRef]) -> None:
+    tracker = Tracker(tracking, "flow", TrackingConfig(), store)
+    for variant, ref in models.items():
+        tracker.register_model("m", ref, variant)
+    tracker.finish(failed=False)
+
+
+def test_registry_rebuilt_from_the_store_equals_the_live_one(
+    store: ArtifactStore, tracking: TrackingConfig, tables: Path
+) -> None:
+    first, dual, second = (_trained(store, seed) for seed in range(3))
+    for models in ({"standard": first, "dual": dual}, {"standard": second}, {"standard": first}):
+        _run_that_trained(tracking, store, models)
+    path = Path(shutil.copyfile(tables, f"{store.root}.db"))
+    rebuilt = TrackingConfig(uri=f"sqlite:///{path}")
+    assert sync(store, rebuilt).models == 3
+    assert _registry(rebuilt) == _registry(tracking)
+    assert _registry(rebuilt)[1] == {"champion": "1", "standard": "1", "dual": "2"}
+    assert sync(store, rebuilt).models == 0
+
+
+def test_sync_leaves_aliases_alone_where_no_version_is_missing(store: ArtifactStore, tracking: TrackingConfig) -> None:
+    first, second = _trained(store, 0), _trained(store, 1)
+    _run_that_trained(tracking, store, {"standard": first})
+    _run_that_trained(tracking, store, {"standard": second})
+    client, _ = open_client(tracking)
+    client.set_registered_model_alias("m", "standard", "1")
+    set_champion(tracking, "m", "2")
+    before = _registry(tracking)
+    assert sync(store, tracking).models == 0
+    assert _registry(tracking) == before
+
+
+def test_model_trained_during_an_outage_is_registered_afterwards_and_the_champion_stays(
+    store: ArtifactStore, tracking: TrackingConfig
+) -> None:
+    first, second = _trained(store, 0), _trained(store, 1)
+    _run_that_trained(tracking, store, {"standard": first})
+    _run_that_trained(TrackingConfig(uri="http://127.0.0.1:9"), store, {"standard": second})
+    assert sync(store, tracking).models == 1
+    assert _registry(tracking)[1] == {"champion": "1", "standard": "2"}
+    assert find_model("models:/m@standard", store, tracking) == second

@@ -31,8 +31,8 @@ def _store(root: Path) -> ArtifactStore:
 
 def test_sync_logs_every_artifact_once(tmp_path: Path) -> None:
     store, config = _store(tmp_path), TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db")
-    assert sync(store, config) == (0, 2, 0)
-    assert sync(store, config) == (0, 0, 2)
+    assert sync(store, config) == (0, 2, 0, 0)
+    assert sync(store, config) == (0, 0, 2, 0)
     client, experiment = open_client(config)
     run = client.search_runs([experiment])[0]
     assert run.data.metrics["ratios/0/achieved"] == 0.5 and run.data.metrics["rows/wrong"] == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
 import threading
@@ -10,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import urllib3.util.retry
 from toy_stages import NUMBERS, SUM, Numbers, ToyConfig
 
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
@@ -43,14 +46,6 @@ def _artifact(store: ArtifactStore, seed: int, parents: dict[str, str] | None = 
         )
 
 
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database with its tables, which take seconds to make."""
-    path = tmp_path_factory.mktemp("tables") / "mlflow.db"
-    open_client(TrackingConfig(uri=f"sqlite:///{path}"))
-    return path
-
-
 def _database(tables: Path, folder: Path) -> TrackingConfig:
     folder.mkdir()
     shutil.copyfile(tables, folder / "mlflow.db")
@@ -58,13 +53,16 @@ def _database(tables: Path, folder: Path) -> TrackingConfig:
 
 
 @contextmanager
-def _server(status: int, delay: float) -> Iterator[str]:
+def _server(status: int, delay: float, asked: list[str] | None = None) -> Iterator[str]:
     released = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
+            if asked is not None:
+                asked.append(self.path)
             released.wait(delay)
             self.send_response(status)
+            self.send_header("Retry-After", "3600")
             self.end_headers()
 
         do_GET = do_POST = do_PUT = do_PATCH = _answer
@@ -104,6 +102,41 @@ def test_bad_tracking_server_costs_seconds_once_and_a_warning(
     assert sum("track sync" in message for message in caplog.messages) == 1
 
 
+def test_server_of_errors_is_asked_three_times_in_all_and_waited_for_less_than_five_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    slept: list[tuple[object, float]] = []
+    monkeypatch.setattr(
+        urllib3.util.retry.time, "sleep", lambda seconds: slept.append((threading.current_thread(), seconds))
+    )
+    with _server(503, 0.0, asked) as url:
+        tracker = Tracker(TrackingConfig(uri=url), "flow", TrackingConfig(), ArtifactStore(tmp_path))
+        for seed in range(5):
+            tracker.stage(_artifact(ArtifactStore(tmp_path), seed), cached=False)
+            tracker.describe()
+        tracker.finish(failed=False)
+        tracker._thread.join(60)
+    mine = [seconds for thread, seconds in slept if thread is tracker._thread]
+    assert len(asked) == 3 and sum(mine) < 5
+
+
+def test_all_that_a_run_waits_for_a_silent_server_is_five_seconds_in_sum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count()  # a second passes whenever somebody looks
+    monkeypatch.setattr(tracker_module, "time", SimpleNamespace(monotonic=lambda: float(next(clock)), time=time.time))
+    monkeypatch.setattr(tracker_module, "_LOOK", 0.0)
+    with _server(200, 600.0) as url:
+        tracker = Tracker(TrackingConfig(uri=url), "flow", TrackingConfig(), ArtifactStore(tmp_path))
+        for seed in range(5):
+            tracker.stage(_artifact(ArtifactStore(tmp_path), seed), cached=False)
+            assert tracker.describe() == "" and tracker.url() is None
+        tracker.earlier({"latent.model": "m"})
+        tracker.finish(failed=False)
+        assert next(clock) <= tracker_module.PATIENCE + 3
+
+
 def test_server_that_falls_asleep_in_the_middle_never_holds_a_stage_up(
     tmp_path: Path, tables: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,7 +161,7 @@ def test_server_that_falls_asleep_in_the_middle_never_holds_a_stage_up(
     assert time.monotonic() - started < SECONDS
     assert sum("too slow" in message for message in caplog.messages) == 1
     monkeypatch.undo()
-    assert sync(store, config)[1:] == (5, 0)
+    assert sync(store, config)[1:3] == (5, 0)
 
 
 def _fields(config: TrackingConfig) -> dict[tuple[str, str], Any]:
@@ -185,7 +218,7 @@ def test_runs_rebuilt_after_an_outage_equal_the_live_ones_field_by_field(tmp_pat
     rebuilt = _database(tables, tmp_path / "rebuilt")
     done = sync(ArtifactStore(config.store), rebuilt)
     live = _fields(config.tracking)
-    assert len(live) == 2 + 2 + 3 and done == (2, 5, 0)
+    assert len(live) == 2 + 2 + 3 and done == (2, 5, 0, 0)
     assert live == _fields(rebuilt)
     assert sync(ArtifactStore(config.store), config.tracking)[:2] == (0, 0)
 
@@ -223,5 +256,5 @@ def test_run_that_was_half_written_when_the_server_died_is_completed(tmp_path: P
     parent = tracking.create_parent(client, experiment, journal)
     tags = {"stage": "numbers", "fingerprint": journal.stages[1].fingerprint}
     client.create_run(experiment, tags={**tags, **tracking.nested_tags(journal, journal.stages[1], parent)})
-    assert sync(store, half) == (0, 2, 0)
+    assert sync(store, half) == (0, 2, 0, 0)
     assert _fields(half) == _fields(live)

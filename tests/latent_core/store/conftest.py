@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -26,10 +27,11 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(params=["seaweed", "moto"])
-def s3_root(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def s3_root(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """The root of an empty store on each of the servers; this process and its children are pointed at it."""
     server: Server = request.getfixturevalue(request.param)
     for name, value in server.environment(timeout="30").items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LATENT_CACHE", str(tmp_path / "cache"))
     make_bucket("bucket")
     return f"s3://bucket/{uuid.uuid4().hex}"

@@ -63,12 +63,16 @@ def _take(root: str, expired: int = 0, seconds: float = LONG) -> None:
         pass
 
 
-def _lease_elsewhere(root: str, number: int = 1) -> Path:
-    """The file of a lease that a process of another machine took."""
-    _take(root, expired=number - 1)
-    path = Path(root) / REF.key / f"lease-{number}.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"place": "elsewhere/x/y", "released": False}))
-    return path
+def _rewrite(root: str, **changes: object) -> None:
+    """Change what the first lease file says, as its holder would."""
+    store, key = ArtifactStore(root), f"{REF.key}/lease-1.json"
+    store.replace(key, json.dumps(json.loads(store.read(key)) | changes).encode())
+
+
+def _lease_elsewhere(root: str) -> None:
+    """A lease that a process of another machine took."""
+    _take(root)
+    _rewrite(root, place="elsewhere/x/y", released=False)
 
 
 def test_one_process_holds_and_another_is_refused_until_it_lets_go(root: str) -> None:
@@ -90,8 +94,7 @@ def test_killed_holder_of_this_machine_is_replaced_at_once(root: str) -> None:
         _take(root)
 
 
-def test_of_two_that_take_over_together_one_holds(tmp_path: Path) -> None:
-    root = str(tmp_path)
+def test_of_two_that_take_over_together_one_holds(root: str) -> None:
     _lease_elsewhere(root)
     with ExitStack() as stack:
         holders = [stack.enter_context(_holder(root, expired=1)) for _ in range(2)]
@@ -104,35 +107,35 @@ def _wait(root: str, pause: Any, seconds: float = LONG, arrived: Any = lambda: F
     return wait_for_lease(ArtifactStore(root), refused.value, seconds, arrived, pause)
 
 
-def test_silent_holder_elsewhere_is_replaced_when_its_lease_ran_out(tmp_path: Path) -> None:
-    _lease_elsewhere(str(tmp_path))
-    assert _wait(str(tmp_path), threading.Event().wait, seconds=0.2) == 1
-    _take(str(tmp_path), expired=1)
+def test_silent_holder_elsewhere_is_replaced_when_its_lease_ran_out(root: str) -> None:
+    _lease_elsewhere(root)
+    assert _wait(root, threading.Event().wait, seconds=0.2) == 1
+    _take(root, expired=1)
 
 
-def test_holder_elsewhere_that_gives_signs_of_life_is_waited_for(tmp_path: Path) -> None:
-    path = _lease_elsewhere(str(tmp_path))
+def test_holder_elsewhere_that_gives_signs_of_life_is_waited_for(root: str) -> None:
+    _lease_elsewhere(root)
     beats = iter(range(1, 8))
 
     def pause(seconds: float) -> bool:
         beat = next(beats)
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"beat": beat, "released": beat == 7}))
+        _rewrite(root, beat=beat, released=beat == 7)
         return False
 
-    assert _wait(str(tmp_path), pause, seconds=LONG) == 1
+    assert _wait(root, pause, seconds=LONG) == 1
     assert next(beats, None) is None
 
 
-def test_waiting_ends_with_the_result_or_with_the_run(tmp_path: Path) -> None:
-    _lease_elsewhere(str(tmp_path))
-    assert _wait(str(tmp_path), pytest.fail, arrived=lambda: True) is None
+def test_waiting_ends_with_the_result_or_with_the_run(root: str) -> None:
+    _lease_elsewhere(root)
+    assert _wait(root, pytest.fail, arrived=lambda: True) is None
     with pytest.raises(StageFailed, match="the run ended while it waited"):
-        _wait(str(tmp_path), lambda seconds: True)
+        _wait(root, lambda seconds: True)
 
 
-def test_holder_that_was_replaced_is_told_and_cannot_confirm(tmp_path: Path) -> None:
+def test_holder_that_was_replaced_is_told_and_cannot_confirm(root: str) -> None:
     told = threading.Event()
-    store = ArtifactStore(tmp_path)
+    store = ArtifactStore(root)
     with held(store, REF, LeaseTerms(0.2), lambda reason: told.set()) as confirm:
         confirm()
         with held(store, REF, LeaseTerms(LONG, expired=1), pytest.fail):
@@ -142,10 +145,10 @@ def test_holder_that_was_replaced_is_told_and_cannot_confirm(tmp_path: Path) -> 
 
 
 def test_holder_that_cannot_renew_for_as_long_as_its_lease_lasts_has_lost_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = threading.Event()
-    store = ArtifactStore(tmp_path)
+    store = ArtifactStore(root)
     with held(store, REF, LeaseTerms(0.2), lambda reason: told.set()) as confirm:
 
         def unreachable(key: str, content: bytes) -> None:
@@ -157,9 +160,9 @@ def test_holder_that_cannot_renew_for_as_long_as_its_lease_lasts_has_lost_it(
             confirm()
 
 
-def test_leases_are_no_artifacts_and_gc_removes_old_ones(tmp_path: Path) -> None:
-    store = ArtifactStore(tmp_path)
-    _take(str(tmp_path))
+def test_leases_are_no_artifacts_and_gc_removes_old_ones(root: str) -> None:
+    store = ArtifactStore(root)
+    _take(root)
     assert list(store.list()) == []
     garbage = find_garbage(store, grace=0)
     assert [item.folder for item in garbage.leftovers] == [f"{REF.key}/lease-1.json"]

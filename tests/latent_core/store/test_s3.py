@@ -75,6 +75,21 @@ def test_attempt_without_commit_leaves_nothing_and_gc_removes_a_killed_one(store
     assert find_garbage(store, grace=0).leftovers == [] and store.verify(artifact.ref).ok
 
 
+def test_upload_that_a_killed_writer_never_finished_is_aborted_by_gc_when_it_is_old(store: ArtifactStore) -> None:
+    artifact = _write(store)
+    bucket, _, prefix = store._base.partition("/")
+    for key in (f"{prefix}/{artifact.ref.key}/attempt-1/large", f"{prefix}-of-somebody-else/large"):
+        store._fs.call_s3("create_multipart_upload", Bucket=bucket, Key=key)
+    assert find_garbage(store, grace=1e10).uploads == []  # moto says 2010 of all uploads
+    garbage = find_garbage(store, grace=0)
+    assert [upload.key for upload in garbage.uploads] == [f"{artifact.ref.key}/attempt-1/large"]
+    collect_garbage(store, garbage)
+    collect_garbage(store, garbage)  # as by another process a moment later
+    assert find_garbage(store, grace=0).uploads == [] and store.verify(artifact.ref).ok
+    left = store._fs.call_s3("list_multipart_uploads", Bucket=bucket)["Uploads"]
+    assert f"{prefix}-of-somebody-else/large" in {upload["Key"] for upload in left}
+
+
 def test_lost_and_truncated_files_are_no_hit(store: ArtifactStore) -> None:
     artifact = _write(store)
     path = store._path(artifact.key("words.parquet"))
