@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.config.tokenskip import Prompting
 from latent_core.generate.completions import graded_completions, sample_schema
+from latent_core.generate.engine import Engine
 from latent_core.store import ArtifactWriter
 from tasks.engines import served, usage_record, used, warm_engine
 from tasks.stage import Inputs, Outcome, Stage, Workplace
@@ -41,27 +43,35 @@ def collect_shard(out: ArtifactWriter, inputs: Inputs, config: CollectShard, wor
     model = served(inputs, "model", config.sampling)
     asked = time.monotonic()
     engine = warm_engine(model, inputs.fingerprint("model"), config.sampling)
+    loading = time.monotonic() - asked
     block = problems.problems(config.start, config.stop)
     total = len(block) * config.sampling.samples
+    completions = graded_completions(
+        block,
+        warm_readable(model.model_dir, inputs.fingerprint("model")),
+        engine,
+        config.sampling,
+        benchmark=problems.name,
+        prompting=config.prompting,
+        progress=lambda done, generated: workplace.progress(done, total, generated),
+    )
+    return write_collection(out, completions, len(block), engine, loading)
+
+
+def write_collection(
+    out: ArtifactWriter, completions: Iterable[dict[str, Any]], questions: int, engine: Engine, loading: float
+) -> Outcome:
+    """Write graded completions as they come; `loading` is the seconds that the engine took before."""
     verdicts: Counter[str] = Counter()
     started, tokens, used_before = time.monotonic(), 0, used(engine)
-    loading = started - asked
     with out.table(SAMPLES, sample_schema()) as table:
-        for row in graded_completions(
-            block,
-            warm_readable(model.model_dir, inputs.fingerprint("model")),
-            engine,
-            config.sampling,
-            benchmark=problems.name,
-            prompting=config.prompting,
-            progress=lambda done, generated: workplace.progress(done, total, generated),
-        ):
+        for row in completions:
             verdicts[row["verdict"]] += 1
             tokens += row["tokens"]
             table.add(row)
     return Outcome(
         accounting={"kept": table.rows},
-        metrics={"questions": len(block), "tokens": tokens, "verdicts": dict(verdicts)},
+        metrics={"questions": questions, "tokens": tokens, "verdicts": dict(verdicts)},
         record={"tokens_per_second": tokens / (time.monotonic() - started), "engine_seconds": loading}
         | usage_record(engine, used_before),
     )

@@ -14,7 +14,7 @@ from latent_core.config.methods import PrepareSelectedConfig, SelectExemplarsCon
 from latent_core.config.sampling import SamplingConfig
 from latent_core.config.tokenskip import TextFormat
 from latent_core.exemplars import Exemplar
-from latent_core.generate.completions import ReadableModel, graded_completions, sample_schema
+from latent_core.generate.completions import ReadableModel, graded_completions
 from latent_core.methods.concise import (
     SAMPLE_COLUMNS,
     draw_exemplars,
@@ -25,8 +25,8 @@ from latent_core.methods.concise import (
 )
 from latent_core.models.family import load_tokenizer
 from latent_core.store import ArtifactWriter
-from tasks.collect import SAMPLES
-from tasks.engines import served, usage_record, used, warm_engine
+from tasks.collect import SAMPLES, write_collection
+from tasks.engines import served, warm_engine
 from tasks.prepare import write_examples
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 from tasks.warm import warm_readable
@@ -75,29 +75,21 @@ def collect_few_shot(out: ArtifactWriter, inputs: Inputs, config: FewShotShard, 
     block = problems.problems(config.start, config.stop)
     for problem in block:
         shown(problem)  # too few examples are said before the model is loaded
+    asked = time.monotonic()
     engine = warm_engine(model, inputs.fingerprint("model"), config.sampling)
+    loading = time.monotonic() - asked
     total = len(block) * config.sampling.samples
-    verdicts: Counter[str] = Counter()
-    started, tokens, used_before = time.monotonic(), 0, used(engine)
-    with out.table(SAMPLES, sample_schema()) as table:
-        for row in graded_completions(
-            block,
-            warm_readable(model.model_dir, inputs.fingerprint("model")),
-            engine,
-            config.sampling,
-            benchmark=problems.name,
-            text_format=config.text_format,
-            exemplars=shown,
-            progress=lambda done, generated: workplace.progress(done, total, generated),
-        ):
-            verdicts[row["verdict"]] += 1
-            tokens += row["tokens"]
-            table.add(row)
-    return Outcome(
-        accounting={"kept": table.rows},
-        metrics={"questions": len(block), "tokens": tokens, "verdicts": dict(verdicts)},
-        record={"tokens_per_second": tokens / (time.monotonic() - started)} | usage_record(engine, used_before),
+    completions = graded_completions(
+        block,
+        warm_readable(model.model_dir, inputs.fingerprint("model")),
+        engine,
+        config.sampling,
+        benchmark=problems.name,
+        text_format=config.text_format,
+        exemplars=shown,
+        progress=lambda done, generated: workplace.progress(done, total, generated),
     )
+    return write_collection(out, completions, len(block), engine, loading)
 
 
 def select_shortest(out: ArtifactWriter, inputs: Inputs, config: SelectShortestConfig, workplace: Workplace) -> Outcome:

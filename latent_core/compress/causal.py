@@ -6,13 +6,16 @@ import copy
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latent_core.errors import InputError
 from latent_core.loading import NO_CODE, SAFE
+
+if TYPE_CHECKING:
+    import torch
 
 
 class CausalScorer:
@@ -63,11 +66,7 @@ class CausalScorer:
         import torch
 
         for batch in length_batches([len(row) for row in rows], batch_tokens):
-            width = max(len(rows[index]) for index in batch)
-            # Padding on the right is never seen by a causal model, so any id will do.
-            ids = torch.zeros((len(batch), width), dtype=torch.long)
-            for line, index in enumerate(batch):
-                ids[line, : len(rows[index])] = torch.tensor(rows[index])
+            ids = _padded([rows[index] for index in batch])
             with torch.inference_mode():
                 logits = self._model(input_ids=ids.to(self._device)).logits[:, :-1].float()
                 targets = ids[:, 1:, None].to(self._device)
@@ -88,10 +87,7 @@ class CausalScorer:
             read = self._model(input_ids=torch.tensor([opening]).to(self._device), use_cache=True)
             first = read.logits[:, -1:].float()
         for batch in length_batches([len(row) for row in rows], batch_tokens):
-            width = max(len(rows[index]) for index in batch)
-            ids = torch.zeros((len(batch), width), dtype=torch.long)
-            for line, index in enumerate(batch):
-                ids[line, : len(rows[index])] = torch.tensor(rows[index])
+            ids = _padded([rows[index] for index in batch])
             with torch.inference_mode():
                 cache = copy.deepcopy(read.past_key_values)  # the model appends to it
                 cache.batch_repeat_interleave(len(batch))
@@ -101,6 +97,16 @@ class CausalScorer:
                 chosen = torch.gather(torch.log_softmax(logits, dim=-1), 2, targets)[:, :, 0].double().cpu().numpy()
             for line, index in enumerate(batch):
                 yield index, chosen[line, : len(rows[index])]
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Ids, shape (rows, longest); padding on the right is never seen by a causal model, so any id will do."""
+    import torch
+
+    ids = torch.zeros((len(rows), max(map(len, rows))), dtype=torch.long)
+    for line, row in enumerate(rows):
+        ids[line, : len(row)] = torch.tensor(row)
+    return ids
 
 
 def length_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
