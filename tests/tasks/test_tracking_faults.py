@@ -137,6 +137,41 @@ def test_all_that_a_run_waits_for_a_silent_server_is_five_seconds_in_sum(
         assert next(clock) <= tracker_module.PATIENCE + 3
 
 
+def test_waits_that_each_end_well_are_taken_from_the_same_five_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, step = [0.0], [0.0]
+    waited_for = threading.Event()
+
+    def monotonic() -> float:
+        now[0] += step[0]
+        waited_for.set()
+        return now[0]
+
+    def slow(*words: object) -> None:
+        assert waited_for.wait(60)
+        now[0] += 2
+
+    monkeypatch.setattr(tracker_module, "time", SimpleNamespace(monotonic=monotonic, time=time.time))
+    monkeypatch.setattr(tracking, "open_client", lambda config: (SimpleNamespace(tracking_uri=config.uri), "1"))
+    monkeypatch.setattr(tracking, "create_parent", lambda *words: "parent")
+    monkeypatch.setattr(tracking, "log_artifact_run", slow)
+    store = ArtifactStore(tmp_path)
+    tracker = Tracker(TrackingConfig(uri="http://127.0.0.1:9"), "flow", TrackingConfig(), store)
+    for seed in range(3):  # six seconds in sum
+        waited_for.clear()
+        tracker.stage(_artifact(store, seed), cached=False)
+        assert tracker.describe()
+    stuck = threading.Event()
+    monkeypatch.setattr(tracking, "log_artifact_run", lambda *words: stuck.wait(60))
+    step[0] = 0.5  # seconds that pass between two looks
+    tracker.stage(_artifact(store, 3), cached=False)
+    before = now[0]
+    assert tracker.describe() == ""
+    stuck.set()
+    assert now[0] - before < 2
+
+
 def test_server_that_falls_asleep_in_the_middle_never_holds_a_stage_up(
     tmp_path: Path, tables: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
