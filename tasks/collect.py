@@ -55,16 +55,21 @@ def collect_shard(out: ArtifactWriter, inputs: Inputs, config: CollectShard, wor
         prompting=config.prompting,
         progress=lambda done, generated: workplace.progress(done, total, generated),
     )
-    return write_collection(out, completions, len(block), engine, loading)
+    return write_collection(out, completions, config.sampling, len(block), engine, loading)
 
 
 def write_collection(
-    out: ArtifactWriter, completions: Iterable[dict[str, Any]], questions: int, engine: Engine, loading: float
+    out: ArtifactWriter,
+    completions: Iterable[dict[str, Any]],
+    sampling: SamplingConfig,
+    questions: int,
+    engine: Engine,
+    loading: float,
 ) -> Outcome:
     """Write graded completions as they come; `loading` is the seconds that the engine took before."""
     verdicts: Counter[str] = Counter()
     started, tokens, used_before = time.monotonic(), 0, used(engine)
-    with out.table(SAMPLES, sample_schema()) as table:
+    with out.table(SAMPLES, sample_schema(logprobs=sampling.logprobs)) as table:
         for row in completions:
             verdicts[row["verdict"]] += 1
             tokens += row["tokens"]

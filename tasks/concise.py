@@ -89,7 +89,7 @@ def collect_few_shot(out: ArtifactWriter, inputs: Inputs, config: FewShotShard, 
         exemplars=shown,
         progress=lambda done, generated: workplace.progress(done, total, generated),
     )
-    return write_collection(out, completions, len(block), engine, loading)
+    return write_collection(out, completions, config.sampling, len(block), engine, loading)
 
 
 def select_shortest(out: ArtifactWriter, inputs: Inputs, config: SelectShortestConfig, workplace: Workplace) -> Outcome:

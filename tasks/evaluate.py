@@ -71,7 +71,7 @@ def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, wor
         text_format=config.text_format,
         progress=lambda done, generated: workplace.progress(done, total, generated),
     )
-    schema = sample_schema()
+    schema = sample_schema(logprobs=config.sampling.logprobs)
     if Metric.LOGPROB in config.metrics:
         # The scorer reads whole models: an adapter that vLLM serves beside its base is merged for it.
         scorer = warm_scorer(inputs.model_dir("model"), inputs.fingerprint("model"), config.text_format)

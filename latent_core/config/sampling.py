@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 
 
 class VllmConfig(StageConfig):
@@ -66,6 +66,8 @@ class SamplingConfig(StageConfig):
     """Completions per question."""
     seed: Annotated[int, IDENTITY, Field(ge=0)] = 42
     """Every completion has a seed of its own, made from this, the question's id and the sample's number."""
+    logprobs: Annotated[bool, IDENTITY, OMITTED_AT_DEFAULT] = False
+    """Also keep how likely the model itself found each sampled token, in a column `token_logprobs`."""
     dtype: Annotated[Literal["auto", "float32", "bfloat16", "float16"], IDENTITY] = "auto"
     """auto is the checkpoint's type on a GPU and float32 on a CPU."""
     engine: Annotated[Literal["transformers", "vllm", "openai", "auto"], IDENTITY] = "transformers"
@@ -94,6 +96,12 @@ class SamplingConfig(StageConfig):
     def _server_needs_a_model(self) -> SamplingConfig:
         if self.engine == "openai" and not self.openai.served_model:
             raise ValueError("openai.served_model: is empty; say what the server calls its model")
+        return self
+
+    @model_validator(mode="after")
+    def _logprobs_need_sampled_ids(self) -> SamplingConfig:
+        if self.logprobs and self.engine == "openai" and not self.openai.vllm_extensions:
+            raise ValueError("logprobs: a server without openai.vllm_extensions does not say which tokens it sampled")
         return self
 
     @model_validator(mode="after")

@@ -32,6 +32,7 @@ _XML_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 # Completions handed to the engine at once. Each call ends in a batch that empties; bounded for memory (300 MB of ids at
 # 4,000 tokens each) and because rows are written between calls.
 COMPLETIONS_PER_CALL = 2048
+LOGPROBS = "token_logprobs"
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,14 @@ class _Parts:
     reasoning_tokens: int
 
 
-def sample_schema() -> pa.Schema:
-    """Columns of a graded completion; `output_token_ids` are as sampled, `verdict` is the grader's outcome."""
+def sample_schema(*, logprobs: bool = False) -> pa.Schema:
+    """Columns of a graded completion; `output_token_ids` are as sampled, `verdict` is the grader's outcome.
+
+    With `logprobs` also `token_logprobs`, one for each of the output's tokens (see `Generation`).
+    """
     import pyarrow as pa
 
-    return pa.schema(
+    schema = pa.schema(
         [
             ("question_id", pa.string()),
             ("sample_index", pa.int32()),
@@ -104,6 +108,7 @@ def sample_schema() -> pa.Schema:
             ("latent_tokens", pa.int32()),
         ]
     )
+    return schema.append(pa.field(LOGPROBS, pa.list_(pa.float32()))) if logprobs else schema
 
 
 def graded_completions(
@@ -161,9 +166,9 @@ def graded_completions(
 
 
 def truncated_row(row: Mapping[str, Any], tokens: int, model: ReadableModel, *, benchmark: str) -> dict[str, Any]:
-    """A graded completion as it had been with at most `tokens` new tokens."""
+    """A graded completion as it had been with at most `tokens` new tokens; `token_logprobs` stay with the whole one."""
     if row["tokens"] <= tokens:
-        return dict(row)
+        return {name: value for name, value in row.items() if name != LOGPROBS}
     problem = Problem(row["question_id"], row["question"], row["gold"], level=row["level"])
     generation = Generation(tuple(row["output_token_ids"][:tokens]), "length")
     return _graded(problem, row["sample_index"], row["prompt_token_ids"], generation, model, benchmark)
@@ -197,7 +202,7 @@ def _graded(
         "tokens": len(generation.token_ids),
         "reasoning_tokens": parts.reasoning_tokens,
         "latent_tokens": model.latent_count(generation.token_ids),
-    }
+    } | ({} if generation.logprobs is None else {LOGPROBS: list(generation.logprobs)})
 
 
 def _boxed(completion: str) -> str:

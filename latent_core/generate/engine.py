@@ -23,10 +23,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Generation:
-    """Token ids as sampled, stop token included; `finish_reason` is "length" when the token limit cut it."""
+    """Token ids as sampled, stop token included; `finish_reason` is "length" when the token limit cut it.
+
+    `logprobs` (asked for by `SamplingConfig.logprobs`) has the natural log-probability of each token under the model
+    alone: before temperature, top-k, top-p and the dual constraint.
+    """
 
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
+    logprobs: tuple[float, ...] | None = None
 
 
 Finished = Callable[[int, Generation], None]  # (place of the request, its completion), in the order they end

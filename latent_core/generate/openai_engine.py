@@ -105,6 +105,8 @@ class OpenAiEngine:
             body |= {"return_token_ids": True, "stop_token_ids": self._stop_ids, "skip_special_tokens": False}
             if sampling.top_k:
                 body["top_k"] = sampling.top_k
+            if sampling.logprobs:
+                body["logprobs"] = 0  # of the sampled token alone
             if self._is_dual:
                 body["vllm_xargs"] = {"dual_vocab": int(request.constrained)}
         elif sampling.top_k:
@@ -159,7 +161,11 @@ class OpenAiEngine:
             ids = self._tokenizer.encode(text, add_special_tokens=False)
             if reason == "stop":
                 ids = [*ids, self._end_of_turn]
+        logprobs = (choice.get("logprobs") or {}).get("token_logprobs")
+        if logprobs is not None and len(logprobs) != len(ids):
+            raise InputError(f"sampling.logprobs: {self._options.base_url} gave {len(logprobs)} for {len(ids)} tokens")
         finish: FinishReason = "length" if reason == "length" else "stop"
         self._prompt_tokens += int(usage.get("prompt_tokens", 0))
         self._completion_tokens += int(usage.get("completion_tokens", len(ids)))
-        return Generation(tuple(int(token) for token in ids), finish)
+        found = None if logprobs is None else tuple(float(value) for value in logprobs)
+        return Generation(tuple(int(token) for token in ids), finish, found)

@@ -24,6 +24,7 @@ from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.transformers_constraint import DualLogitsProcessor
 from latent_core.errors import InputError
 from latent_core.generate.engine import Finished, Generation, Request
+from latent_core.generate.sampled_logprobs import SampledLogprobs
 from latent_core.generate.seeded_sampling import SeededGumbel
 from latent_core.loading import SAFE
 from latent_core.models.family import chat_family, load_tokenizer
@@ -106,6 +107,10 @@ class TransformersEngine:
             size = len(request.prompt_ids)
             input_ids[row, width - size :] = torch.tensor(request.prompt_ids)
             mask[row, width - size :] = 1
+        processors = self._processors(batch, sampling, width)
+        watch = SampledLogprobs() if sampling.logprobs else None
+        if watch is not None:
+            processors.insert(0, watch)
         output = self.model.generate(
             input_ids=input_ids.to(self.device),
             attention_mask=mask.to(self.device),
@@ -115,10 +120,11 @@ class TransformersEngine:
                 eos_token_id=list(self._stop_ids),
                 pad_token_id=self._pad_id,
             ),
-            logits_processor=self._processors(batch, sampling, width),
+            logits_processor=processors,
         )
-        for row in output[:, width:].tolist():
-            yield _cut(row, self._stop_ids, limit)
+        logprobs = [None] * len(batch) if watch is None else watch.of(output).tolist()
+        for row, found in zip(output[:, width:].tolist(), logprobs, strict=True):
+            yield _cut(row, self._stop_ids, limit, found)
 
     def _processors(self, batch: Sequence[Request], sampling: SamplingConfig, width: int) -> LogitsProcessorList:
         processors = LogitsProcessorList()
@@ -149,9 +155,9 @@ def _batches(requests: Sequence[Request], sampling: SamplingConfig) -> Iterator[
         yield batch
 
 
-def _cut(row: list[int], stop_ids: Sequence[int], limit: int) -> Generation:
+def _cut(row: list[int], stop_ids: Sequence[int], limit: int, logprobs: list[float] | None) -> Generation:
     """The tokens up to and including the first stop token; what follows is padding."""
     end = next((position for position, token in enumerate(row) if token in stop_ids), None)
-    if end is None:
-        return Generation(tuple(row[:limit]), "length")
-    return Generation(tuple(row[: end + 1]), "stop")
+    size = limit if end is None else end + 1
+    kept = None if logprobs is None else tuple(logprobs[:size])
+    return Generation(tuple(row[:size]), "length" if end is None else "stop", kept)

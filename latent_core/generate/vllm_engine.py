@@ -15,7 +15,7 @@ import gc
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -56,6 +56,7 @@ class _Draft:
     phase: Phase
     limit: int
     finish_reason: FinishReason | None = None
+    logprobs: list[float] = field(default_factory=list)
 
 
 class VllmEngine:
@@ -151,6 +152,7 @@ class VllmEngine:
             "skip_tokenizer_init": True,
             "generation_config": "vllm",  # the checkpoint's own sampling defaults must not enter
             "max_model_len": max_model_len,
+            "logprobs_mode": "raw_logprobs",  # of the model alone, as the transformers engine gives them
             "dtype": "float32" if self._dtype == "auto" and not on_gpu else self._dtype,
         }
         if not on_gpu:
@@ -224,6 +226,7 @@ class VllmEngine:
             stop_token_ids=sorted(stop_ids),
             ignore_eos=True,  # the ids that end a completion are ours, as in the transformers engine
             detokenize=False,
+            logprobs=0 if sampling.logprobs else None,  # 0: of the sampled token alone
             output_kind=RequestOutputKind.FINAL_ONLY,
             allowed_token_ids=allowed,
             extra_args={"dual_vocab": draft.request.constrained},
@@ -238,6 +241,9 @@ class VllmEngine:
     def _accept(self, draft: _Draft, completion: Any) -> bool:
         """Take in one phase's tokens; whether the completion is done."""
         draft.tokens.extend(completion.token_ids)
+        if completion.logprobs is not None:
+            steps = zip(completion.token_ids, completion.logprobs, strict=True)
+            draft.logprobs.extend(step[token].logprob for token, step in steps)
         if completion.finish_reason not in ("stop", "length"):
             raise RuntimeError(f"vllm ended a request with {completion.finish_reason!r}")
         if completion.finish_reason == "length":
@@ -260,7 +266,7 @@ def prepare_environment() -> None:
 
 def _generation(draft: _Draft) -> Generation:
     assert draft.finish_reason is not None
-    return Generation(tuple(draft.tokens), draft.finish_reason)
+    return Generation(tuple(draft.tokens), draft.finish_reason, tuple(draft.logprobs) if draft.logprobs else None)
 
 
 def _context_of(model_dir: Path) -> int:

@@ -10,7 +10,7 @@ from latent_core import prompts
 from latent_core.benchmarks.registry import open_split
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.sampling import SamplingConfig
-from latent_core.generate.completions import ReadableModel, graded_completions, truncated_row
+from latent_core.generate.completions import ReadableModel, graded_completions, sample_schema, truncated_row
 from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.models.source import open_model
 
@@ -37,6 +37,17 @@ def test_truncated_row_equals_a_generation_with_that_limit(model: ReadableModel)
     cut = truncated_row(whole, limit, model, benchmark=BENCHMARK)
     assert cut == _row(model, limit)
     assert cut["verdict"] == "truncated"
+
+
+def test_logprobs_are_a_column_when_asked_for_and_stay_with_the_whole_completion(model: ReadableModel) -> None:
+    engine = TransformersEngine(open_model("latent-mini").directory)
+    (problem,) = open_split(BenchmarkConfig(name=BENCHMARK, difficulties=(1,)), "test").problems(0, 1)
+    sampling = SamplingConfig(max_new_tokens=8, logprobs=True)
+    (row,) = graded_completions([problem], model, engine, sampling, benchmark=BENCHMARK)
+    assert set(row) == set(sample_schema(logprobs=True).names) and len(row["token_logprobs"]) == 8
+    assert set(_row(model, 8)) == set(sample_schema().names)
+    for limit in (4, 8):
+        assert set(truncated_row(row, limit, model, benchmark=BENCHMARK)) == set(sample_schema().names)
 
 
 def test_row_within_the_limit_stays_as_it_is(model: ReadableModel) -> None:

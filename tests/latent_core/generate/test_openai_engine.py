@@ -147,6 +147,28 @@ def test_server_without_ids_gives_the_texts_ids_but_not_for_a_dual_model(
         _engine(server.url, dual).generate([Request((7,), 1)], SamplingConfig())
 
 
+def test_logprobs_are_asked_for_and_must_be_as_many_as_tokens(serve: Callable[..., Server]) -> None:
+    given = [-0.5, -0.25]
+
+    def answer(body: dict[str, Any]) -> Answer:
+        status, content = _echo(body)
+        content["choices"][0]["logprobs"] = {"token_logprobs": given}
+        return status, content
+
+    server = serve(answer)
+    sampling = SamplingConfig(engine="openai", openai=OpenAiConfig(served_model="m"), logprobs=True)
+    (generation,) = _engine(server.url).generate([Request((7,), 1)], sampling)
+    assert (server.bodies[0]["logprobs"], generation.logprobs) == (0, (-0.5, -0.25))
+    given.pop()
+    with pytest.raises(InputError, match=r"sampling\.logprobs: .* gave 1 for 2 tokens"):
+        _engine(server.url).generate([Request((7,), 1)], sampling)
+
+
+def test_logprobs_are_refused_where_the_sampled_tokens_are_not_known() -> None:
+    with pytest.raises(ValueError, match=r"logprobs: .*openai\.vllm_extensions"):
+        SamplingConfig(engine="openai", openai=OpenAiConfig(served_model="m", vllm_extensions=False), logprobs=True)
+
+
 def test_key_comes_from_the_environment(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
     server = serve(_echo)
     monkeypatch.setenv("OPENAI_API_KEY", "canary")

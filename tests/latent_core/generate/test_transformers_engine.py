@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+import torch
 
 from latent_core import prompts
 from latent_core.benchmarks.word_problems import generate_problem
@@ -76,6 +77,32 @@ def test_samples_with_other_seeds_differ(engine: TransformersEngine, model: Read
     request = _requests(model, 1)[0]
     many = engine.generate([Request(request.prompt_ids, seed) for seed in range(8)], SAMPLED)
     assert len({generation.token_ids for generation in many}) > 4
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("dual", [False, True], ids=["plain", "dual"])
+def test_logprobs_are_those_of_a_plain_pass_over_the_same_tokens(
+    mini: Path, model: ReadableModel, tmp_path: Path, sampling: SamplingConfig, dual: bool
+) -> None:
+    if dual:
+        build_dual(mini, tmp_path / "dual")
+    engine = TransformersEngine(tmp_path / "dual" if dual else mini)
+    requests = _requests(model, 4)
+    sampling = sampling.model_copy(update={"temperature": 2 * sampling.temperature})
+    without = engine.generate(requests, sampling)
+    found = engine.generate(requests, sampling.model_copy(update={"logprobs": True}))
+    assert [(one.token_ids, one.finish_reason) for one in found] == [
+        (one.token_ids, one.finish_reason) for one in without
+    ]
+    if sampling.temperature == 0:
+        assert len({len(generation.token_ids) for generation in found}) > 1, "no row was padded"
+    for request, generation in zip(requests, found, strict=True):
+        ids = torch.tensor([[*request.prompt_ids, *generation.token_ids]])
+        with torch.inference_mode():
+            logprobs = engine.model(ids).logits[0].log_softmax(dim=-1)
+        start = len(request.prompt_ids) - 1
+        wanted = [float(logprobs[start + step, token]) for step, token in enumerate(generation.token_ids)]
+        assert generation.logprobs == pytest.approx(wanted, abs=1e-4)
 
 
 def test_finished_completion_ends_with_its_stop_token(engine: TransformersEngine, model: ReadableModel) -> None:

@@ -114,6 +114,17 @@ def test_greedy_equals_transformers_for_constrained_and_plain_requests(engine: V
 
 
 @needs_vllm
+def test_logprobs_are_the_models_own_as_with_transformers(engine: VllmEngine, dual_dir: Path) -> None:
+    from latent_core.generate.transformers_engine import TransformersEngine
+
+    requests, sampling = _requests(dual_dir, 6), GREEDY.model_copy(update={"logprobs": True})
+    other = TransformersEngine(dual_dir).generate(requests, sampling)
+    for ours, theirs in zip(engine.generate(requests, sampling), other, strict=True):
+        assert ours.token_ids == theirs.token_ids
+        assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-3)
+
+
+@needs_vllm
 def test_sampled_completions_keep_their_phases_and_depend_on_their_own_seed(engine: VllmEngine, dual_dir: Path) -> None:
     vocabulary = ReadableModel.load(dual_dir).vocabulary
     assert vocabulary is not None
