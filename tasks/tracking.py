@@ -247,11 +247,17 @@ def register(client: Any, name: str, ref: ArtifactRef, store: ArtifactStore, var
         version = str(known[0].version)
     else:
         tags = {"stage": ref.stage, "fingerprint": ref.fingerprint, "store": store.root, "variant": variant}
-        version = str(client.create_model_version(name, source=store.uri(ref), tags=tags).version)
+        version = str(client.create_model_version(name, source=_source(ref, store), tags=tags).version)
     client.set_registered_model_alias(name, variant, version)
     if CHAMPION not in client.get_registered_model(name).aliases:
         client.set_registered_model_alias(name, CHAMPION, version)
     return version
+
+
+def _source(ref: ArtifactRef, store: ArtifactStore) -> str:
+    """Where a version's files are. An MLflow server refuses paths of a disk, which the version's tags tell instead."""
+    uri = store.uri(ref)
+    return uri if "://" in uri and not uri.startswith("file:") else f"latent://{ref.key}"
 
 
 def set_champion(config: TrackingConfig, name: str, version: str) -> str:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from bench.s3_servers import free_ports
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, ArtifactStore
+from tasks import tracker as tracker_module
 from tasks.registry import find_model
 from tasks.stage import ModelInput
 from tasks.tracker import Tracker
@@ -57,6 +67,45 @@ def test_trained_model_is_found_by_its_shortened_address(store: ArtifactStore, t
 
 def test_other_names_are_models_from_outside(store: ArtifactStore, tracking: TrackingConfig) -> None:
     assert find_model("latent-mini", store, tracking) == ModelInput.find("latent-mini")
+
+
+@pytest.fixture
+def server(tmp_path: Path, tables: Path) -> Iterator[str]:
+    """A real MLflow server, which accepts less than a client that writes to its own database."""
+    shutil.copyfile(tables, tmp_path / "server.db")
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--serve-artifacts"]
+    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
+    address = f"http://127.0.0.1:{port}"
+    with (tmp_path / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        try:
+            while not _answers(address):
+                assert process.poll() is None, (tmp_path / "server.log").read_text()
+                time.sleep(0.1)
+            yield address
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # its workers too
+            process.wait()
+
+
+def _answers(address: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=5) as answer:
+        return bool(answer.status == 200)
+    return False
+
+
+def test_run_on_a_real_server_registers_models_of_a_local_store_and_ends_finished(
+    store: ArtifactStore, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracker_module, "PATIENCE", 300.0)  # a starved machine is not what is tested
+    tracking, ref = TrackingConfig(uri=server), _trained(store, 0)
+    _run_that_trained(tracking, store, {"standard": ref})
+    assert find_model("models:/m@champion", store, tracking) == ref
+    client, experiment = open_client(tracking)
+    assert {run.info.status for run in client.search_runs([experiment])} == {"FINISHED"}
 
 
 @pytest.mark.parametrize(
