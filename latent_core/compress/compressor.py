@@ -43,10 +43,10 @@ class ScoringOptions:
     That noise changes a string only where two words at the threshold lie closer together than it. Measured: 0 of 1,200
     strings of the packaged compressor (300 texts, 4 ratios) differed between exact and batched. Batched strings that
     differed from llmlingua's own: 0 of 4,800 for small classifiers of both families (150 GSM8K and 150 MATH solutions,
-    4 ratios, with and without force options); of GSM8K solutions at 8 ratios and random weights, 0 of 1,600 for a
-    6 x 384 BERT, 0 of 400 for such an XLM-R, 1 of 120 for a 12 x 768 BERT. For a 24 x 1,024 XLM-R with weights drawn
-    too wide all 16 of two texts differed: its words' probabilities spread by 1e-7 around one value, the noise was 1e-6
-    and alone decided. With exact=True 0 of those 16 differed: use it where equality counts more than speed.
+    4 ratios, with and without force options); of GSM8K solutions at 8 ratios and random weights, 1 of 1,600 for a
+    6 x 384 BERT, 0 of 1,600 for such an XLM-R, 0 of 160 for a 12 x 768 BERT and for a 24 x 1,024 XLM-R. With exact=True
+    none of them differed: use it where equality counts more than speed. (Weights drawn so wide that all words have
+    nearly the same probability let the noise alone decide.)
     """
 
     force_tokens: tuple[str, ...] = ()

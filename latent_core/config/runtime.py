@@ -61,6 +61,11 @@ class RuntimeConfig(StageConfig):
     check_inputs: Annotated[InputCheck, RUNTIME] = InputCheck.HASHES
     """What is compared of a stored input before a stage computes with it: hashes (reads every byte), or sizes."""
 
+    @field_validator("lease", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: object) -> object:
+        return LeasePolicy.OFF if value is False else value  # YAML reads an unquoted off as a truth value
+
 
 class TrackingConfig(StageConfig):
     """Where runs are tracked; tracking never stops the work."""

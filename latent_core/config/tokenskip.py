@@ -283,7 +283,7 @@ class EvaluateConfig(StageConfig):
     def _bills_stay_apart(self) -> EvaluateConfig:
         if self.joined is Joined.ALWAYS and self.sampling.engine == "openai":
             raise ValueError(
-                "evaluate.joined: always would mix what the server bills for each condition; leave it auto"
+                "evaluate.joined: a server bills each condition, which must stay apart for that; leave it auto"
             )
         return self
 

@@ -30,7 +30,7 @@ ANSWER_SENTENCE = "\n\nThe final answer is:"
 RAW_ANSWER_SENTENCE = "\nThe answer is "
 _XML_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 # Completions handed to the engine at once. Each call ends in a batch that empties; bounded for memory (300 MB of ids at
-# 4,000 tokens each) and because rows are written between calls.
+# 4,000 tokens each) and because rows are written between calls. Conditions in joined passes have as many each.
 COMPLETIONS_PER_CALL = 2048
 LOGPROBS = "token_logprobs"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.parameters import load
+from latent_core.config.runtime import LeasePolicy
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.errors import InputError
 
@@ -47,3 +48,11 @@ def test_overriding_one_field_keeps_the_other_defaults_of_its_section() -> None:
 def test_missing_file_raises(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         load(TokenSkipConfig, tmp_path / "none.yaml")
+
+
+def test_lease_off_needs_no_quotes_though_yaml_reads_a_truth_value() -> None:
+    config = load(TokenSkipConfig, None, ["runtime.lease=wait"])
+    assert config.runtime.lease is LeasePolicy.WAIT
+    assert load(TokenSkipConfig, None, ["runtime.lease=off"]).runtime.lease is LeasePolicy.OFF
+    with pytest.raises(InputError, match=r"runtime\.lease: .*\(got True\)"):
+        load(TokenSkipConfig, None, ["runtime.lease=on"])

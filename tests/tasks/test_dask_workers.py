@@ -63,6 +63,9 @@ def test_calls_are_computed_and_a_killed_worker_costs_only_a_second_attempt(
     pool.compute(_numbers(tmp_path, 9), budget)
     with pytest.raises(BudgetReached):
         pool.compute(_numbers(tmp_path, 10), budget)
+    along = _numbers(tmp_path, 12)
+    pool.compute(_numbers(tmp_path, 11), companions=[along])
+    assert store.require(along.ref).rows == 12
     assert heard.wait(60)
     pool.close()
 

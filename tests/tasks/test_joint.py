@@ -13,7 +13,7 @@ from toy_stages import NUMBERS, SUM, Numbers, ToyConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.runtime import LeasePolicy, RuntimeConfig
 from latent_core.config.sampling import SamplingConfig
-from latent_core.config.tokenskip import Prompting
+from latent_core.config.tokenskip import EvaluateConfig, Prompting
 from latent_core.errors import InputError
 from latent_core.generate import joined
 from latent_core.generate.engine import Finished, Generation, Request
@@ -32,7 +32,7 @@ PASS_SECONDS = 60.0
 CONDITIONS = ((1.0, Prompting.RATIO), (0.5, Prompting.RATIO), (1.0, Prompting.CONCISE))
 
 
-def _calls(questions: int = 5, sampling: SamplingConfig = SAMPLED) -> list[StageCall]:
+def _calls(questions: int = 3, sampling: SamplingConfig = SAMPLED) -> list[StageCall]:
     inputs = {"model": ModelInput.find("latent-mini"), "problems": ProblemsInput.find(BenchmarkConfig(), "test")}
     return [
         EVALUATE.call(
@@ -118,8 +118,19 @@ def test_condition_held_by_another_run_is_left_to_it_and_the_rest_computed(engin
         perform_with(calls[0], calls[1:], store, workplace, terms)
         with pytest.raises(HeldError):
             perform_with(calls[1], calls[2:], store, workplace, terms)
-    assert engine.passes == [2 * 5 * 2]
+    assert engine.passes == [2 * 3 * 2]
     assert [store.get(call.ref.stage, call.ref.fingerprint) is not None for call in calls] == [True, False, True]
+
+
+def test_conditions_are_joined_where_slots_fill_at_once_and_never_where_a_server_bills_each() -> None:
+    def joins(engine: str, joined: str = "auto") -> bool:
+        sampling = {"engine": engine, "openai": {"served_model": "m"}}
+        return EvaluateConfig.model_validate({"sampling": sampling, "joined": joined}).joins
+
+    assert [joins(engine) for engine in ("vllm", "transformers", "openai")] == [True, False, False]
+    assert joins("transformers", "always") and not joins("vllm", "never")
+    with pytest.raises(ValueError, match=r"evaluate\.joined: .*bills each condition"):
+        joins("openai", "always")
 
 
 def test_group_deals_what_is_missing_to_the_workers_once() -> None:
@@ -172,12 +183,14 @@ def test_run_computes_together_what_is_missing_and_only_that(
     log = tmp_path / "log"
     total, states = _execute(config, log)
     assert total == 1 + 3 + 6 and set(states.values()) == {"Completed"}
+    assert _events(tmp_path) == {"started": 3, "done": 1}  # three conditions in one call to a worker
     total, states = _execute(config, log, counts=(2, 3, 4, 5))
     assert total == 20
     assert states == {"numbers 2": "Cached", "numbers 3": "Cached", "numbers 4": "Cached"} | {
         "numbers 5": "Completed",
         "sum": "Completed",
     }
+    assert _events(tmp_path) == {"started": 4, "done": 2}
     total, states = _execute(config, log, force=["numbers"])
     assert total == 10 and [states[f"numbers {count}"] for count in (2, 3, 4)] == ["Completed"] * 3
     words = log.read_text().split()
@@ -204,3 +217,9 @@ def test_bad_input_of_one_condition_leaves_the_others_in_the_store(config: ToyCo
     kept = {ref.fingerprint for ref in store.list()}
     calls = {count: NUMBERS.call(Numbers(count=count, log=""), {}).ref.fingerprint for count in (2, 3, 4)}
     assert kept == {calls[2], calls[4]}
+
+
+def _events(folder: Path) -> dict[str, int]:
+    """How many numbers workers say that they started, and how many calls for them they finished."""
+    lines = "".join(file.read_text() for file in (folder / "work" / "logs").iterdir()).splitlines()
+    return {word: sum(" numbers " in line and f": {word} " in line for line in lines) for word in ("started", "done")}

@@ -75,6 +75,16 @@ def test_what_a_stage_raises_arrives_as_it_was_and_the_actor_stays(
     assert ray.hired == 1
 
 
+def test_companions_of_a_call_are_computed_by_the_same_actor(
+    pool_on: Open, store: ArtifactStore, tmp_path: Path
+) -> None:
+    ray = FakeRay(cpus=1)
+    along = [_numbers(tmp_path, count) for count in (3, 4)]
+    ref = pool_on(ray).compute(_numbers(tmp_path, 2), companions=along)
+    assert [store.require(one).rows for one in (ref, *(call.ref for call in along))] == [2, 3, 4]
+    assert ray.hired == 1
+
+
 def test_cluster_with_room_for_one_of_three_workers_computes_everything(
     pool_on: Open, store: ArtifactStore, tmp_path: Path
 ) -> None:

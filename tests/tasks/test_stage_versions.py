@@ -42,7 +42,7 @@ CASES: list[tuple[Stage, StageConfig, str]] = [
     (BUILD_DUAL, DualBuildConfig(), "61e9c7d41d78d180"),
     (TRAIN_STAGE, TrainConfig(), "98148bd1a36bd4f9"),
     (EVALUATE, EvaluateCondition(sampling=SamplingConfig(), questions=5, ratio=0.5), "dc316b677a7c38e6"),
-    (REPORT, ReportConfig(title="t"), "6d12b07e09f618a1"),
+    (REPORT, ReportConfig(title="t"), "9766434169a815e9"),
     (MINI_INIT, MiniInitConfig(), "6b76f4825accaf9c"),
     (MINI_CORPUS, MiniCorpusConfig(), "5f59e84792ad6f2d"),
     (LABEL_WORDS, LabelWordsConfig(), "434b869c03c8b6c9"),
