@@ -154,9 +154,10 @@ def graded_completions(
             for (problem, index), prompt in zip(items, encoded, strict=True)
         ]
 
-        def count(index: int, generation: Generation) -> None:
+        def count(ended: Mapping[int, Generation]) -> None:
             nonlocal done, tokens
-            done, tokens = done + 1, tokens + len(generation.token_ids)
+            done += len(ended)
+            tokens += sum(len(generation.token_ids) for generation in ended.values())
             if progress:
                 progress(done, tokens)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -34,7 +34,7 @@ class Generation:
     logprobs: tuple[float, ...] | None = None
 
 
-Finished = Callable[[int, Generation], None]  # (place of the request, its completion), in the order they end
+Finished = Callable[[Mapping[int, Generation]], None]  # completions that ended together, by their requests' places
 
 
 class Engine(Protocol):

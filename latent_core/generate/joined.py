@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,14 +34,15 @@ class _Ask:
     found: dict[int, Generation] = field(default_factory=dict)
     tokens: int = 0
 
-    def take(self, place: int, generation: Generation) -> bool:
-        """Whether this was the last one."""
-        if place in self.found:
+    def take(self, ended: Mapping[int, Generation]) -> bool:
+        """Whether the last one was among these, by place; what was taken before is not counted again."""
+        new = {place: generation for place, generation in ended.items() if place not in self.found}
+        if not new:
             return False
-        self.found[place] = generation
-        self.tokens += len(generation.token_ids)
+        self.found |= new
+        self.tokens += sum(len(generation.token_ids) for generation in new.values())
         if self.finished is not None:
-            self.finished(place, generation)
+            self.finished(new)
         return len(self.found) == len(self.requests)
 
 
@@ -104,17 +105,20 @@ class JoinedPasses:
         engine = asks[0].load()  # whose time is nobody's: rates count from here, as they do for an engine of one's own
         started = time.monotonic()
 
-        def finished(index: int, generation: Generation) -> None:
-            ask, place = places[index]
-            if ask.take(place, generation):
+        def finished(ended: Mapping[int, Generation]) -> None:
+            theirs: dict[int, dict[int, Generation]] = {ask.number: {} for ask in asks}
+            for index, generation in ended.items():
+                ask, place = places[index]
+                theirs[ask.number][place] = generation
+            for ask in [ask for ask in asks if ask.take(theirs[ask.number])]:
                 # What a party is charged with: its share of the tokens so far.
                 share = ask.tokens / max(1, sum(other.tokens for other in asks))
                 generations = [ask.found[place] for place in range(len(ask.requests))]
                 ask.answer.set_result((generations, share * (time.monotonic() - started)))
 
         requests = [ask.requests[place] for ask, place in places]
-        for index, generation in enumerate(engine.generate(requests, sampling, finished)):
-            finished(index, generation)  # for an engine that reports none on the way
+        # Once more at the end, for an engine that reports none on the way.
+        finished(dict(enumerate(engine.generate(requests, sampling, finished))))
 
 
 class SharedEngine:

@@ -82,7 +82,7 @@ class OpenAiEngine:
                 async with slots:
                     generation = self._read(await self._post(client, self._body(request, sampling)))
                 if finished:
-                    finished(index, generation)
+                    finished({index: generation})
                 return generation
 
             tasks = [asyncio.create_task(complete(index, request)) for index, request in enumerate(requests)]

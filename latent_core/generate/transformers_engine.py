@@ -55,10 +55,10 @@ class TransformersEngine:
             self._check_room(request)
         results: dict[int, Generation] = {}
         for batch in _batches(requests, sampling):
-            for index, generation in zip(batch, self._complete([requests[i] for i in batch], sampling), strict=True):
-                results[index] = generation
-                if finished:
-                    finished(index, generation)
+            ended = dict(zip(batch, self._complete([requests[index] for index in batch], sampling), strict=True))
+            results |= ended
+            if finished:
+                finished(ended)
         return [results[index] for index in range(len(requests))]
 
     @torch.inference_mode()

@@ -106,7 +106,7 @@ class VllmEngine:
         for index in self._run(drafts, sampling):
             results[index] = _generation(drafts[index])
             if finished:
-                finished(index, results[index])
+                finished({index: results[index]})
         return [results[index] for index in range(len(drafts))]
 
     def close(self) -> None:

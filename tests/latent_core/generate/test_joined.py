@@ -30,7 +30,7 @@ class Echo:
         said = [Generation(request.prompt_ids * 2, "stop") for request in requests]
         for index in self.order(len(said)):
             if finished is not None:
-                finished(index, said[index])
+                finished({index: said[index]})
         return said
 
     def order(self, size: int) -> Sequence[int]:

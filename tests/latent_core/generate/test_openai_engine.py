@@ -95,7 +95,7 @@ def test_completions_are_in_order_bounded_in_flight_and_counted(serve: Callable[
     engine = _engine(server.url, concurrency=3, prompt_price=2.0, completion_price=10.0)
     seen: dict[int, Generation] = {}
     requests = [Request((1, number), seed=number) for number in range(2, 14)]
-    found = engine.generate(requests, SamplingConfig(max_new_tokens=9), seen.__setitem__)
+    found = engine.generate(requests, SamplingConfig(max_new_tokens=9), seen.update)
     assert [generation.token_ids for generation in found] == [(number, number) for number in range(2, 14)]
     assert 1 < server.most_at_once <= 3
     assert [seen[place] for place in range(12)] == found

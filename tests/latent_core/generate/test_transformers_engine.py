@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from latent_core.config.sampling import SamplingConfig
 from latent_core.dual import PhaseMachine, build_dual
 from latent_core.errors import InputError
 from latent_core.generate.completions import ReadableModel
-from latent_core.generate.engine import Request
+from latent_core.generate.engine import Generation, Request
 from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.models.source import open_model
 
@@ -103,6 +104,13 @@ def test_logprobs_are_those_of_a_plain_pass_over_the_same_tokens(
         start = len(request.prompt_ids) - 1
         wanted = [float(logprobs[start + step, token]) for step, token in enumerate(generation.token_ids)]
         assert generation.logprobs == pytest.approx(wanted, abs=1e-4)
+
+
+def test_completions_of_a_batch_are_reported_together(engine: TransformersEngine, model: ReadableModel) -> None:
+    ended: list[Mapping[int, Generation]] = []
+    sampling = SamplingConfig(max_new_tokens=5)
+    found = engine.generate(_requests(model, 4), sampling, ended.append)
+    assert ended == [dict(enumerate(found))]  # one by one, the first would say that 1 of 4 took as long as all
 
 
 def test_finished_completion_ends_with_its_stop_token(engine: TransformersEngine, model: ReadableModel) -> None:

@@ -130,7 +130,7 @@ def test_sampled_completions_keep_their_phases_and_depend_on_their_own_seed(engi
     assert vocabulary is not None
     machine, requests = PhaseMachine(vocabulary), _requests(dual_dir, 24)
     reported: dict[int, Generation] = {}
-    together = engine.generate(requests, SAMPLED, reported.__setitem__)
+    together = engine.generate(requests, SAMPLED, reported.update)
     for request, generation in zip(requests, together, strict=True):
         start = None if request.constrained else Phase.PLAIN
         assert machine.violations(request.prompt_ids, generation.token_ids, start=start).size == 0
