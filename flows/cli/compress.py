@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from flows.cli.running import ConfigFile, DryRun, Force, Overrides, run_or_plan
+
 _TEXT = "text"
 
 
@@ -44,20 +46,13 @@ def compress(
 
 @app.command()
 def train(
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="YAML file with the parameters: deployments/compressor.yaml")
-    ] = None,
-    overrides: Annotated[list[str], typer.Option("--set", help="section.field=value; may be repeated")] = [],  # noqa: B006
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan; compute and write nothing")] = False,
-    force: Annotated[list[str], typer.Option(help="Compute this stage again although it is in the store")] = [],  # noqa: B006
+    config: ConfigFile = None,
+    overrides: Overrides = [],  # noqa: B006
+    dry_run: DryRun = False,
+    force: Force = [],  # noqa: B006
 ) -> None:
     """Label words with a causal language model and train a token classifier on them: the flow `compressor`.
 
     Its card and metrics tell F1 and AUC on held-out words, beside a word-frequency lookup and a random choice.
     """
-    from flows.execution import execute, show_plan
-
-    if dry_run:
-        show_plan("compressor", config, overrides, force)
-    else:
-        execute("compressor", config, overrides, force)
+    run_or_plan("compressor", config, overrides, force, dry_run)

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from flows.cli import artifacts, compress, dual, track
+from flows.cli.running import ConfigFile, DryRun, Force, Overrides, run_or_plan
 from latent_core.errors import LatentError, StageFailed
 
 app = typer.Typer(
@@ -28,8 +29,6 @@ FlowName = Annotated[
     str,
     typer.Argument(metavar="FLOW", help="tokenskip-math, direct, concise, reevaluate, mini, compressor or label-kinds"),
 ]
-ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with the flow's parameters")]
-Overrides = Annotated[list[str], typer.Option("--set", help="section.field=value; may be repeated")]
 
 
 @app.command()
@@ -37,16 +36,11 @@ def run(
     flow: FlowName,
     config: ConfigFile = None,
     overrides: Overrides = [],  # noqa: B006  (typer copies it)
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan; compute and write nothing")] = False,
-    force: Annotated[list[str], typer.Option(help="Compute this stage again although it is in the store")] = [],  # noqa: B006
+    dry_run: DryRun = False,
+    force: Force = [],  # noqa: B006
 ) -> None:
     """Run a flow: only what the store lacks is computed, so the same command also resumes."""
-    from flows.execution import execute, show_plan
-
-    if dry_run:
-        show_plan(flow, config, overrides, force)
-    else:
-        execute(flow, config, overrides, force)
+    run_or_plan(flow, config, overrides, force, dry_run)
 
 
 @app.command()
