@@ -95,7 +95,7 @@ class TokenizerTime:
         self._oracle = oracle
 
     def __enter__(self) -> TokenizerTime:
-        self._originals = {name: getattr(ReadableModel, name) for name in ("encode", "count", "decode")}
+        self._originals = {name: getattr(ReadableModel, name) for name in ("encode_packed", "count", "decode")}
         self._calls = dict.fromkeys(self._originals, 0)
         self._first: dict[str, list[tuple[Any, ...]]] = {name: [] for name in self._originals}
         for name in self._originals:
@@ -122,7 +122,7 @@ class TokenizerTime:
         decode: Callable[[Any], Any] = lambda calls: calls[0][0].tokenizer.backend_tokenizer.decode_batch(  # noqa: E731
             [list(ids) for _, ids in calls], skip_special_tokens=False
         )
-        return self._scaled("encode", encode) + self._scaled("count", encode) + self._scaled("decode", decode)
+        return self._scaled("encode_packed", encode) + self._scaled("count", encode) + self._scaled("decode", decode)
 
     def _scaled(self, name: str, run: Callable[[list[tuple[Any, ...]]], Any]) -> float:
         """CPU seconds of `run` over the first calls, times what they are of all."""

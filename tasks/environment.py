@@ -17,8 +17,13 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "commit": code_version(),
-        **{name: version(name) for name in _LIBRARIES},
+        **_library_versions(),
     }
+
+
+@cache
+def _library_versions() -> dict[str, str]:
+    return {name: version(name) for name in _LIBRARIES}
 
 
 @cache

@@ -56,9 +56,15 @@ class BaselineCompressor(ABC):
             for scored in self.score_words(texts)
         ]
 
-    def _scored(self, text: str, spans: NDArray[np.int64], keep_probability: NDArray[np.float32]) -> ScoredText:
-        """One chunk of `spans` (shape (n, 2)) with their probabilities (shape (n,))."""
-        words = tuple([text[start:end] for start, end in spans.tolist()])
+    def _scored(
+        self,
+        text: str,
+        spans: NDArray[np.int64],
+        keep_probability: NDArray[np.float32],
+        words: Sequence[str] | None = None,
+    ) -> ScoredText:
+        """One chunk of `spans` (shape (n, 2)) with their probabilities (shape (n,)); `words` where they are at hand."""
+        words = tuple([text[start:end] for start, end in spans.tolist()] if words is None else words)
         if self._count is None:
             lengths = np.ones(len(words), dtype=np.int64)
         else:
@@ -67,14 +73,16 @@ class BaselineCompressor(ABC):
         return ScoredText(text, (chunk,) if words else (), None)
 
 
-def _word_spans(text: str) -> NDArray[np.int64]:
-    """[start, end) of every whitespace-separated word, shape (words, 2)."""
+def _words(text: str) -> tuple[list[str], NDArray[np.int64]]:
+    """Every whitespace-separated word, and [start, end) of each, shape (words, 2)."""
     words = text.split()
     if " ".join(words) != text:
-        return np.asarray([match.span() for match in _WORD.finditer(text)], dtype=np.int64).reshape(-1, 2)
+        found = list(_WORD.finditer(text))
+        spans = np.asarray([match.span() for match in found], dtype=np.int64).reshape(-1, 2)
+        return [match.group() for match in found], spans
     lengths = np.fromiter(map(len, words), np.int64, len(words))
     ends = np.cumsum(lengths + 1) - 1
-    return np.stack([ends - lengths, ends], axis=1)
+    return words, np.column_stack([ends - lengths, ends])
 
 
 class _WordCompressor(BaselineCompressor):
@@ -84,8 +92,8 @@ class _WordCompressor(BaselineCompressor):
         """Keep-probability of every word, ratio-free; see `ScoredText`."""
         results = []
         for text in texts:
-            spans = _word_spans(text)
-            results.append(self._scored(text, spans, self._keep_probability(text, len(spans))))
+            words, spans = _words(text)
+            results.append(self._scored(text, spans, self._keep_probability(text, len(words)), words))
         return results
 
     @abstractmethod

@@ -64,18 +64,18 @@ class ScoredText:
         return words if " ".join(words) == covered and "\n" not in covered else None
 
     def to_row(self) -> dict[str, Any]:
-        """Columns for Parquet: one inner list (vector of numbers) a chunk; `starts`, `ends` are empty without spans."""
+        """Columns for Parquet: one tuple (vector of numbers) a chunk; `starts` and `ends` are empty without spans."""
         none = np.zeros((0, 2), dtype=np.int32)
         spans = [none if chunk.spans is None else chunk.spans.astype(np.int32) for chunk in self.chunks]
         return {
             "text": self.text,
             "family": None if self.family is None else self.family.value,
-            "words": [chunk.words for chunk in self.chunks],
-            "keep_probability": [chunk.keep_probability for chunk in self.chunks],
-            "lengths": [chunk.lengths.astype(np.int32) for chunk in self.chunks],
-            "wide": [chunk.wide for chunk in self.chunks],
-            "starts": [chunk[:, 0] for chunk in spans],
-            "ends": [chunk[:, 1] for chunk in spans],
+            "words": tuple(chunk.words for chunk in self.chunks),
+            "keep_probability": tuple(chunk.keep_probability for chunk in self.chunks),
+            "lengths": tuple(chunk.lengths.astype(np.int32) for chunk in self.chunks),
+            "wide": tuple(chunk.wide for chunk in self.chunks),
+            "starts": tuple(chunk[:, 0] for chunk in spans),
+            "ends": tuple(chunk[:, 1] for chunk in spans),
         }
 
     @classmethod

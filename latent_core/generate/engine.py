@@ -12,7 +12,7 @@ from latent_core.config.sampling import SamplingConfig
 FinishReason = Literal["stop", "length"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """One completion to draw; `constrained` applies the dual vocabulary's phases (ignored by a plain model)."""
 
@@ -21,7 +21,7 @@ class Request:
     constrained: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Generation:
     """Token ids as sampled, stop token included; `finish_reason` is "length" when the token limit cut it.
 

@@ -19,8 +19,8 @@ from latent_core import prompts
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-REMEMBERED_WORDS = 65_536  # bounds the memory to some 15 MB
-LONGEST_WORD = 64  # characters; what is longer, such as a formula, rarely comes again
+REMEMBERED_WORDS = 65_536  # bounds the memory to some 20 MB
+LONGEST_WORD = 128  # characters; a template's marks make some long ones, formulas of that length rarely come again
 _BETWEEN_WORDS = re.compile(r"(?<=[!-~]) (?=[!-~])")
 # Patterns of which no alternative goes on from a visible character into a space, or looks behind one: those of Llama 3
 # and Qwen. (GPT-2's, which means the same here, is built into ByteLevel.)
@@ -47,9 +47,13 @@ class WordwiseEncoder:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of rendered text; its special tokens are recognised, none are added."""
+        return self.encode_packed(text).tolist()
+
+    def encode_packed(self, text: str) -> array[int]:
+        """The same as an array of int32."""
         ids = array("i")
         ids.frombytes(self._packed(text))
-        return ids.tolist()
+        return ids
 
     def count(self, text: str) -> int:
         """How many tokens a text has."""

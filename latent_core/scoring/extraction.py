@@ -96,7 +96,8 @@ def _scan_boxes(text: str) -> tuple[list[tuple[int, int]], int]:
     """(start, end) of the content of each closed, non-empty box in closing order; start of the last open one or -1."""
     open_groups: list[tuple[int, bool]] = []  # (where the content starts, is it a box)
     boxes: list[tuple[int, int]] = []
-    position = 0
+    starts = [start for marker in _BOX_MARKERS if (start := text.find(marker)) >= 0]
+    position = min(starts, default=len(text))  # groups opened before the first box hold no box's end
     while token := _TOKEN.search(text, position):
         position = token.end()
         if token.group() in _BOX_MARKERS:

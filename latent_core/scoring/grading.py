@@ -27,6 +27,7 @@ FINISH_REASONS = ("stop", "length")
 MAX_ANSWER_CHARACTERS = 1000  # the longest MATH answer has about 160; parsing time grows faster than length
 MAX_BRACE_DEPTH = 50  # beyond it the parser recurses for seconds
 CACHED_VERDICTS = 65_536
+CACHED_REFERENCES = 1024  # a question's samples come together and have one gold answer
 
 
 class Outcome(StrEnum):
@@ -108,6 +109,7 @@ def grade_many(submissions: Iterable[Submission]) -> list[Verdict]:
         return list(threads.map(_grade_submission, submissions))
 
 
+@lru_cache(maxsize=CACHED_REFERENCES)
 def reference(gold: str) -> str:
     """The answer of a gold text: what follows its last "####", else what its last box holds, else the whole of it."""
     if "####" in gold:

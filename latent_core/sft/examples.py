@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from array import array
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.tokenskip import PrepareConfig, RatioLabel, RatioPolicy
-from latent_core.dual.remap import RemapCounts, RemapOutcome, remap_row
+from latent_core.dual.remap import IGNORED, RemapCounts, RemapOutcome, remap_row
 from latent_core.errors import InputError
 from latent_core.generate.completions import ReadableModel
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 Key = tuple[str, int]
 Cell = tuple[float, str, str]  # ratio, split, outcome
+_UNSUPERVISED = array("i", [IGNORED])
 PROMPTS_KEPT = 256  # more than the ratios of a question, whose samples lie together and share their prompts
 
 
@@ -45,6 +47,7 @@ def example_schema() -> pa.Schema:
     )
 
 
+@lru_cache(maxsize=PROMPTS_KEPT)
 def is_validation(question_id: str, share: float, seed: int) -> bool:
     """Whether a question belongs to the validation split: by its id, so that its samples never part."""
     digest = hashlib.sha256(f"split/{seed}/{question_id}".encode()).digest()
@@ -189,12 +192,12 @@ class Prompt(NamedTuple):
     """A prompt as text and as token ids."""
 
     text: str
-    ids: list[int]
+    ids: array[int]
 
 
 def _prompt(model: ReadableModel, question: str, ratio: float) -> Prompt:
     text = prompts.render_prompt(question, model.tokenizer, model.family, ratio=ratio)
-    return Prompt(text, model.encode(text))
+    return Prompt(text, model.encode_packed(text))
 
 
 def _example(
@@ -242,9 +245,9 @@ def tokenised_example(
     validation_share: float,
     seed: int,
 ) -> dict[str, Any]:
-    """A row of `example_schema`: the loss is on the target, the split follows from the question's id."""
-    text, prompt_ids = prompt if isinstance(prompt, Prompt) else Prompt(prompt, model.encode(prompt))
-    target_ids = model.encode(target)
+    """A row of `example_schema`, its ids as arrays: the loss is on the target, the split follows from the question."""
+    text, prompt_ids = prompt if isinstance(prompt, Prompt) else Prompt(prompt, model.encode_packed(prompt))
+    target_ids = model.encode_packed(target)
     held_out = is_validation(sample["question_id"], validation_share, seed)
     return {
         "question_id": sample["question_id"],
@@ -255,7 +258,7 @@ def tokenised_example(
         "prompt": text,
         "target": target,
         "input_ids": prompt_ids + target_ids,
-        "labels": [-100] * len(prompt_ids) + target_ids,
+        "labels": _UNSUPERVISED * len(prompt_ids) + target_ids,
     }
 
 
@@ -274,7 +277,7 @@ def _latent(
         reason = next(outcome for outcome in RemapOutcome if counts.rows[outcome] > before[outcome])
         accounting[reason.value] += 1
         return None
-    return example | {"input_ids": pair[0], "labels": pair[1]}
+    return example | {"input_ids": array("i", pair[0]), "labels": array("i", pair[1])}
 
 
 class _Grouped:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,8 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Ta
     """Rows with exactly the schema's columns as a table; a list may also be a tuple or a vector of numpy."""
     import pyarrow as pa
 
-    columns = [_array([row[field.name] for row in rows], field.type) for field in schema]
+    kinds = zip(schema.names, schema.types, strict=True)
+    columns = [_array(list(map(itemgetter(name), rows)), kind) for name, kind in kinds]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -52,7 +54,7 @@ def _flat_numbers(values: list[Any], kind: pa.DataType) -> pa.Array | None:
     numbers: array[Any] = array(_CODES[str(kind)])
     try:
         for value in values:
-            numbers.fromlist(value) if isinstance(value, list) else numbers.extend(value)
+            numbers.fromlist(value) if isinstance(value, list) else numbers.extend(value)  # an array is copied whole
     except (TypeError, OverflowError):
         return None
     return pa.array(np.frombuffer(numbers, dtype=wanted)) if numbers else pa.array([], kind)

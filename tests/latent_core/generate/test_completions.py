@@ -50,6 +50,10 @@ def test_logprobs_are_a_column_when_asked_for_and_stay_with_the_whole_completion
         assert set(truncated_row(row, limit, model, benchmark=BENCHMARK)) == set(sample_schema().names)
 
 
+def test_row_has_no_list_whose_numbers_the_cycle_collector_walks_through(model: ReadableModel) -> None:
+    assert not any(isinstance(value, list) for value in _row(model, 8).values())
+
+
 def test_row_within_the_limit_stays_as_it_is(model: ReadableModel) -> None:
     whole = _row(model, 256)
     assert truncated_row(whole, whole["tokens"], model, benchmark=BENCHMARK) == whole

@@ -79,8 +79,17 @@ def test_dual_example_has_latent_reasoning_and_visible_rest(plain: ReadableModel
     start = next(position for position, label in enumerate(latent["labels"]) if label != -100)
     is_latent = dual.vocabulary.is_latent(latent["input_ids"])
     assert is_latent[start:end].all() and not is_latent[:start].any() and not is_latent[end:].any()
-    assert dual.vocabulary.to_visible(latent["input_ids"]).tolist() == visible["input_ids"]
+    assert dual.vocabulary.to_visible(latent["input_ids"]).tolist() == list(visible["input_ids"])
     assert latent["labels"][start:] == latent["input_ids"][start:]
+
+
+def test_example_has_no_list_whose_numbers_the_cycle_collector_walks_through(
+    plain: ReadableModel, dual: ReadableModel
+) -> None:
+    sample = _sample(7)
+    for model in (plain, dual):
+        (row,), _ = _prepare([sample], _compressed(sample), model, ratios=(0.5,))
+        assert not any(isinstance(value, list) for value in row.values())
 
 
 def test_one_ratio_per_record_draws_each_ratio_and_is_repeatable(plain: ReadableModel) -> None:
