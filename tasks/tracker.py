@@ -1,7 +1,8 @@
 """A run's own line to MLflow: it writes in a thread of its own, so that tracking never stops the work.
 
-A tracking server that is down, slow or wrong costs a run at most `PATIENCE` seconds. What did not arrive is rebuilt by
-`latent track sync` from the store: stages from their manifests, the run from its journal.
+A tracking server that is down, slow or wrong costs a run at most `PATIENCE` seconds, and one that refuses an entry is
+asked to take the others. What did not arrive is rebuilt by `latent track sync` from the store: stages from their
+manifests, the run from its journal.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latent_core.addresses import without_password
 from latent_core.config.base import StageConfig
@@ -21,6 +22,9 @@ from latent_core.errors import LatentError
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks import tracking
 from tasks.journal import Journal, JournalEntry, JournalModel
+
+if TYPE_CHECKING:
+    from mlflow.exceptions import MlflowException
 
 logger = logging.getLogger("latent")
 PATIENCE = 5.0
@@ -31,7 +35,7 @@ _LOOK = 0.2  # seconds between two looks whether the thread still lives
 
 
 class Tracker:
-    """Writes to MLflow until the first failure, then warns once and stays silent."""
+    """Writes to MLflow until it fails, then warns once and stays silent; an entry that it refuses is left out."""
 
     def __init__(self, config: TrackingConfig, name: str, parameters: StageConfig, store: ArtifactStore) -> None:
         self._config = config
@@ -49,6 +53,7 @@ class Tracker:
         self._experiment_id = ""
         self._parent_id = ""
         self._off = not config.enabled
+        self._refusals: set[str] = set()
         self._actions: queue.SimpleQueue[Callable[[], object] | threading.Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
         if config.enabled:
@@ -149,12 +154,26 @@ class Tracker:
                 try:
                     action()
                 except (MlflowException, RequestException, SQLAlchemyError, OSError, LatentError) as error:
-                    self._give_up(str(error))
+                    if isinstance(error, MlflowException) and self._parent_id and _is_refusal(error):
+                        self._leave_out(str(error))
+                    else:
+                        self._give_up(str(error))
+
+    def _leave_out(self, reason: str) -> None:
+        if reason not in self._refusals:
+            self._refusals.add(reason)
+            logger.warning("tracking: refused and left out (`latent track sync` tries it again): %s", reason)
 
     def _give_up(self, reason: str) -> None:
         if not self._off:
             self._off = True
             logger.warning("tracking is off for the rest of this run (`latent track sync` rebuilds it): %s", reason)
+
+
+def _is_refusal(error: MlflowException) -> bool:
+    """Whether MLflow works and would not have this one entry: a bad value, a right that is lacking, a name unknown."""
+    status: int = error.get_http_status_code()
+    return status in (400, 403, 404, 409)
 
 
 def _flow_run_id() -> str:

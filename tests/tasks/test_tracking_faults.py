@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 import urllib3.util.retry
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from toy_stages import NUMBERS, SUM, Numbers, ToyConfig
 
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
@@ -197,6 +199,29 @@ def test_server_that_falls_asleep_in_the_middle_never_holds_a_stage_up(
     assert sum("too slow" in message for message in caplog.messages) == 1
     monkeypatch.undo()
     assert sync(store, config)[1:3] == (5, 0)
+
+
+def test_refused_entry_is_left_out_with_a_warning_and_all_else_is_written(
+    tmp_path: Path, tables: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*words: object) -> None:
+        raise MlflowException("no rights to the registry", PERMISSION_DENIED)
+
+    monkeypatch.setattr(tracking, "register", refuse)
+    store = ArtifactStore(tmp_path / "store")
+    config = _database(tables, tmp_path / "live")
+    tracker = Tracker(config, "flow", TrackingConfig(), store)
+    model = _artifact(store, 0)
+    tracker.stage(model, cached=False)
+    for variant in ("standard", "dual"):
+        tracker.register_model("m", model.ref, variant)
+    tracker.stage(_artifact(store, 1), cached=False)
+    with caplog.at_level(logging.WARNING):
+        tracker.finish(failed=False)
+    assert sum("no rights" in message for message in caplog.messages) == 1
+    assert {fields[0]["status"] for fields in _fields(config).values()} == {"FINISHED"} and len(_fields(config)) == 3
+    monkeypatch.undo()
+    assert sync(store, config) == (0, 0, 2, 1)
 
 
 def _fields(config: TrackingConfig) -> dict[tuple[str, str], Any]:
