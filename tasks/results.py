@@ -1,4 +1,4 @@
-"""Where Prefect keeps what tasks return: small references in the store's own root, below a folder that gc leaves alone.
+"""Where Prefect keeps what tasks return: small references in the store's own root, from which gc takes the old.
 
 On the disk of the machine that made them, nobody else could read them. They prove nothing: Prefect writes one file for
 each task run and is told never to look for one (`refresh_cache`), so a run that is retried asks the store what exists.
@@ -15,9 +15,7 @@ from prefect.context import TaskRunContext
 from prefect.filesystems import WritableFileSystem
 
 from latent_core.store import ArtifactStore
-from latent_core.store.layout import check_relative
-
-FOLDER = ".prefect"  # no stage's name starts with a dot
+from latent_core.store.layout import RESULTS, check_relative
 
 
 class StoreResults(WritableFileSystem):
@@ -58,4 +56,4 @@ def results_in(store: ArtifactStore) -> StoreResults:
 
 
 def _key(path: str) -> str:
-    return f"{FOLDER}/{check_relative(path)}"
+    return f"{RESULTS}/{check_relative(path)}"

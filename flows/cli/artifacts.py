@@ -74,8 +74,9 @@ def gc(
     delete: Annotated[bool, typer.Option("--delete", help="Delete; without it only show")] = False,
     store: StoreRoot = DEFAULT_STORE,
 ) -> None:
-    """Show, or --delete, files without a manifest, artifacts behind no kept one, uploads never finished."""
+    """Show, or --delete, files without a manifest, artifacts behind no kept one, unfinished uploads, old results."""
     from latent_core.store import ArtifactStore, collect_garbage, find_garbage
+    from latent_core.store.garbage import RESULTS_SECONDS
 
     opened = ArtifactStore(store)
     roots = [opened.find(address) for address in keep] if keep else None
@@ -86,7 +87,10 @@ def gc(
         typer.echo(f"unreachable  {ref}")
     for upload in garbage.uploads:
         typer.echo(f"upload       {upload.key}  begun {upload.age / 3600:.0f} hours ago, never finished")
-    count = len(garbage.leftovers) + len(garbage.unreachable) + len(garbage.uploads)
+    if garbage.results:
+        days = RESULTS_SECONDS / 86400
+        typer.echo(f"results      {len(garbage.results)} files of Prefect's, older than {days:g} days")
+    count = len(garbage.leftovers) + len(garbage.unreachable) + len(garbage.uploads) + len(garbage.results)
     young = f"; {len(garbage.too_young)} leftovers are younger than {older_than:g} h" if garbage.too_young else ""
     typer.echo(f"{count} to delete, {garbage.bytes:,} bytes{young}")
     if delete:

@@ -1,4 +1,6 @@
-"""What may be deleted from a store: files that no manifest owns, and artifacts that no kept one was made from."""
+"""What may be deleted from a store: files that no manifest owns, artifacts that no kept one was made from, and what
+tasks returned long ago.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from latent_core.errors import InputError
-from latent_core.store.layout import MANIFEST, PROBE, ArtifactRef, manifest_address
+from latent_core.store.layout import MANIFEST, PROBE, RESULTS, ArtifactRef, manifest_address
 from latent_core.store.manifest import Manifest
 from latent_core.store.uploads import Upload, abort_upload, unfinished_uploads
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 24 * 3600.0
 """Younger leftovers may belong to a running attempt."""
+RESULTS_SECONDS = 30 * 24 * 3600.0
+"""Younger results of tasks may belong to a run that goes on, or that somebody looks at."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,13 @@ class Garbage:
     unreachable: list[ArtifactRef] = field(default_factory=list)
     unreachable_bytes: int = 0
     too_young: list[Leftover] = field(default_factory=list)
+    results: list[Leftover] = field(default_factory=list)  # what tasks returned more than 30 days ago
     uploads: list[Upload] = field(default_factory=list)  # begun before the grace, and never finished
     attempts: dict[ArtifactRef, str] = field(default_factory=dict)  # of the unreachable artifacts
 
     @property
     def bytes(self) -> int:
-        return self.unreachable_bytes + sum(item.bytes for item in self.leftovers)
+        return self.unreachable_bytes + sum(item.bytes for item in (*self.leftovers, *self.results))
 
 
 def find_garbage(
@@ -61,6 +66,7 @@ def find_garbage(
     listed = dict(store.files())
     manifests = {ref: seen for ref, seen in store.committed(listed=listed) if isinstance(seen, Manifest)}
     found = Garbage(uploads=[upload for upload in unfinished_uploads(store) if upload.age >= grace])
+    found.results = [item for item in _results(listed) if item.age >= max(grace, RESULTS_SECONDS)]
     owned = {_folder(ref, manifest) for ref, manifest in manifests.items()}
     sizes: dict[str, int] = {}
     for leftover in _attempts(store, listed):
@@ -84,6 +90,7 @@ def collect_garbage(store: ArtifactStore, garbage: Garbage) -> None:
     gone = [ref for ref, seen in now.items() if seen.record["attempt"] == garbage.attempts[ref]]
     store.remove_many([f"{ref.key}/{MANIFEST}" for ref in gone])
     store.remove_trees([f"{ref.key}/{garbage.attempts[ref]}" for ref in gone])
+    store.remove_many([result.folder for result in garbage.results])
     for upload in garbage.uploads:
         abort_upload(store, upload)
     beside = {ref for ref in map(_artifact_beside, garbage.leftovers) if ref is not None}
@@ -127,7 +134,7 @@ def _attempts(store: ArtifactStore, listed: Mapping[str, dict[str, Any]]) -> Ite
     for key, info in listed.items():
         parts = key.split("/")
         if key.startswith(".") and not key.startswith(PROBE):
-            continue  # journals of runs, Prefect's results: no artifacts, and nobody's leftovers
+            continue  # journals of runs, results of tasks: no artifacts, and nobody's leftovers
         if len(parts) >= 3 and parts[2] != MANIFEST:  # a lease that is held is young: it is renewed
             folders.setdefault("/".join(parts[:3]), []).append((int(info["size"]), _written(info)))
         elif key.startswith(PROBE):
@@ -137,6 +144,13 @@ def _attempts(store: ArtifactStore, listed: Mapping[str, dict[str, Any]]) -> Ite
         yield Leftover(folder, len(files), sum(size for size, _ in files), max(0.0, now - newest))
     for key, written in store.empty_attempts():
         yield Leftover(key, 0, 0, max(0.0, now - written))
+
+
+def _results(listed: Mapping[str, dict[str, Any]]) -> Iterator[Leftover]:
+    now = time.time()
+    for key, info in listed.items():
+        if key.startswith(f"{RESULTS}/"):
+            yield Leftover(key, 1, int(info["size"]), max(0.0, now - _written(info)))
 
 
 def _written(info: dict[str, Any]) -> float:

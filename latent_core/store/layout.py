@@ -9,6 +9,7 @@ from latent_core.errors import InputError
 
 MANIFEST = "manifest.json"
 PROBE = ".probe-"  # with a random name behind it: a file by which a run finds out whether it may write
+RESULTS = ".prefect"  # a folder of what tasks return, for whoever asks the workflow engine; no stage's name has a dot
 _STAGE = re.compile(r"[a-z][a-z0-9_]*")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 

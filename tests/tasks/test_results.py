@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +14,8 @@ from toy_stages import NUMBERS, Numbers, ToyConfig
 from bench.s3_faults import make_bucket
 from bench.s3_servers import forget_connections, start_moto
 from latent_core.config.runtime import RuntimeConfig
-from latent_core.store import ArtifactStore, find_garbage
+from latent_core.store import ArtifactStore, collect_garbage, find_garbage
+from latent_core.store import garbage as garbage_module
 from tasks.run import open_run
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -64,6 +67,20 @@ def test_results_lie_in_the_store_can_be_read_by_anybody_and_are_nobodys_garbage
         told = client.read_task_run(state.state_details.task_run_id).state
     assert told.result()["fingerprint"] == ref.fingerprint
     assert list(store.list()) == [ref] and find_garbage(store, grace=0).leftovers == []
+
+
+def test_results_older_than_a_month_are_collected_and_younger_ones_stay(
+    root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref, _ = _run(root, tmp_path)
+    store = ArtifactStore(root)
+    assert find_garbage(store, grace=0).results == []
+    later = SimpleNamespace(time=lambda: time.time() + 31 * 24 * 3600)
+    monkeypatch.setattr(garbage_module, "time", later)
+    garbage = find_garbage(store, grace=0)
+    assert [item.folder.partition("/")[0] for item in garbage.results] == [".prefect"]
+    collect_garbage(store, garbage)
+    assert list(store.files(".prefect")) == [] and store.verify(ref).ok
 
 
 def test_result_of_a_deleted_artifact_is_not_believed(root: str, tmp_path: Path) -> None:
