@@ -263,22 +263,20 @@ def _draw_problem(draw: random.Random, difficulty: int) -> WordProblem:
     start = draw.randint(4, 40)
     words: dict[str, str | int] = {
         "name": name, "other": other, "he": he, "He": he.capitalize(), "him": _THEM[he],
-        "objects": draw.choice(_OBJECTS), "place": draw.choice(_PLACES),
+        "objects": draw.choice(_OBJECTS), "place": draw.choice(_PLACES), "value": start,
     }  # fmt: skip
     steps: list[Step] = []
-    question = [draw.choice(_OPENINGS).format(value=start, **words)]
-    solution = [draw.choice(_LEADS).format(**words), draw.choice(_STARTS).format(value=start, **words)]
+    question = [draw.choice(_OPENINGS).format_map(words)]
+    solution = [draw.choice(_LEADS).format_map(words), draw.choice(_STARTS).format_map(words)]
     value = start
     for number in range(difficulty):
         step = _draw_step(draw, value)
-        question.append(draw.choice(_EVENTS[step.operation]).format(operand=step.operand, **words))
-        order = "Finally" if number == difficulty - 1 and difficulty > 1 else _ORDER[number]
-        template = draw.choice(_WORKED[step.operation])
-        solution.append(
-            template.format(order=order, before=step.before, operand=step.operand, after=step.after, **words)
-        )
+        words["before"], words["operand"], words["after"] = step.before, step.operand, step.after
+        words["order"] = "Finally" if number == difficulty - 1 and difficulty > 1 else _ORDER[number]
+        question.append(draw.choice(_EVENTS[step.operation]).format_map(words))
+        solution.append(draw.choice(_WORKED[step.operation]).format_map(words))
         steps.append(step)
-        value = step.after
-    question.append(draw.choice(_QUESTIONS).format(**words))
-    solution.append(draw.choice(_CLOSINGS).format(value=value, **words))
+        words["value"] = value = step.after
+    question.append(draw.choice(_QUESTIONS).format_map(words))
+    solution.append(draw.choice(_CLOSINGS).format_map(words))
     return WordProblem(" ".join(question), tuple(steps), " ".join(solution), value)
