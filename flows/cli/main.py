@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -118,9 +119,16 @@ def demo_ui(
     serve(store, compressor, model, host, port, share)
 
 
+def _leave(number: int, frame: object) -> None:
+    """End as after Ctrl-C: a signal's own end would leave behind what ends with Python, such as Prefect's server."""
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Entry point: one clear line for what a user can mend, a traceback for what only we can."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
     try:
         app()
     except LatentError as error:
