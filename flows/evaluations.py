@@ -22,9 +22,13 @@ def evaluated_at_ratios(
     model: Input,
     problems: ProblemsInput,
     name: str,
+    kind: str = "ratio",
 ) -> Evaluations:
-    """A model under the condition it was trained to hear, at every ratio of the settings."""
-    conditions = {f"ratio {ratio:g}": _condition(settings, ratio) for ratio in settings.ratios}
+    """A model under the condition it was trained to hear, at every ratio of the settings.
+
+    Kinds are stages of one model's training: all are compared with the first that was evaluated at ratio 1.0.
+    """
+    conditions = {f"{kind} {ratio:g}": _condition(settings, ratio) for ratio in settings.ratios}
     labels = {condition: f"{name} {condition.removeprefix('ratio ')}" for condition in conditions}
     return _evaluated(settings, run, model, problems, name, conditions, labels)
 

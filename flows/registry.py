@@ -31,6 +31,7 @@ _MODULES = {
     "concise": "flows.concise",
     "compressor": "flows.compressor",
     "label-kinds": "flows.label_kinds",
+    "grpo": "flows.grpo",
     "reevaluate": "flows.reevaluate",
 }
 

@@ -14,14 +14,15 @@ from tasks.stage import ModelInput, Parent
 from tasks.tracking import open_client
 
 _REGISTERED = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))")
-_ADDRESS = re.compile(r"(train|build_dual)/[0-9a-f]{6,64}")
+_ADDRESS = re.compile(r"(train|build_dual|grpo)/[0-9a-f]{6,64}")
 
 
 def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig) -> Parent:
     """The model that `spec` names, as a stage's input.
 
-    `models:/NAME@ALIAS` and `models:/NAME/VERSION` are looked up in MLflow's registry, `train/FINGERPRINT` (which may
-    be shortened to six digits) in the store; anything else as `open_model` does. Raises InputError naming the field.
+    `models:/NAME@ALIAS` and `models:/NAME/VERSION` are looked up in MLflow's registry, `train/FINGERPRINT` or
+    `grpo/FINGERPRINT` (which may be shortened to six digits) in the store; anything else as `open_model` does. Raises
+    InputError naming the field.
     """
     registered = _REGISTERED.fullmatch(spec)
     if registered is not None:

@@ -48,6 +48,7 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
     from latent_core.ui.samples import SampleLibrary
     from latent_core.ui.shelf import ModelShelf, base_offers, stored_offers
     from tasks.collect import SAMPLES
+    from tasks.grpo import GRPO
     from tasks.train import BUILD_DUAL, TRAIN_STAGE
 
     opened = ArtifactStore(store)
@@ -58,7 +59,7 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
     )
 
     def offers() -> list[Offer]:
-        trained = stored_offers(opened, (TRAIN_STAGE.name,))
+        trained = stored_offers(opened, (TRAIN_STAGE.name, GRPO.name))
         return [*trained, *base_offers(model, directory), *stored_offers(opened, (BUILD_DUAL.name,))]
 
     return Demo(desk, Path(model).name, SampleLibrary(opened, SAMPLES), ModelShelf(offers))

@@ -28,7 +28,9 @@ app.add_typer(track.app, name="track")
 
 FlowName = Annotated[
     str,
-    typer.Argument(metavar="FLOW", help="tokenskip-math, direct, concise, reevaluate, mini, compressor or label-kinds"),
+    typer.Argument(
+        metavar="FLOW", help="tokenskip-math, direct, concise, grpo, reevaluate, mini, compressor or label-kinds"
+    ),
 ]
 
 

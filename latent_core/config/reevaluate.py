@@ -15,7 +15,7 @@ class ReevaluateConfig(StageConfig):
 
     model: Annotated[str, RUNTIME] = "latent-mini"
     """latent-mini, smollm2, a directory (dual models and adapters are recognised), a hub id owner/name[@revision], a
-    trained model of the store (train/FINGERPRINT), or one of MLflow's registry (models:/NAME@ALIAS)."""
+    trained model of the store (train/FINGERPRINT, grpo/FINGERPRINT), or one of MLflow's (models:/NAME@ALIAS)."""
     benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
     evaluate: Annotated[EvaluateConfig, IDENTITY] = EvaluateConfig()
     fail_on_regression: Annotated[bool, RUNTIME] = True

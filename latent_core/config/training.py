@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -90,7 +90,8 @@ class TrainConfig(StageConfig):
     eval_every: Annotated[int, IDENTITY, Field(ge=1)] = 200
     """Steps between evaluations on the validation split; the checkpoint with the lowest loss is kept."""
     dtype: Annotated[Literal["auto", "float32", "bfloat16"], IDENTITY] = "auto"
-    """Compute type of the weights; auto is bfloat16 on a GPU and float32 on a CPU."""
+    """What passes are computed in; auto is bfloat16 on a GPU and float32 on a CPU. Weights that are all trained are
+    float32 in memory."""
     save_dtype: Annotated[Literal["float32", "bfloat16"], IDENTITY] = "float32"
     """Type of the merged model's weights on disk."""
     seed: Annotated[int, IDENTITY, Field(ge=0)] = 42
@@ -103,3 +104,8 @@ class TrainConfig(StageConfig):
     save_every: Annotated[int, RUNTIME, Field(ge=1)] = 200
     """Steps between checkpoints to resume from (evaluations save one too)."""
     gradient_checkpointing: Annotated[bool, RUNTIME] = False
+
+    def identity(self) -> dict[str, Any]:
+        """Full training in bfloat16 once moved bfloat16 weights: its results are told apart."""
+        mixed = {"trained_weights": "float32"} if self.method is TrainMethod.FULL and self.dtype != "float32" else {}
+        return super().identity() | mixed

@@ -37,9 +37,19 @@ class TransformersEngine:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         if dtype == "auto" and device == "cpu":
             dtype = "float32"  # bfloat16 is emulated on most CPUs, several times slower
-        self.model: Any = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, local_files_only=True, **SAFE)
-        self.model.to(device).eval()
-        self.device = device
+        model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, local_files_only=True, **SAFE)
+        self._serve(model.to(device).eval(), model_dir)
+
+    @classmethod
+    def around(cls, model: Any, model_dir: Path) -> TransformersEngine:
+        """Complete with a model that somebody else holds, such as one in training; the rest is read in `model_dir`."""
+        engine = cls.__new__(cls)
+        engine._serve(model, model_dir)
+        return engine
+
+    def _serve(self, model: Any, model_dir: Path) -> None:
+        self.model: Any = model
+        self.device = model.device.type
         family = chat_family(load_tokenizer(model_dir))
         self._stop_ids = family.stop_ids
         self._pad_id = family.pad_id

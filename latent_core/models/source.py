@@ -75,7 +75,7 @@ def model_in(artifact: Artifact) -> Path:
     """The local directory of the model that a stage stored. Raises InputError for an artifact that holds none."""
     configs = [item.path for item in artifact.manifest.content.files if item.path.endswith("model/config.json")]
     if len(configs) != 1:
-        raise InputError(f"model: {artifact.ref} does not hold a model; name a train or build_dual artifact")
+        raise InputError(f"model: {artifact.ref} does not hold a model; name a train, grpo or build_dual artifact")
     return artifact.directory(configs[0].removesuffix("/config.json"))
 
 

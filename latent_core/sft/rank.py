@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latent_core.config.training import LatentRows, Layout, LoraVariant, TrainConfig, TrainMethod
-from latent_core.dual.storage import FILE_NAME
-from latent_core.dual.vocabulary import DualVocabulary
+from latent_core.config.training import Layout, TrainConfig
 from latent_core.errors import InputError
-from latent_core.loading import NO_CODE, SAFE
+from latent_core.loading import NO_CODE
 from latent_core.models.family import chat_family
-from latent_core.sft.adapter import settle_adapter
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
 from latent_core.sft.plan import evaluation_batches, micro_batch_size, micro_batches, steps_of
 from latent_core.sft.planned_trainer import Head, planned_trainer
+from latent_core.sft.weights import (
+    adapter_config,
+    is_mixed,
+    load_model,
+    parameters_of,
+    save_trained,
+    trains_latents,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,15 +65,15 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
     config = job.config
     tokenizer = AutoTokenizer.from_pretrained(job.model_dir, local_files_only=True, **NO_CODE)
     packed = resolve_layout(config) is Layout.PACKED
-    model = _load_model(job.model_dir, config, packed)
-    trains_latents = _trains_latents(config, job.latent_ids)
+    flash = {"attn_implementation": "flash_attention_2"} if packed and _has_flash_attention() else {}
+    model = load_model(job.model_dir, config, **flash)
     has_validation = job.validation is not None and job.validation.num_rows > 0
     args = _arguments(config, job.checkpoint_dir, has_validation)
     place = {"rank": args.process_index, "processes": args.world_size}
     lengths = _lengths(job.training)
     steps = steps_of(lengths, config)
     kind = planned_trainer(
-        _head(config, trains_latents),
+        _head(config, trains_latents(config, job.latent_ids)),
         config.loss_weights,
         None if config.loss_weights.are_equal_to_one else think_end_id(tokenizer),
         micro_batches(steps, lengths, config, **place),
@@ -82,19 +86,16 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
         train_dataset=_dataset(job.training, with_blank=True),
         eval_dataset=_dataset(job.validation) if has_validation else None,
         processing_class=tokenizer,
-        peft_config=_lora(config, job.latent_ids if trains_latents else range(0))
-        if config.method is TrainMethod.LORA
-        else None,
+        peft_config=adapter_config(config, job.latent_ids),
         callbacks=[_callback(args.save_steps, progress)],
     )
-    trainable = sum(parameter.numel() for parameter in trainer.model.parameters() if parameter.requires_grad)
-    total = sum(parameter.numel() for parameter in trainer.model.parameters())
+    trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(job.checkpoint_dir)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if args.process_index > 0:
         return None
     best = trainer.state.best_metric
-    _save(trainer.model, tokenizer, job, trains_latents or config.method is TrainMethod.FULL)
+    save_trained(trainer.model, tokenizer, config, job.model_dir, job.out_dir, job.latent_ids)
     return TrainResult(
         curve=[{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history],
         best_eval_loss=float(best) if best is not None else None,
@@ -133,23 +134,10 @@ def _has_flash_attention() -> bool:
     return torch.cuda.is_available() and is_flash_attn_2_available()
 
 
-def _head(config: TrainConfig, trains_latents: bool) -> Head:
+def _head(config: TrainConfig, rows_learn: bool) -> Head:
     if not config.loss_weights.are_equal_to_one:
         return Head.WEIGHTED
-    return Head.FULL_LOGITS if trains_latents else Head.FUSED
-
-
-def _load_model(model_dir: Path, config: TrainConfig, packed: bool) -> Any:
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    name = config.dtype
-    if name == "auto":
-        name = "bfloat16" if torch.cuda.is_available() else "float32"
-    flash = {"attn_implementation": "flash_attention_2"} if packed and _has_flash_attention() else {}
-    return AutoModelForCausalLM.from_pretrained(
-        model_dir, dtype=getattr(torch, name), local_files_only=True, **flash, **SAFE
-    )
+    return Head.FULL_LOGITS if rows_learn else Head.FUSED
 
 
 def _padding_id(tokenizer: Any) -> int:
@@ -173,26 +161,6 @@ def _dataset(table: pa.Table, with_blank: bool = False) -> Any:
         blank = {"input_ids": [table["input_ids"][0].as_py()[:1]], "labels": [[-100]]}
         table = pa.concat_tables([table, pa.table(blank, schema=table.schema)])
     return Dataset(table)
-
-
-def _trains_latents(config: TrainConfig, latent_ids: range) -> bool:
-    """Whether latent rows need training beside an adapter; full training moves every row anyway."""
-    lora = config.method is TrainMethod.LORA
-    return lora and bool(latent_ids) and config.latent_rows is LatentRows.TRAINABLE
-
-
-def _lora(config: TrainConfig, latent_ids: range) -> Any:
-    from peft import LoraConfig
-
-    return LoraConfig(
-        task_type="CAUSAL_LM",
-        r=config.lora_rank,
-        use_dora=config.lora_variant is LoraVariant.DORA,
-        use_rslora=config.lora_variant is LoraVariant.RSLORA,
-        lora_alpha=config.lora_alpha,
-        target_modules="all-linear",
-        trainable_token_indices={"embed_tokens": list(latent_ids)} if latent_ids else None,
-    )
 
 
 def _arguments(config: TrainConfig, checkpoint_dir: Path, has_validation: bool) -> Any:
@@ -223,7 +191,7 @@ def _arguments(config: TrainConfig, checkpoint_dir: Path, has_validation: bool) 
         metric_for_best_model="eval_loss" if has_validation else None,
         greater_is_better=False if has_validation else None,
         gradient_checkpointing=config.gradient_checkpointing,
-        bf16=False,
+        bf16=is_mixed(config),
         use_cpu=not on_gpu,
         ddp_backend=None if on_gpu or processes == 1 else "gloo",
         ddp_find_unused_parameters=False,
@@ -248,20 +216,3 @@ def _callback(save_steps: int, progress: Progress | None) -> Any:
                 progress(state.global_step, state.max_steps)
 
     return Report()
-
-
-def _save(model: Any, tokenizer: Any, job: Job, latents_moved: bool) -> None:
-    import torch
-
-    if job.config.method is TrainMethod.LORA:
-        model.save_pretrained(job.out_dir / "adapter")
-        settle_adapter(job.out_dir / "adapter")
-        model = model.merge_and_unload()
-    target = job.out_dir / "model"
-    model.to(getattr(torch, job.config.save_dtype)).save_pretrained(target)
-    tokenizer.save_pretrained(target)
-    if (job.model_dir / "generation_config.json").is_file():
-        shutil.copyfile(job.model_dir / "generation_config.json", target / "generation_config.json")
-    if (job.model_dir / FILE_NAME).is_file():
-        vocabulary = DualVocabulary.load(job.model_dir)
-        replace(vocabulary, latents_trained=vocabulary.latents_trained or latents_moved).save(target)

@@ -1,4 +1,4 @@
-"""Direct answers and self-training on the embedded model, end to end in small; a second run computes nothing."""
+"""Direct answers, self-training and reinforcement learning, end to end in small; a second run computes nothing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import pytest
 
 from flows.registry import find_flow
 from latent_core.config.base import StageConfig
+from latent_core.dual import build_dual
+from latent_core.models.source import open_model
 from latent_core.report import ReportEntry
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.concise import SELECTED
+from tasks.grpo import ROLLOUTS
 from tasks.report import entries_of
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
@@ -86,3 +89,34 @@ def test_concise_model_writes_the_format_it_was_trained_on(text_format: str, tmp
     counts = selected.manifest.content.accounting
     assert sum(counts.values()) == 8 * 4 + 8 * 1
     assert _all_hits("concise", config)
+
+
+def test_reinforced_dual_model_is_evaluated_beside_the_one_it_started_from(tmp_path: Path) -> None:
+    build_dual(open_model("latent-mini").directory, tmp_path / "dual")
+    config = find_flow("grpo").config.model_validate(
+        {
+            "model": str(tmp_path / "dual"),
+            "benchmark": {"difficulties": [1]},
+            "grpo": {
+                "questions": 8,
+                "questions_per_step": 2,
+                "steps": 2,
+                "rollout": {"samples": 4, **SAMPLING},
+                "micro_batch_size": 4,
+                "learning_rate": 1e-5,
+            },
+            "evaluate": {"questions": 8, "sampling": SAMPLING},
+            "store": str(tmp_path / "store"),
+            "runtime": {"threads_per_worker": 1, "work_dir": str(tmp_path / "work")},
+            "tracking": {"enabled": False},
+        }
+    )
+    found = find_flow("grpo").execute(config)
+    store = ArtifactStore(str(tmp_path / "store"))
+    entries = _entries(store.require(ArtifactRef("report", found["fingerprint"])))
+    assert set(entries) == {("policy", "start 1"), ("policy", "grpo 1")}
+    assert entries["policy", "grpo 1"].difference is not None
+    (trained,) = [ref for ref in store.list() if ref.stage == "grpo"]
+    rows = list(store.require(trained).rows_of(ROLLOUTS))
+    assert len(rows) == 16 and all(row["latent_tokens"] == row["reasoning_tokens"] > 0 for row in rows)
+    assert _all_hits("grpo", config)

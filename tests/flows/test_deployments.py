@@ -24,7 +24,8 @@ def test_deployment_names_a_flow_and_valid_parameters(deployment: dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("name", "file"), [("tokenskip-math-smoke", "smoke"), ("label-kinds", "label-kinds"), ("compressor", "compressor")]
+    ("name", "file"),
+    [("tokenskip-math-smoke", "smoke"), *((name, name) for name in ("label-kinds", "compressor", "grpo"))],
 )
 def test_deployment_and_parameter_file_of_the_same_run_are_equal(name: str, file: str) -> None:
     deployment = next(item for item in DEPLOYMENTS if item["name"] == name)
@@ -42,7 +43,7 @@ def test_reevaluation_is_scheduled() -> None:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "deployments").glob("*.yaml")), ids=lambda file: file.name)
 def test_parameter_file_is_valid(file: Path) -> None:
-    own = ("compressor", "direct", "concise", "label-kinds")
+    own = ("compressor", "direct", "concise", "label-kinds", "grpo")
     named = {"sketch-of-thought": "concise"} | {name: name for name in own}
     flow = named.get(file.stem, "tokenskip-math")
     find_flow(flow).config.model_validate(yaml.safe_load(file.read_text()))

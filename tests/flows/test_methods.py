@@ -86,6 +86,38 @@ def test_distilling_sketches_samples_under_their_prompt_and_trains_under_the_pla
     assert sketches["evaluate base"] == plain["evaluate base"]
 
 
+def test_reinforcement_evaluates_the_model_before_and_after_and_counts_its_completions(tmp_path: Path) -> None:
+    settings = {"grpo": {"steps": 20, "iterations": 2}, "evaluate": {"ratios": [1.0, 0.5]}}
+    plan = _plan("grpo", tmp_path, settings)
+    assert [line.title for line in plan] == [
+        "grpo",
+        "evaluate policy start 1",
+        "evaluate policy start 0.5",
+        "evaluate policy grpo 1",
+        "evaluate policy grpo 0.5",
+        "contamination",
+        "report",
+    ]
+    assert plan[0].rows == 10 * 8 * 8
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"micro_batch_size": 7}, "grpo.micro_batch_size"),
+        ({"questions": 4}, "grpo.questions_per_step"),
+        ({"steps": 5, "iterations": 2}, "grpo.iterations"),
+        ({"steps": 6, "iterations": 3}, "grpo.save_every"),
+        ({"ratios": [0.5, 0.5]}, "grpo.ratios"),
+        ({"rollout": {"samples": 1}}, "grpo.rollout.samples"),
+    ],
+)
+def test_reinforcement_that_does_not_come_out_even_is_refused(settings: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        find_flow("grpo").config.model_validate({"grpo": settings})
+    assert field in str(caught.value)
+
+
 @pytest.mark.parametrize("flow", ["direct", "concise"])
 @pytest.mark.parametrize(
     ("evaluate", "field"), [({"ratios": [1.0, 0.5]}, "ratios"), ({"baselines": ["truncate"]}, "baselines")]

@@ -10,6 +10,7 @@ import pytest
 
 from latent_core.config.base import StageConfig
 from latent_core.config.compressor import LabelWordsConfig, TrainCompressorConfig
+from latent_core.config.grpo import GrpoConfig
 from latent_core.config.mini import MiniCorpusConfig, MiniInitConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.config.tokenskip import CompressConfig, DualBuildConfig, PrepareConfig, ScoreWordsConfig
@@ -19,6 +20,7 @@ from tasks.collect import COLLECT, CollectShard
 from tasks.compress import COMPRESS, SCORE_WORDS
 from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
 from tasks.evaluate import EVALUATE, EvaluateCondition
+from tasks.grpo import GRPO
 from tasks.label_kinds import COMPARE_LABEL_KINDS, CompareLabelKinds
 from tasks.merge import MERGED, Merge
 from tasks.mini import MINI_CORPUS, MINI_INIT
@@ -48,6 +50,7 @@ CASES: list[tuple[Stage, StageConfig, str]] = [
     (LABEL_WORDS, LabelWordsConfig(), "434b869c03c8b6c9"),
     (TRAIN_COMPRESSOR, TrainCompressorConfig(), "705006bda6fda880"),
     (COMPARE_LABEL_KINDS, CompareLabelKinds(), "a7cbfbdf781a9887"),
+    (GRPO, GrpoConfig(), "e9475b8daaa3cff7"),
 ]
 
 

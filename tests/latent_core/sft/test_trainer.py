@@ -53,6 +53,16 @@ def test_full_training_lowers_the_loss(plain_dir: Path, plain: ReadableModel, tm
     assert result.trainable_parameters == result.total_parameters
 
 
+def test_full_training_in_bfloat16_moves_weights_by_less_than_bfloat16_can_tell(
+    plain_dir: Path, plain: ReadableModel, tmp_path: Path
+) -> None:
+    settings = {"method": TrainMethod.FULL, "dtype": "bfloat16", "learning_rate": 1e-6, "steps": 2}
+    _train(plain_dir, _table(plain, 8), tmp_path, **settings)
+    before, after = weights(plain_dir), weights(tmp_path / "out" / "model")
+    moved = [(before[name].float() != after[name]).float().mean().item() for name in before]
+    assert min(moved) > 0.05 and max(moved) > 0.9
+
+
 def test_lora_training_writes_an_adapter_and_a_merged_model_that_agree(
     plain_dir: Path, plain: ReadableModel, tmp_path: Path
 ) -> None:

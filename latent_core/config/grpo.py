@@ -1,0 +1,158 @@
+"""Parameters of reinforcement learning from verifiable rewards: group-relative policy optimisation and its kin."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.runtime import RuntimeConfig, TrackingConfig
+from latent_core.config.tokenskip import EvaluateConfig, Ratios
+from latent_core.config.training import LatentRows, LoraVariant, TrainMethod
+
+
+class Advantage(StrEnum):
+    """How a completion's reward becomes its advantage over the others of its question, and how tokens are averaged."""
+
+    GRPO = "grpo"  # arXiv 2402.03300: less the group's mean, over its standard deviation; a mean a sequence
+    DR_GRPO = "dr_grpo"  # arXiv 2503.20783: less the group's mean alone; token sums over a constant length
+    DAPO = "dapo"  # arXiv 2503.14476: as GRPO, with a mean over all tokens of the batch
+
+
+class Judge(StrEnum):
+    """What a completion is rewarded for."""
+
+    VERDICT = "verdict"  # the grader calls its answer correct
+    LOGPROB = "logprob"  # the start model finds the gold answer likely after its reasoning: see `reward.scorer`
+
+
+class RewardConfig(StageConfig):
+    """What a completion is worth."""
+
+    judge: Annotated[Judge, IDENTITY] = Judge.VERDICT
+    """verdict: 1 for a correct answer, 0 for a wrong one. logprob: the mean log-probability (nats a token) of the gold
+    answer after the completion's own reasoning, under the model that training starts from."""
+    no_answer: Annotated[float, IDENTITY, Field(le=0)] = -0.1
+    """verdict: for a completion that was cut or gives no answer."""
+    length_cost: Annotated[float, IDENTITY, Field(ge=0, le=1)] = 0.0
+    """Taken off a correct answer's reward, in proportion to its reasoning: all of it at sampling.max_new_tokens. With
+    logprob it is taken off every reward."""
+
+
+class RolloutConfig(StageConfig):
+    """How completions are drawn from the policy: as it is, without top-p or top-k, which the loss does not know of."""
+
+    temperature: Annotated[float, IDENTITY, Field(gt=0, le=5)] = 1.0
+    samples: Annotated[int, IDENTITY, Field(ge=2)] = 8
+    """Completions of one question at one ratio: a group."""
+    max_new_tokens: Annotated[int, IDENTITY, Field(ge=1)] = 1024
+    batch_tokens: Annotated[int, RUNTIME, Field(ge=1)] = 32_768
+    """Upper bound of (prompt + new) tokens held at once while generating."""
+
+
+class GrpoConfig(StageConfig):
+    """Reinforcement learning on training questions; clipping and learning rate are RAGEN's (arXiv 2504.20073)."""
+
+    questions: Annotated[int, IDENTITY, Field(ge=1)] = 1000
+    """Training problems that steps draw from, in a random order."""
+    questions_per_step: Annotated[int, IDENTITY, Field(ge=1)] = 8
+    steps: Annotated[int, IDENTITY, Field(ge=1)] = 200
+    """Optimizer steps."""
+    ratios: Annotated[Ratios, IDENTITY] = (1.0,)
+    """The ratio that a question's prompt names; with several, questions take turns."""
+    rollout: Annotated[RolloutConfig, IDENTITY] = RolloutConfig()
+    reward: Annotated[RewardConfig, IDENTITY] = RewardConfig()
+    advantage: Annotated[Advantage, IDENTITY] = Advantage.GRPO
+    """grpo, dr_grpo or dapo."""
+    keep_signal: Annotated[float, IDENTITY, Field(gt=0, le=1)] = 0.9
+    """Of a step's groups those with the most diverse rewards teach: as few as hold this share of all groups' standard
+    deviations (RAGEN-2's signal-to-noise filter). 1 keeps every group whose rewards differ."""
+    iterations: Annotated[int, IDENTITY, Field(ge=1)] = 1
+    """Optimizer steps on the same completions; with one, the sampling policy is the one that learns and nothing is
+    clipped."""
+    clip_low: Annotated[float, IDENTITY, Field(gt=0, lt=1)] = 0.2
+    clip_high: Annotated[float, IDENTITY, Field(gt=0)] = 0.28
+    """Bounds of the probability ratio between the new and the sampling policy (DAPO's clip-higher)."""
+    kl: Annotated[float, IDENTITY, Field(ge=0)] = 0.0
+    """Weight of the divergence from the start model; 0 keeps no copy of it in memory."""
+    learning_rate: Annotated[float, IDENTITY, Field(gt=0)] = 1e-6
+    warmup_ratio: Annotated[float, IDENTITY, Field(ge=0, lt=1)] = 0.0
+    """Share of the steps over which the learning rate rises; it is constant afterwards."""
+    weight_decay: Annotated[float, IDENTITY, Field(ge=0)] = 0.0
+    method: Annotated[TrainMethod, IDENTITY] = TrainMethod.LORA
+    """Train low-rank adapters or all weights."""
+    lora_rank: Annotated[int, IDENTITY, Field(ge=1)] = 8
+    lora_alpha: Annotated[int, IDENTITY, Field(ge=1)] = 16
+    lora_variant: Annotated[LoraVariant, IDENTITY] = LoraVariant.LORA
+    """lora, dora (learns directions and magnitudes apart, slower) or rslora (for high ranks)."""
+    latent_rows: Annotated[LatentRows, IDENTITY] = LatentRows.TRAINABLE
+    """Whether a dual model's latent embedding rows learn."""
+    dtype: Annotated[Literal["auto", "float32", "bfloat16"], IDENTITY] = "auto"
+    """What passes are computed in; auto is bfloat16 on a GPU and float32 on a CPU. Weights that are all trained are
+    float32 in memory."""
+    save_dtype: Annotated[Literal["float32", "bfloat16"], IDENTITY] = "float32"
+    """Type of the merged model's weights on disk."""
+    seed: Annotated[int, IDENTITY, Field(ge=0)] = 42
+    micro_batch_size: Annotated[int, RUNTIME, Field(ge=1)] = 8
+    """Completions in one forward pass; must divide those of a step."""
+    save_every: Annotated[int, RUNTIME, Field(ge=1)] = 20
+    """Steps between checkpoints to resume from."""
+    gradient_checkpointing: Annotated[bool, RUNTIME] = False
+
+    @property
+    def completions_per_step(self) -> int:
+        return self.questions_per_step * self.rollout.samples
+
+    @property
+    def completions(self) -> int:
+        """Of the whole training."""
+        return self.completions_per_step * self.steps // self.iterations
+
+    @field_validator("ratios")
+    @classmethod
+    def _no_ratio_twice(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(ratios)) != len(ratios):
+            raise ValueError(f"grpo.ratios: a ratio appears twice in {list(ratios)}")
+        return ratios
+
+    @model_validator(mode="after")
+    def _batches_come_out_even(self) -> GrpoConfig:
+        if self.completions_per_step % self.micro_batch_size:
+            raise ValueError(
+                f"grpo.micro_batch_size: {self.micro_batch_size} does not divide the {self.completions_per_step} "
+                "completions of a step (questions_per_step times rollout.samples)"
+            )
+        if self.steps % self.iterations:
+            raise ValueError(f"grpo.iterations: {self.iterations} does not divide the {self.steps} steps")
+        if self.save_every % self.iterations:  # who goes on from a checkpoint draws completions anew
+            raise ValueError(f"grpo.save_every: must be a multiple of grpo.iterations, {self.iterations}")
+        if self.questions_per_step > self.questions:
+            raise ValueError(
+                f"grpo.questions_per_step: {self.questions_per_step} are more than the {self.questions} questions"
+            )
+        return self
+
+
+class GrpoEvaluateConfig(EvaluateConfig):
+    """Evaluation before and after, at the ratios that the model can hear."""
+
+    ratios: Annotated[Ratios, RUNTIME] = (1.0,)
+    """Conditions, before and after; each is an artifact of its own."""
+
+
+class GrpoFlowConfig(StageConfig):
+    """Reinforcement learning of a model, dual or not, with the vocabulary constraint it is sampled with."""
+
+    model: Annotated[str, RUNTIME] = "latent-mini"
+    """Start model: latent-mini, smollm2, a local directory, a hub id owner/name[@revision], train/FINGERPRINT of the
+    store, or models:/NAME@ALIAS of the MLflow registry."""
+    benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
+    grpo: Annotated[GrpoConfig, IDENTITY] = GrpoConfig()
+    evaluate: Annotated[GrpoEvaluateConfig, IDENTITY] = GrpoEvaluateConfig()
+    store: Annotated[str, RUNTIME] = ".latent/store"
+    """Where artifacts live: a local path or s3://bucket/prefix."""
+    runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
+    tracking: Annotated[TrackingConfig, RUNTIME] = TrackingConfig()

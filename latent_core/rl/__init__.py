@@ -1,0 +1,1 @@
+"""Reinforcement learning from verifiable rewards, under the vocabulary constraint that completions are sampled with."""

@@ -1,0 +1,144 @@
+"""Group-relative policy optimisation of a causal language model: TRL's GRPOTrainer over our rollouts.
+
+Rollouts come from the weights in training, with transformers, in this process; one process trains, on one device.
+Training resumes from the newest whole checkpoint in `checkpoint_dir`, which belongs to one fingerprint.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from latent_core.benchmarks.problem import Problem
+from latent_core.config.grpo import Advantage, GrpoConfig
+from latent_core.dual.constraint import PhaseMachine
+from latent_core.dual.storage import FILE_NAME
+from latent_core.dual.vocabulary import DualVocabulary
+from latent_core.models.family import load_tokenizer
+from latent_core.rl.judges import judge
+from latent_core.rl.policy import policy_trainer
+from latent_core.rl.rollouts import Rollouts
+from latent_core.sft.checkpoints import newest_checkpoint, step_of
+from latent_core.sft.weights import adapter_config, is_mixed, load_model, parameters_of, save_trained
+
+Progress = Callable[[int, int], None]  # (steps done, steps in all)
+ROLLOUTS = "rollouts"  # folder beside the checkpoints
+
+
+@dataclass(frozen=True)
+class GrpoResult:
+    """What training measured; `curve` has one entry a step with TRL's own names. `rollouts` are read from disk."""
+
+    curve: list[dict[str, float]]
+    trainable_parameters: int
+    total_parameters: int
+    resumed_from_step: int
+    rollouts: Iterator[dict[str, Any]]
+
+
+def reinforce(
+    model_dir: Path,
+    problems: Sequence[Problem],
+    config: GrpoConfig,
+    *,
+    benchmark: str,
+    out_dir: Path,
+    checkpoint_dir: Path,
+    progress: Progress | None = None,
+) -> GrpoResult:
+    """Train the model in `model_dir` on `problems`, write the merged model (and the adapter, under LoRA) to `out_dir`.
+
+    A dual model acts and learns under its phase machine. Raises InputError for settings that do not fit the model.
+    """
+    from datasets import Dataset
+
+    tokenizer = load_tokenizer(model_dir)
+    is_dual = (model_dir / FILE_NAME).is_file()
+    vocabulary = DualVocabulary.load(model_dir) if is_dual else None
+    machine = PhaseMachine(vocabulary) if vocabulary else None
+    latents = range(vocabulary.visible_size, vocabulary.size) if vocabulary else range(0)
+    rollouts = Rollouts(
+        problems, model_dir, config, judge(config, model_dir), checkpoint_dir / ROLLOUTS, benchmark=benchmark
+    )
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # `rollout_func` may change: TRL's version is pinned
+    trainer = policy_trainer(machine)(
+        model=load_model(model_dir, config),
+        args=_arguments(config, checkpoint_dir),
+        reward_funcs=_given_reward,
+        rollout_func=rollouts,
+        train_dataset=Dataset.from_dict({"prompt": [str(number) for number in range(len(problems))]}),
+        processing_class=tokenizer,
+        peft_config=adapter_config(config, latents),
+        callbacks=[_reporter(progress)],
+    )
+    trainable, total = parameters_of(trainer.model)
+    resume = newest_checkpoint(checkpoint_dir)
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    save_trained(trainer.model, tokenizer, config, model_dir, out_dir, latents)
+    return GrpoResult(
+        curve=[{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history],
+        trainable_parameters=trainable,
+        total_parameters=total,
+        resumed_from_step=step_of(resume) if resume else 0,
+        rollouts=rollouts.rows(config.steps),
+    )
+
+
+def _given_reward(prompts: list[str], completions: list[str], reward: list[float], **_: Any) -> list[float]:
+    """The rewards that the rollouts brought with them."""
+    return reward
+
+
+def _arguments(config: GrpoConfig, checkpoint_dir: Path) -> Any:
+    import torch
+    from trl import GRPOConfig
+
+    on_gpu = torch.cuda.is_available()
+    arguments = GRPOConfig(
+        output_dir=str(checkpoint_dir),
+        max_steps=config.steps,
+        per_device_train_batch_size=config.micro_batch_size,
+        gradient_accumulation_steps=config.completions_per_step // config.micro_batch_size,
+        num_generations=config.rollout.samples,
+        num_iterations=config.iterations,
+        max_completion_length=config.rollout.max_new_tokens,
+        temperature=config.rollout.temperature,
+        loss_type=config.advantage.value,
+        scale_rewards="none" if config.advantage is Advantage.DR_GRPO else "group",
+        epsilon=config.clip_low,
+        epsilon_high=config.clip_high,
+        beta=config.kl,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="constant_with_warmup",
+        warmup_steps=config.warmup_ratio,  # a float below 1 is a share of the steps
+        weight_decay=config.weight_decay,
+        gradient_checkpointing=config.gradient_checkpointing,
+        save_strategy="steps",
+        save_steps=config.save_every,
+        save_total_limit=2,
+        logging_steps=1,
+        bf16=is_mixed(config),
+        use_cpu=not on_gpu,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=on_gpu,
+        seed=config.seed,
+        data_seed=config.seed,
+    )
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1  # of several devices transformers would spread the model over all, by threads
+    return arguments
+
+
+def _reporter(progress: Progress | None) -> Any:
+    from transformers import TrainerCallback
+
+    class Report(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if progress is not None:
+                progress(state.global_step, state.max_steps)
+
+    return Report()

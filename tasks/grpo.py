@@ -1,0 +1,82 @@
+"""Stage `grpo`: reinforcement learning of a model on training questions, with every rollout it learned from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from latent_core.config.grpo import GrpoConfig
+from latent_core.rl.rollouts import rollout_schema
+from latent_core.store import ArtifactWriter
+from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.warm import cool_down
+
+ROLLOUTS = "rollouts.parquet"
+_ENDS = 10  # the first and the last tenth of the steps are what the summary compares
+
+
+def grpo(out: ArtifactWriter, inputs: Inputs, config: GrpoConfig, workplace: Workplace) -> Outcome:
+    from latent_core.rl.training import reinforce
+
+    cool_down()  # a warm vLLM engine holds nine tenths of a GPU
+    source = inputs.problems("problems")
+    problems = source.problems(0, config.questions)
+    with out.directory("weights") as directory:
+        result = reinforce(
+            inputs.model_dir("model"),
+            problems,
+            config,
+            benchmark=source.name,
+            out_dir=directory,
+            checkpoint_dir=workplace.scratch / "checkpoints",
+            progress=lambda done, total: workplace.progress(done, total, 0),
+        )
+    verdicts: Counter[str] = Counter()
+    accounting: Counter[str] = Counter()
+    summary = _Summary(config.steps)
+    with out.table(ROLLOUTS, rollout_schema()) as table:
+        for row in summary.watched(result.rollouts):
+            verdicts[row["verdict"]] += 1
+            accounting["kept" if row["taught"] else "no_signal"] += 1
+            table.add(row)
+    return Outcome(
+        accounting=accounting,
+        metrics={
+            "verdicts": dict(verdicts),
+            **summary.metrics(),
+            "parameters": result.total_parameters,
+            "trainable_parameters": result.trainable_parameters,
+        },
+        record={"curve": result.curve, "resumed_from_step": result.resumed_from_step},
+    )
+
+
+class _Summary:
+    """Means over the rollouts of the first and of the last steps: what training changed, as training saw it."""
+
+    _COLUMNS = ("reward", "tokens", "reasoning_tokens")
+
+    def __init__(self, steps: int) -> None:
+        length = max(1, steps // _ENDS)
+        self._ends = {"first": range(length), "last": range(steps - length, steps)}
+        self._sums: dict[str, Counter[str]] = {name: Counter() for name in self._ends}
+
+    def watched(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        for row in rows:
+            for name, steps in self._ends.items():
+                if row["step"] in steps:
+                    self._sums[name].update(
+                        rows=1, correct=row["verdict"] == "correct", **{key: row[key] for key in self._COLUMNS}
+                    )
+            yield row
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        return {
+            name: {key: total[key] / total["rows"] for key in ("correct", *self._COLUMNS)}
+            for name, total in self._sums.items()
+            if total["rows"]
+        }
+
+
+GRPO = Stage("grpo", 1, grpo)

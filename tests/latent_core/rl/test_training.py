@@ -1,0 +1,137 @@
+"""Training from rollouts: what was sampled is what is learned from, rewards move the policy, a killed run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from latent_core.benchmarks.problem import Problem
+from latent_core.config.grpo import GrpoConfig, Judge
+from latent_core.dual.constraint import PhaseMachine
+from latent_core.dual.vocabulary import DualVocabulary
+from latent_core.rl import training
+from latent_core.rl.policy import log_probabilities, next_token_logits
+from latent_core.rl.training import GrpoResult, reinforce
+from latent_core.sft.weights import load_model
+
+SMALL: dict[str, Any] = {
+    "questions": 4, "questions_per_step": 2, "steps": 2, "learning_rate": 1e-2, "micro_batch_size": 2,
+    "save_every": 1, "rollout": {"samples": 2, "max_new_tokens": 24, "temperature": 1.5}, "keep_signal": 1.0,
+}  # fmt: skip
+
+
+def _first_is_best(config: GrpoConfig, model_dir: Path) -> training.Rewards:
+    return lambda rows: [1.0 if row["sample_index"] == 0 else 0.0 for row in rows]
+
+
+def _train(
+    model_dir: Path, problems: Sequence[Problem], root: Path, progress: Any = None, **settings: Any
+) -> GrpoResult:
+    return reinforce(
+        model_dir,
+        problems,
+        GrpoConfig.model_validate({**SMALL, **settings}),
+        benchmark="word_problems",
+        out_dir=root / "out",
+        checkpoint_dir=root / "checkpoints",
+        progress=progress,
+    )
+
+
+@pytest.mark.parametrize("kind", ["mini", "dual"])
+def test_rewarded_completions_become_likelier_than_the_others_of_their_question(
+    kind: str, request: pytest.FixtureRequest, problems: Sequence[Problem], tmp_path: Path, monkeypatch: Any
+) -> None:
+    model_dir: Path = request.getfixturevalue(f"{kind}_dir")
+    machine = PhaseMachine(DualVocabulary.load(model_dir)) if kind == "dual" else None
+    monkeypatch.setattr(training, "judge", _first_is_best)
+    result = _train(model_dir, problems, tmp_path, steps=1, learning_rate=1e-3)
+    rows = list(result.rollouts)
+    assert len(rows) == 4 and all(row["taught"] for row in rows)
+    assert len({tuple(row["output_token_ids"]) for row in rows}) == 4
+    gains = []
+    for row in rows:
+        prompt, output = row["prompt_token_ids"], row["output_token_ids"]
+        if machine is not None:
+            assert machine.violations(prompt, output).size == 0 and row["latent_tokens"] > 0
+        ids = torch.tensor([[*prompt, *output]])
+        with torch.no_grad():
+            before, after = (
+                next_token_logits(
+                    load_model(folder, GrpoConfig()), ids, torch.ones_like(ids), len(output), 1.5, machine
+                )
+                for folder in (model_dir, tmp_path / "out" / "model")
+            )
+        chosen = ids[:, -len(output) :]
+        gains.append(float((log_probabilities(after, chosen) - log_probabilities(before, chosen)).sum()))
+    for best, other in (gains[:2], gains[2:]):
+        assert best > 0 and best > other
+
+
+def test_run_that_was_killed_goes_on_from_its_checkpoint_to_the_same_weights_and_rollouts(
+    dual_dir: Path, problems: Sequence[Problem], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(training, "judge", _first_is_best)
+    whole = _train(dual_dir, problems, tmp_path / "whole", steps=3)
+
+    def killed(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt  # before the checkpoint of this step is written
+
+    with pytest.raises(KeyboardInterrupt):
+        _train(dual_dir, problems, tmp_path / "killed", killed, steps=3)
+    resumed = _train(dual_dir, problems, tmp_path / "killed", steps=3)
+    assert resumed.resumed_from_step == 1
+    assert list(resumed.rollouts) == list(whole.rollouts)
+    one, other = (load_file(tmp_path / name / "out" / "model" / "model.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_question_that_comes_again_draws_other_completions_and_each_ratio_has_its_turn(
+    mini_dir: Path, problems: Sequence[Problem], tmp_path: Path
+) -> None:
+    result = _train(mini_dir, problems[:2], tmp_path, questions=2, ratios=[1.0, 0.5], steps=2)
+    rows = list(result.rollouts)
+    assert {(row["question_id"], row["ratio"]) for row in rows} == {
+        ("word_problems_train_0", 1.0), ("word_problems_train_1", 0.5)
+    }  # fmt: skip
+    again = [[tuple(row["output_token_ids"]) for row in rows if row["step"] == step] for step in (0, 1)]
+    assert not set(again[0]) & set(again[1])
+
+
+def test_several_steps_on_the_same_completions_are_clipped(
+    mini_dir: Path, problems: Sequence[Problem], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(training, "judge", _first_is_best)
+    result = _train(mini_dir, problems, tmp_path, steps=4, iterations=2, save_every=2)
+    assert [row["step"] for row in result.rollouts] == [0] * 4 + [2] * 4
+    clipped = [entry["clip_ratio/region_mean"] for entry in result.curve if "clip_ratio/region_mean" in entry]
+    assert clipped[0] == clipped[2] == 0 < min(clipped[1], clipped[3])
+
+
+def test_groups_without_signal_leave_the_weights_alone(
+    mini_dir: Path, problems: Sequence[Problem], tmp_path: Path
+) -> None:
+    """With 24 tokens every completion is cut, so every reward of a group is the same."""
+    result = _train(mini_dir, problems, tmp_path, steps=1)
+    assert not any(row["taught"] for row in result.rollouts)
+    before, after = (
+        load_file(mini_dir / "model.safetensors"),
+        load_file(tmp_path / "out" / "model" / "model.safetensors"),
+    )
+    assert all(torch.equal(before[name].float(), after[name]) for name in before)
+
+
+def test_log_probability_of_the_gold_rewards_reasoning_that_ends(
+    mini_dir: Path, problems: Sequence[Problem], tmp_path: Path
+) -> None:
+    reward = {"judge": Judge.LOGPROB}
+    rollout = {"samples": 2, "max_new_tokens": 160}
+    rows = list(_train(mini_dir, problems, tmp_path, steps=1, reward=reward, rollout=rollout).rollouts)
+    assert all(-20 <= row["reward"] < 0 for row in rows if row["verdict"] != "truncated")
+    assert any(row["reward"] > -1 for row in rows)
