@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,13 @@ from latent_core.config.grpo import GrpoConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.generate.completions import ReadableModel, graded_completions
 from latent_core.generate.transformers_engine import TransformersEngine
+from latent_core.rl.judges import Rewards, Row
 from latent_core.rl.rewards import kept_groups, levelled
 from latent_core.store.columns import rows_of_batch, table_of_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Row = dict[str, Any]
-Rewards = Callable[[Sequence[Row]], list[float]]
 _FILE = "step-{:06d}.parquet"
 _SEEDS_APART = 1_000_000  # more than there are steps, so that two runs' seeds share none
 

@@ -15,6 +15,7 @@ from latent_core.config.grpo import GrpoConfig, Judge
 from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.rl import training
+from latent_core.rl.judges import Rewards
 from latent_core.rl.policy import log_probabilities, next_token_logits
 from latent_core.rl.training import GrpoResult, reinforce
 from latent_core.sft.weights import load_model
@@ -25,7 +26,7 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _first_is_best(config: GrpoConfig, model_dir: Path) -> training.Rewards:
+def _first_is_best(config: GrpoConfig, model_dir: Path) -> Rewards:
     return lambda rows: [1.0 if row["sample_index"] == 0 else 0.0 for row in rows]
 
 
