@@ -83,6 +83,9 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
         console.print(f"all {len(planned.plan)} stages are in the store: nothing to compute")
     artifact = planned.store.require(result.ref)
     entry.show(artifact)
+    from flows.results import show_where_to_look  # imports Prefect, see _ENVIRONMENT
+
+    show_where_to_look(planned.tracking)
     return artifact
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from flows import execution
 from flows.registry import FlowEntry, find_flow
+from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError
 
 
@@ -28,3 +29,27 @@ def test_run_whose_prefect_server_is_gone_says_so_and_how_to_go_on(
     settings = [f"store={tmp_path}", "model=latent-mini"]
     with pytest.raises(InfrastructureError, match=r"127\.0\.0\.1:9/api does not answer .*Connection refused.*repeat"):
         execution.execute("reevaluate", None, settings, [])
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({}, "server --backend-store-uri sqlite:///.latent/mlflow.db"),
+        ({"uri": "http://127.0.0.1:5000"}, "MLflow:  http://127.0.0.1:5000\n"),
+        ({"enabled": False}, None),
+    ],
+)
+def test_run_says_where_its_own_mlflow_runs_are(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    settings: dict[str, Any],
+    line: str | None,
+) -> None:
+    from flows.results import show_where_to_look
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    show_where_to_look(TrackingConfig.model_validate(settings))
+    printed = capsys.readouterr().out
+    assert line in printed if line is not None else "MLflow" not in printed
