@@ -14,11 +14,11 @@ from rich.table import Table
 from flows.parameters import load
 from flows.registry import FlowEntry, find_flow
 from latent_core.config.base import StageConfig
-from latent_core.errors import InfrastructureError, InputError
+from latent_core.errors import InfrastructureError
 from latent_core.store import Artifact
 from tasks.estimates import Estimate, Rates
 from tasks.progress import ProgressBars, shown_by
-from tasks.run import Pending, PlannedStage, Run
+from tasks.run import Pending, Run
 
 # Set before Prefect is imported: a quiet client, and time for its temporary server to start on a busy machine.
 _ENVIRONMENT = {
@@ -34,7 +34,7 @@ def plan(entry: FlowEntry, config: StageConfig, force: Sequence[str] = ()) -> tu
     """Walk through a flow without computing anything; returns the run with its plan, and the flow's result."""
     with entry.open_run(config, planning=True, force=force) as run:
         result = entry.compose(config, run)
-    _check_force(force, run.plan)
+    run.check_force()
     return run, result
 
 
@@ -115,10 +115,3 @@ def _about(estimate: Estimate | None) -> str:
         f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s" if rest > 90 else f"{rest} s"
     )
     return f"{duration}{tokens}, {estimate.bytes / 1e9:.2g} GB"
-
-
-def _check_force(force: Sequence[str], plan: Sequence[PlannedStage]) -> None:
-    names = {line.ref.stage for line in plan}
-    unknown = sorted(set(force) - names)
-    if unknown:
-        raise InputError(f"--force: {unknown[0]!r} is no stage of this flow; choose among {', '.join(sorted(names))}")

@@ -138,7 +138,6 @@ def main() -> None:
 
     Exit codes: 0 done; 1 failed, or found wrong; 2 asked for wrongly, so that the same command will fail again.
     """
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     if os.environ["HF_HUB_OFFLINE"] == "1":  # the bars that are left tell of loading weights, which takes no time
