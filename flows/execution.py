@@ -118,8 +118,9 @@ def _execute(entry: FlowEntry, config: StageConfig, force: Sequence[str]) -> Non
 def _ensure_server() -> None:
     """Start Prefect's temporary server, where no other is configured, such that Ctrl-C leaves it alone.
 
-    It is a process of the same terminal, so that Ctrl-C, or the terminal's end, would end it first, and what Prefect still has to say to it of
-    the interrupted run would be tried again for minutes. Raises InfrastructureError when it does not start.
+    It is a process of the same terminal, so that Ctrl-C, or the terminal's end, would end it first, and what Prefect
+    still has to say to it of the interrupted run would be tried again for minutes. Raises InfrastructureError when it
+    does not start.
     """
     from prefect.settings import PREFECT_API_URL
 
