@@ -41,6 +41,8 @@ def benchmark(tmp_path: Path) -> dict[str, str]:
         ("direct", {"evaluate": {"questions": TEST + 1}}, "evaluate.questions"),
         ("label-kinds", {"labels": {"questions": TRAIN, "held_out": 1}}, "labels.questions"),
         ("label-kinds", {"evaluate": {"questions": TEST + 1}}, "evaluate.questions"),
+        ("grpo", {"grpo": {"questions": TRAIN + 1, "questions_per_step": 1}}, "grpo.questions"),
+        ("grpo", {"evaluate": {"questions": TEST + 1}}, "evaluate.questions"),
         ("reevaluate", {"evaluate": {"questions": TEST + 1}}, "evaluate.questions"),
     ],
 )
@@ -53,6 +55,8 @@ def test_flow_refuses_more_questions_than_there_are(
         enough["collect"] = {"questions": TRAIN}
     if flow == "direct":
         enough["prepare"] = {"questions": TRAIN}
+    if flow == "grpo":
+        enough["grpo"] = {"questions": TRAIN, "questions_per_step": 1}
     if flow == "label-kinds":
         enough["labels"] = {"questions": TRAIN - 1, "held_out": 1}
     common = {"benchmark": benchmark, "store": str(tmp_path / "store")}
