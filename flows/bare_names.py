@@ -11,6 +11,7 @@ from typing import Any
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
+from prefect.exceptions import ObjectNotFound
 from prefect.plugins import register_hook
 
 
@@ -26,6 +27,8 @@ def _accept_bare_names(client: type[PrefectClient]) -> None:
             found = await self.read_deployments(deployment_filter=wanted)
             if len(found) == 1:
                 return await self.read_deployment(found[0].id)
+            if not found:
+                raise ObjectNotFound(http_exc=ValueError(f"no deployment is called {name!r}"))
             if len(found) > 1:
                 raise ValueError(f"{len(found)} deployments are called {name!r}; say FLOW/{name}")
         return await original(self, name)

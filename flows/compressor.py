@@ -46,8 +46,10 @@ def compose(cfg: CompressorConfig, run: Run) -> Pending:
     labeller = ModelInput.find(cfg.labeller)
     corpora: dict[str, Input] = {}
     for index, corpus in enumerate(cfg.corpora):
-        inputs: dict[str, Input] = {"problems": ProblemsInput.find(corpus.benchmark, "train"), "labeller": labeller}
         rows = corpus.labels.questions + corpus.labels.held_out
+        wanted = {f"corpora.{index}.labels.questions + held_out": rows}
+        problems = ProblemsInput.find(corpus.benchmark, "train", wanted)
+        inputs: dict[str, Input] = {"problems": problems, "labeller": labeller}
         corpora[f"labels_{index}"] = run.stage(
             LABEL_WORDS, corpus.labels, inputs, label=corpus.benchmark.name, rows=rows
         )

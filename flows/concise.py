@@ -43,7 +43,8 @@ def concise(cfg: ConciseConfig, force: Sequence[str] = ()) -> dict[str, str]:
 
 def compose(cfg: ConciseConfig, run: Run) -> Pending:
     """The stages and how they hang together; returns the report."""
-    train_split, test_split = ProblemsInput.find(cfg.benchmark, "train"), ProblemsInput.find(cfg.benchmark, "test")
+    train_split = ProblemsInput.find(cfg.benchmark, "train", {"collect.questions": cfg.collect.questions})
+    test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     base = ModelInput.find(cfg.model)
     sources: dict[str, Pending] = {"samples": zero_shot(cfg, run, base, train_split)}
     if cfg.few_shot is not None:

@@ -33,7 +33,8 @@ def direct(cfg: DirectConfig, force: Sequence[str] = ()) -> dict[str, str]:
 
 def compose(cfg: DirectConfig, run: Run) -> Pending:
     """The stages and how they hang together; returns the report."""
-    train_split, test_split = ProblemsInput.find(cfg.benchmark, "train"), ProblemsInput.find(cfg.benchmark, "test")
+    train_split = ProblemsInput.find(cfg.benchmark, "train", {"prepare.questions": cfg.prepare.questions})
+    test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     base = ModelInput.find(cfg.model)
     prepared = run.stage(PREPARE_DIRECT, cfg.prepare, {"model": base, "problems": train_split})
     trained = run.stage(TRAIN_STAGE, cfg.train, {"model": base, "prepared": prepared}, label="direct")

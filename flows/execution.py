@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
@@ -14,11 +16,11 @@ from rich.table import Table
 from flows.parameters import load
 from flows.registry import FlowEntry, find_flow
 from latent_core.config.base import StageConfig
-from latent_core.errors import InfrastructureError, InputError
+from latent_core.errors import InfrastructureError
 from latent_core.store import Artifact
 from tasks.estimates import Estimate, Rates
 from tasks.progress import ProgressBars, shown_by
-from tasks.run import Pending, PlannedStage, Run
+from tasks.run import Pending, Run
 
 # Set before Prefect is imported: a quiet client, and time for its temporary server to start on a busy machine.
 _ENVIRONMENT = {
@@ -34,7 +36,7 @@ def plan(entry: FlowEntry, config: StageConfig, force: Sequence[str] = ()) -> tu
     """Walk through a flow without computing anything; returns the run with its plan, and the flow's result."""
     with entry.open_run(config, planning=True, force=force) as run:
         result = entry.compose(config, run)
-    _check_force(force, run.plan)
+    run.check_force()
     return run, result
 
 
@@ -83,24 +85,64 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
         console.print(f"all {len(planned.plan)} stages are in the store: nothing to compute")
     artifact = planned.store.require(result.ref)
     entry.show(artifact)
+    from flows.results import show_where_to_look  # imports Prefect, see _ENVIRONMENT
+
+    show_where_to_look(planned.tracking)
     return artifact
 
 
 def _execute(entry: FlowEntry, config: StageConfig, force: Sequence[str]) -> None:
-    """Run the flow with its progress; raises InfrastructureError when its Prefect server is gone for good."""
+    """Run the flow with its progress; raises InfrastructureError when its Prefect server is gone for good.
+
+    Ctrl-C ends the process with exit code 130.
+    """
     from httpx import TransportError
 
     try:
+        _ensure_server()
         if sys.stderr.isatty():
             with ProgressBars() as bars, shown_by(bars):
                 entry.execute(config, list(force))
         else:
             entry.execute(config, list(force))
+    except KeyboardInterrupt:
+        console.print("interrupted; what was finished is in the store: the same command goes on from there")
+        sys.exit(130)
     except TransportError as error:
         raise InfrastructureError(
             f"prefect: the server at {os.environ.get('PREFECT_API_URL', 'its temporary address')} does not answer "
             f"({error}); what was finished is in the store, so start the server and repeat the command"
         ) from error
+
+
+def _ensure_server() -> None:
+    """Start Prefect's temporary server, where no other is configured, such that Ctrl-C leaves it alone.
+
+    It is a process of the same terminal, so that Ctrl-C, or the terminal's end, would end it first, and what Prefect
+    still has to say to it of the interrupted run would be tried again for minutes. Raises InfrastructureError when it
+    does not start.
+    """
+    from prefect.settings import PREFECT_API_URL
+
+    if PREFECT_API_URL.value():
+        return
+    with ThreadPoolExecutor(1) as starter:
+        try:
+            starter.submit(_start_server).result()
+        except RuntimeError as error:
+            raise InfrastructureError(
+                f"prefect: its temporary server did not start ({error}); run `prefect server start` and set "
+                "PREFECT_API_URL to its address"
+            ) from error
+
+
+def _start_server() -> None:
+    from prefect.server.api.server import SubprocessASGIServer
+
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP}
+    )  # of this thread, and so of the process it starts
+    SubprocessASGIServer().start()  # the one that Prefect itself finds, and ends
 
 
 def _about(estimate: Estimate | None) -> str:
@@ -112,10 +154,3 @@ def _about(estimate: Estimate | None) -> str:
         f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s" if rest > 90 else f"{rest} s"
     )
     return f"{duration}{tokens}, {estimate.bytes / 1e9:.2g} GB"
-
-
-def _check_force(force: Sequence[str], plan: Sequence[PlannedStage]) -> None:
-    names = {line.ref.stage for line in plan}
-    unknown = sorted(set(force) - names)
-    if unknown:
-        raise InputError(f"--force: {unknown[0]!r} is no stage of this flow; choose among {', '.join(sorted(names))}")

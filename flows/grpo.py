@@ -40,7 +40,8 @@ def grpo(cfg: GrpoFlowConfig, force: Sequence[str] = ()) -> dict[str, str]:
 
 def compose(cfg: GrpoFlowConfig, run: Run) -> Pending:
     """The stages and how they hang together; returns the report."""
-    train_split, test_split = ProblemsInput.find(cfg.benchmark, "train"), ProblemsInput.find(cfg.benchmark, "test")
+    train_split = ProblemsInput.find(cfg.benchmark, "train", {"grpo.questions": cfg.grpo.questions})
+    test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     start = find_model(cfg.model, run.store, cfg.tracking)
     trained = run.stage(GRPO, cfg.grpo, {"model": start, "problems": train_split}, rows=cfg.grpo.completions)
     evaluations = evaluated_at_ratios(cfg.evaluate, run, start, test_split, "policy", "start")

@@ -49,8 +49,10 @@ def label_kinds(cfg: LabelKindsConfig, force: Sequence[str] = ()) -> dict[str, s
 
 def compose(cfg: LabelKindsConfig, run: Run) -> Pending:
     """The stages and how they hang together; returns the comparison."""
-    train_split = ProblemsInput.find(cfg.benchmark, "train")
-    test_split = ProblemsInput.find(cfg.benchmark, "test")
+    labelled = cfg.labels.questions + cfg.labels.held_out
+    wanted = {"collect.questions": cfg.collect.questions, "labels.questions + labels.held_out": labelled}
+    train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
+    test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     base, labeller = ModelInput.find(cfg.model), ModelInput.find(cfg.labeller)
     shards = collected_shards(cfg.collect, run, base, train_split)
     samples = run.merge("collect", shards)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from pathlib import Path
 
 import typer
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
+from latent_core.addresses import without_password
+from latent_core.config.runtime import TrackingConfig
 from latent_core.store import Artifact
 from tasks.report import REPORT_HTML, TABLE_MARKDOWN, entries_of
 from tasks.run import Pending, Run
@@ -47,8 +51,24 @@ def show(report: Artifact) -> None:
     console.print(rich_table(entries_of(report), width=console.width, title=report.manifest.content.identity["title"]))
     page = page_of(report)
     console.print(f"Report:  {page}", soft_wrap=True)
-    console.print("MLflow:  .venv/bin/mlflow server --backend-store-uri sqlite:///.latent/mlflow.db", soft_wrap=True)
-    console.print("Prefect: .venv/bin/prefect server start", soft_wrap=True)
+
+
+def show_where_to_look(tracking: TrackingConfig) -> None:
+    """Print how the pages of MLflow and Prefect are opened."""
+    from tasks.tracking import tracking_uri
+
+    uri = without_password(tracking_uri(tracking)).replace(f"sqlite:///{Path.cwd()}/", "sqlite:///")
+    if tracking.enabled and uri.startswith("http"):
+        typer.echo(f"MLflow:  {uri}")
+    elif tracking.enabled:
+        typer.echo(f"MLflow:  {_program('mlflow')} server --backend-store-uri {shlex.quote(uri)}")
+    typer.echo(f"Prefect: {_program('prefect')} server start")
+
+
+def _program(name: str) -> str:
+    """How a program of this environment is called from here."""
+    path, here = Path(sys.executable).with_name(name), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def show_card(card: Artifact) -> None:

@@ -59,8 +59,11 @@ def tokenskip_math(cfg: TokenSkipConfig, force: Sequence[str] = ()) -> dict[str,
 
 def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
     """The stages and how they hang together; returns the report."""
-    train_split = ProblemsInput.find(cfg.benchmark, "train")
-    test_split = ProblemsInput.find(cfg.benchmark, "test")
+    wanted = {"collect.questions": cfg.collect.questions}
+    if cfg.warm_start is not None:
+        wanted["warm_start.questions"] = cfg.warm_start.questions
+    train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
+    test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     base = warm_started(cfg, run, train_split)
     cots = collected(cfg, run, base, train_split)
     evaluations: Evaluations = {}

@@ -6,6 +6,7 @@ A registered version points at an artifact of the store; nothing is copied into 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InputError
@@ -14,22 +15,22 @@ from tasks.stage import ModelInput, Parent
 from tasks.tracking import open_client
 
 _REGISTERED = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))")
-_ADDRESS = re.compile(r"(train|build_dual|grpo)/[0-9a-f]{6,64}")
+_ADDRESS = re.compile(r"(train|build_dual|grpo)/[^/]+")
 
 
 def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig) -> Parent:
     """The model that `spec` names, as a stage's input.
 
     `models:/NAME@ALIAS` and `models:/NAME/VERSION` are looked up in MLflow's registry, `train/FINGERPRINT` or
-    `grpo/FINGERPRINT` (which may be shortened to six digits) in the store; anything else as `open_model` does. Raises
-    InputError naming the field.
+    `grpo/FINGERPRINT` (which may be shortened while it stays unique) in the store; anything else as `open_model` does.
+    Raises InputError naming the field.
     """
     registered = _REGISTERED.fullmatch(spec)
     if registered is not None:
         return _from_registry(spec, registered, store, tracking)
     if spec.startswith("models:/"):
         raise InputError(f"model: {spec!r} is not of the form models:/NAME@ALIAS or models:/NAME/VERSION")
-    if _ADDRESS.fullmatch(spec):
+    if _ADDRESS.fullmatch(spec) and not Path(spec).is_dir():
         return store.find(spec)
     return ModelInput.find(spec)
 

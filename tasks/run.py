@@ -155,7 +155,11 @@ class Run:
         return self.store.require(pending.ref)
 
     def finish(self) -> None:
-        """Wait for every stage; raises the first failure that is not merely the consequence of another."""
+        """Wait for every stage; raises the first failure that is not merely the consequence of another.
+
+        Raises InputError, without waiting, when a stage is to be forced that this flow does not have.
+        """
+        self.check_force()
         for pending in self._pending:
             pending.future.wait()
         failed = [pending for pending in self._pending if not pending.future.state.is_completed()]
@@ -164,6 +168,13 @@ class Run:
                 raise _failure(pending)
         if failed:
             raise StageFailed(f"{failed[0].call.title}: {failed[0].future.state.message or 'did not complete'}")
+
+    def check_force(self) -> None:
+        """Raise InputError when a stage is to be forced that was not asked for by now."""
+        names = {line.ref.stage for line in self.plan} | {pending.ref.stage for pending in self._pending}
+        unknown = sorted(self.force - names)
+        if unknown:
+            raise InputError(f"force: {unknown[0]!r} is no stage of this flow; choose among {', '.join(sorted(names))}")
 
     def register_models(self, trained: Mapping[str, ArtifactRef]) -> None:
         """Make finished models, by variant, versions of this flow's name in the model registry."""

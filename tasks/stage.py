@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from latent_core.benchmarks.problem import ProblemSource
@@ -21,6 +22,8 @@ from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWrit
 from latent_core.store.lease import LeaseTerms, held
 from tasks.deaths import end_process
 from tasks.environment import environment
+
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,12 @@ class ProblemsInput:
     fingerprint: str
 
     @classmethod
-    def find(cls, config: BenchmarkConfig, split: str) -> ProblemsInput:
-        return cls(config, split, open_split(config, split).fingerprint)
+    def find(cls, config: BenchmarkConfig, split: str, asked: Mapping[str, int] = _NOTHING) -> ProblemsInput:
+        """`asked` says by parameter how many problems a run will want; raises InputError where the split has fewer."""
+        source = open_split(config, split)
+        for parameter, questions in asked.items():
+            source.check_count(parameter, questions)
+        return cls(config, split, source.fingerprint)
 
     @classmethod
     def generator(cls, split: str) -> ProblemsInput:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from latent_core.config.runtime import RuntimeConfig
-from latent_core.errors import InfrastructureError, StageFailed
+from latent_core.errors import InfrastructureError, InputError, StageFailed
 from latent_core.processes import end_with, log_tail
 from latent_core.store import ArtifactRef, ArtifactStore
 from latent_core.store.lease import LeaseTerms
@@ -47,6 +47,7 @@ class WorkerPool:
         self._runtime = runtime
         self._store_root = store_root
         self._context = get_context("spawn")
+        _make_work_dir(Path(runtime.work_dir))
         self._inbox = self._context.Queue()
         self._free: queue.Queue[_Worker] = queue.Queue()
         devices = visible_devices()
@@ -99,6 +100,13 @@ class WorkerPool:
         self._listener.join()
         self._inbox.close()
         self._inbox.join_thread()
+
+
+def _make_work_dir(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"runtime.work_dir: {folder} cannot be made ({error}); choose another") from error
 
 
 class _Worker:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from latent_core.store import Artifact
+    from latent_core.store import Artifact, ArtifactStore
 
 app = typer.Typer(help="List, show and verify artifacts.", no_args_is_help=True)
 StoreRoot = Annotated[str, typer.Option("--store", help="Local path or s3://bucket/prefix")]
@@ -22,13 +23,13 @@ def list_artifacts(
     check: Annotated[bool, typer.Option("--check", help="Look whether every file is there with its size")] = False,
 ) -> None:
     """List committed artifacts."""
-    from latent_core.store import ArtifactStore, DamagedError
+    from latent_core.store import DamagedError
 
-    opened = ArtifactStore(store)
-    typer.echo(f"{'stage':<16} {'fingerprint':<12} {'rows':>12} {'seconds':>10}  state")
+    opened = open_store(store)
+    typer.echo(f"{'stage':<18} {'fingerprint':<12} {'rows':>12} {'seconds':>10}  state")
     for ref, manifest in opened.committed(stage):
         damage = str(manifest) if isinstance(manifest, DamagedError) else opened.damage(ref) if check else None
-        start = f"{ref.stage:<16} {ref.fingerprint[:12]}"
+        start = f"{ref.stage:<18} {ref.fingerprint[:12]}"
         if isinstance(manifest, DamagedError) or damage is not None:
             typer.echo(f"{start} {'-':>12} {'-':>10}  {damage}")
             continue
@@ -50,9 +51,7 @@ def verify(
     store: StoreRoot = DEFAULT_STORE,
 ) -> None:
     """Read every byte and compare hashes; exit code 1 if anything is damaged."""
-    from latent_core.store import ArtifactStore
-
-    opened = ArtifactStore(store)
+    opened = open_store(store)
     refs = [opened.find(address)] if address else list(opened.list())
     damaged = 0
     for ref in refs:
@@ -61,6 +60,7 @@ def verify(
         typer.echo(f"{'ok     ' if result.ok else 'DAMAGED'} {ref}  {result.files} files, {result.bytes:,} bytes")
         for problem in result.problems:
             typer.echo(f"        {problem}")
+    typer.echo(f"{len(refs)} artifacts, {damaged} damaged")
     if damaged:
         raise typer.Exit(1)
 
@@ -75,10 +75,10 @@ def gc(
     store: StoreRoot = DEFAULT_STORE,
 ) -> None:
     """Show, or --delete, files without a manifest, artifacts behind no kept one, unfinished uploads, old results."""
-    from latent_core.store import ArtifactStore, collect_garbage, find_garbage
+    from latent_core.store import collect_garbage, find_garbage
     from latent_core.store.garbage import RESULTS_SECONDS
 
-    opened = ArtifactStore(store)
+    opened = open_store(store)
     roots = [opened.find(address) for address in keep] if keep else None
     garbage = find_garbage(opened, roots, grace=older_than * 3600)
     for leftover in garbage.leftovers:
@@ -102,7 +102,16 @@ def gc(
 
 def find_artifact(store: str, address: str) -> Artifact:
     """The artifact at `address` (stage/fingerprint, which may be shortened) in the store at the path or URL `store`."""
+    opened = open_store(store)
+    return opened.require(opened.find(address))
+
+
+def open_store(store: str) -> ArtifactStore:
+    """The store at a path or URL. Raises InputError for a folder that is not there: a misspelt one looks empty."""
+    from latent_core.errors import InputError
     from latent_core.store import ArtifactStore
 
     opened = ArtifactStore(store)
-    return opened.require(opened.find(address))
+    if "://" not in store and not Path(opened.root).exists():
+        raise InputError(f"--store: there is no store at {opened.root} yet; `latent run` makes one, or name another")
+    return opened

@@ -35,6 +35,8 @@ def build(
     """Write the dual-vocabulary model of a base model and say what was added."""
     from transformers import AutoTokenizer
 
+    from flows.parameters import checked
+    from latent_core.config.tokenskip import DualBuildConfig
     from latent_core.dual import build_dual
     from latent_core.dual.coverage import count_reasoning_tokens, coverage_of
     from latent_core.dual.coverage import seen_at_least as often_enough
@@ -43,11 +45,13 @@ def build(
     from latent_core.loading import NO_CODE
     from latent_core.models.source import open_model
 
-    directory = open_model(base).directory
+    given = {"ids_file": ids_file, "tokens_file": tokens_file, "embeddings_file": embeddings_file}
+    settings = {"mode": mode, "pattern": pattern, "seen_at_least": seen_at_least, "seed": seed}
+    settings |= {name: None if path is None else str(path) for name, path in given.items()}
+    checked(DualBuildConfig, settings | {"think_missing": think_missing})
     if seen_at_least is not None and cots is None:
         raise InputError("--seen-at-least: needs --cots, the artifact whose tokens are counted")
-    if seen_at_least is not None and ids_file is not None:
-        raise InputError("--seen-at-least and --ids-file: give one of them")
+    directory = open_model(base).directory
     subset_ids = read_ids(ids_file) if ids_file else None
     counts = None
     if cots is not None:

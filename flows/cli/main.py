@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 import traceback
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +15,7 @@ import typer
 
 from flows.cli import artifacts, compress, dual, track
 from flows.cli.running import ConfigFile, DryRun, Force, Overrides, run_or_plan
-from latent_core.errors import LatentError, StageFailed
+from latent_core.errors import InputError, LatentError, StageFailed
 
 app = typer.Typer(
     help="Train language models to reason in fewer tokens, or in latent ones.",
@@ -73,7 +75,7 @@ def evaluate(
     """Evaluate a model at one or more ratios and print the table."""
     from flows.cli.evaluation import evaluate
 
-    settings = [f"model={model}", f"benchmark.name={benchmark}", f"evaluate.ratios={ratio}"]
+    settings = [f"model={_quoted(model)}", f"benchmark.name={_quoted(benchmark)}", f"evaluate.ratios={ratio}"]
     settings += [f"evaluate.questions={questions}", *overrides]
     evaluate(settings, check_contamination, lm_eval_json)
 
@@ -126,15 +128,34 @@ def _leave(number: int, frame: object) -> None:
     sys.exit(128 + number)
 
 
+def _quoted(text: str) -> str:
+    """A word as YAML writes it, whatever signs it holds."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def main() -> None:
-    """Entry point: one clear line for what a user can mend, a traceback for what only we can."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    """Entry point: one clear line for what a user can mend, a traceback for what only we can.
+
+    Exit codes: 0 done; 1 failed, or found wrong; 2 asked for wrongly, so that the same command will fail again.
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
+    if os.environ["HF_HUB_OFFLINE"] == "1":  # the bars that are left tell of loading weights, which takes no time
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a table must not be lost for a sign that the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except LatentError as error:
+        from latent_core.store import DamagedError
+
         if error.__cause__ is not None and isinstance(error, StageFailed):
             traceback.print_exception(error.__cause__)
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(2 if isinstance(error, InputError) and not isinstance(error, DamagedError) else 1)
+    except OSError as error:
+        if error.errno is None:  # not the system's: a library's own
+            raise
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(1)

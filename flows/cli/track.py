@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.artifacts import DEFAULT_STORE, StoreRoot
+from flows.cli.artifacts import DEFAULT_STORE, StoreRoot, open_store
 
 app = typer.Typer(help="Keep MLflow in step with the store.", no_args_is_help=True)
 
@@ -38,9 +38,8 @@ def sync(
 ) -> None:
     """Rebuild what MLflow lacks: runs of stages from their manifests, flows from their journals, registered models."""
     from latent_core.config.runtime import TrackingConfig
-    from latent_core.store import ArtifactStore
     from tasks.tracking import sync as synchronise
 
-    done = synchronise(ArtifactStore(store), TrackingConfig(uri=uri, experiment=experiment))
+    done = synchronise(open_store(store), TrackingConfig(uri=uri, experiment=experiment))
     typer.echo(f"{done.stages} runs of stages and {done.flows} of flows logged, {done.there} were there already")
     typer.echo(f"{done.models} versions of models registered")

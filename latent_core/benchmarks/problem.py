@@ -36,9 +36,13 @@ class ProblemSource:
 
     def problems(self, start: int, stop: int) -> list[Problem]:
         """Problems `start` to `stop` (exclusive); raises InputError when the split has fewer."""
-        if self.count is not None and stop > self.count:
-            raise InputError(
-                f"benchmark: {self.name} has {self.count} problems in split {self.split!r}, {stop} were asked for; "
-                "lower the number of questions"
-            )
+        self.check_count("questions", stop)
         return self.read(start, stop)
+
+    def check_count(self, field: str, questions: int) -> None:
+        """Raise InputError, naming the parameter, when the split has fewer problems than it asks for."""
+        if self.count is not None and questions > self.count:
+            raise InputError(
+                f"{field}: {self.name} has {self.count} problems in split {self.split!r}, {questions} were asked for; "
+                f"{f'set it to {self.count} or less' if self.count else 'give another file'}"
+            )

@@ -53,7 +53,7 @@ def open_table(benchmark: TableBenchmark, split: str, path: Path | None) -> Prob
     a row without question or gold answer (named by its number).
     """
     if path is not None and not path.is_file():
-        raise InputError(f"benchmark: the file {path} does not exist")
+        raise InputError(f"benchmark: {path} {'is no file' if path.exists() else 'does not exist'}")
     content = hash_file(path) if path is not None else _hub_revision(benchmark, split)
     problems = _problems(benchmark, split, path, content)
     return ProblemSource(benchmark.name, split, content, len(problems), lambda start, stop: list(problems[start:stop]))
@@ -89,17 +89,31 @@ def _problem(benchmark: TableBenchmark, split: str, index: int, row: Row) -> Pro
 
 def _read_file(path: Path) -> list[dict[str, Any]]:
     if path.suffix == ".parquet":
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        try:
+            rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        except pa.ArrowException as error:
+            raise InputError(f"benchmark: {path} is not a Parquet file ({error})") from error
         return rows
     if path.suffix in (".jsonl", ".json"):
-        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would also cut at U+2028
         try:
-            return [json.loads(line) for line in lines if line.strip()]
-        except json.JSONDecodeError as error:
-            raise InputError(f"benchmark: {path} is not JSON lines ({error})") from error
+            lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would also cut at U+2028
+        except UnicodeDecodeError as error:
+            raise InputError(f"benchmark: {path} is not UTF-8 text ({error.reason} at byte {error.start})") from error
+        return [_json_row(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
     raise InputError(f"benchmark: {path} must be a .jsonl or .parquet file")
+
+
+def _json_row(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise InputError(f"benchmark: line {number} of {path} is not JSON ({error}); write an object a line") from error
+    if not isinstance(row, dict):
+        raise InputError(f"benchmark: line {number} of {path} is no JSON object; write objects")
+    return row
 
 
 def _hub(benchmark: TableBenchmark, split: str) -> Hub:

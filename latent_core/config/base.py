@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.fields import FieldInfo
 
 
@@ -20,6 +20,9 @@ IDENTITY = Role.IDENTITY
 RUNTIME = Role.RUNTIME
 
 
+_NUMBERS = (int, float, int | None, float | None)
+
+
 class Newer(Enum):
     """Marks an identity field that came after results were published under their fingerprints."""
 
@@ -32,7 +35,7 @@ OMITTED_AT_DEFAULT = Newer.OMITTED_AT_DEFAULT
 class StageConfig(BaseModel):
     """Base of all parameter models: frozen, refuses unknown keys, and knows its identity part."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
     roles: ClassVar[dict[str, Role]]
     omitted_at_default: ClassVar[frozenset[str]]
 
@@ -43,6 +46,16 @@ class StageConfig(BaseModel):
         cls.omitted_at_default = frozenset(
             name for name, field in cls.model_fields.items() if OMITTED_AT_DEFAULT in field.metadata
         )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, fields: Any) -> Any:
+        """Refuse true and false where a number is wanted, which pydantic would read as 1 and 0."""
+        for name, value in fields.items() if isinstance(fields, dict) else ():
+            field = cls.model_fields.get(name)
+            if isinstance(value, bool) and field is not None and field.annotation in _NUMBERS:
+                raise ValueError(f"{name}: should be a number (got {value})")
+        return fields
 
     def identity(self) -> dict[str, Any]:
         """The identity fields by name; nested configurations contribute their own identity part."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -224,6 +225,15 @@ class DualBuildConfig(StageConfig):
     think_missing: Annotated[Literal["error", "add", "clone_eos"], IDENTITY] = "error"
     """What to do when the base has no think tokens: refuse, add them near the mean row, or near the end-of-turn row."""
     seed: Annotated[int, IDENTITY, Field(ge=0)] = 0
+
+    @field_validator("pattern")
+    @classmethod
+    def _pattern_is_one(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"is no regular expression ({error}); mend it") from error
+        return pattern
 
     @model_validator(mode="after")
     def _mode_has_what_it_needs(self) -> DualBuildConfig:

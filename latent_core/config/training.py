@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 
@@ -109,3 +109,11 @@ class TrainConfig(StageConfig):
         """Full training in bfloat16 once moved bfloat16 weights: its results are told apart."""
         mixed = {"trained_weights": "float32"} if self.method is TrainMethod.FULL and self.dtype != "float32" else {}
         return super().identity() | mixed
+
+    @model_validator(mode="after")
+    def _micro_batches_fill_a_batch(self) -> TrainConfig:
+        if self.batch_size % self.micro_batch_size:
+            raise ValueError(
+                f"micro_batch_size: {self.micro_batch_size} does not divide batch_size {self.batch_size}; change one"
+            )
+        return self

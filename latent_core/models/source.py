@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -133,19 +135,40 @@ def _content_of(directory: Path, spec: str) -> str:
     """Hash of the files that define a model, remembered by size and time so that a second look costs nothing."""
     names = sorted(path for path in directory.iterdir() if path.suffix in _IDENTITY_SUFFIXES)
     if not (directory / "config.json").is_file() or not any(path.suffix == ".safetensors" for path in names):
-        raise InputError(f"model: {spec} at {directory} needs config.json and at least one .safetensors file")
+        where = repr(spec) if Path(spec) == directory else f"{spec} at {directory}"
+        raise InputError(f"model: {where} needs config.json and at least one .safetensors file")
     stamp = {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in names}
     memo = cache_dir() / "model_hashes" / f"{_memo_name(directory)}.json"
     if memo.is_file():
         known = json.loads(memo.read_text())
         if known["stamp"] == stamp:
             return str(known["sha256"])
+    _check_readable(directory / "config.json", [path for path in names if path.suffix == ".safetensors"])
     sha256 = hash_tree(directory, names)
-    memo.parent.mkdir(parents=True, exist_ok=True)
-    partial = memo.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps({"stamp": stamp, "sha256": sha256}))
-    partial.replace(memo)
+    with suppress(OSError):  # a home that cannot be written costs time, not the run
+        memo.parent.mkdir(parents=True, exist_ok=True)
+        partial = memo.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps({"stamp": stamp, "sha256": sha256}))
+        partial.replace(memo)
     return sha256
+
+
+def _check_readable(config: Path, weights: Sequence[Path]) -> None:
+    """Raise InputError for a config that is no JSON object, and for weights that are damaged or cut short."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        settings = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"model: {config} is not valid JSON ({error}); restore the file") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"model: {config} is no JSON object; restore the file")
+    for path in weights:
+        try:
+            with safe_open(path, framework="np"):
+                pass
+        except SafetensorError as error:
+            raise InputError(f"model: {path} is damaged or cut short ({error}); fetch it again") from error
 
 
 def _memo_name(directory: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -190,9 +191,16 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def serve(model_dir: Path, model: str, host: str, port: int) -> None:
-    """Load the model and answer until SIGTERM or Ctrl-C. Raises InputError for a model that cannot score."""
+    """Load the model and answer until SIGTERM or Ctrl-C.
+
+    Raises InputError for a port that cannot be had, before the model is loaded, and for a model that cannot score.
+    """
     import uvicorn
 
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise InputError(f"port: {port} on {host} cannot be used ({error}); give another with --port") from error
     limits = ServerLimits()
     app = create_app(Scorer(model_dir), model, limits)
     uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=limits.shutdown_seconds)

@@ -42,10 +42,6 @@ def train(
     """
     if training.num_rows == 0:
         raise InputError("train: no training examples are left; look at the row accounting of the prepare stage")
-    if config.batch_size % config.micro_batch_size:
-        raise InputError(
-            f"train.micro_batch_size: {config.micro_batch_size} does not divide batch_size {config.batch_size}"
-        )
     devices = _visible_gpus()
     processes = _processes(config, devices)
     micro_batch_size(config, processes)

@@ -45,7 +45,12 @@ def open_filesystem(root: str) -> tuple[AbstractFileSystem, str]:
     if "@" in root.partition("://")[2].partition("/")[0]:  # the root is part of manifests' tags, logs and messages
         raise InputError(f"store: {root.partition('://')[0]}://… holds credentials; leave them to the environment")
     if not is_s3(root):
-        filesystem, base = fsspec.core.url_to_fs(root)
+        try:
+            filesystem, base = fsspec.core.url_to_fs(root)
+        except (ValueError, ImportError, OSError) as error:  # no such protocol, its package is missing, no such host
+            raise InputError(
+                f"store: {root} cannot be opened ({error}); give a folder or s3://bucket/prefix"
+            ) from error
         return filesystem, base
     from latent_core.store.bounded_s3 import BoundedS3
 

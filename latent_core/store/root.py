@@ -44,6 +44,7 @@ class Root:
         self.root = str(root)
         if "://" not in self.root:
             self.root = str(Path(self.root).expanduser().absolute())
+            _check_folder(Path(self.root))
         filesystem, base = open_filesystem(self.root)
         self._fs: AbstractFileSystem = filesystem
         self._base: str = base.rstrip("/")
@@ -286,6 +287,13 @@ def _discard(remote: Any, root: str, cause: BaseException) -> None:
             remote.discard()
     if isinstance(remote, AbstractBufferedFile):
         remote.closed = True  # its finalizer would upload what is left
+
+
+def _check_folder(root: Path) -> None:
+    """Raise InputError where a file stands in the root's place or above it; the root itself need not exist."""
+    there = next(path for path in (root, *root.parents) if path.exists())
+    if not there.is_dir():
+        raise InputError(f"store: {there} is a file; name a folder, or s3://bucket/prefix")
 
 
 def _above(key: str) -> Iterator[str]:

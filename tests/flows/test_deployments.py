@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,15 @@ def test_deployment_and_parameter_file_of_the_same_run_are_equal(name: str, file
     model = find_flow(flow.name).config
     parameters = yaml.safe_load((ROOT / "deployments" / f"{file}.yaml").read_text())
     assert model.model_validate(deployment["parameters"]["cfg"]) == model.model_validate(parameters)
+
+
+@pytest.mark.parametrize(("set_to", "found"), [(None, "1"), ("0", "0")])
+def test_hub_is_asked_only_where_the_environment_of_a_worker_says_so(set_to: str | None, found: str) -> None:
+    assert all("HF_HUB_OFFLINE" not in item["work_pool"]["job_variables"]["env"] for item in DEPLOYMENTS)
+    environment = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    environment |= {} if set_to is None else {"HF_HUB_OFFLINE": set_to}
+    command = [sys.executable, "-c", "import flows, os; print(os.environ['HF_HUB_OFFLINE'])"]
+    assert subprocess.check_output(command, env=environment, cwd=ROOT, text=True).strip() == found
 
 
 def test_reevaluation_is_scheduled() -> None:

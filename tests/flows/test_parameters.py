@@ -33,6 +33,18 @@ def test_overrides_reach_nested_sections(tmp_path: Path) -> None:
         ("evaluate.sampling.samples=4", "set temperature above 0"),
         ("train.steps=many", "train.steps"),
         ("nonsense", "must look like section.field=value"),
+        ("evaluate.ratios=[0.5", r"--set: the value in 'evaluate\.ratios=\[0\.5' is not YAML"),
+        ("collect={questions: 1, questions: 2}", "the key 'questions' is given twice"),
+        ("train.micro_batch_size=3", r"^train\.micro_batch_size: 3 does not divide batch_size 128"),
+        ("train.learning_rate=.inf", r"train\.learning_rate: .*finite number"),
+        ("collect.questions=true", r"^collect\.questions: should be a number \(got True\)"),
+        ("variants=standard", r"variants: should be a list, such as \[a, b\] \(got 'standard'\)"),
+        ("collect=3", "collect: is a section"),
+        ('dual={mode: subset, pattern: "("}', r"^dual\.pattern: is no regular expression"),
+        ("seeds=[1, 1]", r"^seeds: \[1, 1\] must be different"),
+        ("dual.mode=subset", r"^dual\.mode: 'subset' needs"),
+        ("evaluate.sampling.samples=4", r"^evaluate\.sampling\.samples: greedy"),
+        ("tracking.uri=http://a:b@h", r"^tracking\.uri: leave it unset"),
     ],
 )
 def test_wrong_override_is_one_clear_line(override: str, message: str) -> None:
@@ -48,6 +60,39 @@ def test_overriding_one_field_keeps_the_other_defaults_of_its_section() -> None:
 def test_missing_file_raises(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         load(TokenSkipConfig, tmp_path / "none.yaml")
+
+
+def test_list_with_one_wrong_item_is_told_of_that_item_alone() -> None:
+    with pytest.raises(InputError) as raised:
+        load(TokenSkipConfig, None, ["variants=[standrad]"])
+    assert str(raised.value).startswith("variants.0: ") and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xfc\x00", "is not UTF-8 text"),
+        (b"collect: {questions: 5}\ncollect: {questions: 6}\n", "the key 'collect' is given twice"),
+        (b"collect:\n\tquestions: 5\n", "is not YAML"),
+        (b"- collect\n", "must hold a mapping"),
+        (b"model: &a [*a]\n", "is not YAML"),
+        (b"1: 2\n", r"^1: keys are words"),
+    ],
+)
+def test_file_that_holds_no_parameters_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        load(TokenSkipConfig, file)
+    with pytest.raises(InputError, match="is no file"):
+        load(TokenSkipConfig, tmp_path)
+
+
+def test_file_may_use_anchors_and_override_what_it_merges(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("train: &t {steps: 3, seed: 1}\nwarm_start: {train: {<<: *t, seed: 2}}\n")
+    warm_start = load(TokenSkipConfig, file).warm_start
+    assert warm_start is not None and (warm_start.train.steps, warm_start.train.seed) == (3, 2)
 
 
 def test_lease_off_needs_no_quotes_though_yaml_reads_a_truth_value() -> None:

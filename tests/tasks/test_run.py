@@ -144,6 +144,11 @@ def test_forced_stage_is_computed_again(config: ToyConfig, tmp_path: Path) -> No
     assert states == ["Cached", "Cached", "Cached", "Completed"]
 
 
+def test_forced_stage_that_the_flow_does_not_have_is_refused(config: ToyConfig, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^force: 'nubmers' is no stage of this flow; choose among numbers, sum"):
+        _execute(config, tmp_path / "log", force=["nubmers"])
+
+
 def test_plan_shows_hits_and_writes_nothing(config: ToyConfig, tmp_path: Path) -> None:
     with open_run("toy", config, planning=True) as run:
         _compose(run, tmp_path / "log")

@@ -13,7 +13,7 @@ from toy_stages import NUMBERS, Numbers
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.config.sampling import SamplingConfig
-from latent_core.errors import InfrastructureError, StageFailed
+from latent_core.errors import InfrastructureError, InputError, StageFailed
 from latent_core.store import ArtifactStore
 from tasks.collect import COLLECT, CollectShard
 from tasks.stage import ModelInput, ProblemsInput
@@ -36,6 +36,12 @@ def test_worker_killed_between_two_calls_is_an_infrastructure_error_and_is_repla
         assert pool.compute(calls[1]) == calls[1].ref
     finally:
         pool.close()
+
+
+def test_work_dir_that_cannot_be_made_is_named_before_any_call(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"^runtime\.work_dir: .*file/work cannot be made"):
+        WorkerPool(RuntimeConfig(work_dir=str(tmp_path / "file" / "work")), str(tmp_path / "store"))
 
 
 def test_closing_the_pool_ends_the_call_in_progress_commits_nothing_and_starts_nothing_more(tmp_path: Path) -> None:

@@ -95,6 +95,22 @@ def test_file_with_its_path_in_the_name_is_the_same_benchmark_as_one_with_a_test
         BenchmarkConfig(name=f"file:{path}", test_path="other.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b"\xff\xfe{", "not UTF-8 text"),
+        ("a.jsonl", b'{"question": "1+1?", "gold": "2"}\n[1, 2]\n', "line 2 of .* is no JSON object"),
+        ("a.jsonl", b'\n{"question": \n', "line 2 of .* is not JSON"),
+        ("a.parquet", b"PAR1xxxx", "not a Parquet file"),
+        ("a.csv", b"question,gold\n", "must be a .jsonl or .parquet file"),
+    ],
+)
+def test_file_that_is_no_table_is_refused_by_its_name(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"^benchmark: .*{message}"):
+        open_split(BenchmarkConfig(name=f"file:{tmp_path / name}"), "test")
+
+
 def test_unknown_benchmark_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"benchmark\.name: unknown benchmark 'mmul'.*mmlu.*reasoning_gym:"):
         open_split(BenchmarkConfig(name="mmul"), "test")

@@ -107,13 +107,6 @@ def test_no_training_examples_raise(plain_dir: Path, plain: ReadableModel, tmp_p
         _train(plain_dir, _table(plain, 1).slice(0, 0), tmp_path)
 
 
-def test_micro_batch_that_does_not_divide_the_batch_raises(
-    plain_dir: Path, plain: ReadableModel, tmp_path: Path
-) -> None:
-    with pytest.raises(InputError, match="micro_batch_size"):
-        _train(plain_dir, _table(plain, 4), tmp_path, micro_batch_size=3)
-
-
 def test_runtime_settings_change_neither_losses_nor_weights(
     plain_dir: Path, plain: ReadableModel, tmp_path: Path
 ) -> None:

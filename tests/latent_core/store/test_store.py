@@ -191,9 +191,10 @@ def test_malformed_address_raises(tmp_path: Path, stage: str, address: str) -> N
 
 
 def test_store_that_cannot_be_written_raises_naming_the_field(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "file" / "store")
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"store: .* cannot be written"):
-        ArtifactStore(tmp_path / "file" / "store").check_writable()
+        store.check_writable()
 
 
 def test_writable_store_keeps_nothing_of_the_probe(store: ArtifactStore) -> None:

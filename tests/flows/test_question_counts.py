@@ -1,0 +1,77 @@
+"""More questions than a benchmark has are refused before anything is computed, naming the parameter."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flows.execution import plan
+from flows.registry import find_flow
+from latent_core.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+TRAIN, TEST = 4, 3
+
+
+@pytest.fixture
+def benchmark(tmp_path: Path) -> dict[str, str]:
+    """GSM8K with TRAIN and TEST questions."""
+    paths = {}
+    for split, count in (("train", TRAIN), ("test", TEST)):
+        file = tmp_path / f"{split}.jsonl"
+        rows = [{"question": f"{split} {number} + 1?", "answer": f"#### {number + 1}"} for number in range(count)]
+        file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        paths[f"{split}_path"] = str(file)
+    return {"name": "gsm8k", **paths}
+
+
+@pytest.mark.parametrize(
+    ("flow", "settings", "parameter"),
+    [
+        ("tokenskip-math", {"collect": {"questions": TRAIN + 1}}, "collect.questions"),
+        ("tokenskip-math", {"warm_start": {"questions": TRAIN + 1}}, "warm_start.questions"),
+        ("tokenskip-math", {"evaluate": {"questions": TEST + 1}}, "evaluate.questions"),
+        ("concise", {"collect": {"questions": TRAIN + 1}}, "collect.questions"),
+        ("concise", {"evaluate": {"questions": TEST + 1}}, "evaluate.questions"),
+        ("direct", {"prepare": {"questions": TRAIN + 1}}, "prepare.questions"),
+        ("direct", {"evaluate": {"questions": TEST + 1}}, "evaluate.questions"),
+        ("label-kinds", {"labels": {"questions": TRAIN, "held_out": 1}}, "labels.questions"),
+        ("label-kinds", {"evaluate": {"questions": TEST + 1}}, "evaluate.questions"),
+        ("grpo", {"grpo": {"questions": TRAIN + 1, "questions_per_step": 1}}, "grpo.questions"),
+        ("grpo", {"evaluate": {"questions": TEST + 1}}, "evaluate.questions"),
+        ("reevaluate", {"evaluate": {"questions": TEST + 1}}, "evaluate.questions"),
+    ],
+)
+def test_flow_refuses_more_questions_than_there_are(
+    tmp_path: Path, benchmark: dict[str, str], flow: str, settings: dict[str, Any], parameter: str
+) -> None:
+    entry = find_flow(flow)
+    enough: dict[str, dict[str, Any]] = {"evaluate": {"questions": TEST}}
+    if flow in ("tokenskip-math", "concise", "label-kinds"):
+        enough["collect"] = {"questions": TRAIN}
+    if flow == "direct":
+        enough["prepare"] = {"questions": TRAIN}
+    if flow == "grpo":
+        enough["grpo"] = {"questions": TRAIN, "questions_per_step": 1}
+    if flow == "label-kinds":
+        enough["labels"] = {"questions": TRAIN - 1, "held_out": 1}
+    common = {"benchmark": benchmark, "store": str(tmp_path / "store")}
+    plan(entry, entry.config.model_validate(common | enough))
+    with pytest.raises(InputError, match=rf"^{parameter}.*\d were asked for; set it to [34] or less"):
+        plan(entry, entry.config.model_validate(common | enough | settings))
+
+
+def test_no_deployment_asks_for_more_questions_than_its_benchmark_has() -> None:
+    sizes = {"gsm8k": (7473, 1319), "math": (7500, 500)}  # the smallest of what is published under the name
+    for deployment in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
+        name = deployment["entrypoint"].partition("/")[2].partition(".")[0].replace("_", "-")
+        config = find_flow(name).config.model_validate(deployment["parameters"]["cfg"])
+        benchmark = getattr(config, "benchmark", None)
+        if benchmark is None or benchmark.name not in sizes:
+            continue
+        train, test = sizes[benchmark.name]
+        assert config.collect.questions <= train and config.evaluate.questions <= test, deployment["name"]
