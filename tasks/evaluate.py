@@ -129,5 +129,5 @@ _SUMMARY_COLUMNS = (
     COLUMN,
 )
 
-EVALUATE = Stage("evaluate", 2, evaluate)
-TRUNCATE = Stage("truncate", 2, truncate)
+EVALUATE = Stage("evaluate", 3, evaluate)
+TRUNCATE = Stage("truncate", 3, truncate)

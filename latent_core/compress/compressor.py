@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -126,7 +126,14 @@ class MultiRatioCompressor:
         golds: Sequence[str] | None = None,
         count_target: TokenCounter | None = None,
     ) -> list[dict[float, CompressedText]]:
-        """Every text at every ratio, keyed by the ratio as given; one encoder pass in all. See `select`."""
+        """Every text at every ratio, keyed by the ratio as given; one encoder pass in all. See `select`.
+
+        Raises InputError, before the encoder runs, for a ratio outside (0, 1] and for what is no list of texts.
+        """
+        texts = _texts(texts)
+        if isinstance(ratios, str) or not isinstance(ratios, Iterable):
+            raise InputError(f"ratios: must be a list of numbers, got {ratios!r}")
+        ratios = list(ratios)
         for ratio in ratios:
             check_ratio(ratio)
         if golds is not None and len(golds) != len(texts):
@@ -142,6 +149,7 @@ class MultiRatioCompressor:
 
         All windows of `texts` are held in memory, so feed a large corpus in shards.
         """
+        texts = _texts(texts)
         return self._score_spans(texts) if self.options.spans else self._score_encoder_words(texts)
 
     def chunk_texts(self, text: str) -> list[str]:
@@ -185,9 +193,10 @@ class MultiRatioCompressor:
     def _score_spans(self, texts: Sequence[str]) -> list[ScoredText]:
         encodings = self._encoder.encodings(texts)
         # One token fewer than the reference's chunk, so that no source token falls to the truncation.
-        bounds = [list(chunk_bounds(encoding.tokens, self._ends, self._encoder.window - 1)) for encoding in encodings]
+        tokens = [encoding.tokens for encoding in encodings]  # made anew, as a whole, each time it is asked for
+        bounds = [list(chunk_bounds(own, self._ends, self._encoder.window - 1)) for own in tokens]
         owners = [index for index, own in enumerate(bounds) for _ in own]
-        windows = [encodings[i].tokens[start:stop] for i, own in enumerate(bounds) for start, stop in own]
+        windows = [tokens[i][start:stop] for i, own in enumerate(bounds) for start, stop in own]
         rows = self._probabilities(windows, owners, None)
         of_text: list[list[NDArray[np.float32]]] = [[] for _ in texts]
         for owner, row in zip(owners, rows, strict=True):
@@ -247,3 +256,18 @@ class MultiRatioCompressor:
 
     def _lengths(self, words: Sequence[str]) -> NDArray[np.int64]:
         return np.fromiter((self._count(word) for word in words), dtype=np.int64, count=len(words))
+
+
+def _texts(texts: Iterable[str]) -> list[str]:
+    """The texts as a list. A string is a sequence of strings too, but nobody wants its letters compressed."""
+    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+        raise InputError(f"texts: must be a list of texts, got a {type(texts).__name__}")
+    found = list(texts)
+    for place, text in enumerate(found):
+        if not isinstance(text, str):
+            raise InputError(f"texts: number {place} is a {type(text).__name__}, not a text")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"texts: number {place} is not valid Unicode ({error.reason}); decode it again") from error
+    return found

@@ -24,6 +24,7 @@ REFERENCE_BATCH = 50  # llmlingua 0.2.2, `max_batch_size`
 CPU_BATCH_TOKENS = 1_024
 GPU_BATCH_TOKENS = 65_536
 _REFERENCE_SEED = 42
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
 _KEEP = 1  # LLMLingua-2's label of a token to keep
 
 
@@ -38,6 +39,7 @@ class TokenClassifier:
         self.model_dir = Path(model_dir)
         _check_config(self.model_dir)
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoModelForTokenClassification, AutoTokenizer
 
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -46,7 +48,7 @@ class TokenClassifier:
             self.model, loading = AutoModelForTokenClassification.from_pretrained(
                 self.model_dir, dtype=_dtype(self.device), output_loading_info=True, **SAFE
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise InputError(
                 f"model_dir: {self.model_dir} cannot be loaded ({str(error).splitlines()[0]}); it needs config.json, a "
                 "tokenizer and the weights of one model"
@@ -149,6 +151,8 @@ class TokenClassifier:
         with torch.inference_mode():
             logits = self.model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device)).logits
             probabilities = torch.softmax(logits, dim=-1)[:, :, _KEEP].float().cpu()
+        if not torch.isfinite(probabilities[mask]).all():
+            raise InputError(f"model_dir: {self.model_dir} computes no numbers; its weights are damaged or too large")
         for line, index in enumerate(batch):
             results[index] = probabilities[line][mask[line]].numpy()
 
@@ -161,6 +165,10 @@ def _check_config(model_dir: Path) -> None:
         config = json.loads(config_file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"model_dir: {config_file} is not JSON ({error}); save the model again") from error
+    if not isinstance(config, dict):
+        raise InputError(f"model_dir: {config_file} holds no object; save the model again")
+    if not any((model_dir / name).is_file() for name in _TOKENIZER_FILES):  # transformers would make up an empty one
+        raise InputError(f"model_dir: {model_dir} holds no tokenizer ({' or '.join(_TOKENIZER_FILES)})")
     architectures = config.get("architectures") or []
     if not any(str(name).endswith("ForTokenClassification") for name in architectures):
         found = ", ".join(map(str, architectures)) or "none"

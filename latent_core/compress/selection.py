@@ -58,7 +58,11 @@ PAPER_SELECTION = SelectionOptions()
 
 def check_ratio(ratio: float) -> None:
     """Raise InputError unless 0 < ratio <= 1."""
-    if not 0 < ratio <= 1:
+    try:
+        inside = 0 < ratio <= 1
+    except TypeError:  # no number
+        inside = False
+    if not inside:
         raise InputError(f"ratio: must lie in (0, 1], got {ratio!r}; it is the share of tokens to keep")
 
 

@@ -27,6 +27,7 @@ FILE_NAME = "dual_vocab.json"
 CONFIG_KEY = "dual_vocab"
 REFERENCE_FILE_NAME = "dual_vocab_meta.json"
 VERSION = 1
+_MODES = ("full_copy", "subset", "custom")
 
 
 def to_json(vocabulary: DualVocabulary) -> dict[str, Any]:
@@ -49,22 +50,36 @@ def from_json(stored: Mapping[str, Any], where: str) -> DualVocabulary:
     """The vocabulary of a version-1 object; `where` names it in errors. Raises `InputError` on anything else."""
     if stored.get("version") != VERSION:
         raise InputError(f"{where}: version is {stored.get('version')!r}, this code reads {VERSION}: build it again")
-    missing = {"visible_size", "latent_size", "think_start_id", "think_end_id", "source_runs"} - set(stored)
+    missing = {"visible_size", "latent_size", "think_start_id", "think_end_id", "source_runs", "eos_ids"} - set(stored)
     if missing:
         raise InputError(f"{where}: {', '.join(sorted(missing))} missing: build the dual model again")
-    sources = _expand(stored["source_runs"])
-    if len(sources) != stored["latent_size"]:
-        raise InputError(f"{where}: latent_size is {stored['latent_size']}, source_runs give {len(sources)}: damaged")
-    return DualVocabulary(
-        visible_size=int(stored["visible_size"]),
-        source_ids=sources,
-        think_start_id=int(stored["think_start_id"]),
-        think_end_id=int(stored["think_end_id"]),
-        eos_ids=_as_ids(stored.get("eos_ids", ())),
-        mode=str(stored.get("mode", "full_copy")),
-        custom_tokens=tuple(stored.get("custom_tokens", ())),
-        latents_trained=bool(stored.get("latents_trained", False)),
-    )
+    try:
+        return DualVocabulary(
+            visible_size=stored["visible_size"],
+            source_ids=_expand(stored["source_runs"], stored["latent_size"]),
+            think_start_id=stored["think_start_id"],
+            think_end_id=stored["think_end_id"],
+            eos_ids=_of_type(stored, "eos_ids", list, []),
+            mode=_mode(stored),
+            custom_tokens=tuple(_of_type(stored, "custom_tokens", list, [])),
+            latents_trained=_of_type(stored, "latents_trained", bool, False),
+        )
+    except InputError as error:
+        raise InputError(f"{where}: damaged, {error}") from error
+
+
+def _of_type(stored: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
+    value = stored.get(name, default)
+    if not isinstance(value, kind):
+        raise InputError(f"{name} is {value!r}, no {kind.__name__}")
+    return value
+
+
+def _mode(stored: Mapping[str, Any]) -> str:
+    mode: str = _of_type(stored, "mode", str, "full_copy")
+    if mode not in _MODES:
+        raise InputError(f"mode is {mode!r}, none of {', '.join(_MODES)}")
+    return mode
 
 
 def write_vocabulary(vocabulary: DualVocabulary, directory: Path) -> None:
@@ -84,9 +99,16 @@ def read_vocabulary(directory: Path) -> DualVocabulary:
         return from_json(read_json(own), str(own))
     config = read_json(config_path) if config_path.exists() else {}
     if CONFIG_KEY in config:
+        if not isinstance(config[CONFIG_KEY], dict):
+            raise InputError(f"{config_path}: {CONFIG_KEY} is no object: build the dual model again")
         return from_json(config[CONFIG_KEY], f"{config_path}: {CONFIG_KEY}")
     if reference.exists():
-        return _from_reference(read_json(reference), reference)
+        try:
+            return _from_reference(read_json(reference), reference)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{reference}: {error}: correct it, or build the dual model again") from error
     raise InputError(f"{directory} holds no {FILE_NAME}, and no {CONFIG_KEY} in config.json: build a dual model first")
 
 
@@ -106,7 +128,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. Raises `InputError` when the file holds something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError, IsADirectoryError) as error:
         raise InputError(f"{path} is not valid JSON ({error}): restore the file") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}: it must be a JSON object")
@@ -130,9 +152,19 @@ def eos_ids_of(directory: Path) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def _expand(runs: list[list[int]]) -> tuple[int, ...]:
+def _expand(runs: Any, size: Any) -> tuple[int, ...]:
+    """The ids of runs, `size` in all; raises `InputError` before a damaged count is given its memory."""
+    try:
+        table = np.asarray(runs or np.zeros((0, 2), dtype=np.int64))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"source_runs cannot be read ({error})") from error
+    if table.ndim != 2 or table.shape[1] != 2 or table.dtype.kind != "i" or (table[:, 1] < 1).any():
+        raise InputError("source_runs must be pairs of a first id and a positive count")
+    given = sum(table[:, 1].tolist())
+    if isinstance(size, bool) or not isinstance(size, int) or given != size:
+        raise InputError(f"latent_size is {size!r}, source_runs give {given}")
     ids: list[int] = []
-    for first, count in runs:
+    for first, count in table.tolist():
         ids.extend([NO_SOURCE] * count if first == NO_SOURCE else range(first, first + count))
     return tuple(ids)
 
@@ -142,8 +174,8 @@ def _as_ids(value: object) -> tuple[int, ...]:
         return ()
     if isinstance(value, int):
         return (value,)
-    if isinstance(value, list | tuple):
-        return tuple(int(item) for item in value)
+    if isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
+        return tuple(value)
     raise InputError(f"an eos id list is {value!r}: give an integer or a list of integers")
 
 

@@ -34,7 +34,8 @@ class DualVocabulary:
     """Which ids are visible, which are latent, and what each latent stands for.
 
     Raises `InputError` (a `ValueError`) when the layout contradicts itself: a source outside `[0, V)`, two latents
-    with one source, think ids that are equal or not visible.
+    with one source, think ids that are equal or not visible; and for what is no integer. Numpy's integers and lists
+    become Python's integers and tuples, so that equal layouts are equal and can be saved.
     """
 
     visible_size: int
@@ -52,6 +53,10 @@ class DualVocabulary:
     """Whether latent rows may differ from their sources; set by training, read by verification."""
 
     def __post_init__(self) -> None:
+        for name in ("visible_size", "think_start_id", "think_end_id"):
+            object.__setattr__(self, name, _integers([getattr(self, name)], name)[0])
+        for name in ("source_ids", "eos_ids"):
+            object.__setattr__(self, name, _integers(getattr(self, name), name))
         sources = np.asarray(self.source_ids, dtype=np.int64)
         if self.visible_size <= 0:
             raise InputError(f"visible_size is {self.visible_size}: give the number of visible embedding rows (> 0)")
@@ -104,7 +109,10 @@ class DualVocabulary:
 
     def checked(self, ids: IdsLike) -> Ids:
         """`ids` as int64, in their shape. Raises `InputError` for non-integers and ids outside `[0, V+L)`."""
-        array = as_array(ids)
+        try:
+            array = as_array(ids)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"ids cannot be read as an array ({error}): give integers, rows of one length") from error
         if array.size == 0:
             return np.zeros(array.shape, dtype=np.int64)
         if array.dtype.kind not in "iu":
@@ -206,6 +214,17 @@ class DualVocabulary:
 def as_array(ids: IdsLike) -> npt.NDArray[Any]:
     """A numpy view where possible; tensors come from their device."""
     return np.asarray(ids.detach().cpu() if hasattr(ids, "detach") else ids)
+
+
+def _integers(values: Any, name: str) -> tuple[int, ...]:
+    """A flat sequence of integers as Python's own; numpy alone would cut 1.5 down to 1. Raises `InputError`."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name} cannot be read as integers ({error})") from error
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise InputError(f"{name} must be integers, got {str(values)[:60]}")
+    return tuple(array.tolist())
 
 
 def _frozen(array: Ids) -> Ids:

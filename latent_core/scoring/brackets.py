@@ -6,6 +6,7 @@ math-verify compares a set with a pair by their members, and reads only single i
 from __future__ import annotations
 
 import re
+from collections import Counter
 from enum import StrEnum
 
 _OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
@@ -14,6 +15,11 @@ _OR = re.compile(
     r"\s*,?\s*(?:\\(?:text|mbox|textrm|mathrm)\s*\{\s*or\s*\}|\\(?:lor|vee)(?![A-Za-z])|(?<![A-Za-z\\])or(?![A-Za-z]))\s*"
 )
 _BOUND = r"(-?(?:\d[\d.]*|\\infty|\\pi|\\frac\{\d+\}\{\d+\}|\d+/\d+|\\sqrt\{\d+\}))"
+_PLAIN_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_OPEN_ENDED = re.compile(
+    r"(?<![A-Za-z])(?:or|and)\s+(?:more|less|fewer|greater|smaller|higher|lower|above|below|up|over|under)\b"
+)
+_OPERATION = re.compile(r"[A-Za-z][\w{}^]*\s*[-+*/]|[-+*/]\s*\d*\s*[A-Za-z]|\d\s*[A-Za-z]|[A-Za-z]\s*\^")
 _SIGN = r"(<=|>=|<|>|\\leqslant|\\geqslant|\\leq?|\\geq?|\\lt|\\gt)"
 _ONE_SIDED = re.compile(rf"^\$?\s*([A-Za-z])\s*{_SIGN}\s*{_BOUND}\s*\$?$")
 _TWO_SIDED = re.compile(rf"^\$?\s*{_BOUND}\s*{_SIGN}\s*([A-Za-z])\s*{_SIGN}\s*{_BOUND}\s*\$?$")
@@ -60,6 +66,54 @@ def _is_enclosed_list(inside: str) -> bool:
     return depth == 0 and commas > 0
 
 
+def repeats_differ(cleaned: str, other: str) -> bool:
+    """Whether two lists without brackets name a member unequally often: math-verify reads both as sets."""
+    counts = []
+    for text in (cleaned, other):
+        if enclosure(text) is not None or not _is_enclosed_list(text):
+            counts.append(Counter([text.replace(" ", "")]))
+        else:
+            counts.append(Counter(_members(text.replace(" ", ""))))
+    if max(counts[0].values()) == 1 == max(counts[1].values()):
+        return False
+    return sorted(counts[0].values()) != sorted(counts[1].values()) or (
+        all(_PLAIN_NUMBER.fullmatch(member) for member in counts[0] + counts[1]) and counts[0] != counts[1]
+    )
+
+
+def _members(text: str) -> list[str]:
+    """What the commas outside of all brackets separate."""
+    depth, members = 0, [""]
+    for character in text:
+        depth += (character in _OPENING) - (character in _CLOSING)
+        if character == "," and depth == 0:
+            members.append("")
+        else:
+            members[-1] += character
+    return members
+
+
+def ascending(text: str) -> str:
+    r"""`5 < x < 7` for `7 > x > 5`; any other text as it is."""
+    match = _TWO_SIDED.match(text)
+    if match is None or not all(">" in sign or "g" in sign for sign in match.group(2, 4)):
+        return text
+    low, first, name, second, high = match.groups()
+    turned = ["<" if sign in (">", "\\gt") else r"\le" for sign in (second, first)]
+    return f"{high} {turned[0]} {name} {turned[1]} {low}"
+
+
+def is_bound(text: str) -> bool:
+    """Whether an answer is open on one side in words: "5 or more"."""
+    return _OPEN_ENDED.search(text) is not None
+
+
+def is_relation(cleaned: str) -> bool:
+    """Whether an answer is an equation between variables, such as `2x+y=3`, and no value with its name (`x=3`)."""
+    left, equals, _ = cleaned.partition("=")
+    return bool(equals) and left[-1:] not in ("<", ">", "!") and _OPERATION.search(left) is not None
+
+
 def united(text: str) -> str:
     r"""Inequalities joined by "or" as a union of intervals (`x<1 or x>2` → `(-\infty,1) \cup (2,\infty)`).
 
@@ -67,7 +121,7 @@ def united(text: str) -> str:
     """
     parts = _OR.split(text)
     if len(parts) < 2:
-        return text
+        return ascending(text)
     intervals, names = [], set()
     for part in parts:
         found = _interval(part.strip().replace("\\ ", " "))

@@ -8,8 +8,8 @@ from latent_core.scoring.extraction import extract_answer, opens_box, split_reas
 
 # After a bare letter only punctuation or a reason may follow: "A" opens too many sentences to be taken from prose.
 _LEADING_LETTER = re.compile(
-    r"^[\s*$({\[\"'\u2018\u201c]*(?:(?:option|choice|answer|letter)\s+[\s*$({\[]*)?([A-J])"
-    r"(?:[)\].:,;}*$\"'\u2019\u201d]|\s*$|\s*\(|\s+(?:because|since|as|which|for|due)\b)",
+    r"^[\s*$({\[\"'`\u2018\u201c]*(?:(?:option|choice|answer|letter)\s+[\s*$({\[]*)?([A-J])"
+    r"(?:[)\].:,;}*$\"'`\u2019\u201d]|\s*$|\s*\(|\s+(?:because|since|as|which|for|due)\b|\s+[-\u2013\u2014]\s)",
     re.IGNORECASE,
 )
 # "A, B" and "(A) or (C)" name two letters, and so none.

@@ -20,8 +20,8 @@ _BOX_MARKERS = frozenset({"\\boxed", "\\fbox"})
 _BARE_BOX = re.compile(r"\s{0,8}([+-]?(?:\d[\d.,/]*|\.\d+)|[A-Za-z](?![A-Za-z]))")
 _BOX_BRACE = re.compile(r"\s{0,8}\{")
 _PHRASE = re.compile(
-    r"\banswers?(?:[ \t]{1,8}(?:is|are|(?:would|should|must|will)[ \t]be)[ \t]{0,8}:?|[ \t*]{0,8}:)"
-    r"[ \t*]{0,8}\s{0,4}([^\n]{1,400})"
+    r"\banswers?(?:[ \t]{1,8}(?:is|are|(?:would|should|must|will)[ \t]be)(?![\w'\u2019])[ \t]{0,8}:?|[ \t*]{0,8}:)"
+    r"[ \t*]{0,8}\s{0,4}(?!\s{0,20}not\b)(?=([^\n]{1,400}))"  # looked at, not consumed: a line may say it twice
     r"|^[#* \t]{0,8}(?:the[ \t])?(?:final[ \t])?answer[* \t]{0,8}\n\s{0,4}([^\n]{1,400})",  # a heading above it
     re.IGNORECASE | re.MULTILINE,
 )
@@ -35,13 +35,14 @@ _LONE_NUMBER = re.compile(
 )
 _EMPHASIS = re.compile(r"^\*+|\*+(?=\s|$)|(?<=\s)\*\*")
 _NOT_SPACE = re.compile(r"\S")
-_MATH_SPAN = re.compile(r"^\**\s*(?:\$\$(.+?)\$\$|\$((?:\\.|[^$\\])+?)\$|\\\((.+?)\\\)|\\\[(.+?)\\\])")
+# A dollar sign behind a space or before a digit closes nothing: "$5, not $6" are amounts.
+_MATH_SPAN = re.compile(r"^\**\s*(?:\$\$(.+?)\$\$|\$((?:\\.|[^$\\])+?)(?<!\s)\$(?!\d)|\\\((.+?)\\\)|\\\[(.+?)\\\])")
+_SPAN_GOES_ON = re.compile(r"\s*(?:,?\s*(?:and|or)\b|,|(?:times|plus|minus|to)\b)\s*(?:\$|\\\(|[-\d])")
 _CLAUSE_END = re.compile(
     r"[.!?](?=\s|\**$)|;|,?\s(?:because|since|so that|which|(?:and|but) not)\b|,\s(?:as|so|not|where)\b"
     r"|\s[\u2013\u2014]\s"
 )
-_TRAILING = re.compile(r"(?:\s|(?<!\\)[.,])+$")  # `\,` is a space, not a backslash and a comma
-_QUOTES = "\"'\u2018\u2019\u201c\u201d"
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d"
 
 
 def split_reasoning(completion: str) -> tuple[str, str]:
@@ -83,7 +84,15 @@ def _content_of_last(text: str, boxes: list[tuple[int, int]], last_open: int) ->
         return None
     # Boxes are listed as they close, so the outermost of the last nest closes last.
     start, end = boxes[-1]
-    return None if last_open > start else _TRAILING.sub("", text[start:end]).strip() or None
+    return None if last_open > start else _without_trailing(text[start:end]).strip() or None
+
+
+def _without_trailing(text: str) -> str:
+    r"""The text less white space, full stops and commas at its end; `\,` is a space, not a backslash and a comma."""
+    end = len(text)
+    while end and (text[end - 1].isspace() or (text[end - 1] in ".," and text[end - 2 : end - 1] != "\\")):
+        end -= 1
+    return text[:end]
 
 
 def opens_box(text: str) -> bool:
@@ -117,7 +126,7 @@ def _scan_boxes(text: str) -> tuple[list[tuple[int, int]], int]:
 
 
 def closing_phrase(text: str) -> str | None:
-    r"""X of the last "The final answer is: X", "The answer is X" or "Answer: X", or of a last line "#### X" (GSM8K).
+    r"""X of the last "The final answer is: X", "The answer is X" or "Answer: X", or of a last line's "#### X" (GSM8K).
 
     X runs to the end of its sentence or line; dollar signs, `\(...\)` and markdown asterisks around it are removed.
     None if there is no such phrase.
@@ -127,17 +136,17 @@ def closing_phrase(text: str) -> str | None:
     for match in _PHRASE.finditer(text):
         found = match[1] or match[2]
     # A markdown heading of four hashes is no answer: GSM8K's line holds a number.
-    if re.match(r"####\s{0,8}[-+$\\.\d]", last_line) and _PHRASE.search(last_line) is None:
-        phrase = last_line.strip("#").strip()
+    if re.search(r"####\s{0,8}[-+$\\.\d]", last_line) and _PHRASE.search(last_line) is None:
+        phrase = last_line.rpartition("####")[2].strip()
     elif found is not None:
         phrase = _HEDGE.sub("", found.strip()).strip()
     else:
         return None
-    if span := _MATH_SPAN.match(phrase):
+    if (span := _MATH_SPAN.match(phrase)) and not _SPAN_GOES_ON.match(phrase, span.end()):
         return next(group for group in span.groups() if group is not None).strip() or None
     if end := _CLAUSE_END.search(phrase):
         phrase = phrase[: end.start()]
-    return _TRAILING.sub("", _EMPHASIS.sub("", phrase.strip())).strip().strip(_QUOTES) or None
+    return _without_trailing(_EMPHASIS.sub("", phrase.strip())).strip().strip(_QUOTES) or None
 
 
 def lone_number(text: str) -> str | None:

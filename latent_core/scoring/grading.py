@@ -19,7 +19,7 @@ from latent_core.benchmarks.forms import Grader
 from latent_core.benchmarks.registry import grader_of
 from latent_core.errors import InputError
 from latent_core.scoring import brackets, choices, normalization, plain, units
-from latent_core.scoring.extraction import extract_answer, last_box, opens_box
+from latent_core.scoring.extraction import closing_phrase, extract_answer, last_box, opens_box
 from latent_core.scoring.workers import Comparison, shared_pool
 
 FINISH_REASONS = ("stop", "length")
@@ -111,12 +111,13 @@ def grade_many(submissions: Iterable[Submission]) -> list[Verdict]:
 
 @lru_cache(maxsize=CACHED_REFERENCES)
 def reference(gold: str) -> str:
-    """The answer of a gold text: what follows its last "####", else what its last box holds, else the whole of it."""
+    """The answer of a gold text: the line after its last "####", else what its last box holds or what follows its last
+    "The answer is:", else the whole of it."""
     if "####" in gold:
-        gold = gold.rpartition("####")[2]
+        gold = gold.rpartition("####")[2].strip().partition("\n")[0]
     if opens_box(gold):
-        gold = last_box(gold) or gold
-    return gold.strip()
+        return (last_box(gold) or gold).strip()
+    return (closing_phrase(gold) or gold).strip()
 
 
 def compare_answers(answer: str, gold: str) -> tuple[bool, Detail]:
@@ -134,11 +135,18 @@ def _compare_cached(answer: str, gold: str) -> tuple[bool, Detail]:
     if _brace_depth(answer) > MAX_BRACE_DEPTH:
         return False, Detail.OVERSIZED
     cleaned_gold, cleaned_answer = (
-        brackets.without_set_of_one(normalization.clean(brackets.united(text))) for text in (gold, answer)
+        normalization.without_percent_of_fraction(
+            brackets.without_set_of_one(normalization.clean(brackets.united(text)))
+        )
+        for text in (gold, answer)
     )
     kinds = brackets.enclosure(cleaned_gold), brackets.enclosure(cleaned_answer)
     if None not in kinds and kinds[0] is not kinds[1]:
         return False, Detail.EXACT  # math-verify would compare the members of a set with a pair's
+    if brackets.repeats_differ(cleaned_gold, cleaned_answer):
+        return False, Detail.EXACT
+    if brackets.is_relation(cleaned_gold) and "=" not in cleaned_answer:
+        return False, Detail.EXACT  # of `x+y=1` math-verify takes the 1
     comparison = shared_pool().compare(cleaned_gold, cleaned_answer)
     match comparison:
         case Comparison.TIMED_OUT:
@@ -150,28 +158,43 @@ def _compare_cached(answer: str, gold: str) -> tuple[bool, Detail]:
 
 def _compare_exactly(answer: str, gold: str) -> bool | None:
     """True or False where text alone decides, None where mathematics must."""
+    if answer.isascii() and gold.isascii():  # most answers are bare numbers, and need none of what follows
+        numbers = normalization.decimal_key(answer), normalization.decimal_key(gold)
+        if None not in numbers:
+            return numbers[0] == numbers[1]
     answer, gold = normalization.unwrap_text(answer), normalization.unwrap_text(gold)
     for compare in (units.same_time, units.same_measure, _same_cardinal):
         if (decided := compare(answer, gold)) is not None:
             return decided
+    if brackets.is_bound(answer) and not brackets.is_bound(gold):
+        return False
     answer_based, gold_based = normalization.based_number(answer), normalization.based_number(gold)
     if gold_based is not None:  # math-verify drops the subscript, and the digits alone are another number
         return answer_based == gold_based
     if answer_based is not None and normalization.decimal_key(normalization.clean(gold)) is not None:
         return answer_based.digits == normalization.clean(gold)
+    if answer_based is None and normalization.indexed_number(answer):
+        return False
     answer_key, gold_key = normalization.exact_key(answer), normalization.exact_key(gold)
     # The second comparison is for lists such as "100, 200", whose tighter spelling looks like a grouped number.
     if (answer_key and answer_key == gold_key) or answer.replace(", ", ",") == gold.replace(", ", ","):
-        return True
+        # A percentage below one is hardly ever asked for: where the gold is 0.5, 0.5% is another number.
+        value = plain.number(gold_key)
+        below_one = value is not None and 0 < abs(value) < 1
+        return not (below_one and _is_percentage(answer) and not _is_percentage(gold))
     if (words := normalization.text_key(gold)) is not None:
         return normalization.fold_words(answer) == words
     if normalization.decimal_key(gold_key) is not None and normalization.text_key(answer) is not None:
         return False  # "unknown" is no number, and its letters no product
-    # "1" and "100%" are equal, so only integers without a percent sign decide here.
-    integers = [key.lstrip("-").isdecimal() for key in (answer_key, gold_key)]
-    if all(integers) and "%" not in answer + gold and "percent" not in (answer + gold).casefold():
+    # "1" and "100%" are equal, so only numbers without a percent sign decide here. math-verify rounds to six places.
+    decimals = [normalization.decimal_key(key) is not None for key in (answer_key, gold_key)]
+    if all(decimals) and not _is_percentage(answer) and not _is_percentage(gold):
         return False
     return None
+
+
+def _is_percentage(text: str) -> bool:
+    return "%" in text or "percent" in text.casefold()
 
 
 def _same_cardinal(answer: str, gold: str) -> bool | None:

@@ -27,20 +27,37 @@ _CLOSE_UNITS = frozenset(re.findall(r"\w+", "cm mm km kg mg ml mph"))  # written
 _NOT_UNITS = frozenset(
     re.findall(
         r"\w+",
-        "hundred thousand million billion trillion dozen pi or and sqrt sin cos tan log ln infty i e plus minus times",
+        "hundred thousand million billion trillion dozen pi or and sqrt sin cos tan log ln infty i e plus minus times "
+        "factorial half halves third thirds fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths "
+        "ninth ninths tenth tenths twelfth twelfths hundredth hundredths thousandth thousandths",
     )
 )
-_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}  # powers of ten
+_SCALES = {  # what a number before the word is multiplied by
+    "dozen": "12",
+    "hundred": "10^{2}",
+    "thousand": "10^{3}",
+    "million": "10^{6}",
+    "billion": "10^{9}",
+    "trillion": "10^{12}",
+}
 _SCALED = re.compile(
     rf"(?<=\d) *(?:\\text *\{{ *({'|'.join(_SCALES)})(?: +[A-Za-z ]{{1,40}})? *\}}"
     rf"|({'|'.join(_SCALES)})\b(?: +[A-Za-z ]{{1,40}}$)?)"  # "million dollars": the unit goes with its scale
 )
 _MIXED_NUMBER = re.compile(r"^(-?)(\d+)\s+(\d+)\s*/\s*(\d+)$")
+_NUMBER_FRACTION = re.compile(r"\\frac\s*(?:\{\s*(\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))")
+_MIXED_FRACTION = re.compile(r"^(-?)(\d{1,20})\s*\\frac\{(\d{1,20})\}\{(\d{1,20})\}(?=\s?%?$)")
+_FRACTION_PERCENT = re.compile(r"^(-?\\frac\{\d+\}\{\d+)\}\s?%$")
+# math-verify reads `2(5)` as the mixed number 2 + 5.
+_FACTOR = re.compile(r"((?<![\w.}\\])\d[\d.]*|(?<![\w}])\([^(),]*\))\s*(?=\([^(),]*\))")
+_DIGITS_AS_TEXT = re.compile(r"\\(?:text|mbox)\s*\{([^{}A-Za-z]*\d[^{}A-Za-z]*)\}")
+_VALUE_FIRST = re.compile(r"^([^=<>\\]*\d[^=<>\\]*)=\s*([A-Za-z])$")
+_RATIO_IN_WORDS = re.compile(r"^(\d+)\s*(?:\\text\s*\{\s*to\s*\}|to)\s*(\d+)$")
 _GROUPED = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])")
 _SPACED = re.compile(r"(?<![\d.])\d{1,3}(?: \d{3})+(?!\d)")
 _DECIMAL = re.compile(r"^([+-]?)(\d*)(?:\.(\d*))?$")
 _BASED = re.compile(
-    r"^(-?[0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)(?:_\{?(?:\\text\{)?(\w+)\}?\}?|(?:\\text\{)?\(?base-?\}?(\w+)\)?\}?)$"
+    r"^\(?(-?[0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)\)?(?:_\{?(?:\\text\{)?(\w+)\}?\}?|(?:\\text\{)?\(?base-?\}?(\w+)\)?\}?)$"
 )
 _BASE_NAMES = {
     name: str(base)
@@ -50,7 +67,11 @@ _BASE_NAMES = {
 }
 _CLOCK = re.compile(r"^(\d{1,2}:\d\d) ?(?:\\text *\{ *)?([ap])\.? ?m\.? *\}?$", re.IGNORECASE)
 _CURRENCY = re.compile(r"\\(?:textdollar|pounds|euro)(?![A-Za-z])|^(?:USD|US\$|EUR|GBP|Rs\.?)\s*(?=[\d.])")
-_FONTS = re.compile(r"\\(?:boxed|fbox|left|right|displaystyle|bf|rm|it)(?![A-Za-z])|(?<!\\)\\[!()]")
+_FONTS = re.compile(
+    r"\\(?:boxed|fbox|left|right|[bB]igg?[lr]?|(?:display|text|script)style|bf|rm|it|underline"
+    r"|small|large|Large|LARGE|huge|Huge)(?![A-Za-z])|\\(?:text)?color\s*\{[^{}]*\}|(?<!\\)\\[!()\[\]]"
+)
+_BOLD = re.compile(r"^\*\*(?!\*)(.+)(?<!\*)\*\*$")
 _ROUGHLY = re.compile(r"^(?:\\approx(?![A-Za-z])|\\sim(?![A-Za-z])|=)\s*")
 _MEASURED_TEXT = re.compile(r"^[-+]?[\d.]")
 _REPEATING = re.compile(r"(?<![\d.])(\d{0,20})\.(\d{0,20})\\(?:overline|bar|dot|overbar)\s?\{?(\d{1,20})\}?")
@@ -59,26 +80,31 @@ _REPEATING = re.compile(r"(?<![\d.])(\d{0,20})\.(\d{0,20})\\(?:overline|bar|dot|
 def clean(text: str) -> str:
     """The answer without delimiters, spacing macros, currency, degrees and units; its mathematics is untouched."""
     text = as_latex(unwrap_text(text)).replace("\n", " ")
-    text = _CURRENCY.sub("", text).replace("\\$", "").replace("$", "")
+    text = _DIGITS_AS_TEXT.sub(r"\1", text)
+    text = _BOLD.sub(r"\1", _CURRENCY.sub("", text).replace("\\$", "").replace("$", "").strip())
     text = re.sub(r",\s*\\!\s*", ",", text)  # `11,\! 111` is one number
     text = _FONTS.sub("", text)
     # `\\ ` is a matrix's line break, not a backslash and a space.
     text = re.sub(r"(?<!\\)\\[,;: ]|\\q?quad(?![A-Za-z])|~", " ", text)
     text = text.replace("{,}", ",").replace("{:}", ":").replace("\\%", "%")
     text = text.replace(r"\varnothing", r"\emptyset").replace(r"\langle", "(").replace(r"\rangle", ")")
+    text = text.replace(r"\lbrace", r"\{").replace(r"\rbrace", r"\}")
     text = re.sub(r"\\[dtc]frac(?![A-Za-z])", r"\\frac", text)
+    text = _NUMBER_FRACTION.sub(lambda part: rf"\frac{{{part[1] or part[2]}}}{{{part[3] or part[4]}}}", text)
     text = re.sub(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree(?![A-Za-z])", "", text)
     text = re.sub(r"\s+", " ", text).strip().rstrip(".").strip()
     text = _REPEATING.sub(_as_fraction, _ROUGHLY.sub("", text))
     if clock := _CLOCK.match(text):
         return f"{clock[1]}\\text{{ {clock[2].casefold()}m}}"
-    text = _SCALED.sub(lambda match: rf"\cdot 10^{{{_SCALES[match[1] or match[2]]}}}", text)
-    text = _without_units(_unwrap(text))
-    text = _CONJUNCTION.sub(",", text)
-    text = _MIXED_NUMBER.sub(r"\1\2\\frac{\3}{\4}", text)
+    text = _SCALED.sub(lambda match: rf"\cdot {_SCALES[match[1] or match[2]]}", text)
+    head, equals, value = _unwrap(text).rpartition("=")
+    text = f"{head}{equals}{_without_units(value.strip())}"
+    text = _VALUE_FIRST.sub(r"\2=\1", _CONJUNCTION.sub(",", text))
+    text = _RATIO_IN_WORDS.sub(r"\1:\2", text)
+    text = _MIXED_FRACTION.sub(_improper, _MIXED_NUMBER.sub(r"\1\2\\frac{\3}{\4}", text))
     if not re.search(r"[(\[]|\\\{", text):  # inside brackets a comma separates
         text = _GROUPED.sub(lambda match: match.group().replace(",", ""), text)
-    return _SPACED.sub(lambda match: match.group().replace(" ", ""), text)
+    return _SPACED.sub(lambda match: match.group().replace(" ", ""), _FACTOR.sub(r"\1\\cdot ", text))
 
 
 def unwrap_text(text: str) -> str:
@@ -93,6 +119,16 @@ def _as_fraction(match: re.Match[str]) -> str:
     before, after = int(f"0{whole}{fixed}"), int(f"0{whole}{fixed}{repeated}")
     value = Fraction(after - before, 10 ** len(fixed) * (10 ** len(repeated) - 1))
     return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
+def _improper(match: re.Match[str]) -> str:
+    sign, whole, numerator, denominator = match.groups()
+    return rf"{sign}\frac{{{int(whole) * int(denominator) + int(numerator)}}}{{{int(denominator)}}}"
+
+
+def without_percent_of_fraction(cleaned: str) -> str:
+    r"""`\frac{1}{200}` for a cleaned `\frac{1}{2}%`, which math-verify cannot read; any other text as it is."""
+    return _FRACTION_PERCENT.sub(r"\g<1>00}", cleaned)
 
 
 def exact_key(text: str) -> str:
@@ -126,7 +162,10 @@ def text_key(gold: str) -> str | None:
     cleaned = clean(gold)
     words = _TEXT_MACRO.sub(lambda match: match.group(1), cleaned).strip()
     marked = _TEXT_MACRO.fullmatch(cleaned) is not None and re.search(r"[A-Za-z]", words) is not None
-    plain = re.fullmatch(r"(?:[A-Za-z][a-z]{3,}|[Yy]es|[Nn]o|[Oo]dd)(?:[ '-][A-Za-z]+)*", words) is not None
+    plain = (
+        re.fullmatch(r"(?:[A-Za-z][a-z]{3,}|[Yy]es|[Nn]o|[Oo]dd|NO|[IVX]{2}|[A-Z]{3,})(?:[ '-][A-Za-z]+)*", words)
+        is not None
+    )
     return fold_words(words) if marked or plain else None
 
 
@@ -146,13 +185,24 @@ class BasedNumber(NamedTuple):
 
 
 def based_number(text: str) -> BasedNumber | None:
-    """A number with a base such as `4210_{5}`, `101_{\\text{two}}` or `4210 base 5`; None for anything else."""
+    """A number with a base such as `4210_{5}`, `101_{\\text{two}}` or `4210 base 5`; None for anything else.
+
+    A base lies between 2 and 36, and its digits below it: `7_1` is a 7 with an index.
+    """
     match = _BASED.match(clean(text).replace(" ", ""))
     if match is None or not re.match(r"-?[0-9A-F]", match[1]):
         return None
     name = (match[2] or match[3]).casefold()
     base = _BASE_NAMES.get(name, name)
-    return BasedNumber(match[1].casefold(), base) if base.isdecimal() else None
+    digits = match[1].casefold()
+    if not re.fullmatch(r"[2-9]|[12]\d|3[0-6]", base):
+        return None
+    return BasedNumber(digits, base) if all(int(digit, 36) < int(base) for digit in digits if digit.isalnum()) else None
+
+
+def indexed_number(text: str) -> bool:
+    """Whether a text is a number with an index that is no base (`7_1`), of which math-verify sees the number alone."""
+    return re.fullmatch(r"-?\d+(?:\.\d+)?\s?_\{?\w+\}?", clean(text)) is not None
 
 
 def _unwrap(text: str) -> str:
@@ -172,7 +222,7 @@ def _unwrap(text: str) -> str:
 
 def _is_unit(words: str) -> bool:
     names = re.findall(r"[a-z]+", words.casefold())
-    if not names or _NOT_UNITS.intersection(names):
+    if not names or _NOT_UNITS.intersection(names) or names in (["squared"], ["cubed"]):
         return False
     return len(names[0]) >= 3 or names[0] in _SHORT_UNITS
 

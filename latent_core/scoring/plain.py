@@ -32,11 +32,14 @@ _SIGNS = str.maketrans(
         "\u2205": r"\emptyset ",
         "\u211d": r"\mathbb{R}",
         "\u00b0": r"^\circ",
+        "\u00ba": r"^\circ",  # ordinal sign, typed for degrees
         "\u00a0": " ",
         "\u2009": " ",
         "\u202f": " ",
         "\u20ac": "",  # euro
         "\u00a3": "",  # pound
+        "\u00a5": "",  # yen
+        "\u20b9": "",  # rupee
         "\u200b": "",  # zero-width space
         "\u2060": "",  # word joiner
         "\ufeff": "",  # byte order mark
@@ -52,6 +55,7 @@ _ROOT = re.compile(r"\u221a\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+(?:\.\d+)?|[A-Za-
 _BARE_SQRT = re.compile(r"(?<![\\A-Za-z])sqrt\s?(\d+|[A-Za-z])(?![A-Za-z])")
 _BARE_PI = re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])")
 _POWER = re.compile(r"(?<=[\w)}])\s?\*\*\s?(?=[\w(-])")
+_OTHER_DIGIT = re.compile(r"(?![0-9])\d")  # of another script
 _SCIENTIFIC = re.compile(r"^([+-]?\d+(?:\.\d+)?)[eE]([+-]?\d{1,4})$")
 _TIMES_TEN = re.compile(r"(?<=\d) ?[xX*] ?(?=10 ?\^)")
 
@@ -86,7 +90,7 @@ def as_latex(text: str) -> str:
         text = _VULGAR.sub(lambda sign: _vulgar(sign.group()), text)
         text = _RAISED.sub(lambda digits: f"^{{{digits.group().translate(_SUPERSCRIPTS)}}}", text)
         text = _ROOT.sub(lambda root: rf"\sqrt{{{root[1] or root[2] or root[3] or ''}}}", text)
-        text = text.translate(_SIGNS)
+        text = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit.group())), text.translate(_SIGNS))
     text = _BARE_SQRT.sub(r"\\sqrt{\1}", text)
     text = _BARE_PI.sub(r"\\pi ", text)
     text = _POWER.sub("^", text)
@@ -102,7 +106,7 @@ def _vulgar(sign: str) -> str:
 def cardinal(words: str) -> Fraction | None:
     """The number that English words name ("one hundred and five", "a dozen", "two thirds"), None for anything else."""
     names = re.findall(r"[a-z]+", words.casefold().replace("-", " "))
-    if not names or len(names) > 20 or re.fullmatch(r"[A-Za-z][A-Za-z ,-]*", words) is None:
+    if not names or names == ["a"] or len(names) > 20 or re.fullmatch(r"[A-Za-z][A-Za-z ,-]*", words) is None:
         return None
     if names == ["half"]:
         return Fraction(1, 2)

@@ -15,8 +15,9 @@ import select
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from io import FileIO
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 MEMORY_LIMIT = 2 << 30  # bytes of address space: a tower of powers must not take the machine down before its time is up
 ORPHAN_CHECK_SECONDS = 2.0  # a forked sibling may hold our input pipe open, so its end alone does not tell
@@ -27,18 +28,51 @@ def equivalent(gold: str, answer: str) -> bool:
     """Whether math-verify holds two cleaned answers equal; both are read as LaTeX, never searched for numbers."""
     from math_verify import LatexExtractionConfig, parse, verify
 
+    # Units are off: they were removed before, and its list holds "ab", "s" and "t", so that `2ab` would equal 2.
+    spelling = replace(LatexExtractionConfig().normalization_config, units=False)
+    reading = LatexExtractionConfig(boxed_match_priority=0, normalization_config=spelling)
     readings = [
         parse(
             f"\\boxed{{{text}}}",
-            extraction_config=[LatexExtractionConfig(boxed_match_priority=0)],
+            extraction_config=[reading],
             fallback_mode="no_fallback",
+            extraction_mode="first_match",  # or it takes a fraction out of what it cannot read as a whole
             parsing_timeout=None,
         )
         for text in (gold, answer)
     ]
     if not all(readings):
         return False
-    return bool(verify(readings[0], readings[1], allow_set_relation_comp=True, timeout_seconds=None))
+    first, second = ([_with_imaginary_unit(value) for value in reading] for reading in readings)
+    equal = bool(verify(first, second, allow_set_relation_comp=True, timeout_seconds=None))
+    return equal and _not_apart(first[0], second[0])
+
+
+def _with_imaginary_unit(value: Any) -> Any:
+    """A number or a set of numbers with math-verify's variable i as the imaginary unit; anything else as it is."""
+    import sympy
+
+    members = value.args if isinstance(value, sympy.FiniteSet) else (value,)
+    if not all(isinstance(member, sympy.Expr) for member in members):
+        return value
+    if {symbol.name for symbol in value.free_symbols} != {"i"}:
+        return value
+    try:
+        return value.subs(dict.fromkeys(value.free_symbols, sympy.I))
+    except (TypeError, ValueError):  # max(2, i) compares, which complex numbers do not
+        return value
+
+
+def _not_apart(first: Any, second: Any) -> bool:
+    """False for complex numbers that lie apart: sympy's simplification finds (1+i)^10000 - 5 to be zero."""
+    import sympy
+
+    pair = (first, second)
+    if not all(isinstance(value, sympy.Expr) and not value.free_symbols for value in pair):
+        return True
+    if not any(value.has(sympy.I) for value in pair):
+        return True
+    return bool(abs(sympy.N(first - second)) < 1e-6 * (1 + abs(sympy.N(second))))
 
 
 def main() -> None:

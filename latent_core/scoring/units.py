@@ -51,7 +51,7 @@ _MEASURED = re.compile(
 
 
 _CLOCK = re.compile(
-    r"^(?P<hour>\d{1,2}):(?P<minute>[0-5]\d)\s*(?:\\(?:text|mbox|mathrm|textrm)\s*\{\s*)?(?:(?P<half>[ap])\.?\s?m\.?\s*\}?)?$",
+    r"^(?P<hour>\d{1,2})(?::(?P<minute>[0-5]\d))?\s*(?:\\(?:text|mbox|mathrm|textrm)\s*\{\s*)?(?:(?P<half>[ap])\.?\s?m\.?\s*\}?)?$",
     re.IGNORECASE,
 )
 
@@ -96,23 +96,28 @@ def same_measure(answer: str, gold: str) -> bool | None:
 
 
 def same_time(answer: str, gold: str) -> bool | None:
-    """Whether two times of day agree where the gold says a.m. or p.m. (2:30 p.m. is 14:30); else None."""
+    """Whether two times of day agree where one says a.m. or p.m. (2:30 p.m. is 14:30); else None."""
     ours, theirs = (
         _CLOCK.match(text.strip().strip("$").replace("\\!", "").replace("{:}", ":").replace("~", " "))
         for text in (answer, gold)
     )
-    if ours is None or theirs is None or theirs["half"] is None:
+    if ours is None or theirs is None or ours["half"] is theirs["half"] is None:
         return None
-    if ours["half"] is None:  # the question often asks for "o'clock" in one half of the day
-        return _minutes(theirs) in (_minutes(ours), _minutes(ours) + 12 * 60)
-    return _minutes(ours) == _minutes(theirs)
+    if any(clock["minute"] is clock["half"] is None for clock in (ours, theirs)):
+        return None  # "3" for 3 p.m.: the numbers decide
+    minutes = _minutes(ours), _minutes(theirs)
+    if ours["half"] and theirs["half"]:
+        return minutes[0] == minutes[1]
+    # The question often asks for "o'clock" in one half of the day.
+    unsaid = ours if ours["half"] is None else theirs
+    return minutes[0] == minutes[1] or (int(unsaid["hour"]) <= 12 and (minutes[0] - minutes[1]) % (12 * 60) == 0)
 
 
 def _minutes(clock: re.Match[str]) -> int:
     hour = int(clock["hour"])
     if clock["half"]:
         hour = hour % 12 + (12 if clock["half"].casefold() == "p" else 0)
-    return 60 * hour + int(clock["minute"])
+    return 60 * hour + int(clock["minute"] or 0)
 
 
 def _comparable(first: tuple[tuple[str, int], ...], second: tuple[tuple[str, int], ...]) -> bool:

@@ -10,18 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from latent_core.errors import InputError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_SEQUENCES = frozenset((list, tuple, np.ndarray, array))  # of a dictionary only the keys would be left
 _CODES = {"int32": "i", "int64": "q", "float": "f", "double": "d"}  # Arrow's numbers as `array` has them
 
 
 def table_of_rows(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Rows with exactly the schema's columns as a table; a list may also be a tuple or a vector of numpy."""
+    """Rows with exactly the schema's columns as a table; a list may also be a tuple or a vector of numpy.
+
+    Raises InputError naming the column for a value that is not of its type.
+    """
     import pyarrow as pa
 
-    kinds = zip(schema.names, schema.types, strict=True)
-    columns = [_array(list(map(itemgetter(name), rows)), kind) for name, kind in kinds]
+    columns = []
+    for name, kind in zip(schema.names, schema.types, strict=True):
+        try:
+            columns.append(_array(list(map(itemgetter(name), rows)), kind))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"columns: {name} must hold {kind} ({error}); correct the rows or the schema") from error
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -29,7 +39,7 @@ def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
     """`pa.array(values, kind)`, by way of one flat buffer where these are lists and none is missing."""
     import pyarrow as pa
 
-    if not pa.types.is_list(kind) or any(value is None for value in values):
+    if not pa.types.is_list(kind) or not _SEQUENCES.issuperset(map(type, values)):
         return pa.array(values, kind)
     offsets = np.zeros(len(values) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(map(len, values), np.int64, len(values)), out=offsets[1:])

@@ -100,15 +100,19 @@ class Manifest:
                     "shards": tuple(ShardEntry(**item) for item in raw_content["shards"]),
                 }
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if (content.stage, content.fingerprint) != (ref.stage, ref.fingerprint):
+                raise DamagedError(f"{ref}: the manifest belongs to {content.stage}/{content.fingerprint[:12]}")
+            for item in content.files:
+                check_relative(item.path)
+                if not isinstance(item.bytes, int):
+                    raise DamagedError(f"{ref}: the manifest gives {item.path} no size")
+            check_relative(body["record"]["attempt"])
+            if ref in {shard.ref for shard in content.shards}:
+                raise DamagedError(f"{ref}: the manifest names the artifact as its own shard")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, DamagedError):
                 raise
             raise DamagedError(f"{ref}: the manifest cannot be read ({error})") from error
-        if (content.stage, content.fingerprint) != (ref.stage, ref.fingerprint):
-            raise DamagedError(f"{ref}: the manifest belongs to {content.stage}/{content.fingerprint[:12]}")
-        for item in content.files:
-            check_relative(item.path)
-        check_relative(str(body["record"].get("attempt", "")))
         return cls(content, body["record"])
 
 

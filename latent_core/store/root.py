@@ -5,6 +5,7 @@ Nothing here knows what an artifact is.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("latent")
 _READ_AHEAD = 512  # small files that are read, or removed, together
 COPY_BYTES = 1 << 20  # of a file that is read or copied piece by piece
-
+NO_FILE = frozenset((errno.EISDIR, errno.ENOTDIR, errno.ELOOP))  # something else lies where a file was
 
 _FEW = 20  # folders that are removed one by one, with three calls each, rather than through a listing of all
 
@@ -144,6 +145,10 @@ class Root:
         try:
             return self.read(key)
         except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno not in NO_FILE:
+                raise
             return None
 
     def size(self, key: str) -> int:

@@ -17,7 +17,7 @@ from latent_core.store.known import KnownManifests
 from latent_core.store.layout import MANIFEST, ArtifactRef, check_relative, manifest_address
 from latent_core.store.manifest import DamagedError, Manifest, StoredFile
 from latent_core.store.remote import is_s3
-from latent_core.store.root import COPY_BYTES, Root
+from latent_core.store.root import COPY_BYTES, NO_FILE, Root
 from latent_core.store.writer import ArtifactWriter
 
 if TYPE_CHECKING:
@@ -133,7 +133,9 @@ class ArtifactStore(Root):
         for item in artifact.manifest.content.files:
             try:
                 size = self.size(artifact.key(item.path))
-            except FileNotFoundError as error:
+            except OSError as error:
+                if not isinstance(error, FileNotFoundError) and error.errno not in NO_FILE:
+                    raise
                 raise DamagedError(f"{ref}: {item.path} is missing") from error
             if size != item.bytes:
                 raise DamagedError(f"{ref}: {item.path} has {size} bytes, its manifest says {item.bytes}")
@@ -142,7 +144,13 @@ class ArtifactStore(Root):
 
     def manifest(self, ref: ArtifactRef) -> Manifest:
         """The sealed manifest, without a look at the files; raises as `require` does."""
-        return Manifest.from_bytes(self.read(f"{ref.key}/{MANIFEST}"), ref)
+        try:
+            raw = self.read(f"{ref.key}/{MANIFEST}")
+        except OSError as error:
+            if error.errno not in NO_FILE:
+                raise
+            raise DamagedError(f"{ref}: {MANIFEST} is no file any more ({error.strerror})") from error
+        return Manifest.from_bytes(raw, ref)
 
     def damage(self, ref: ArtifactRef) -> str | None:
         """Why a committed artifact cannot be used; None when it is whole or was never committed."""
@@ -299,6 +307,10 @@ class ArtifactStore(Root):
                     digest.update(chunk)
         except FileNotFoundError:
             return f"{item.path}: missing"
+        except OSError as error:
+            if error.errno not in NO_FILE:
+                raise
+            return f"{item.path}: no file any more ({error.strerror})"
         return None if digest.hexdigest() == item.sha256 else f"{item.path}: its bytes are not those that were written"
 
 

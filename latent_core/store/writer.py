@@ -167,10 +167,10 @@ class ArtifactWriter:
             table = TableWriter(schema, sink)
             try:
                 yield table
+                table.close()
             except BaseException:
                 table.abandon()
                 raise
-            table.close()
         self._files[path] = StoredFile(path, sink.bytes, sink.sha256, table.rows)
 
     @contextmanager

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latent_core.dual import DualVocabulary
+from latent_core.errors import InputError
 
 
 @st.composite
@@ -88,12 +89,90 @@ def test_to_visible_custom_latent_without_source_raises() -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"source_ids": (3, 3)}, {"source_ids": (10,)}, {"think_end_id": 8}, {"think_start_id": 10}]
+    "changed",
+    [
+        {"source_ids": (3, 3)},
+        {"source_ids": (10,)},
+        {"source_ids": (1.5,)},
+        {"source_ids": ("a",)},
+        {"source_ids": (2**70,)},
+        {"think_end_id": 8},
+        {"think_start_id": 10},
+        {"think_start_id": 1.5},
+        {"think_start_id": None},
+        {"visible_size": 10.5},
+        {"eos_ids": 3},
+    ],
 )
 def test_vocabulary_contradictory_layout_raises(changed: dict[str, object]) -> None:
     fields = {"visible_size": 10, "source_ids": (1,), "think_start_id": 8, "think_end_id": 9, **changed}
     with pytest.raises(ValueError):
         DualVocabulary(**fields)  # type: ignore[arg-type]
+
+
+def test_vocabulary_of_numpy_integers_and_lists_is_the_same_and_saves(tmp_path: Path) -> None:
+    numbers = np.asarray([7, 3, 5, 8, 9, 10, 0])
+    made = DualVocabulary(numbers[5], list(numbers[:3]), numbers[3], numbers[4], numbers[6:], mode="subset")  # type: ignore[arg-type]
+    made.save(tmp_path)
+    assert made == SUBSET == DualVocabulary.load(tmp_path)
+    assert hash(made) == hash(SUBSET)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [[[7], [3, 5]], torch.tensor([7.0], dtype=torch.bfloat16), [True], [7.0], ["7"], "7", [None], None, {7}, [2**70]],
+    ids=str,
+)
+def test_codec_what_is_no_rectangle_of_integers_raises_value_error(ids: object) -> None:
+    with pytest.raises(InputError, match="integers"):
+        SUBSET.to_latent(ids)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"visible_size": "10"},
+        {"visible_size": 10.7},
+        {"visible_size": None},
+        {"latent_size": 2},
+        {"source_runs": None},
+        {"source_runs": "abc"},
+        {"source_runs": [7, 3]},
+        {"source_runs": [[7, 1, 3]]},
+        {"source_runs": [[0, 10**12]]},
+        {"source_runs": [[-1, 10**12]]},
+        {"source_runs": [[7, 5], [3, -2]]},
+        {"think_end_id": "9"},
+        {"think_end_id": 99},
+        {"eos_ids": [0.5]},
+        {"eos_ids": None},
+        {"custom_tokens": "abc"},
+        {"custom_tokens": None},
+        {"latents_trained": "false"},
+        {"mode": "bogus"},
+    ],
+    ids=str,
+)
+def test_load_damaged_field_raises_naming_the_file(tmp_path: Path, changed: dict[str, object]) -> None:
+    SUBSET.save(tmp_path)
+    path = tmp_path / "dual_vocab.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(InputError, match=r"dual_vocab\.json"):
+        DualVocabulary.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"[]", b"[" * 100_000, b'{"version": 1'], ids=repr)
+def test_load_damaged_file_raises_naming_it(tmp_path: Path, content: bytes) -> None:
+    SUBSET.save(tmp_path)
+    (tmp_path / "dual_vocab.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"dual_vocab\.json"):
+        DualVocabulary.load(tmp_path)
+
+
+def test_load_config_whose_vocabulary_is_no_object_raises(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"dual_vocab": "x"}))
+    with pytest.raises(InputError, match=r"config\.json"):
+        DualVocabulary.load(tmp_path)
 
 
 def test_load_config_json_alone_finds_the_vocabulary(tmp_path: Path) -> None:
@@ -125,4 +204,7 @@ def test_load_reference_meta_full_copy_and_subset(tmp_path: Path) -> None:
     del subset["latent_to_visible"]
     (tmp_path / "dual_vocab_meta.json").write_text(json.dumps(subset))
     with pytest.raises(ValueError, match="source_ids"):
+        DualVocabulary.load(tmp_path)
+    (tmp_path / "dual_vocab_meta.json").write_text(json.dumps({**meta, "original_vocab_size": "ten"}))
+    with pytest.raises(InputError, match="dual_vocab_meta"):
         DualVocabulary.load(tmp_path)

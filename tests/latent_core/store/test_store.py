@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import json
 import multiprocessing
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from latent_core.errors import InputError
-from latent_core.identity import fingerprint
-from latent_core.store import Artifact, ArtifactStore, DamagedError
+from latent_core.identity import canonical_json, fingerprint
+from latent_core.store import Artifact, ArtifactStore, DamagedError, Manifest
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
 CONFIG = {"seed": 1}
@@ -126,6 +130,88 @@ def test_manifest_edited_by_hand_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(manifest))
     with pytest.raises(DamagedError, match="altered"):
         store.require(artifact.ref)
+
+
+def _edited(**content: object) -> Callable[[Path], None]:
+    """A manifest edited by hand and sealed again."""
+
+    def edit(path: Path) -> None:
+        body = json.loads(path.read_text())
+        del body["seal"]
+        body["content"] |= content
+        path.write_text(json.dumps(body | {"seal": hashlib.sha256(canonical_json(body).encode()).hexdigest()}))
+
+    return edit
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
+FILE = {"path": "words.parquet", "bytes": 1, "sha256": "0" * 64, "rows": 1}
+SHARD = {"stage": "words", "fingerprint": ADDRESS, "content_sha256": "0" * 64, "rows": 1}
+HARM_TO_MANIFEST: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_text(""),
+    "no text": lambda path: path.write_bytes(b"\xff\xfe\x00"),
+    "no object": lambda path: path.write_text("[]"),
+    "no end": lambda path: path.write_text("[" * 100_000),
+    "no end of objects": lambda path: path.write_text('{"seal":' * 100_000),
+    "a folder": _folder,
+    "a circle of links": _loop,
+    "path outside": _edited(files=[FILE | {"path": "../../x"}]),
+    "path of another type": _edited(files=[FILE | {"path": 5}]),
+    "size of another type": _edited(files=[FILE | {"bytes": "1"}]),
+    "shard outside": _edited(shards=[SHARD | {"stage": "../x"}]),
+    "itself as a shard": _edited(shards=[SHARD]),
+}
+
+
+@pytest.mark.parametrize("harm", HARM_TO_MANIFEST.values(), ids=HARM_TO_MANIFEST)
+def test_manifest_harmed_in_any_way_is_no_hit_and_named_by_verify(
+    tmp_path: Path, harm: Callable[[Path], object]
+) -> None:
+    store = ArtifactStore(tmp_path)
+    artifact = _write(store)
+    path = store.local_path(f"{artifact.ref.key}/manifest.json")
+    assert path is not None
+    harm(path)
+    assert store.get("words", ADDRESS) is None
+    assert store.verify(artifact.ref).problems[0].startswith("manifest.json")
+    assert not any(isinstance(manifest, Manifest) for _, manifest in store.committed())
+
+
+@pytest.mark.parametrize("harm", [_folder, _loop])
+def test_something_else_where_a_file_was_is_no_hit_and_named_by_verify(
+    tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    store = ArtifactStore(tmp_path)
+    artifact = _write(store)
+    harm(_file(store, artifact))
+    assert store.get("words", ADDRESS) is None
+    assert store.verify(artifact.ref).problems[0].startswith("words.parquet")
+
+
+def test_row_that_does_not_fit_is_one_error_and_leaves_nothing(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ignored: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+
+    def write() -> None:
+        with store.begin("words", ADDRESS) as out, out.table("words.parquet", SCHEMA) as table:
+            table.add({"id": "one", "text": "x"})
+
+    with pytest.raises(InputError, match="columns: id must hold int64"):
+        write()
+    gc.collect()  # a Parquet writer that was not let go of would write its footer now, into a closed file
+    assert ignored == []
+    assert list(store.files()) == []
 
 
 def test_manifest_that_names_a_path_outside_is_refused(tmp_path: Path) -> None:
