@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -45,6 +47,17 @@ def _requests(model: ReadableModel, count: int = 6) -> list[Request]:
         text = prompts.render_prompt(problem.question, model.tokenizer, model.family)
         requests.append(Request(tuple(prompts.encode(text, model.tokenizer)), seed=1000 + index))
     return requests
+
+
+def test_generation_settings_of_a_checkpoint_do_not_enter(
+    engine: TransformersEngine, mini: Path, model: ReadableModel, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(mini, tmp_path / "copy"))
+    wishes = {"repetition_penalty": 1.5, "no_repeat_ngram_size": 2, "suppress_tokens": [5], "eos_token_id": 1}
+    (copy / "generation_config.json").write_text(json.dumps(wishes))
+    other = TransformersEngine(copy)
+    assert other.generate(_requests(model, 2), GREEDY) == engine.generate(_requests(model, 2), GREEDY)
+    assert other.model.generation_config.repetition_penalty == 1.5  # as it was, for whoever saves the model
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
