@@ -21,7 +21,7 @@ from latent_core.config.sampling import SamplingConfig
 from latent_core.device_memory import release
 from latent_core.dual import DualVocabulary
 from latent_core.dual.constraint import PhaseMachine
-from latent_core.dual.storage import FILE_NAME
+from latent_core.dual.storage import FILE_NAME, read_json
 from latent_core.dual.transformers_constraint import DualLogitsProcessor
 from latent_core.errors import InputError
 from latent_core.generate.engine import Finished, Generation, Request
@@ -36,8 +36,8 @@ class TransformersEngine:
 
     def __init__(self, model_dir: Path, dtype: str = "auto") -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        if dtype == "auto" and device == "cpu":
-            dtype = "float32"  # bfloat16 is emulated on most CPUs, several times slower
+        if dtype == "auto":
+            dtype = _auto_dtype(model_dir, device)
         model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, local_files_only=True, **SAFE)
         self._serve(model.to(device).eval(), model_dir)
 
@@ -149,6 +149,19 @@ class TransformersEngine:
                 processors.append(TopPLogitsWarper(sampling.top_p))
             processors.append(SeededGumbel([request.seed for request in batch], width))
         return processors
+
+
+def _auto_dtype(model_dir: Path, device: str) -> str:
+    """The type that `auto` stands for: on a GPU the checkpoint's, but bfloat16 for one in float32, as vLLM has it.
+
+    Models are often saved in float32 for the sake of their last bits; a GPU reads those several times more slowly. On
+    most CPUs it is bfloat16 that is slow, since it is emulated.
+    """
+    if device == "cpu":
+        return "float32"
+    config = read_json(model_dir / "config.json")
+    stored = config.get("dtype") or config.get("torch_dtype") or "float32"
+    return "bfloat16" if stored == "float32" else "auto"
 
 
 @contextmanager

@@ -63,6 +63,7 @@ def test_two_processes_have_the_loss_curve_of_one(root: Path) -> None:
     [
         {"method": "full", "micro_batch_size": 1},
         {"method": "full", "gradient_checkpointing": True},
+        {"method": "lora", "gradient_checkpointing": True},
         {"method": "lora", "loss_weights": {"reasoning": 0.5, "answer": 2.0}},
         {"method": "lora", "layout": "packed"},
     ],

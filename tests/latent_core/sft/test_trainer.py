@@ -198,6 +198,17 @@ def test_runtime_settings_change_neither_losses_nor_weights(
         assert largest_difference(tmp_path / "plain/out/model", tmp_path / name / "out/model") < 1e-5, name
 
 
+def test_checkpointing_changes_neither_an_adapter_nor_latent_rows(
+    dual_dir: Path, dual: ReadableModel, tmp_path: Path
+) -> None:
+    curves = [
+        loss_curve(_train(dual_dir, _dual_table(dual, 8), tmp_path / name, gradient_checkpointing=name == "again"))
+        for name in ("kept", "again")
+    ]
+    assert all(abs(one[2] - two[2]) < 1e-4 for one, two in zip(*curves, strict=True))
+    assert largest_difference(tmp_path / "kept/out/model", tmp_path / "again/out/model") < 1e-5
+
+
 def test_evaluation_loss_is_the_mean_over_all_validation_tokens(
     plain_dir: Path, plain: ReadableModel, tmp_path: Path
 ) -> None:
