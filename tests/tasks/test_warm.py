@@ -11,10 +11,11 @@ import torch
 
 from latent_core.compress.compressor import ScoringOptions
 from latent_core.config.sampling import SamplingConfig, VllmConfig
+from latent_core.config.tokenskip import QualityConfig
 from latent_core.errors import InputError
 from latent_core.models.source import open_model
 from latent_core.store import ArtifactStore
-from tasks import engines, warm
+from tasks import engines, quality, warm
 from tasks.engines import Served, served
 from tasks.stage import Inputs, ModelInput
 
@@ -141,3 +142,20 @@ def test_vllm_leaves_a_scorer_its_share_of_a_gpu_unless_told_how_much(on_gpu: li
     told = SamplingConfig(engine="vllm", vllm=VllmConfig(gpu_memory_utilization=0.7))
     assert engines.beside_scorer(told) == told
     assert engines.beside_scorer(SamplingConfig()) == SamplingConfig()
+
+
+def test_quality_is_scored_only_after_vllm_has_left_the_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_gpu: list[str]
+) -> None:
+    engine = Held()
+    monkeypatch.setattr(engines, "_load", lambda *_: engine)
+    engines.warm_engine(Served(Path("model")), "a" * 64, SamplingConfig(engine="vllm"))
+
+    def loaded(*_: object) -> None:
+        raise InputError("the scorer is loaded" if engine.closed else "vllm still holds the GPU")
+
+    monkeypatch.setattr(quality, "QualityScorer", loaded)
+    inputs = Inputs(ArtifactStore(str(tmp_path)), {"model": ModelInput.find("latent-mini")})
+    with pytest.raises(InputError, match="the scorer is loaded"):
+        quality.score_quality(None, inputs, QualityConfig(), None)  # type: ignore[arg-type]
+    warm.cool_down()
