@@ -37,6 +37,7 @@ class _Warm:
     engine: Engine
 
 
+_SHARE_BESIDE_SCORER = 0.5  # the other half: as many weights once more, and the logits of a pass
 _warm: _Warm | None = None
 _seat: ContextVar[tuple[JoinedPasses, int] | None] = ContextVar("seat", default=None)
 
@@ -107,6 +108,24 @@ def close_engine() -> None:
     global _scorer
     _close_warm()
     _scorer = None
+
+
+def make_room() -> None:
+    """Close a warm engine that has reserved most of a GPU, as vLLM does, before another model is loaded there."""
+    import torch
+
+    if _warm is not None and _warm.key.kind == "vllm" and torch.cuda.is_available():
+        _close_warm()
+
+
+def beside_scorer(sampling: SamplingConfig) -> SamplingConfig:
+    """Settings that leave a scorer's own copy of the model its share of a GPU: vLLM reserves 0.92 unless told less."""
+    import torch
+
+    if sampling.engine != "vllm" or sampling.vllm.gpu_memory_utilization is not None or not torch.cuda.is_available():
+        return sampling
+    options = sampling.vllm.model_copy(update={"gpu_memory_utilization": _SHARE_BESIDE_SCORER})
+    return sampling.model_copy(update={"vllm": options})
 
 
 def _load(model: Served, sampling: SamplingConfig) -> Engine:

@@ -23,7 +23,7 @@ from latent_core.generate.completions import graded_completions, sample_schema, 
 from latent_core.generate.joined import SharedEngine
 from latent_core.store import ArtifactWriter
 from tasks.collect import SAMPLES, with_exemplar_set
-from tasks.engines import foreign_seconds, served, usage_record, used, warm_engine, warm_scorer
+from tasks.engines import beside_scorer, foreign_seconds, served, usage_record, used, warm_engine, warm_scorer
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 from tasks.warm import warm_readable
 
@@ -57,7 +57,9 @@ class TruncateCondition(StageConfig):
 def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, workplace: Workplace) -> Outcome:
     problems = inputs.problems("problems")
     model = served(inputs, "model", config.sampling)
-    engine = warm_engine(model, inputs.fingerprint("model"), config.sampling)
+    is_scored = Metric.LOGPROB in config.metrics
+    sampling = beside_scorer(config.sampling) if is_scored else config.sampling
+    engine = warm_engine(model, inputs.fingerprint("model"), sampling)
     total = config.questions * config.sampling.samples
     started, used_before = time.monotonic(), used(engine)
     completions: Iterable[Row] = graded_completions(
@@ -72,7 +74,7 @@ def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, wor
         progress=lambda done, generated: workplace.progress(done, total, generated),
     )
     schema = sample_schema(logprobs=config.sampling.logprobs)
-    if Metric.LOGPROB in config.metrics:
+    if is_scored:
         # The scorer reads whole models: an adapter that vLLM serves beside its base is merged for it.
         scorer = warm_scorer(inputs.model_dir("model"), inputs.fingerprint("model"), config.text_format)
         schema, completions = with_columns(schema), with_logprob(completions, scorer)

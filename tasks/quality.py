@@ -10,6 +10,7 @@ from latent_core.methods.quality import QualityScorer, quality_report, quality_s
 from latent_core.store import ArtifactWriter
 from tasks.collect import SAMPLES
 from tasks.compress import COMPRESSED
+from tasks.engines import make_room
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 
 QUALITY = "quality.parquet"
@@ -18,6 +19,7 @@ _TEXTS_PER_CALL = 512  # bounds memory, large enough to batch by length
 
 def score_quality(out: ArtifactWriter, inputs: Inputs, config: QualityConfig, workplace: Workplace) -> Outcome:
     model_dir = inputs.model_dir("model")
+    make_room()
     model, scorer = ReadableModel.load(model_dir), QualityScorer(model_dir, config)
     compressed = inputs.artifact("compressed")
     texts = texts_to_score(

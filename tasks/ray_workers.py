@@ -93,10 +93,9 @@ class RayPool:
 
     def _hire(self) -> None:
         """Ask the cluster for one more actor; it joins the free ones when it has started."""
-        gpus = self._runtime.devices_per_worker if self._ray.cluster_resources().get("GPU", 0) else 0
         worker = self._ray.remote(RayWorker).options(
             num_cpus=self._runtime.threads_per_worker,
-            num_gpus=gpus,
+            num_gpus=self._gpus(),
             max_concurrency=2,  # the second thread answers `last_progress`
         )
         actor = worker.remote(self._runtime.threads_per_worker)
@@ -169,17 +168,23 @@ class RayPool:
             raise _WorkerDied(f"{call.title}: its Ray worker died ({type(error).__name__})") from error
         return ref
 
-    def _fits_somewhere(self) -> bool:
-        return max(self._node_cpus(), default=0.0) >= self._runtime.threads_per_worker
+    def _gpus(self) -> int:
+        return self._runtime.devices_per_worker if self._ray.cluster_resources().get("GPU", 0) else 0
 
-    def _node_cpus(self) -> list[float]:
-        return [float(node["Resources"].get("CPU", 0)) for node in self._ray.nodes() if node["Alive"]]
+    def _fits_somewhere(self) -> bool:
+        return any(cpus >= self._runtime.threads_per_worker and gpus >= self._gpus() for cpus, gpus in self._machines())
+
+    def _machines(self) -> list[tuple[float, float]]:
+        """CPUs and GPUs of each."""
+        alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        return [(float(resources.get("CPU", 0)), float(resources.get("GPU", 0))) for resources in alive]
 
     def _wanted(self) -> str:
-        return (
-            f"each takes {self._runtime.threads_per_worker} CPUs (runtime.threads_per_worker) and the machines have "
-            f"{', '.join(f'{cpus:g}' for cpus in self._node_cpus()) or 'none'}; lower it, or add a machine"
-        )
+        wanted = f"{self._runtime.threads_per_worker} CPUs (runtime.threads_per_worker)"
+        if gpus := self._gpus():
+            wanted += f" and {gpus} GPUs (runtime.devices_per_worker)"
+        have = [f"{cpus:g}{f' and {at:g}' if gpus else ''}" for cpus, at in self._machines()]
+        return f"each takes {wanted} and the machines have {', '.join(have) or 'none'}; lower it, or add a machine"
 
 
 class _WorkerDied(InfrastructureError):

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from latent_core.device_memory import release
 from latent_core.generate.completions import ReadableModel
 from tasks import engines
 
@@ -28,6 +29,7 @@ def warm_compressor(spec: str, fingerprint: str, options: ScoringOptions) -> Com
     """What scores words, loaded unless the last one asked for was the same."""
     from latent_core.compress.choice import open_compressor
 
+    engines.make_room()
     return open_compressor(spec, options)
 
 
@@ -35,3 +37,4 @@ def cool_down() -> None:
     """Free the device for a stage that needs all of it, such as training."""
     engines.close_engine()
     warm_compressor.cache_clear()
+    release()

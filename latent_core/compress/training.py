@@ -116,25 +116,28 @@ def train_token_classifier(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(checkpoints) if checkpoints is not None else Path(scratch)
         steps = -(-len(examples) // settings.batch_size) * settings.epochs
+        arguments = Arguments(
+            output_dir=str(folder),
+            num_train_epochs=settings.epochs,
+            per_device_train_batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            warmup_steps=int(settings.warmup_share * steps),
+            lr_scheduler_type="linear",
+            weight_decay=0.01,
+            seed=settings.seed,
+            train_sampling_strategy="group_by_length",
+            save_strategy="no" if checkpoints is None else "epoch",
+            save_total_limit=1,
+            report_to="none",
+            disable_tqdm=True,
+            logging_strategy="no",
+            dataloader_pin_memory=False,
+        )
+        if arguments.n_gpu > 1:
+            arguments._n_gpu = 1  # of several devices transformers would make one batch of as many times the size
         trainer = Trainer(
             model=model,
-            args=Arguments(
-                output_dir=str(folder),
-                num_train_epochs=settings.epochs,
-                per_device_train_batch_size=settings.batch_size,
-                learning_rate=settings.learning_rate,
-                warmup_steps=int(settings.warmup_share * steps),
-                lr_scheduler_type="linear",
-                weight_decay=0.01,
-                seed=settings.seed,
-                train_sampling_strategy="group_by_length",
-                save_strategy="no" if checkpoints is None else "epoch",
-                save_total_limit=1,
-                report_to="none",
-                disable_tqdm=True,
-                logging_strategy="no",
-                dataloader_pin_memory=False,
-            ),
+            args=arguments,
             train_dataset=examples,
             data_collator=DataCollatorForTokenClassification(tokenizer, label_pad_token_id=_IGNORED),
         )

@@ -69,7 +69,7 @@ class SamplingConfig(StageConfig):
     logprobs: Annotated[bool, IDENTITY, OMITTED_AT_DEFAULT] = False
     """Also keep how likely the model itself found each sampled token, in a column `token_logprobs`."""
     dtype: Annotated[Literal["auto", "float32", "bfloat16", "float16"], IDENTITY] = "auto"
-    """auto is the checkpoint's type on a GPU and float32 on a CPU."""
+    """auto is float32 on a CPU, and on a GPU the checkpoint's type, with bfloat16 for a checkpoint in float32."""
     engine: Annotated[Literal["transformers", "vllm", "openai", "auto"], IDENTITY] = "transformers"
     """auto becomes vllm where that is installed and a CUDA device is there, else transformers, when the run starts."""
     batch_tokens: Annotated[int, RUNTIME, Field(ge=1)] = 32_768

@@ -104,6 +104,8 @@ class TrainConfig(StageConfig):
     save_every: Annotated[int, RUNTIME, Field(ge=1)] = 200
     """Steps between checkpoints to resume from (evaluations save one too)."""
     gradient_checkpointing: Annotated[bool, RUNTIME] = False
+    """Compute a pass's activations again for its gradients, a third more work, instead of keeping them: 0.2 MB a token
+    in place of 14 for a model of 4 billion parameters."""
 
     def identity(self) -> dict[str, Any]:
         """Full training in bfloat16 once moved bfloat16 weights: its results are told apart."""

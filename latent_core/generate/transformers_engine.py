@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from transformers import (
 )
 
 from latent_core.config.sampling import SamplingConfig
+from latent_core.device_memory import release
 from latent_core.dual import DualVocabulary
 from latent_core.dual.constraint import PhaseMachine
-from latent_core.dual.storage import FILE_NAME
+from latent_core.dual.storage import FILE_NAME, read_json
 from latent_core.dual.transformers_constraint import DualLogitsProcessor
 from latent_core.errors import InputError
 from latent_core.generate.engine import Finished, Generation, Request
@@ -35,8 +36,8 @@ class TransformersEngine:
 
     def __init__(self, model_dir: Path, dtype: str = "auto") -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        if dtype == "auto" and device == "cpu":
-            dtype = "float32"  # bfloat16 is emulated on most CPUs, several times slower
+        if dtype == "auto":
+            dtype = _auto_dtype(model_dir, device)
         model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=dtype, local_files_only=True, **SAFE)
         self._serve(model.to(device).eval(), model_dir)
 
@@ -97,9 +98,7 @@ class TransformersEngine:
     def close(self) -> None:
         """Free the model's memory; the engine is of no use afterwards."""
         self.model = None
-        gc.collect()
-        if self.device == "cuda":
-            torch.cuda.empty_cache()
+        release()
 
     def _check_room(self, request: Request) -> None:
         if len(request.prompt_ids) >= self._context:
@@ -121,17 +120,18 @@ class TransformersEngine:
         watch = SampledLogprobs() if sampling.logprobs else None
         if watch is not None:
             processors.insert(0, watch)
-        output = self.model.generate(
-            input_ids=input_ids.to(self.device),
-            attention_mask=mask.to(self.device),
-            generation_config=GenerationConfig(
-                max_new_tokens=limit,
-                do_sample=False,
-                eos_token_id=list(self._stop_ids),
-                pad_token_id=self._pad_id,
-            ),
-            logits_processor=processors,
-        )
+        with _without_own_defaults(self.model):
+            output = self.model.generate(
+                input_ids=input_ids.to(self.device),
+                attention_mask=mask.to(self.device),
+                generation_config=GenerationConfig(
+                    max_new_tokens=limit,
+                    do_sample=False,
+                    eos_token_id=list(self._stop_ids),
+                    pad_token_id=self._pad_id,
+                ),
+                logits_processor=processors,
+            )
         logprobs = [None] * len(batch) if watch is None else watch.of(output).tolist()
         for row, found in zip(output[:, width:].tolist(), logprobs, strict=True):
             yield _cut(row, self._stop_ids, limit, found)
@@ -149,6 +149,31 @@ class TransformersEngine:
                 processors.append(TopPLogitsWarper(sampling.top_p))
             processors.append(SeededGumbel([request.seed for request in batch], width))
         return processors
+
+
+def _auto_dtype(model_dir: Path, device: str) -> str:
+    """The type that `auto` stands for: on a GPU the checkpoint's, but bfloat16 for one in float32, as vLLM has it.
+
+    Models are often saved in float32 for the sake of their last bits; a GPU reads those several times more slowly. On
+    most CPUs it is bfloat16 that is slow, since it is emulated.
+    """
+    if device == "cpu":
+        return "float32"
+    config = read_json(model_dir / "config.json")
+    stored = config.get("dtype") or config.get("torch_dtype") or "float32"
+    return "bfloat16" if stored == "float32" else "auto"
+
+
+@contextmanager
+def _without_own_defaults(model: Any) -> Iterator[None]:
+    """What a checkpoint's generation_config.json asks for (a repetition penalty, say) would fill in what is unset."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # PEFT's own comes from there
+    own = inner.generation_config
+    inner.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        inner.generation_config = own
 
 
 def _batches(requests: Sequence[Request], sampling: SamplingConfig) -> Iterator[list[int]]:

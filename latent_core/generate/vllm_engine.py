@@ -286,6 +286,8 @@ def lora_rank(adapter_dir: Path) -> int:
             f"adapter_dir: {adapter_dir} trains {', '.join(beside)} beside LoRA, which vLLM cannot serve unmerged; "
             "give the merged model instead"
         )
+    if config.get("use_dora"):
+        raise InputError(f"adapter_dir: {adapter_dir} is DoRA, which vLLM cannot serve unmerged; give the merged model")
     rank = int(config["r"])
     fitting = [allowed for allowed in _LORA_RANKS if allowed >= rank]
     if not fitting:

@@ -49,9 +49,9 @@ def log_probabilities(logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tenso
 
 
 def entropies(logits: torch.Tensor) -> torch.Tensor:
-    """In nats, shape (rows, tokens)."""
-    logs = logits.log_softmax(dim=2)
-    return -(logs.exp() * logs).sum(dim=2)
+    """In nats, shape (rows, tokens); row by row, since one of many tokens takes as much memory as a small model."""
+    rows = (row.log_softmax(dim=1) for row in logits)
+    return torch.stack([-(logs.exp() * logs).sum(dim=1) for logs in rows])
 
 
 def policy_trainer(machine: PhaseMachine | None) -> type:

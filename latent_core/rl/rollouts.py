@@ -103,6 +103,11 @@ class Rollouts:
         self._write(step, rows)
         return rows
 
+    def let_go(self) -> None:
+        """Hold the trained model, and a judge's copy, no longer; only `rows` may follow."""
+        self._engine = None
+        del self._rewards
+
     def rows(self, steps: int) -> Iterator[Row]:
         """All rows of the first `steps` optimizer steps, in order."""
         import pyarrow.parquet as pq

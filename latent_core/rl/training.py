@@ -14,6 +14,7 @@ from typing import Any
 
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.grpo import Advantage, GrpoConfig
+from latent_core.device_memory import release
 from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
@@ -78,8 +79,12 @@ def reinforce(
     resume = newest_checkpoint(checkpoint_dir)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     save_trained(trainer.model, tokenizer, config, model_dir, out_dir, latents)
+    curve = [{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history]
+    del trainer
+    rollouts.let_go()
+    release()
     return GrpoResult(
-        curve=[{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history],
+        curve=curve,
         trainable_parameters=trainable,
         total_parameters=total,
         resumed_from_step=step_of(resume) if resume else 0,

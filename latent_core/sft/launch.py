@@ -31,12 +31,6 @@ def launch(job: Job, processes: int, devices: list[str], progress: Progress | No
     for left_over in folder.iterdir():
         left_over.unlink()
     _write_job(job, folder)
-    environment = dict(os.environ)
-    if devices:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices[:processes])
-    else:  # they share the caller's threads, and speak over the loopback interface
-        environment["OMP_NUM_THREADS"] = str(max(1, int(environment.get("OMP_NUM_THREADS", "1")) // processes))
-        environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
     log = folder / "launch.log"
     with log.open("wb") as output:
         launcher = subprocess.Popen(
@@ -44,7 +38,7 @@ def launch(job: Job, processes: int, devices: list[str], progress: Progress | No
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env=environment_of(processes, devices),
         )
         try:
             _follow(launcher, folder / PROGRESS, progress)
@@ -60,6 +54,19 @@ def launch(job: Job, processes: int, devices: list[str], progress: Progress | No
         raise StageFailed(f"train: {errors[0][1]}. {told}")
     killed = ", ".join(f"number {rank} by signal {-code}" for rank, code in exits.items() if code < 0)
     raise InfrastructureError(f"train: a training process died{killed and f' ({killed})'}. {told}")
+
+
+def environment_of(processes: int, devices: list[str]) -> dict[str, str]:
+    """The caller's environment with what the processes need: their devices, or their share of its threads.
+
+    They speak over the loopback interface; left to itself NCCL listens on the first other one.
+    """
+    environment = {"NCCL_SOCKET_IFNAME": "lo", "GLOO_SOCKET_IFNAME": "lo"} | os.environ
+    if devices:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(devices[:processes])
+    else:
+        environment["OMP_NUM_THREADS"] = str(max(1, int(environment.get("OMP_NUM_THREADS", "1")) // processes))
+    return environment
 
 
 def _follow(launcher: subprocess.Popen[bytes], reported: Path, progress: Progress | None) -> None:

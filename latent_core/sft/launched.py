@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,6 +26,9 @@ RESULT, PROGRESS = "result.json", "progress.json"
 ERROR = "error-{}.json"  # of a process by its number: when and what
 MEETING = "meeting"  # where the processes find each other
 EXITS = "exits.json"  # exit status of the processes that failed, by number; negative for a signal
+# While the first process writes a checkpoint the others wait for it; NCCL's own 10 minutes are short for a large model
+# on a slow disk. A process that died needs no timeout: the launcher ends the others.
+_PATIENCE = timedelta(hours=2)
 POLL_SECONDS = 0.2  # between two looks at the processes
 
 
@@ -84,11 +88,11 @@ def work(folder: Path) -> None:
         init_method=f"file://{folder / MEETING}",
         rank=rank,
         world_size=int(os.environ["WORLD_SIZE"]),
+        timeout=_PATIENCE,
     )
     result = fit(_read_job(folder, described), report if rank == 0 else None)
     if result is not None:
         write_json(folder / RESULT, asdict(result))
-    torch.distributed.destroy_process_group()
 
 
 def _read_job(folder: Path, described: dict[str, Any]) -> Job:

@@ -17,6 +17,7 @@ from latent_core.sft.plan import evaluation_batches, micro_batch_size, micro_bat
 from latent_core.sft.planned_trainer import Head, planned_trainer
 from latent_core.sft.weights import (
     adapter_config,
+    compute_type,
     is_mixed,
     load_model,
     parameters_of,
@@ -59,13 +60,14 @@ class TrainResult:
 
 def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
     """Train from the newest checkpoint on, and save what came of it; None in all processes of a group but the first."""
+    import torch.distributed
     from transformers import AutoTokenizer
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
     config = job.config
     tokenizer = AutoTokenizer.from_pretrained(job.model_dir, local_files_only=True, **NO_CODE)
     packed = resolve_layout(config) is Layout.PACKED
-    flash = {"attn_implementation": "flash_attention_2"} if packed and _has_flash_attention() else {}
+    flash = {"attn_implementation": "flash_attention_2"} if packed and _takes_flash_attention(config) else {}
     model = load_model(job.model_dir, config, **flash)
     has_validation = job.validation is not None and job.validation.num_rows > 0
     args = _arguments(config, job.checkpoint_dir, has_validation)
@@ -92,6 +94,8 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
     trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(job.checkpoint_dir)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    if torch.distributed.is_initialized():  # here, where all meet: NCCL's end may wait for all, and saving takes long
+        torch.distributed.destroy_process_group()
     if args.process_index > 0:
         return None
     best = trainer.state.best_metric
@@ -113,7 +117,7 @@ def resolve_layout(config: TrainConfig) -> Layout:
         return Layout.PADDED
     if config.layout is not Layout.AUTO:
         return config.layout
-    return Layout.PACKED if _has_flash_attention() else Layout.PADDED
+    return Layout.PACKED if _takes_flash_attention(config) else Layout.PADDED
 
 
 def think_end_id(tokenizer: Any) -> int:
@@ -125,6 +129,11 @@ def think_end_id(tokenizer: Any) -> int:
             "leave all weights at 1"
         )
     return family.think_end_id
+
+
+def _takes_flash_attention(config: TrainConfig) -> bool:
+    """It is installed, and passes are not in float32, which its kernels refuse."""
+    return _has_flash_attention() and compute_type(config) != "float32"
 
 
 def _has_flash_attention() -> bool:

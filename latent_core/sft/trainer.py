@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latent_core.config.training import LossOn, TrainConfig
+from latent_core.device_memory import release
 from latent_core.errors import InputError
 from latent_core.loading import NO_CODE
 from latent_core.sft.loss import latent_only
@@ -55,7 +56,10 @@ def train(
     latents = range(latent_ids[0], latent_ids[-1] + 1) if latent_ids else range(0)
     job = Job(model_dir, training, validation, config, out_dir, checkpoint_dir, latents)
     if processes == 1 and len(devices) <= 1:
-        result = fit(job, progress)
+        try:
+            result = fit(job, progress)
+        finally:
+            release()
         assert result is not None
         return result
     from latent_core.sft.launch import launch

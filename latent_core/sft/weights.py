@@ -101,6 +101,8 @@ def save_trained(
     if parts.method is TrainMethod.LORA:
         model.save_pretrained(out_dir / "adapter")
         settle_adapter(out_dir / "adapter")
+        # A GPU that trained these weights in bfloat16 need not have room for them in float32.
+        model = model.to("cpu")
         if parts.save_dtype == "float32":
             model = model.float()  # before the sum is rounded to the base's type
         model = model.merge_and_unload()

@@ -72,21 +72,21 @@ class MachineLost(BaseException):
 class FakeRay:
     """Stands in for the module `ray`."""
 
-    def __init__(self, cpus: int, node_cpus: float = 1.0) -> None:
+    def __init__(self, cpus: int, node_cpus: float = 1.0, node_gpus: float = 0.0) -> None:
         self.exceptions = SimpleNamespace(RayError=RayError, RayActorError=RayActorError, RayTaskError=RayTaskError)
         self.cpus = threading.Semaphore(cpus)
         self.killed: list[Any] = []
         self.hired = 0
-        self._node_cpus = node_cpus
+        self._node = {"CPU": node_cpus} | ({"GPU": node_gpus} if node_gpus else {})
 
     def is_initialized(self) -> bool:
         return True
 
     def cluster_resources(self) -> dict[str, float]:
-        return {"CPU": self._node_cpus}
+        return dict(self._node)
 
     def nodes(self) -> list[dict[str, Any]]:
-        return [{"Alive": True, "Resources": {"CPU": self._node_cpus}}]
+        return [{"Alive": True, "Resources": dict(self._node)}]
 
     def remote(self, kind: type) -> Any:
         def build(*arguments: Any) -> _Actor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.sampling import SamplingConfig
@@ -13,6 +14,7 @@ from latent_core.errors import InputError
 from latent_core.evaluation.logprob import COLUMN, STATUS
 from latent_core.evaluation.summary import Summary
 from latent_core.store import Artifact, ArtifactStore
+from tasks import evaluate as evaluation
 from tasks.collect import SAMPLES
 from tasks.evaluate import EVALUATE, TRUNCATE, EvaluateCondition, TruncateCondition
 from tasks.stage import ModelInput, ProblemsInput, StageCall, Workplace, perform
@@ -54,3 +56,25 @@ def test_format_without_an_end_of_thinking_is_refused_before_anything_is_generat
     call = EVALUATE.call(condition, {"model": MODEL, "problems": PROBLEMS})
     with pytest.raises(InputError, match="think marks"):
         _perform(call, ArtifactStore(str(tmp_path / "store")), tmp_path / "work")
+
+
+def test_vllm_and_the_scorer_share_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[SamplingConfig] = []
+
+    def opened(model: object, fingerprint: str, sampling: SamplingConfig) -> None:
+        asked.append(sampling)
+        raise InputError("enough seen")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(evaluation, "warm_engine", opened)
+    for metrics in ((Metric.LOGPROB,), ()):
+        sampling = CONDITION.sampling.model_copy(update={"engine": "vllm"})
+        condition = CONDITION.model_copy(update={"sampling": sampling, "metrics": metrics})
+        with pytest.raises(InputError, match="enough seen"):
+            _perform(
+                EVALUATE.call(condition, {"model": MODEL, "problems": PROBLEMS}),
+                ArtifactStore(str(tmp_path / "store")),
+                tmp_path / "work",
+            )
+    shared, alone = (sampling.vllm.gpu_memory_utilization for sampling in asked)
+    assert shared is not None and shared < 0.9 and alone is None

@@ -32,9 +32,10 @@ def store(tmp_path: Path) -> ArtifactStore:
 def pool_on(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> Open:
     monkeypatch.setattr(ray_workers, "POLL_SECONDS", 0.01)
 
-    def open_pool(ray: FakeRay, workers: int = 1, **options: object) -> RayPool:
+    def open_pool(ray: FakeRay, workers: int = 1, devices_per_worker: int = 1, **options: object) -> RayPool:
         monkeypatch.setitem(sys.modules, "ray", ray)  # type: ignore[arg-type]
-        return RayPool(RuntimeConfig(workers=workers, threads_per_worker=1), store.root, **options)  # type: ignore[arg-type]
+        runtime = RuntimeConfig(workers=workers, threads_per_worker=1, devices_per_worker=devices_per_worker)
+        return RayPool(runtime, store.root, **options)  # type: ignore[arg-type]
 
     return open_pool
 
@@ -105,6 +106,15 @@ def test_cluster_without_room_says_what_a_worker_takes_and_what_there_is(
     assert "no machine of the Ray cluster is large enough" in caplog.text
     ray.cpus.release()  # a machine joins
     assert pool.compute(_numbers(tmp_path, 2)).stage == "numbers"
+
+
+def test_cluster_with_too_few_gpus_for_a_worker_says_so(
+    pool_on: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = pool_on(FakeRay(cpus=0, node_cpus=8, node_gpus=1), start_seconds=0.05, devices_per_worker=2)
+    assert "no machine of the Ray cluster is large enough" in caplog.text
+    with pytest.raises(InfrastructureError, match=r"2 GPUs \(runtime\.devices_per_worker\).*have 8 and 1;"):
+        pool.compute(_numbers(tmp_path, 2))
 
 
 def test_used_up_budget_starts_no_call_and_frees_the_actor(pool_on: Open, tmp_path: Path) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import weakref
 from pathlib import Path
 
 import pytest
+import torch
 
 from latent_core.compress.compressor import ScoringOptions
-from latent_core.config.sampling import SamplingConfig
+from latent_core.config.sampling import SamplingConfig, VllmConfig
+from latent_core.config.tokenskip import QualityConfig
 from latent_core.errors import InputError
 from latent_core.models.source import open_model
 from latent_core.store import ArtifactStore
-from tasks import engines, warm
+from tasks import engines, quality, warm
 from tasks.engines import Served, served
 from tasks.stage import Inputs, ModelInput
 
@@ -68,7 +71,12 @@ def test_vllm_gets_an_adapter_beside_its_base_and_nothing_is_merged(
 
 
 @pytest.mark.parametrize(
-    ("engine", "extra"), [("transformers", {}), ("vllm", {"trainable_token_indices": {"embed_tokens": [5]}})]
+    ("engine", "extra"),
+    [
+        ("transformers", {}),
+        ("vllm", {"trainable_token_indices": {"embed_tokens": [5]}}),
+        ("vllm", {"use_dora": True}),
+    ],
 )
 def test_adapter_is_merged_for_other_engines_and_where_vllm_cannot_serve_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, extra: dict[str, object]
@@ -86,3 +94,68 @@ def test_adapter_changed_since_the_plan_is_refused(tmp_path: Path) -> None:
     (tmp_path / "adapter" / "adapter_model.safetensors").write_bytes(b"other weights")
     with pytest.raises(InputError, match="changed on disk"):
         served(inputs, "model", SamplingConfig(engine="vllm"))
+
+
+@pytest.fixture
+def on_gpu(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A machine that says it has a GPU; the list notes when PyTorch's reserve is given back."""
+    released: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: released.append("empty_cache"))
+    return released
+
+
+@pytest.mark.parametrize(("kind", "closed"), [("vllm", True), ("transformers", False)])
+def test_compressor_is_loaded_on_a_gpu_only_after_vllm_has_left_it(
+    monkeypatch: pytest.MonkeyPatch, on_gpu: list[str], kind: str, closed: bool
+) -> None:
+    engine = Held()
+    monkeypatch.setattr(engines, "_load", lambda *_: engine)
+    engines.warm_engine(Served(Path("model")), "a" * 64, SamplingConfig.model_validate({"engine": kind}))
+    warm.warm_compressor("random", "d" * 64, ScoringOptions())
+    assert engine.closed is closed
+    warm.cool_down()
+
+
+def test_vllm_stays_warm_beside_a_compressor_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Held()
+    monkeypatch.setattr(engines, "_load", lambda *_: engine)
+    engines.warm_engine(Served(Path("model")), "a" * 64, SamplingConfig(engine="vllm"))
+    warm.warm_compressor("random", "e" * 64, ScoringOptions())
+    assert not engine.closed
+    warm.cool_down()
+
+
+def test_cooling_down_gives_a_gpus_memory_back_even_what_only_a_cycle_holds(on_gpu: list[str]) -> None:
+    holder = Held()
+    holder.myself = holder  # type: ignore[attr-defined]
+    alive = weakref.ref(holder)
+    del holder
+    warm.cool_down()
+    assert alive() is None
+    assert on_gpu
+
+
+def test_vllm_leaves_a_scorer_its_share_of_a_gpu_unless_told_how_much(on_gpu: list[str]) -> None:
+    share = engines.beside_scorer(SamplingConfig(engine="vllm")).vllm.gpu_memory_utilization
+    assert share is not None and share <= 0.5
+    told = SamplingConfig(engine="vllm", vllm=VllmConfig(gpu_memory_utilization=0.7))
+    assert engines.beside_scorer(told) == told
+    assert engines.beside_scorer(SamplingConfig()) == SamplingConfig()
+
+
+def test_quality_is_scored_only_after_vllm_has_left_the_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_gpu: list[str]
+) -> None:
+    engine = Held()
+    monkeypatch.setattr(engines, "_load", lambda *_: engine)
+    engines.warm_engine(Served(Path("model")), "a" * 64, SamplingConfig(engine="vllm"))
+
+    def loaded(*_: object) -> None:
+        raise InputError("the scorer is loaded" if engine.closed else "vllm still holds the GPU")
+
+    monkeypatch.setattr(quality, "QualityScorer", loaded)
+    inputs = Inputs(ArtifactStore(str(tmp_path)), {"model": ModelInput.find("latent-mini")})
+    with pytest.raises(InputError, match="the scorer is loaded"):
+        quality.score_quality(None, inputs, QualityConfig(), None)  # type: ignore[arg-type]
+    warm.cool_down()

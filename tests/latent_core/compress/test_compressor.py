@@ -11,6 +11,7 @@ import pytest
 
 from latent_core.compress import MultiRatioCompressor, ScoringOptions, SelectionOptions, WordLength, select
 from latent_core.compress.corpus import score_schema, scored_samples
+from latent_core.compress.encoder import TokenClassifier
 from latent_core.errors import InputError
 from latent_core.store.columns import table_of_rows
 
@@ -188,6 +189,14 @@ def test_loading_leaves_the_random_state_alone(classifiers):
     torch.manual_seed(5)
     MultiRatioCompressor(classifiers.wordpiece, ScoringOptions(force_tokens=("several tokens",)))
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_encoder_is_in_float32_on_a_gpu_too(classifiers, monkeypatch):
+    import torch
+    from transformers import PreTrainedModel
+
+    monkeypatch.setattr(PreTrainedModel, "to", lambda model, *_: model)  # there is no GPU to go to
+    assert TokenClassifier(classifiers.wordpiece, "cuda").model.dtype is torch.float32
 
 
 def test_model_dir_missing_is_refused(tmp_path):

@@ -62,6 +62,28 @@ def test_train_token_classifier_continues_from_its_checkpoint(tmp_path):
     assert first == second
 
 
+def test_train_token_classifier_takes_the_same_steps_whatever_devices_are_there(tmp_path, monkeypatch):
+    from dataclasses import replace
+    from functools import cached_property
+
+    from transformers import TrainingArguments
+
+    find = TrainingArguments.__dict__["_setup_devices"].func
+
+    def find_two(arguments):
+        device = find(arguments)
+        arguments._n_gpu = 2
+        return device
+
+    two = cached_property(find_two)
+    two.__set_name__(TrainingArguments, "_setup_devices")
+    monkeypatch.setattr(TrainingArguments, "_setup_devices", two)
+    rows = [_contextual_row(seed) for seed in range(36)]
+    settings = replace(TOY, epochs=1)
+    train_token_classifier(rows[:32], tmp_path / "a", held_out=rows[32:], settings=settings, checkpoints=tmp_path / "c")
+    assert [path.name for path in (tmp_path / "c").glob("checkpoint-*")] == ["checkpoint-4"]
+
+
 def test_train_token_classifier_over_the_size_limit_is_refused(tmp_path):
     rows = [_contextual_row(seed) for seed in range(2)]
     with pytest.raises(InputError, match="max_bytes"):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from latent_core import prompts
 from latent_core.benchmarks.word_problems import generate_problem
@@ -45,6 +48,37 @@ def _requests(model: ReadableModel, count: int = 6) -> list[Request]:
         text = prompts.render_prompt(problem.question, model.tokenizer, model.family)
         requests.append(Request(tuple(prompts.encode(text, model.tokenizer)), seed=1000 + index))
     return requests
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked", "held"),
+    [
+        ("float32", "auto", torch.bfloat16),
+        ("float16", "auto", torch.float16),
+        ("bfloat16", "auto", torch.bfloat16),
+        ("float32", "float32", torch.float32),
+    ],
+)
+def test_auto_on_a_gpu_is_the_checkpoints_type_but_for_float32(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: str, asked: str, held: torch.dtype
+) -> None:
+    copy = Path(shutil.copytree(mini, tmp_path / "copy"))
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"dtype": stored}))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(PreTrainedModel, "to", lambda model, *_: model)  # there is no GPU to go to
+    assert TransformersEngine(copy, asked).model.dtype is held
+
+
+def test_generation_settings_of_a_checkpoint_do_not_enter(
+    engine: TransformersEngine, mini: Path, model: ReadableModel, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(mini, tmp_path / "copy"))
+    wishes = {"repetition_penalty": 1.5, "no_repeat_ngram_size": 2, "suppress_tokens": [5], "eos_token_id": 1}
+    (copy / "generation_config.json").write_text(json.dumps(wishes))
+    other = TransformersEngine(copy)
+    assert other.generate(_requests(model, 2), GREEDY) == engine.generate(_requests(model, 2), GREEDY)
+    assert other.model.generation_config.repetition_penalty == 1.5  # as it was, for whoever saves the model
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, SAMPLED], ids=["greedy", "sampled"])

@@ -89,6 +89,9 @@ def test_adapter_that_cannot_be_served_unmerged_is_refused(tmp_path: Path) -> No
     file.write_text(json.dumps({"r": 8, "trainable_token_indices": {"embed_tokens": [5]}}))
     with pytest.raises(InputError, match=r"trainable_token_indices.*merged model"):
         lora_rank(tmp_path)
+    file.write_text(json.dumps({"r": 8, "use_dora": True}))
+    with pytest.raises(InputError, match=r"DoRA.*merged model"):
+        lora_rank(tmp_path)
     file.write_text(json.dumps({"r": 12}))
     assert lora_rank(tmp_path) == 16
 

@@ -84,6 +84,24 @@ def test_forbidden_tokens_get_no_gradient(machine: PhaseMachine, model: Any) -> 
     assert float(logits.grad[0][forbidden].abs().max()) == 0.0 < float(logits.grad[0].abs().max())
 
 
+def test_entropies_of_many_rows_take_the_memory_of_one() -> None:
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Largest(TorchDispatchMode):
+        numbers = 0
+
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            made = function(*args, **(kwargs or {}))
+            if isinstance(made, torch.Tensor) and not made._is_view():
+                self.numbers = max(self.numbers, made.numel())
+            return made
+
+    logits = torch.randn(6, 4, 50)
+    with Largest() as largest:
+        found = entropies(logits)
+    assert found.shape == (6, 4) and largest.numbers <= 4 * 50
+
+
 def test_method_that_is_replaced_is_still_the_trainers() -> None:
     name = "_get_per_token_logps_and_entropies"
     theirs = inspect.signature(getattr(GRPOTrainer, name)).parameters

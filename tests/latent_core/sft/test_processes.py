@@ -15,6 +15,7 @@ from latent_core.config.training import TrainConfig
 from latent_core.errors import InfrastructureError, InputError, StageFailed
 from latent_core.generate.completions import ReadableModel
 from latent_core.models.mini_corpus import examples
+from latent_core.sft.launch import environment_of
 from latent_core.sft.trainer import train
 from tests.latent_core.sft.training_runs import (
     SETTINGS,
@@ -62,6 +63,7 @@ def test_two_processes_have_the_loss_curve_of_one(root: Path) -> None:
     [
         {"method": "full", "micro_batch_size": 1},
         {"method": "full", "gradient_checkpointing": True},
+        {"method": "lora", "gradient_checkpointing": True},
         {"method": "lora", "loss_weights": {"reasoning": 0.5, "answer": 2.0}},
         {"method": "lora", "layout": "packed"},
     ],
@@ -97,6 +99,16 @@ def test_processes_listen_on_the_loopback_interface_alone(root: Path) -> None:
     run(root, "heard", SHARED | {"method": "lora", "processes": 2}, progress=look)
     assert ranks == {"launcher", "0", "1"}
     assert heard <= {"127.0.0.1", "::1"}
+
+
+def test_processes_on_gpus_get_one_each_and_meet_on_the_loopback_interface_unless_told_where(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("NCCL_SOCKET_IFNAME", raising=False)
+    environment = environment_of(2, ["3", "5", "7"])
+    assert (environment["CUDA_VISIBLE_DEVICES"], environment["NCCL_SOCKET_IFNAME"]) == ("3,5", "lo")
+    monkeypatch.setenv("NCCL_SOCKET_IFNAME", "eth1")
+    assert environment_of(2, ["3", "5"])["NCCL_SOCKET_IFNAME"] == "eth1"
 
 
 @pytest.mark.slow

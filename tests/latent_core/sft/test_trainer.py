@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ from latent_core.dual import DualVocabulary
 from latent_core.errors import InputError
 from latent_core.generate.completions import ReadableModel
 from latent_core.models.mini_corpus import examples
+from latent_core.sft import rank
+from latent_core.sft import weights as weights_of_training
 from latent_core.sft.rank import TrainResult
 from latent_core.sft.trainer import train
+from latent_core.sft.weights import load_model
 from tests.latent_core.sft.training_runs import SETTINGS, largest_difference, loss_curve, weights
 
 
@@ -61,6 +66,68 @@ def test_full_training_in_bfloat16_moves_weights_by_less_than_bfloat16_can_tell(
     before, after = weights(plain_dir), weights(tmp_path / "out" / "model")
     moved = [(before[name].float() != after[name]).float().mean().item() for name in before]
     assert min(moved) > 0.05 and max(moved) > 0.9
+
+
+def test_trained_model_is_out_of_memory_when_training_returns(
+    plain_dir: Path, plain: ReadableModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[weakref.ref[Any]] = []
+
+    def load(*args: Any, **options: Any) -> Any:
+        model = load_model(*args, **options)
+        loaded.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr(rank, "load_model", load)
+    gc.disable()
+    try:
+        _train(plain_dir, _table(plain, 4), tmp_path, method=TrainMethod.FULL, steps=1)
+        assert loaded[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_processes_part_before_the_first_of_them_saves(
+    plain_dir: Path, plain: ReadableModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch.distributed as distributed
+
+    was_up: list[bool] = []
+    monkeypatch.setattr(rank, "save_trained", lambda *_: was_up.append(distributed.is_initialized()))
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
+    _train(plain_dir, _table(plain, 4), tmp_path, steps=1)
+    assert was_up == [False]
+
+
+def test_weights_leave_the_gpu_before_they_grow_to_float32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    class Trained:
+        def to(self, where: object) -> Trained:
+            done.append(str(where))
+            return self
+
+        def float(self) -> Trained:
+            done.append("float")
+            return self
+
+        def merge_and_unload(self) -> Trained:
+            done.append("merged")
+            return self
+
+        def save_pretrained(self, target: Path) -> None:
+            target.mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setattr(weights_of_training, "settle_adapter", lambda _: None)
+    model = Trained()
+    weights_of_training.save_trained(model, model, TrainConfig(), tmp_path, tmp_path / "out", range(0))
+    assert done.index("cpu") < done.index("float") < done.index("merged")
+
+
+def test_float32_passes_are_never_given_to_flash_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rank, "_has_flash_attention", lambda: True)
+    assert rank.resolve_layout(TrainConfig(dtype="float32")) is Layout.PADDED
+    assert rank.resolve_layout(TrainConfig(dtype="bfloat16")) is Layout.PACKED
 
 
 def test_lora_training_writes_an_adapter_and_a_merged_model_that_agree(
@@ -122,6 +189,17 @@ def test_runtime_settings_change_neither_losses_nor_weights(
         pairs = zip(loss_curve(plainly), loss_curve(other), strict=True)
         assert all(one[:2] == two[:2] and abs(one[2] - two[2]) < 1e-4 for one, two in pairs), name
         assert largest_difference(tmp_path / "plain/out/model", tmp_path / name / "out/model") < 1e-5, name
+
+
+def test_checkpointing_changes_neither_an_adapter_nor_latent_rows(
+    dual_dir: Path, dual: ReadableModel, tmp_path: Path
+) -> None:
+    curves = [
+        loss_curve(_train(dual_dir, _dual_table(dual, 8), tmp_path / name, gradient_checkpointing=name == "again"))
+        for name in ("kept", "again")
+    ]
+    assert all(abs(one[2] - two[2]) < 1e-4 for one, two in zip(*curves, strict=True))
+    assert largest_difference(tmp_path / "kept/out/model", tmp_path / "again/out/model") < 1e-5
 
 
 def test_evaluation_loss_is_the_mean_over_all_validation_tokens(
