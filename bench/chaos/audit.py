@@ -9,9 +9,8 @@ from pathlib import Path
 from bench.chaos.victims import is_alive
 from bench.chaos.watch import CommitWatch, Event
 from latent_core.store import ArtifactStore, collect_garbage, find_garbage
-from latent_core.store.layout import MANIFEST
+from latent_core.store.layout import MANIFEST, RESULTS
 from tasks.report import REPORT
-from tasks.results import FOLDER as RESULTS
 
 
 def contents(store: Path) -> dict[str, bytes]:
