@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 from latent_core.compress.words import TokenFamily, detokenize
 from latent_core.errors import InputError
 from latent_core.loading import NO_CODE, SAFE
-
-if TYPE_CHECKING:
-    pass
 
 REFERENCE_WINDOW = 512  # llmlingua 0.2.2, `max_seq_len`
 REFERENCE_BATCH = 50  # llmlingua 0.2.2, `max_batch_size`
