@@ -139,9 +139,8 @@ def _ensure_server() -> None:
 def _start_server() -> None:
     from prefect.server.api.server import SubprocessASGIServer
 
-    signal.pthread_sigmask(
-        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP}
-    )  # of this thread, and so of the process it starts
+    # Of this thread, and so of the process it starts.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     SubprocessASGIServer().start()  # the one that Prefect itself finds, and ends
 
 

@@ -112,20 +112,22 @@ def close_engine() -> None:
 
 def make_room() -> None:
     """Close a warm engine that has reserved most of a GPU, as vLLM does, before another model is loaded there."""
-    import torch
-
-    if _warm is not None and _warm.key.kind == "vllm" and torch.cuda.is_available():
+    if _warm is not None and _warm.key.kind == "vllm" and _is_on_gpu():
         _close_warm()
 
 
 def beside_scorer(sampling: SamplingConfig) -> SamplingConfig:
     """Settings that leave a scorer's own copy of the model its share of a GPU: vLLM reserves 0.92 unless told less."""
-    import torch
-
-    if sampling.engine != "vllm" or sampling.vllm.gpu_memory_utilization is not None or not torch.cuda.is_available():
+    if sampling.engine != "vllm" or sampling.vllm.gpu_memory_utilization is not None or not _is_on_gpu():
         return sampling
     options = sampling.vllm.model_copy(update={"gpu_memory_utilization": _SHARE_BESIDE_SCORER})
     return sampling.model_copy(update={"vllm": options})
+
+
+def _is_on_gpu() -> bool:
+    import torch  # only where vLLM is in play: scoring words by a baseline needs no torch
+
+    return torch.cuda.is_available()
 
 
 def _load(model: Served, sampling: SamplingConfig) -> Engine:

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
-from latent_core.config.tokenskip import EvaluateConfig, Ratios
+from latent_core.config.tokenskip import EvaluateConfig, Ratios, distinct
 from latent_core.config.training import LatentRows, LoraVariant, TrainMethod
 
 
@@ -114,9 +114,7 @@ class GrpoConfig(StageConfig):
     @field_validator("ratios")
     @classmethod
     def _no_ratio_twice(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
-        if len(set(ratios)) != len(ratios):
-            raise ValueError(f"grpo.ratios: a ratio appears twice in {list(ratios)}")
-        return ratios
+        return distinct("grpo.ratios", ratios)
 
     @model_validator(mode="after")
     def _batches_come_out_even(self) -> GrpoConfig:

@@ -147,7 +147,7 @@ class CompressConfig(StageConfig):
     @field_validator("ratios")
     @classmethod
     def _no_duplicates(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
-        return _distinct("compress.ratios", ratios)
+        return distinct("compress.ratios", ratios)
 
     @model_validator(mode="after")
     def _keeping_needs_spans(self) -> CompressConfig:
@@ -204,7 +204,7 @@ class PrepareConfig(StageConfig):
     @field_validator("ratios")
     @classmethod
     def _no_duplicates(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
-        return _distinct("prepare.ratios", ratios)
+        return distinct("prepare.ratios", ratios)
 
 
 class DualBuildConfig(StageConfig):
@@ -300,7 +300,7 @@ class EvaluateConfig(StageConfig):
     @field_validator("ratios")
     @classmethod
     def _no_duplicates(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
-        return _distinct("evaluate.ratios", ratios)
+        return distinct("evaluate.ratios", ratios)
 
     @field_validator("metrics")
     @classmethod
@@ -385,7 +385,8 @@ def check_prepared_ratios(prepare: PrepareConfig, compress: CompressConfig) -> N
         raise ValueError(f"prepare.ratios: {missing} are not in compress.ratios {list(compress.ratios)}")
 
 
-def _distinct(field: str, ratios: tuple[float, ...]) -> tuple[float, ...]:
+def distinct(field: str, ratios: tuple[float, ...]) -> tuple[float, ...]:
+    """The ratios as they are; raises ValueError, naming the field, where one appears twice."""
     if len(set(ratios)) != len(ratios):
         raise ValueError(f"{field}: a ratio appears twice in {list(ratios)}")
     return ratios

@@ -7,7 +7,7 @@ Training resumes from the newest whole checkpoint in `checkpoint_dir`, which bel
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ from latent_core.rl.judges import judge
 from latent_core.rl.policy import policy_trainer
 from latent_core.rl.rollouts import Rollouts
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
+from latent_core.sft.rank import Progress, progress_callback
 from latent_core.sft.weights import adapter_config, is_mixed, load_model, parameters_of, save_trained
 
-Progress = Callable[[int, int], None]  # (steps done, steps in all)
 ROLLOUTS = "rollouts"  # folder beside the checkpoints
 
 
@@ -73,7 +73,7 @@ def reinforce(
         train_dataset=Dataset.from_dict({"prompt": [str(number) for number in range(len(problems))]}),
         processing_class=tokenizer,
         peft_config=adapter_config(config, latents),
-        callbacks=[_reporter(progress)],
+        callbacks=[progress_callback(config.save_every, progress)],
     )
     trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(checkpoint_dir)
@@ -136,14 +136,3 @@ def _arguments(config: GrpoConfig, checkpoint_dir: Path) -> Any:
     if arguments.n_gpu > 1:
         arguments._n_gpu = 1  # of several devices transformers would spread the model over all, by threads
     return arguments
-
-
-def _reporter(progress: Progress | None) -> Any:
-    from transformers import TrainerCallback
-
-    class Report(TrainerCallback):  # type: ignore[misc]
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if progress is not None:
-                progress(state.global_step, state.max_steps)
-
-    return Report()

@@ -89,7 +89,7 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
         eval_dataset=_dataset(job.validation) if has_validation else None,
         processing_class=tokenizer,
         peft_config=adapter_config(config, job.latent_ids),
-        callbacks=[_callback(args.save_steps, progress)],
+        callbacks=[progress_callback(args.save_steps, progress)],
     )
     trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(job.checkpoint_dir)
@@ -213,7 +213,7 @@ def _arguments(config: TrainConfig, checkpoint_dir: Path, has_validation: bool) 
     )
 
 
-def _callback(save_steps: int, progress: Progress | None) -> Any:
+def progress_callback(save_steps: int, progress: Progress | None) -> Any:
     """Reports progress, and ends a logged mean of losses at every checkpoint, so that none spans an interruption."""
     from transformers import TrainerCallback
 
