@@ -80,7 +80,7 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
         console.print(
             f"{len(planned.plan) - len(missing)} of {len(planned.plan)} stages are in the store; running the rest"
         )
-        _execute(entry, config, force)
+        execute_entry(entry, config, force)
     else:
         console.print(f"all {len(planned.plan)} stages are in the store: nothing to compute")
     artifact = planned.store.require(result.ref)
@@ -91,7 +91,7 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
     return artifact
 
 
-def _execute(entry: FlowEntry, config: StageConfig, force: Sequence[str]) -> None:
+def execute_entry(entry: FlowEntry, config: StageConfig, force: Sequence[str]) -> None:
     """Run the flow with its progress; raises InfrastructureError when its Prefect server is gone for good.
 
     Ctrl-C ends the process with exit code 130.

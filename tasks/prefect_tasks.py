@@ -20,7 +20,7 @@ from tasks.schedule import Schedule, stored_parents
 from tasks.stage import StageCall
 
 if TYPE_CHECKING:
-    from prefect.states import State
+    from prefect.client.schemas.objects import State
 
 LEAST_WINDOW = 16  # task runs under way at a time; they also wait for workers, leases and companions
 _MOST_ARROWS = 200  # into one box of Prefect's page; a merge of thousands of shards shows its first ones

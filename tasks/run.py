@@ -72,6 +72,8 @@ class Run:
     _asked: dict[ArtifactRef, StageCall] = field(default_factory=dict)
     _ended: dict[ArtifactRef, Ended] = field(default_factory=dict)
     _tasks: StageTasks | None = None
+    _shards: set[ArtifactRef] = field(default_factory=set)
+    _whole: dict[ArtifactRef, str] = field(default_factory=dict)  # content hashes of what this plan found
     _pool: Pool | None = None
     _progress: StageProgress | None = None
     _tracker: Tracker | None = None
@@ -127,7 +129,7 @@ class Run:
 
     def _ask(self, call: StageCall) -> Pending:
         if self.planning:
-            artifact = self.store.get(call.ref.stage, call.ref.fingerprint)
+            artifact = _look(self.store, call.ref, self._whole)
             hit = artifact is not None and call.stage.name not in self.force
             rows = artifact.rows if artifact else call.expected_rows
             self.plan.append(PlannedStage(call.title, call.ref, hit, rows))
@@ -146,6 +148,7 @@ class Run:
     def merge(self, name: str, shards: Iterable[Pending], label: str = "") -> Pending:
         """The sharded artifact over `shards`, in order."""
         inputs = {f"shard_{index}": shard for index, shard in enumerate(shards)}
+        self._shards.update(shard.ref for shard in inputs.values())
         return self.stage(MERGED[name], Merge(shards=len(inputs)), inputs, label=label)
 
     def artifact(self, pending: Pending) -> Artifact:
@@ -162,7 +165,8 @@ class Run:
         self.check_force()
         assert self._tasks is not None
         calls = [call for call in self._asked.values() if call.ref not in self._ended]
-        found = {call.ref: call for call in calls if not self._must_force(call) and self._is_found(call)}
+        whole: dict[ArtifactRef, str] = {}
+        found = {call.ref: call for call in calls if not self._must_force(call) and self._is_found(call, whole)}
         self._tasks.run(calls, found, self._ended)
         for call in self._asked.values():
             end = self._ended.get(call.ref)
@@ -203,9 +207,12 @@ class Run:
     def tracking_url(self) -> str | None:
         return self._tracker.url() if self._tracker is not None else None
 
-    def _is_found(self, call: StageCall) -> bool:
-        """Whether the call's artifact is in the store; if so, the run has nothing more to do for it."""
-        artifact = self.store.get(call.ref.stage, call.ref.fingerprint)
+    def _is_found(self, call: StageCall, whole: dict[ArtifactRef, str] | None = None) -> bool:
+        """Whether the call's artifact is in the store; if so, the run has nothing more to do for it.
+
+        With `whole`, content hashes of what was found a moment ago, to which it adds, no shard is looked at twice.
+        """
+        artifact = _look(self.store, call.ref, whole if whole is not None else {})
         if artifact is not None:
             self._found(call, artifact)
         return artifact is not None
@@ -215,7 +222,8 @@ class Run:
         budget = self._budgets.get(call.stage.name)
         if cached and budget is not None:
             budget.spend(artifact)
-        self._tracker.stage(artifact, cached=cached)
+        if call.ref not in self._shards:  # a merged artifact stands for its shards
+            self._tracker.stage(artifact, cached=cached)
         self._progress.finish(call)
 
     def _perform(self, call: StageCall) -> Any:
@@ -313,6 +321,13 @@ def open_run(name: str, config: Any, *, planning: bool = False, force: Sequence[
 def _call(stage: Stage, config: StageConfig, inputs: Mapping[str, Input], label: str, rows: int | None) -> StageCall:
     parents = {role: item.ref if isinstance(item, Pending) else item for role, item in inputs.items()}
     return stage.call(config, parents, label, rows)
+
+
+def _look(store: ArtifactStore, ref: ArtifactRef, whole: dict[ArtifactRef, str]) -> Artifact | None:
+    artifact = store.get(ref.stage, ref.fingerprint, whole)
+    if artifact is not None:
+        whole[ref] = artifact.manifest.content.sha256
+    return artifact
 
 
 def _open_results(store: ArtifactStore) -> Any:
