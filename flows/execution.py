@@ -15,7 +15,6 @@ from rich.table import Table
 from flows.parameters import load
 from flows.registry import FlowEntry, find_flow
 from latent_core.config.base import StageConfig
-from latent_core.errors import InfrastructureError
 from latent_core.store import Artifact
 from tasks.estimates import Estimate, Rates
 from tasks.progress import ProgressBars, shown_by
