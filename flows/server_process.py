@@ -6,26 +6,53 @@ nothing of this project.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
-if TYPE_CHECKING:
-    import uvicorn
+import uvicorn
+from prefect.server.api.server import create_app
+from prefect.server.database.configurations import AioSqliteConfiguration
+from prefect.server.database.dependencies import MODELS_DEPENDENCIES
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
+from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
 _GRACE_SECONDS = 4  # for what is still asked and written, once it is to end
 
 
-def main() -> None:
-    import uvicorn
-    from prefect.server.api.server import create_app
+class OneWriter(AioSqliteConfiguration):
+    """SQLite with one transaction at a time.
 
+    Prefect's transactions read before they write, and SQLite cannot let one write whose reading another's writing has
+    made old: it says "database is locked" at once, however long its busy time-out is. A transaction that takes the
+    write lock before it reads cannot fail so. Within this process they queue, instead of asking again and again; other
+    processes with the same database are waited for as long as the busy time-out says, which is 60 s.
+    """
+
+    def __init__(self, connection_url: str) -> None:
+        super().__init__(connection_url)
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def begin_transaction(
+        self, session: AsyncSession, with_for_update: bool = False
+    ) -> AsyncGenerator[AsyncSessionTransaction, None]:
+        async with self._turn, super().begin_transaction(session, with_for_update=True) as transaction:
+            yield transaction
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    url = PREFECT_API_DATABASE_CONNECTION_URL.value()
+    if url.startswith("sqlite"):
+        MODELS_DEPENDENCIES["database_config"] = OneWriter(url)
     config = uvicorn.Config(
-        lambda: create_app(ephemeral=True, final=True),
-        factory=True,
+        create_app(ephemeral=True, final=True),
         lifespan="on",
         log_level="error",
         timeout_graceful_shutdown=_GRACE_SECONDS // 2,
