@@ -26,11 +26,14 @@ _ANSWER_SECONDS = 5.0  # for one look at a server's health
 _POLL_SECONDS = 0.1
 _PROGRAM = Path(__file__).with_name("server_process.py")
 
-# What a server of one run does without, and how it writes: read by the temporary server only. What the user has set
-# in the environment goes first.
+# For the temporary server only, and what is set in the environment goes first: nothing that a server of one run does
+# not need, and the states of tasks, which come as events, in one transaction for many instead of one each.
 SERVER_SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
 }
 
 
