@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from flows.ending import ENDING
 from flows.parameters import load
 from flows.registry import FlowEntry, find_flow
 from latent_core.config.base import StageConfig
@@ -89,15 +90,13 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
 
 
 def _execute(entry: FlowEntry, config: Any, force: Sequence[str]) -> None:
-    """Run the flow with its progress; raises InfrastructureError when its Prefect server is gone for good.
-
-    Ctrl-C ends the process with exit code 130.
-    """
+    """Run the flow with its progress; raises InfrastructureError when its Prefect server is gone for good."""
     from httpx import TransportError
 
     from flows.server import ensure_server, lost
 
     server = None
+    ENDING.note = "what was finished is in the store: the same command goes on from there"
     try:
         server = ensure_server(Path(config.runtime.work_dir) / "logs")
         if sys.stderr.isatty():
@@ -105,9 +104,6 @@ def _execute(entry: FlowEntry, config: Any, force: Sequence[str]) -> None:
                 entry.execute(config, list(force))
         else:
             entry.execute(config, list(force))
-    except KeyboardInterrupt:
-        console.print("interrupted; what was finished is in the store: the same command goes on from there")
-        sys.exit(130)
     except TransportError as error:
         raise lost(server, error) from error
 
