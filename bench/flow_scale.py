@@ -85,22 +85,34 @@ def measure(phase: str, shards: int, folder: Path) -> dict[str, Any]:
             return {"seconds": seconds, "stages": stages, "hits": sum(line.hit for line in planned.plan)}
         execute_entry(ENTRY, config, ())
         seconds = time.monotonic() - started
-        server = _server_memory()
+        server, runs = _server_memory(), _task_runs()
     own = sum(
         float(manifest.record["seconds"])
         for _, manifest in ArtifactStore(config.store).committed()
         if isinstance(manifest, Manifest)
     )
-    return {"seconds": seconds, "memory": memory.peak, "server_memory": server, "own_seconds": own}
+    return {"seconds": seconds, "memory": memory.peak, "server_memory": server, "own_seconds": own, **runs}
 
 
 def _server_memory() -> int:
     """Peak resident memory of the temporary Prefect server, a child of this process; 0 where another one is used."""
     for process in psutil.Process().children(recursive=True):
-        if "prefect.server" in " ".join(process.cmdline()):
+        if "server_process.py" in " ".join(process.cmdline()):
             status = Path(f"/proc/{process.pid}/status").read_text()
             return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     return 0
+
+
+def _task_runs() -> dict[str, int]:
+    """How many task runs Prefect's server knows, and how many of them it does not know the end of."""
+    from prefect.client.orchestration import get_client
+
+    counts = {}
+    with get_client(sync_client=True) as client:
+        for name, types in (("task_runs", None), ("without_end", ["PENDING", "RUNNING", "SCHEDULED"])):
+            wanted = {"task_runs": {"state": {"type": {"any_": types}}} if types else {}}
+            counts[name] = int(client.request("POST", "/task_runs/count", json=wanted).json())
+    return counts
 
 
 def in_a_process(phase: str, shards: int, folder: Path) -> dict[str, Any]:
@@ -130,6 +142,8 @@ def row_for(shards: int) -> dict[str, Any]:
         "seconds": computed["seconds"],
         "own_seconds": computed["own_seconds"] / WORKERS,
         "overhead_a_stage": (computed["seconds"] - computed["own_seconds"] / WORKERS) / stages,
+        "task_runs": computed["task_runs"],
+        "task_runs_without_end": computed["without_end"],
         "memory": computed["memory"],
         "server_memory": computed["server_memory"],
         "cached_seconds": cached["seconds"],

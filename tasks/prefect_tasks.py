@@ -7,8 +7,11 @@ is remembered by the id of its task run alone, enough for the arrows between the
 
 from __future__ import annotations
 
+import logging
 import queue
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -22,7 +25,10 @@ from tasks.stage import StageCall
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
+logger = logging.getLogger("latent")
 LEAST_WINDOW = 16  # task runs under way at a time; they also wait for workers, leases and companions
+_SETTLE_SECONDS = 10.0  # without progress of a server that is told how task runs ended
+_LOOK_SECONDS = 0.2
 _MOST_ARROWS = 200  # into one box of Prefect's page; a merge of thousands of shards shows its first ones
 
 
@@ -48,6 +54,7 @@ class StageTasks:
         self._results = results
         self._perform = perform
         self._window = max(LEAST_WINDOW, 2 * runtime.workers)
+        self._started = 0
         self._tasks: dict[str, Any] = {}
         self._under_way: dict[str, StageCall] = {}  # by fingerprint
 
@@ -74,10 +81,38 @@ class StageTasks:
             else:
                 schedule.succeed(call.ref)
 
+    def settle(self) -> None:
+        """Wait until the server has written down how every task run ended, while it makes progress.
+
+        States go to it as events, which it writes when it can: one that ends with the run would lose the last ones.
+        """
+        from httpx import HTTPError
+        from prefect.client.orchestration import get_client
+        from prefect.context import FlowRunContext
+        from prefect.states import TERMINAL_STATES
+
+        context = FlowRunContext.get()
+        assert context is not None and context.flow_run is not None
+        wanted = {
+            "flow_runs": {"id": {"any_": [str(context.flow_run.id)]}},
+            "task_runs": {"state": {"type": {"any_": sorted(state.value for state in TERMINAL_STATES)}}},
+        }
+        written, since = 0, time.monotonic()
+        with get_client(sync_client=True) as client, suppress(HTTPError):
+            while time.monotonic() - since < _SETTLE_SECONDS:
+                before, written = written, client.request("POST", "/task_runs/count", json=wanted).json()
+                if written >= self._started:
+                    return
+                if written > before:
+                    since = time.monotonic()
+                time.sleep(_LOOK_SECONDS)
+        logger.info("prefect: its server has written down %d of %d task runs by now", written, self._started)
+
     def _start(
         self, call: StageCall, ended: Mapping[ArtifactRef, Ended], arrived: queue.SimpleQueue[tuple[StageCall, Any]]
     ) -> None:
         self._under_way[call.ref.fingerprint] = call
+        self._started += 1
         before = [ended[ref].task_run_id for ref in stored_parents(call) if ref in ended]
         waits = [_completed(run_id) for run_id in dict.fromkeys(before[:_MOST_ARROWS])]
         future = self._task(call.stage.name).submit(call.title, call.ref.fingerprint, wait_for=waits)
@@ -88,6 +123,7 @@ class StageTasks:
         for call in calls:
             by_stage.setdefault(call.stage.name, []).append(call)
         for name, found in by_stage.items():
+            self._started += 1
             state = self._found_task(name, found)(return_state=True)
             ended.update((call.ref, Ended(state.name, state.state_details.task_run_id)) for call in found)
 

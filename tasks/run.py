@@ -100,6 +100,8 @@ class Run:
         self._over.set()
         if self._pool is not None:
             self._pool.close()
+        if self._tasks is not None and error is None:
+            self._tasks.settle()
         if self._tracker is not None:
             self._tracker.finish(failed=error is not None)
 

@@ -17,7 +17,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from multiprocessing import get_context
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,6 @@ from tasks.joint import perform_with
 from tasks.pool import ProgressSink, workplace_for
 from tasks.stage import StageCall, Workplace
 
-STOP_SECONDS = 5.0  # from asking a worker to end to ending it
 _REAP_SECONDS = 30.0  # for the exit code of a dead process, which a starved machine is slow to reap
 
 
@@ -170,9 +168,7 @@ class _Worker:
             return
         if self._busy:  # the pool has no public way to end a call in progress
             for process in list((pool._processes or {}).values()):
-                process.terminate()
-                if not wait([process.sentinel], STOP_SECONDS):
-                    process.kill()
+                process.kill()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -183,7 +179,9 @@ def _start_worker(outbox: Any, threads: int, log: str, parent: int, devices: str
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(handle, sys.stdout.fileno())
     os.dup2(handle, sys.stderr.fileno())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    for number in (signal.SIGINT, signal.SIGHUP):  # the parent's to answer, whoever else is told
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _go_on)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost several times the work on busy cores
     os.environ["OMP_NUM_THREADS"] = str(threads)
     if devices is not None:
@@ -191,6 +189,10 @@ def _start_worker(outbox: Any, threads: int, log: str, parent: int, devices: str
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     end_with(parent)
+
+
+def _go_on(number: int, frame: object) -> None:
+    """As if the signal was ignored; but programs that a worker starts do not inherit that, so that it can end them."""
 
 
 def _compute(
