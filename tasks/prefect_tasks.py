@@ -88,8 +88,8 @@ class StageTasks:
         """
         from httpx import HTTPError
         from prefect.client.orchestration import get_client
+        from prefect.client.schemas.objects import TERMINAL_STATES
         from prefect.context import FlowRunContext
-        from prefect.states import TERMINAL_STATES
 
         context = FlowRunContext.get()
         assert context is not None and context.flow_run is not None
