@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 
 from latent_core.errors import InfrastructureError
+from latent_core.processes import deaf_to
 
 START_SECONDS = 180.0  # on a busy machine; 15 to 50 when idle
 _STOP_SECONDS = 5.0
@@ -52,22 +53,21 @@ class TemporaryServer:
         settings = get_current_settings().to_environment_variables(exclude_unset=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         atexit.register(self.stop)  # before Prefect registers, and so does later, what it still has to send
-        with socket.create_server(("127.0.0.1", 0)) as listening, self.log.open("wb") as output:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listening,
+            self.log.open("wb") as output,
+            deaf_to(signal.SIGINT, signal.SIGHUP, signal.SIGTERM),
+        ):
             self.url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
-            # The mask is the process's from its first moment on.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP, signal.SIGTERM})
-            try:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", str(_PROGRAM), str(listening.fileno())],
-                    env={**SERVER_SETTINGS, **os.environ, **settings},
-                    stdin=subprocess.PIPE,  # its end is the sign to stop, also when this process is killed
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=[listening.fileno()],
-                    start_new_session=True,
-                )
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(_PROGRAM), str(listening.fileno())],
+                env={**SERVER_SETTINGS, **os.environ, **settings},
+                stdin=subprocess.PIPE,  # its end is the sign to stop, also when this process is killed
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[listening.fileno()],
+                start_new_session=True,
+            )
         try:
             self._wait_until_it_answers()
         except BaseException:
