@@ -8,6 +8,7 @@ schedulers, which signal a group or all processes of a job at once. The run says
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import signal
 import socket
@@ -112,18 +113,53 @@ class TemporaryServer:
 def ensure_server(logs: Path) -> TemporaryServer | None:
     """Start a temporary server for this process, unless another is configured; its log goes to the folder `logs`.
 
-    Raises InfrastructureError when it does not start.
+    Raises InfrastructureError when it does not start, or the configured one does not answer as a Prefect server.
     """
     from prefect.context import refresh_global_settings_context
     from prefect.settings import PREFECT_API_URL
 
     if PREFECT_API_URL.value():
+        _check_configured()
         return None
     server = TemporaryServer(logs.absolute() / f"prefect-server-{os.getpid()}.log")
     server.start()
     os.environ["PREFECT_API_URL"] = server.url
     refresh_global_settings_context()
     return server
+
+
+def _check_configured() -> None:
+    """Ask before anything is computed: a flow would be told by a long traceback, and after minutes of trying again."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    try:
+        with (
+            temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: _ANSWER_SECONDS}),
+            get_client(sync_client=True) as client,
+        ):
+            error = client.api_healthcheck()
+            if error is not None:
+                raise error
+            client.raise_for_api_version_mismatch()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, RuntimeError) as error:
+        raise InfrastructureError(
+            f"PREFECT_API_URL: no Prefect server answers at {_configured()} ({_reason(error)}); start it or correct "
+            "the address, or unset PREFECT_API_URL for a temporary server"
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """In few words, what is at the bottom of an error of Prefect's client."""
+    while isinstance(error, RuntimeError) and error.__cause__ is not None:
+        error = error.__cause__
+    match error:
+        case httpx.HTTPStatusError():
+            return f"HTTP status {error.response.status_code}"
+        case json.JSONDecodeError():
+            return "its answer is no JSON"
+        case _:
+            return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def lost(server: TemporaryServer | None, error: Exception) -> InfrastructureError:
@@ -144,4 +180,4 @@ def lost(server: TemporaryServer | None, error: Exception) -> InfrastructureErro
 def _configured() -> str:
     from prefect.settings import PREFECT_API_URL
 
-    return str(PREFECT_API_URL.value())
+    return str(httpx.URL(PREFECT_API_URL.value()).copy_with(userinfo=b""))
