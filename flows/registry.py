@@ -45,7 +45,7 @@ def find_flow(name: str) -> FlowEntry:
     try:
         entry: FlowEntry = import_module(_MODULES[name]).ENTRY
     except ValidationError as error:
-        if error.title != "Settings":  # not Prefect's
+        if not error.title.endswith("Settings"):  # as all of Prefect's are called
             raise
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))} {item['msg']}".strip() for item in error.errors())
         raise InputError(f"prefect: a PREFECT_ variable or the active profile is wrong: {wrong}") from error
