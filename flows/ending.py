@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-SECONDS = 4.0  # from the signal to the end, at most
+SECONDS = 3.5  # from the signal to the end, at most
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -8,6 +8,7 @@ schedulers, which signal a group or all processes of a job at once. The run says
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from pathlib import Path
 import httpx
 
 from latent_core.errors import InfrastructureError
+from latent_core.processes import deaf_to
 
 START_SECONDS = 180.0  # on a busy machine; 15 to 50 when idle
 _STOP_SECONDS = 5.0
@@ -52,22 +54,21 @@ class TemporaryServer:
         settings = get_current_settings().to_environment_variables(exclude_unset=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         atexit.register(self.stop)  # before Prefect registers, and so does later, what it still has to send
-        with socket.create_server(("127.0.0.1", 0)) as listening, self.log.open("wb") as output:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listening,
+            self.log.open("wb") as output,
+            deaf_to(signal.SIGINT, signal.SIGHUP, signal.SIGTERM),
+        ):
             self.url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
-            # The mask is the process's from its first moment on.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP, signal.SIGTERM})
-            try:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", str(_PROGRAM), str(listening.fileno())],
-                    env={**SERVER_SETTINGS, **os.environ, **settings},
-                    stdin=subprocess.PIPE,  # its end is the sign to stop, also when this process is killed
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=[listening.fileno()],
-                    start_new_session=True,
-                )
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(_PROGRAM), str(listening.fileno())],
+                env={**SERVER_SETTINGS, **os.environ, **settings},
+                stdin=subprocess.PIPE,  # its end is the sign to stop, also when this process is killed
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[listening.fileno()],
+                start_new_session=True,
+            )
         try:
             self._wait_until_it_answers()
         except BaseException:
@@ -112,18 +113,53 @@ class TemporaryServer:
 def ensure_server(logs: Path) -> TemporaryServer | None:
     """Start a temporary server for this process, unless another is configured; its log goes to the folder `logs`.
 
-    Raises InfrastructureError when it does not start.
+    Raises InfrastructureError when it does not start, or the configured one does not answer as a Prefect server.
     """
     from prefect.context import refresh_global_settings_context
     from prefect.settings import PREFECT_API_URL
 
     if PREFECT_API_URL.value():
+        _check_configured()
         return None
     server = TemporaryServer(logs.absolute() / f"prefect-server-{os.getpid()}.log")
     server.start()
     os.environ["PREFECT_API_URL"] = server.url
     refresh_global_settings_context()
     return server
+
+
+def _check_configured() -> None:
+    """Ask before anything is computed: a flow would be told by a long traceback, and after minutes of trying again."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    try:
+        with (
+            temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: _ANSWER_SECONDS}),
+            get_client(sync_client=True) as client,
+        ):
+            error = client.api_healthcheck()
+            if error is not None:
+                raise error
+            client.raise_for_api_version_mismatch()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, RuntimeError) as error:
+        raise InfrastructureError(
+            f"PREFECT_API_URL: no Prefect server answers at {_configured()} ({_reason(error)}); start it or correct "
+            "the address, or unset PREFECT_API_URL for a temporary server"
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """In few words, what is at the bottom of an error of Prefect's client."""
+    while isinstance(error, RuntimeError) and error.__cause__ is not None:
+        error = error.__cause__
+    match error:
+        case httpx.HTTPStatusError():
+            return f"HTTP status {error.response.status_code}"
+        case json.JSONDecodeError():
+            return "its answer is no JSON"
+        case _:
+            return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def lost(server: TemporaryServer | None, error: Exception) -> InfrastructureError:
@@ -144,4 +180,4 @@ def lost(server: TemporaryServer | None, error: Exception) -> InfrastructureErro
 def _configured() -> str:
     from prefect.settings import PREFECT_API_URL
 
-    return str(PREFECT_API_URL.value())
+    return str(httpx.URL(PREFECT_API_URL.value()).copy_with(userinfo=b""))

@@ -82,6 +82,7 @@ def main() -> None:
     server = uvicorn.Server(config)
     threading.Thread(target=_end_with_input, args=(server,), daemon=True).start()
     server.run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+    os._exit(0)  # all is written; taking the interpreter apart takes seconds, for which the run would wait
 
 
 def _end_with_input(server: uvicorn.Server) -> None:

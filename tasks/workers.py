@@ -16,13 +16,13 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from pathlib import Path
 from typing import Any
 
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import InfrastructureError, InputError, StageFailed
-from latent_core.processes import end_with, log_tail
+from latent_core.processes import deaf_to, end_with, log_tail
 from latent_core.store import ArtifactRef, ArtifactStore
 from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
@@ -45,6 +45,8 @@ class WorkerPool:
         self._runtime = runtime
         self._store_root = store_root
         self._context = get_context("spawn")
+        with deaf_to(signal.SIGHUP):  # it ignores the other signals by itself, and complains when it is ended early
+            resource_tracker.ensure_running()
         _make_work_dir(Path(runtime.work_dir))
         self._inbox = self._context.Queue()
         self._free: queue.Queue[_Worker] = queue.Queue()
