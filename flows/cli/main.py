@@ -139,13 +139,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a table must not be lost for a sign that the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
-    with ENDING.handled():
-        _run()
-
-
-def _run() -> None:
     try:
-        app()
+        with ENDING.handled():
+            app()
     except LatentError as error:
         from latent_core.store import DamagedError
 
