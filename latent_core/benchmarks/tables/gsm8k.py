@@ -4,7 +4,7 @@ from latent_core.benchmarks.table import Hub, Row, TableBenchmark
 
 
 def _gold(row: Row) -> str | None:
-    return str(row.get("answer", "")).rsplit("####", 1)[-1].strip().replace(",", "") or None
+    return (row.answer("answer") or "").rsplit("####", 1)[-1].strip().replace(",", "") or None
 
 
 BENCHMARK = TableBenchmark(

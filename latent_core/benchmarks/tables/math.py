@@ -9,7 +9,7 @@ from latent_core.scoring.extraction import last_box
 
 def boxed_gold(row: Row) -> str | None:
     """The answer where a row has it apart, else what the last box of its solution holds."""
-    return str(row["answer"]) if row.get("answer") else last_box(str(row.get("solution", "")))
+    return row.answer("answer") or last_box(row.answer("solution") or "")
 
 
 BENCHMARK = TableBenchmark(

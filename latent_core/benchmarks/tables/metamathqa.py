@@ -4,7 +4,7 @@ from latent_core.benchmarks.table import Hub, Row, TableBenchmark
 
 
 def _gold(row: Row) -> str | None:
-    parts = str(row.get("response", "")).rsplit("The answer is:", 1)
+    parts = (row.answer("response") or "").rsplit("The answer is:", 1)
     return parts[1].strip() if len(parts) == 2 else None
 
 
