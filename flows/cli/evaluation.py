@@ -21,8 +21,9 @@ def evaluate(settings: Sequence[str], check_contamination: bool, lm_eval_json: P
     """Evaluate with `settings` (section.field=value) of the flow, and print its table."""
     from flows.execution import execute
     from flows.parameters import load
+    from flows.questions import fitted
 
-    config = load(ReevaluateConfig, None, settings)
+    config = fitted(load(ReevaluateConfig, None, settings))
     if check_contamination:
         typer.echo(contamination_line(config))
     report = execute("reevaluate", None, settings, [])

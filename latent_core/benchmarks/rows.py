@@ -103,7 +103,8 @@ def _json_row(place: str, line: str) -> Row | Unusable:
     try:
         row = json.loads(line, parse_int=_integer, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
-        return Unusable(f"{place} is not JSON ({error}), write an object a line")
+        why = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+        return Unusable(f"{place} is not JSON ({why}), write an object a line")
     if not isinstance(row, dict):
         return Unusable(f"{place} is no JSON object, write an object a line")
     return Row(row, place)
@@ -126,15 +127,16 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"benchmark: {path} is not a Parquet file, or damaged ({error})") from error
-    names = table.column_names
+        table = pq.ParquetFile(path).read()
+        names = table.column_names
+    except (pa.ArrowException, OSError, ValueError) as error:
+        why = str(error).partition("\n")[0]
+        raise InputError(f"benchmark: {path} is not a Parquet file, or damaged ({why})") from error
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"benchmark: {path} has two columns {twice!r}; rename one")
     columns = _Columns(table)
-    return (Row(_TableRow(columns, index), f"row {index} of {path}, from 0") for index in range(table.num_rows))
+    return (Row(_TableRow(columns, index), f"{path}, counted from 0") for index in range(table.num_rows))
 
 
 class _Columns:

@@ -144,7 +144,7 @@ def _read_hub(hub: Hub, split: str, revision: str) -> list[Row | Unusable]:
         table = load_dataset(hub.id, hub.config, split=hub.splits[split], revision=revision)
     except OSError as error:
         raise _unreachable(hub, split, error) from error
-    return [Row(dict(row), f"row {index} of {hub.id}, from 0") for index, row in enumerate(table)]
+    return [Row(dict(row), f"{hub.id}, counted from 0") for row in table]
 
 
 def _unreachable(hub: Hub, split: str, error: OSError) -> InputError:

@@ -59,7 +59,7 @@ def _only(value: object) -> object:
 
 def _last_message(chat: list[object], role: str) -> str | None:
     if not chat or not all(isinstance(message, dict) and {"role", "content"} <= message.keys() for message in chat):
-        raise Unusable(f"it is {_kind(chat)}, neither one value nor messages with role and content")
+        raise Unusable(f"it is {_kind(chat)}, neither of one value nor of messages with role and content")
     said = [message["content"] for message in chat if isinstance(message, dict) and message["role"] == role]
     if not said:
         raise Unusable(f"it is a chat without a message of the role {role}")
@@ -104,7 +104,7 @@ def _kind(value: object) -> str:
     if isinstance(value, Unreadable):
         return f"damaged ({value.reason})"
     if isinstance(value, list | tuple):
-        return f"a list of {len(value)} values" if len(value) != 1 else "a list in a list"
+        return f"a list of {len(value)}"
     for types, name in _KINDS:
         if isinstance(value, types):
             return name
@@ -123,6 +123,6 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (str, "text"),
     (dict, "an object"),
     (bytes, "binary"),
-    (bool, "true or false"),
+    ((Real, Decimal), "a number"),
     ((date, time, timedelta), "a date or time; write it as text"),
 )
