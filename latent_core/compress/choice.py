@@ -11,6 +11,7 @@ from latent_core.models.source import open_model
 
 DEFAULT_SEED = 42
 _BASELINES = ("random", "truncate", "lm_surprisal")
+_BASELINE_VERSION = 2  # raised when they cut some text otherwise; 2: words of scripts without spaces
 
 
 def open_compressor(spec: str, options: ScoringOptions = PAPER_SCORING) -> MultiRatioCompressor | BaselineCompressor:
@@ -41,9 +42,11 @@ def compressor_fingerprint(spec: str) -> str:
     if kind is None:
         return open_model(spec).fingerprint
     if kind == "lm_surprisal":
-        return fingerprint("compressor_lm_surprisal", 1, {}, {"model": open_model(argument).fingerprint})
+        return fingerprint(
+            "compressor_lm_surprisal", _BASELINE_VERSION, {}, {"model": open_model(argument).fingerprint}
+        )
     settings = {"seed": _seed(argument)} if kind == "random" else {}
-    return fingerprint(f"compressor_{kind}", 1, settings, {})
+    return fingerprint(f"compressor_{kind}", _BASELINE_VERSION, settings, {})
 
 
 def _parts(spec: str) -> tuple[str | None, str]:

@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 from latent_core.compress.clusters import cut, is_plain, is_unspaced, last_base
@@ -26,6 +27,7 @@ LATEX_COMMAND = r"\\(?:[A-Za-z]+|.)"
 UNIT = rf"{LATEX_COMMAND}|{NUMBER}|[^\W\d_]+(?:['’][^\W\d_]+)*|\S"
 
 _UNIT = re.compile(UNIT)
+_MARK = regex.compile(r"\p{M}")
 _SPACE = re.compile(r"\s+")
 _NUMBER = re.compile(NUMBER)
 _COMMAND = re.compile(LATEX_COMMAND)
@@ -91,12 +93,17 @@ def average_over_units(units: NDArray[np.int64], tokens: NDArray[np.int64], valu
 
 def is_number(unit: str) -> bool:
     """Whether the unit is a whole number or decimal, thousands separators included."""
-    return _NUMBER.fullmatch(unit) is not None
+    return _NUMBER.fullmatch(_without_marks(unit)) is not None
+
+
+def _without_marks(unit: str) -> str:
+    """A digit in a keycap is a digit, and an equals sign that is struck through is a sign."""
+    return unit if unit.isascii() else _MARK.sub("", unit)
 
 
 def is_operator(unit: str) -> bool:
     """Whether the unit is an arithmetic sign or relation, plain or as a LaTeX command."""
-    return unit in _OPERATORS or unit in _LATEX_OPERATORS
+    return unit in _LATEX_OPERATORS or _without_marks(unit) in _OPERATORS
 
 
 def is_latex(unit: str) -> bool:
