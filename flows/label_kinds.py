@@ -55,7 +55,7 @@ def compose(cfg: LabelKindsConfig, run: Run) -> Pending:
     wanted = {"collect.questions": cfg.collect.questions, "labels.questions + labels.held_out": labelled}
     train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
-    base, labeller = ModelInput.find(cfg.model), ModelInput.find(cfg.labeller)
+    base, labeller = ModelInput.find(cfg.model), ModelInput.find(cfg.labeller, "labeller")
     shards = collected_shards(cfg.collect, run, base, train_split)
     samples = run.merge("collect", shards)
     compared: dict[str, Input] = {}

@@ -34,8 +34,9 @@ class ModelInput:
     fingerprint: str
 
     @classmethod
-    def find(cls, spec: str) -> ModelInput:
-        return cls(spec, model_fingerprint(spec))
+    def find(cls, spec: str, field: str = "model") -> ModelInput:
+        """`field` is the parameter to name when there is no such model."""
+        return cls(spec, model_fingerprint(spec, field))
 
 
 @dataclass(frozen=True)

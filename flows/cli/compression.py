@@ -22,7 +22,7 @@ def show(file: Path | None, text: str | None, ratios: Sequence[float], model: st
     source = _source(file, text)
     for ratio in ratios:
         check_ratio(ratio)
-    scored = open_compressor(model, ScoringOptions(spans=True)).score_words([source])[0]
+    scored = open_compressor(model, ScoringOptions(spans=True), "--model").score_words([source])[0]
     kept = {ratio: kept_words(scored, ratio) for ratio in ratios}
     compressed = {ratio: compressed_text(scored, ratio, masks) for ratio, masks in kept.items()}
     if as_json:

@@ -16,6 +16,7 @@ from latent_core.benchmarks.rows import Row, refuse
 from latent_core.benchmarks.rows import read_file as _read_file
 from latent_core.benchmarks.values import Unusable, as_answer
 from latent_core.errors import InputError
+from latent_core.hub import failures, reason
 from latent_core.identity import hash_file
 
 
@@ -133,7 +134,7 @@ def _hub_revision(benchmark: TableBenchmark, split: str) -> str:
 
     try:
         return str(HfApi().dataset_info(hub.id).sha)
-    except OSError as error:  # ConnectionError and the hub's own errors derive from it
+    except failures() as error:
         raise _unreachable(hub, split, error) from error
 
 
@@ -142,11 +143,11 @@ def _read_hub(hub: Hub, split: str, revision: str) -> list[Row | Unusable]:
 
     try:
         table = load_dataset(hub.id, hub.config, split=hub.splits[split], revision=revision)
-    except OSError as error:
+    except failures() as error:
         raise _unreachable(hub, split, error) from error
     return [Row(dict(row), f"{hub.id}, counted from 0") for row in table]
 
 
-def _unreachable(hub: Hub, split: str, error: OSError) -> InputError:
+def _unreachable(hub: Hub, split: str, error: Exception) -> InputError:
     fix = f"set HF_HUB_OFFLINE=0 with a network, or give a local file in benchmark.{split}_path"
-    return InputError(f"benchmark: {hub.id} cannot be read from the hub ({error}); {fix}")
+    return InputError(f"benchmark: {hub.id} cannot be read from the hub ({reason(error)}); {fix}")
