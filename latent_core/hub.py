@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 _ADDRESS = re.compile(r"\s*(?:for url:?|at)?\s*'?https?://[^\s')]+'?")
 
 
 def failures() -> tuple[type[Exception], ...]:
     """What the hub's client and `datasets` raise where a name is wrong, or the hub does not answer or give."""
-    from huggingface_hub.utils import httpx
-
-    return (OSError, ValueError, httpx.HTTPError)
+    return (OSError, ValueError, _httpx().HTTPError)
 
 
 def reason(error: BaseException) -> str:
     """What went wrong, for a message that names the repository itself."""
     from huggingface_hub import errors
-    from huggingface_hub.utils import httpx
 
     causes = [error]
     while causes[-1].__cause__ is not None:
@@ -34,9 +32,16 @@ def reason(error: BaseException) -> str:
     for cause in causes:
         if isinstance(cause, errors.HfHubHTTPError) and cause.response is not None:
             return f"the hub answers {cause.response.status_code}"
-        if isinstance(cause, httpx.TransportError):
+        if isinstance(cause, _httpx().TransportError):
             return f"the hub does not answer: {_short(cause)}"
     return _short(error)
+
+
+def _httpx() -> Any:
+    """The HTTP client of the installed hub library, which has been published under two names."""
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
+
+    return httpx
 
 
 def _short(error: BaseException) -> str:

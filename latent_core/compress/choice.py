@@ -8,7 +8,7 @@ from latent_core.compress.encoder import check_token_classifier
 from latent_core.compress.surprisal_baseline import LmSurprisalCompressor
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint
-from latent_core.models.source import ModelSource, open_model
+from latent_core.models.source import open_model
 
 DEFAULT_SEED = 42
 _FIELD = "compress.model"  # the parameter that mistakes are told of
@@ -27,7 +27,8 @@ def open_compressor(
     """
     kind, argument = _parts(spec, field)
     if kind is None:
-        return MultiRatioCompressor(_classifier(spec, field).directory, options)
+        check_compressor(spec, field)
+        return MultiRatioCompressor(open_model(spec, field).directory, options)
     if options.force_tokens or options.force_reserve_digit:
         raise InputError(
             f"compress.scoring: force_tokens and force_reserve_digit need a token classifier, not {spec!r}; use the "
@@ -40,23 +41,23 @@ def open_compressor(
     return LmSurprisalCompressor(open_model(argument, field).directory)
 
 
-def compressor_fingerprint(spec: str, field: str = _FIELD) -> str:
+def check_compressor(spec: str, field: str = _FIELD) -> None:
+    """Raise InputError, naming the parameter, for a model that is no token classifier. Nothing is loaded."""
+    if _parts(spec, field)[0] is None:
+        check_token_classifier(open_model(spec, field).directory, field)
+
+
+def compressor_fingerprint(spec: str) -> str:
     """64 hex digits that stand for what `open_compressor(spec)` computes: a model's content, a baseline's settings."""
-    kind, argument = _parts(spec, field)
+    kind, argument = _parts(spec, _FIELD)
     if kind is None:
-        return _classifier(spec, field).fingerprint
+        return open_model(spec, _FIELD).fingerprint
+    parents, settings = {}, {}
     if kind == "lm_surprisal":
-        return fingerprint(
-            "compressor_lm_surprisal", _BASELINE_VERSION, {}, {"model": open_model(argument, field).fingerprint}
-        )
-    settings = {"seed": _seed(argument, field)} if kind == "random" else {}
-    return fingerprint(f"compressor_{kind}", _BASELINE_VERSION, settings, {})
-
-
-def _classifier(spec: str, field: str) -> ModelSource:
-    source = open_model(spec, field)
-    check_token_classifier(source.directory, field)
-    return source
+        parents = {"model": open_model(argument, _FIELD).fingerprint}
+    if kind == "random":
+        settings = {"seed": _seed(argument, _FIELD)}
+    return fingerprint(f"compressor_{kind}", _BASELINE_VERSION, settings, parents)
 
 
 def _parts(spec: str, field: str) -> tuple[str | None, str]:

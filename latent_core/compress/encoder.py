@@ -158,10 +158,7 @@ class TokenClassifier:
 
 
 def check_token_classifier(model_dir: Path, field: str = "model_dir") -> None:
-    """Raise InputError, naming the parameter, unless the config is that of a token classifier of two labels.
-
-    It loads nothing, so that a run can ask before it begins.
-    """
+    """Raise InputError, naming the parameter, unless the config is that of a token classifier of two labels."""
     config_file = model_dir / "config.json"
     if not config_file.is_file():
         raise InputError(f"{field}: {model_dir} holds no config.json; give the directory of a token classifier")

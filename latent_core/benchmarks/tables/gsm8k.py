@@ -1,6 +1,7 @@
 """GSM8K: grade school word problems, whose solutions end in "#### 42" (Cobbe et al. 2021, arXiv 2110.14168)."""
 
-from latent_core.benchmarks.table import Hub, Row, TableBenchmark
+from latent_core.benchmarks.rows import Row
+from latent_core.benchmarks.table import Hub, TableBenchmark
 
 
 def _gold(row: Row) -> str | None:

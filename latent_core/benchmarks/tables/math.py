@@ -3,7 +3,8 @@
 Source: arXiv 2103.03874. The hub's copy has 12,000 training problems and the 500 of MATH-500 as its test split.
 """
 
-from latent_core.benchmarks.table import Hub, Row, TableBenchmark
+from latent_core.benchmarks.rows import Row
+from latent_core.benchmarks.table import Hub, TableBenchmark
 from latent_core.scoring.extraction import last_box
 
 

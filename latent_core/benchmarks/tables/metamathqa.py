@@ -1,6 +1,7 @@
 """MetaMathQA: rewritten training problems of GSM8K and MATH, for training only (Yu et al. 2023, arXiv 2309.12284)."""
 
-from latent_core.benchmarks.table import Hub, Row, TableBenchmark
+from latent_core.benchmarks.rows import Row
+from latent_core.benchmarks.table import Hub, TableBenchmark
 
 
 def _gold(row: Row) -> str | None:

@@ -3,7 +3,8 @@
 import re
 
 from latent_core.benchmarks.forms import Grader, PromptForm
-from latent_core.benchmarks.table import Hub, Row, TableBenchmark
+from latent_core.benchmarks.rows import Row
+from latent_core.benchmarks.table import Hub, TableBenchmark
 
 MOST_OPTIONS = 10  # A to J, what the grader reads
 
