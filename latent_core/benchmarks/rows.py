@@ -101,7 +101,7 @@ def read_file(path: Path) -> list[Row | Unusable]:
 
 def _json_row(place: str, line: str) -> Row | Unusable:
     try:
-        row = json.loads(line, parse_int=_integer, object_pairs_hook=_object)
+        row = _JSON.decode(line)
     except (ValueError, RecursionError) as error:
         why = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
         return Unusable(f"{place} is not JSON ({why}), write an object a line")
@@ -120,6 +120,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is given twice")
     return values
+
+
+_JSON = json.JSONDecoder(parse_int=_integer, object_pairs_hook=_object)
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:

@@ -26,6 +26,8 @@ class Unusable(ValueError):
 def as_question(value: object) -> str | None:
     """The question that `value` is, None for no value; raises Unusable."""
     value = _only(value)
+    if isinstance(value, str):
+        return _text(value)
     if isinstance(value, list):
         return _last_message(value, "user")
     if isinstance(value, bool | Real | Decimal):
@@ -92,6 +94,8 @@ def _scalar(value: object) -> str | None:
 
 
 def _text(text: str) -> str | None:
+    if text.isascii() and text[:1].isalnum():  # most are, and the rest takes time
+        return text
     try:
         text.encode()
     except UnicodeEncodeError as error:
