@@ -114,6 +114,13 @@ def _integer(digits: str) -> int | str:
     return int(digits) if len(digits) <= _MOST_DIGITS else digits
 
 
+def _real(digits: str) -> float | Unreadable:
+    value = float(digits)
+    if value == 0 and digits.lower().partition("e")[0].strip("-0."):
+        return Unreadable("too small a number; write it as text")
+    return value
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):  # json itself keeps the last
@@ -122,7 +129,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-_JSON = json.JSONDecoder(parse_int=_integer, object_pairs_hook=_object)
+_JSON = json.JSONDecoder(parse_int=_integer, parse_float=_real, object_pairs_hook=_object)
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
@@ -177,4 +184,4 @@ def _cell(cell: Any) -> Any:
     try:
         return cell.as_py()
     except ValueError as error:  # text that is not UTF-8, a time beyond Python's
-        return Unreadable(str(error))
+        return Unreadable(f"damaged ({error})")

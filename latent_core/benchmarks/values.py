@@ -84,7 +84,7 @@ def _scalar(value: object) -> str | None:
         return None
     if isinstance(value, str):
         return _text(value)
-    if isinstance(value, bool):
+    if isinstance(value, int):
         return str(value)
     if isinstance(value, Real | Decimal):
         if not math.isfinite(value):
@@ -106,7 +106,7 @@ def _text(text: str) -> str | None:
 
 def _kind(value: object) -> str:
     if isinstance(value, Unreadable):
-        return f"damaged ({value.reason})"
+        return value.reason
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}"
     for types, name in _KINDS:
@@ -116,7 +116,7 @@ def _kind(value: object) -> str:
 
 
 class Unreadable:
-    """Stands in a row for a value that its file spells in a way that cannot be read."""
+    """Stands in a row for a value that cannot be read from its file; the reason is told as what it is."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

@@ -61,7 +61,9 @@ def _row(gold: str, **more: str) -> str:
         ("[7]", "7"),
         ('[{"role": "user", "content": "3+4?"}, {"role": "assistant", "content": "7"}]', "7"),
         (r'"\ud83d\ude00"', "😀"),
+        ("9" * 500, "9" * 500),
         ("9" * 5000, "9" * 5000),
+        ("0.0e-5", "0.0"),
     ],
 )
 def test_gold_that_is_one_answer_is_read(tmp_path: Path, gold: str, read: str) -> None:
@@ -74,6 +76,7 @@ def test_gold_that_is_one_answer_is_read(tmp_path: Path, gold: str, read: str) -
         ("NaN", "it is NaN"),
         ("-Infinity", "it is an infinite number"),
         ("1e400", "it is an infinite number"),
+        ("1e-400", "it is too small a number"),
         ("[NaN]", "it is NaN"),
         ('[["7"]]', "it is a list of 1"),
         ('["7", "8"]', "it is a list of 2"),
@@ -165,6 +168,7 @@ def test_parquet_gold_of_a_type_with_answers_is_read(tmp_path: Path, golds: pa.A
         (pa.array([7.0, float("nan")]), "row 1 of file/test has no usable gold: it is NaN"),
         (pa.array([datetime.date(2026, 1, 5)] * 2), "it is a date"),
         (pa.array([1, 10**18 + 1], pa.timestamp("ns")), "it is a date"),
+        (pa.array([b"7", b"\xff"]).cast(pa.string(), safe=False), "row 1 of file/test .*it is damaged"),
         (pa.array([[("a", 1)]] * 2, pa.map_(pa.string(), pa.int64())), "row 0 .* has no usable gold"),
     ],
 )
