@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from flows import questions
+from flows.cli.evaluation import contamination_line
 from flows.execution import plan
 from flows.registry import find_flow
 from latent_core.errors import InputError
@@ -96,6 +97,12 @@ def test_more_questions_than_ones_own_file_holds_are_all_of_them(
     assert caplog.messages == [
         f"{section}.questions: {count + 1000} were asked for, the {split} file holds {count}: all of them are taken"
     ]
+
+
+def test_contamination_of_ones_own_file_is_looked_for_in_all_of_it(benchmark: dict[str, str]) -> None:
+    asked = {"benchmark": {**benchmark, "name": "file"}, "evaluate": {"questions": TEST + 1000}}
+    line = contamination_line(find_flow("reevaluate").config.model_validate(asked))
+    assert line.startswith(f"contamination: of {TEST} test questions") and f"({TRAIN} read)" in line
 
 
 def test_no_deployment_asks_for_more_questions_than_its_benchmark_has() -> None:
