@@ -32,7 +32,9 @@ _LOCALE = "und"  # dictionaries go by script, not by language
 
 def is_plain(text: str) -> bool:
     """Whether every character is a cluster of its own, and all scripts of the text divide words."""
-    return (text.isascii() and "\r" not in text) or not _SPECIAL.search(text)
+    if text.isascii():
+        return "\r" not in text
+    return _SPECIAL.search("".join(set(text))) is None  # a text has few different characters
 
 
 def cut(text: str, unit: re.Pattern[str]) -> list[tuple[int, int]]:
