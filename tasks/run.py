@@ -6,7 +6,6 @@ what is missing, planning it only looks. A task whose artifact is there and whol
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
 from tasks.companions import Group
+from tasks.hits import Hits
 from tasks.merge import MERGED, Merge
 from tasks.pool import Pool, ProgressSink
 from tasks.progress import current_sink, shown_to
@@ -28,8 +28,6 @@ from tasks.repair import InputRepair
 from tasks.sharing import compute_or_wait
 from tasks.stage import Parent, Stage, StageCall
 from tasks.tracker import Tracker
-
-logger = logging.getLogger("latent")
 
 
 @dataclass(frozen=True)
@@ -81,13 +79,16 @@ class Run:
     _groups: dict[ArtifactRef, Group] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
 
+    def __post_init__(self) -> None:
+        self._hits = Hits(self.store)
+
     def __enter__(self) -> Run:
         if not self.planning:
             self.store.check_writable()
             self._results = _open_results(self.store)
             self._progress = StageProgress(PrefectBoard())
             self._pool = _open_pool(self.runtime, self.store.root, shown_to(current_sink(), self._progress))
-            self._repair = InputRepair(self.store, lambda call: self._compute(call, None))
+            self._repair = InputRepair(self.store, lambda call: self._compute(call, None), self._hits.set_aside)
             self._tracker = Tracker(self.tracking, self.name, self.config, self.store)
         return self
 
@@ -126,7 +127,7 @@ class Run:
 
     def _ask(self, call: StageCall, inputs: Mapping[str, Input]) -> Pending:
         if self.planning:
-            artifact = self.store.get(call.ref.stage, call.ref.fingerprint)
+            artifact = self._hits.find(call)
             hit = artifact is not None and call.stage.name not in self.force
             rows = artifact.rows if artifact else call.expected_rows
             self.plan.append(PlannedStage(call.title, call.ref, hit, rows))
@@ -225,7 +226,7 @@ class Run:
         assert self._pool is not None and self._tracker is not None and self._repair is not None
         assert self._progress is not None
         reference = {"stage": call.ref.stage, "fingerprint": call.ref.fingerprint, "uri": self.store.uri(call.ref)}
-        artifact = None if self._must_force(call) else self.store.get(call.ref.stage, call.ref.fingerprint)
+        artifact = None if self._must_force(call) else self._hits.find(call)
         budget = self._budgets.get(call.stage.name)
         group = self._groups.get(call.ref)
         if artifact is not None and (group is None or not group.has_dealt(call)):
@@ -234,13 +235,14 @@ class Run:
             self._tracker.stage(artifact, cached=True)
             self._progress.finish(call)
             return Completed(name="Cached", message=f"{call.ref} is in the store", data=reference)
-        self._clear_damage(call)
+        self._hits.clear(call)
         if self.runtime.check_inputs is InputCheck.HASHES:
             self._repair.inputs_of(call)
         computed = self._compute(call, budget)
         artifact = self.store.require(call.ref)
         if computed:
             self._repair.trust(call.ref)
+            self._hits.renewed(call.ref)
         self._tracker.stage(artifact, cached=not computed)
         self._progress.finish(call)
         if not computed:
@@ -257,7 +259,7 @@ class Run:
             try:
                 companions = part.others(call)
                 for companion in companions:
-                    self._clear_damage(companion)
+                    self._hits.clear(companion)
                 return self._compute_with(call, budget, companions, part.over.set)
             finally:
                 part.over.set()
@@ -294,7 +296,7 @@ class Run:
         return compute_or_wait(call, self.store, self.runtime.lease_seconds, compute, self._over)
 
     def _is_missing(self, call: StageCall) -> bool:
-        return self._must_force(call) or self.store.get(call.ref.stage, call.ref.fingerprint) is None
+        return self._must_force(call) or self._hits.find(call) is None
 
     def _must_force(self, call: StageCall) -> bool:
         """Whether this is the run's first look at a stage that is to be computed again."""
@@ -303,14 +305,8 @@ class Run:
                 return False
             self._forced.add(call.ref)
         if self.store.get(call.ref.stage, call.ref.fingerprint) is not None:
-            self.store.set_aside(call.ref)
+            self._hits.set_aside(call.ref)
         return True
-
-    def _clear_damage(self, call: StageCall) -> None:
-        damage = self.store.damage(call.ref)
-        if damage is not None:
-            logger.warning("%s is damaged and is computed again: %s", call.title, damage)
-            self.store.set_aside(call.ref)
 
 
 def open_run(name: str, config: Any, *, planning: bool = False, force: Sequence[str] = ()) -> Run:

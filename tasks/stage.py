@@ -118,11 +118,11 @@ class Inputs:
         return list(self._parents)
 
     def artifact(self, role: str) -> Artifact:
-        """The parent artifact; raises DamagedError or FileNotFoundError when it is not whole."""
+        """The parent, which the run has hashed; raises DamagedError or FileNotFoundError when it is not whole."""
         parent = self._parents[role]
         if not isinstance(parent, ArtifactRef):
             raise InputError(f"{role}: expected an artifact, got {parent}")
-        return self.store.require(parent)
+        return self.store.require(parent).trusted()
 
     def fingerprint(self, role: str) -> str:
         return self._parents[role].fingerprint
@@ -179,11 +179,15 @@ Body = Callable[[ArtifactWriter, Inputs, Any, Workplace], Outcome]
 
 @dataclass(frozen=True)
 class Stage:
-    """`version` is raised when the stage's output changes for the same inputs; a golden test guards it."""
+    """`version` is raised when the stage's output changes for the same inputs; a golden test guards it.
+
+    `is_shown`: others than stages read its files (a table, a page, the model registry), so that a run hashes them.
+    """
 
     name: str
     version: int
     body: Body
+    is_shown: bool = False
 
     def call(
         self, config: StageConfig, parents: Mapping[str, Parent], label: str = "", rows: int | None = None
