@@ -6,6 +6,7 @@ what is missing, planning it only looks. A task whose artifact is there and whol
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
 from tasks.companions import Group
 from tasks.hits import Hits
+from tasks.journal import Journal, JournalModel, journals
 from tasks.merge import MERGED, Merge
 from tasks.pool import Pool, ProgressSink
 from tasks.progress import current_sink, shown_to
@@ -28,6 +30,8 @@ from tasks.repair import InputRepair
 from tasks.sharing import compute_or_wait
 from tasks.stage import Parent, Stage, StageCall
 from tasks.tracker import Tracker
+
+logger = logging.getLogger("latent")
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,9 @@ class Run:
     planning: bool = False
     force: frozenset[str] = frozenset()
     plan: list[PlannedStage] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    unrecorded: bool = False  # planning: executing the run would leave a record that is not there yet
     _pending: list[Pending] = field(default_factory=list)
     _pool: Pool | None = None
     _progress: StageProgress | None = None
@@ -178,19 +185,43 @@ class Run:
             raise InputError(f"force: {unknown[0]!r} is no stage of this flow; choose among {', '.join(sorted(names))}")
 
     def register_models(self, trained: Mapping[str, ArtifactRef]) -> None:
-        """Make finished models, by variant, versions of this flow's name in the model registry."""
+        """Make finished models, by variant, versions of this flow's name in the model registry.
+
+        A planning run notes that it is to be done, unless an earlier run of this store has done it.
+        """
+        if self.planning and self.tracking.enabled and self.tracking.register_models:
+            known = {model for journal in journals(self.store) for model in journal.models}
+            lacking = {JournalModel(self.name, name, *_address(ref)) for name, ref in trained.items()} - known
+            self.unrecorded = self.unrecorded or bool(lacking)
         if self._tracker is not None:
             for variant, ref in trained.items():
                 self._tracker.register_model(self.name, ref, variant)
 
     def tag(self, tags: Mapping[str, str]) -> None:
-        """Tags of the tracked run."""
+        """Tags of the run, in its journal and where it is tracked."""
+        self.tags |= tags
         if self._tracker is not None:
             self._tracker.tag(tags)
 
-    def earlier(self, tags: Mapping[str, str]) -> Mapping[str, str] | None:
-        """Tags of the newest finished run of this flow that has these tags; None when there is none."""
-        return self._tracker.earlier({"latent.flow": self.name, **tags}) if self._tracker is not None else None
+    def accepted(self, tags: Mapping[str, str]) -> Journal | None:
+        """The newest run of this flow and store that had these tags and did not fail; None when there is none."""
+        found = [
+            journal
+            for journal in journals(self.store)
+            if journal.flow == self.name and journal.status == "FINISHED" and tags.items() <= journal.tags.items()
+        ]
+        return found[-1] if found else None
+
+    def asked(self, stage: Stage) -> list[ArtifactRef]:
+        """The results of a stage that were asked for so far."""
+        refs = [line.ref for line in self.plan] + [pending.ref for pending in self._pending]
+        return [ref for ref in refs if ref.stage == stage.name]
+
+    def note(self, line: str) -> None:
+        """What a run settled for itself: shown with a plan, and in the log of a run that executes."""
+        self.notes.append(line)
+        if not self.planning:
+            logger.info(line)
 
     def tracked(self) -> str:
         """Which MLflow run this is, in words."""
@@ -312,6 +343,10 @@ class Run:
 def open_run(name: str, config: Any, *, planning: bool = False, force: Sequence[str] = ()) -> Run:
     """A run of the flow `name`; `config` is its parameters, with the sections store, runtime and tracking."""
     return Run(name, config, ArtifactStore(config.store), config.runtime, config.tracking, planning, frozenset(force))
+
+
+def _address(ref: ArtifactRef) -> tuple[str, str]:
+    return ref.stage, ref.fingerprint
 
 
 def _call(stage: Stage, config: StageConfig, inputs: Mapping[str, Input], label: str, rows: int | None) -> StageCall:

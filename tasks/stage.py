@@ -225,6 +225,17 @@ def perform(call: StageCall, store: ArtifactStore, workplace: Workplace, terms: 
         return store.get(call.ref.stage, call.ref.fingerprint) or _compute(call, store, workplace, confirm)
 
 
+def _record_of(call: StageCall) -> dict[str, Any]:
+    """What computed it, with which parameters (the runtime ones too), on which benchmarks."""
+    problems = {role: parent for role, parent in call.parents.items() if isinstance(parent, ProblemsInput)}
+    return {
+        "environment": environment(),
+        "process": os.getpid(),
+        "parameters": call.config.model_dump(mode="json"),
+        "benchmarks": {role: parent.config.model_dump(mode="json") for role, parent in problems.items()},
+    }
+
+
 def _compute(call: StageCall, store: ArtifactStore, workplace: Workplace, confirm: Callable[[], None]) -> Artifact:
     with store.begin(call.ref.stage, call.ref.fingerprint) as out:
         outcome = call.stage.body(out, Inputs(store, call.parents), call.config, workplace)
@@ -235,7 +246,7 @@ def _compute(call: StageCall, store: ArtifactStore, workplace: Workplace, confir
             parents={role: parent.fingerprint for role, parent in call.parents.items()},
             accounting=outcome.accounting,
             metrics=outcome.metrics,
-            record=dict(outcome.record) | {"environment": environment(), "process": os.getpid()},
+            record=dict(outcome.record) | _record_of(call),
         )
     shutil.rmtree(workplace.scratch, ignore_errors=True)
     return artifact
