@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,7 +15,7 @@ from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWrit
 from tasks.collect import SAMPLES
 from tasks.evaluate import EVALUATE, EvaluateCondition
 from tasks.run import Input, Pending, Run
-from tasks.stage import StageCall, Workplace, perform
+from tasks.stage import Inputs, Outcome, StageCall, Workplace, perform
 from tasks.tracker import Tracker
 from tasks.tracking import open_client, register, set_champion
 
@@ -110,32 +111,29 @@ def _planned(config: ReevaluateConfig) -> list[StageCall]:
 
 def _answered(call: StageCall, right: int) -> StageCall:
     """The call with a body that needs no model."""
-    from dataclasses import replace
-
-    from tasks.stage import Inputs, Outcome
 
     def body(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, workplace: Workplace) -> Outcome:
         with out.table(SAMPLES, sample_schema()) as table:
-            for number in range(config.questions):
-                table.add(
-                    dict.fromkeys(sample_schema().names)
-                    | {
-                        "question_id": f"q{number}",
-                        "sample_index": 0,
-                        "question": "1 + 1",
-                        "gold": "2",
-                        "prompt_token_ids": [1],
-                        "output_token_ids": [2],
-                        "finish_reason": "stop",
-                        "completion": "2",
-                        "reasoning": "1 + 1",
-                        "answer": "2",
-                        "tokens": 10,
-                        "reasoning_tokens": 5,
-                        "latent_tokens": 0,
-                        "verdict": "correct" if number < right else "wrong",
-                    }  # fmt: skip
-                )
+            table.extend(_row(number, number < right) for number in range(config.questions))
         return Outcome(accounting={"kept": config.questions}, record={"tokens_per_second": 1.0})
 
     return replace(call, stage=replace(call.stage, body=body))
+
+
+def _row(number: int, is_right: bool) -> dict[str, Any]:
+    return dict.fromkeys(sample_schema().names) | {
+        "question_id": f"q{number}",
+        "sample_index": 0,
+        "question": "1 + 1",
+        "gold": "2",
+        "prompt_token_ids": [1],
+        "output_token_ids": [2],
+        "finish_reason": "stop",
+        "completion": "2",
+        "reasoning": "1 + 1",
+        "answer": "2",
+        "verdict": "correct" if is_right else "wrong",
+        "tokens": 10,
+        "reasoning_tokens": 5,
+        "latent_tokens": 0,
+    }

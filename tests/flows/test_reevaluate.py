@@ -1,4 +1,4 @@
-"""Re-evaluation: a model that got worse beyond noise fails every run, computed or not, until it is mended or accepted."""
+"""Re-evaluation: a model that got worse beyond noise fails every run, computed or cached, until it is mended."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def test_parameters_that_are_left_out_follow_the_champions_first_evaluation(nigh
     partly = execution.plan(
         find_flow("reevaluate"), ReevaluateConfig.model_validate(bare | {"evaluate": {"ratios": [0.5, 0.3]}})
     )[0]
-    assert [line.ref for line in partly.plan if line.ref.stage == "evaluate"][0] == evaluations[1]
+    assert next(line.ref for line in partly.plan if line.ref.stage == "evaluate") == evaluations[1]
     assert "the parameters say evaluate.ratios, the rest is as it was" in partly.notes[0]
 
 
