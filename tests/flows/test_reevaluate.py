@@ -105,9 +105,8 @@ def test_command_line_gives_the_verdict_with_evaluations_and_report_cached(
     config = nights.config()
     nights.crown(2)
     nights.answer(config, {1.0: 50, 0.5: 20})
-    nights.night(
-        nights.config(tracking=nights.parameters()["tracking"] | {"enabled": False})
-    )  # the report, without a record
+    untracked = nights.parameters()["tracking"] | {"enabled": False}
+    nights.night(nights.config(tracking=untracked))  # the report, without a record
     nights.crown(1)
     nights.answer(config, {1.0: 50, 0.5: 40})
     nights.night(config)
