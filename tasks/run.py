@@ -16,12 +16,12 @@ from typing import Any
 from latent_core.config.base import StageConfig
 from latent_core.config.runtime import InputCheck, LeasePolicy, Runner, RuntimeConfig, TrackingConfig
 from latent_core.errors import InfrastructureError, InputError, LatentError, StageFailed
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, DamagedError
 from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
 from tasks.companions import Group
 from tasks.hits import Hits
-from tasks.journal import Journal, JournalModel, journals
+from tasks.journal import Journal, JournalModel, journals, read_journals
 from tasks.merge import MERGED, Merge
 from tasks.pool import Pool, ProgressSink
 from tasks.progress import current_sink, shown_to
@@ -204,10 +204,19 @@ class Run:
             self._tracker.tag(tags)
 
     def accepted(self, tags: Mapping[str, str]) -> Journal | None:
-        """The newest run of this flow and store that had these tags and did not fail; None when there is none."""
+        """The newest run of this flow and store that had these tags and did not fail; None when there is none.
+
+        Raises DamagedError where a journal cannot be read, which may have been it.
+        """
+        written, torn = read_journals(self.store)
+        for key, reason in torn.items():
+            raise DamagedError(
+                f"{self.store.root}/{key} is damaged ({reason}), so what was accepted last is not known; delete it, "
+                "and the newest of the others counts"
+            )
         found = [
             journal
-            for journal in journals(self.store)
+            for journal in written
             if journal.flow == self.name and journal.status == "FINISHED" and tags.items() <= journal.tags.items()
         ]
         return found[-1] if found else None
