@@ -5,8 +5,8 @@
 A tiny run of the main job is made, and beside it a nightly comparison, a run's journal and a model's card. Then, for
 each flip, all that reads results outside stages reads again: plan and table of `latent run`, the report's page and
 figures, `latent compare`, the verdict and the yardstick of `reevaluate`, a card, and of `latent demo-ui` the samples
-and the models. Each must say what it said before, or refuse with the file's name, or count the damaged result as missing,
-so that the run computes it again; some of those repairs are made for real. All else is wrong, a traceback too.
+and the models. Each must say what it said before, or refuse with the file's name, or count the damaged result as
+missing, so that the run computes it again; some of those repairs are made for real. All else is wrong.
 """
 
 from __future__ import annotations
@@ -290,9 +290,8 @@ def main() -> int:
         chosen = random.Random(options.seed).sample(mendable, len(mendable))
         mended: list[bool] = []
         for path, bit in chosen:
-            if len(mended) < options.repairs and path in {
-                file for some in _files(scene.store).values() for file in some
-            }:
+            there = {file for some in _files(scene.store).values() for file in some}
+            if len(mended) < options.repairs and path in there:
                 mended.append(repair(scene, path, bit))
         print(f"{sum(mended)} of {len(mended)} repairs made for real gave the same table, and a whole store")
     return int(total[WRONG] > 0 or not all(mended))
