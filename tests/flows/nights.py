@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from flows.reevaluate import ENTRY, compose, conclude
+from bench.here import run_here
+from flows.reevaluate import ENTRY
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
@@ -16,35 +16,10 @@ from tasks.collect import SAMPLES
 from tasks.evaluate import EVALUATE, EvaluateCondition
 from tasks.run import Input, Pending, Run
 from tasks.stage import Inputs, Outcome, StageCall, Workplace, perform
-from tasks.tracker import Tracker
 from tasks.tracking import open_client, register, set_champion
 
 NAME = "toy"
 QUESTIONS = 60
-
-
-class RunHere(Run):
-    """A run that computes in this process and thread, and is journalled and tracked as any."""
-
-    def __enter__(self) -> Run:
-        self._tracker = Tracker(self.tracking, self.name, self.config, self.store)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._tracker is not None
-        self._tracker.finish(failed=error is not None)
-
-    def _ask(self, call: StageCall, inputs: Any) -> Pending:
-        if self._hits.find(call) is None:
-            self._hits.clear(call)
-            perform(call, self.store, Workplace(Path(self.runtime.work_dir), lambda *_: None))
-        self._pending.append(Pending(call))
-        return Pending(call)
-
-    def finish(self) -> None:
-        """Everything was computed where it was asked for."""
 
 
 class Nights:
@@ -89,11 +64,7 @@ class Nights:
 
     def night(self, config: ReevaluateConfig) -> Artifact:
         """The flow, in this process; raises RegressionFound."""
-        with RunHere("reevaluate", config, self.store, config.runtime, config.tracking) as run:
-            report = compose(config, run)
-            found = run.artifact(report)
-            conclude(config, run, found)
-            return found
+        return run_here("reevaluate", ENTRY, config)[0]
 
 
 def _planned(config: ReevaluateConfig) -> list[StageCall]:
