@@ -18,7 +18,7 @@ from latent_core.config.reevaluate import Evaluated, ReevaluateConfig
 from latent_core.config.tokenskip import TextFormat
 from latent_core.errors import InputError, RegressionFound
 from latent_core.identity import fingerprint
-from latent_core.store import Artifact, ArtifactRef
+from latent_core.store import Artifact, ArtifactRef, DamagedError
 from tasks.comparison import (
     AFTER,
     BEFORE,
@@ -141,15 +141,28 @@ def _accepted_evaluations(run: Run) -> dict[str, ArtifactRef]:
     yardstick = _yardstick(run)
     if yardstick is None:
         return {}
-    report = run.store.get(REPORT.name, yardstick.tags[REPORT_TAG])
+    report = _if_there(run, ArtifactRef(REPORT.name, yardstick.tags[REPORT_TAG]))
     found = {} if report is None else conditions_of(report)
-    there = {condition: ref for condition, ref in found.items() if run.store.get(ref.stage, ref.fingerprint)}
+    there = {condition: ref for condition, ref in found.items() if _if_there(run, ref) is not None}
     if report is None or len(there) < len(found):
         run.note(
             f"of the last accepted evaluation (run {yardstick.id}) {run.store.root} has not all any more: "
             f"{', '.join(there) or 'nothing'} is compared"
         )
     return there
+
+
+def _if_there(run: Run, ref: ArtifactRef) -> Artifact | None:
+    """An artifact of the yardstick; None when it was deleted. Raises DamagedError: a verdict needs it as it was."""
+    try:
+        return run.store.require(ref)
+    except FileNotFoundError:
+        return None
+    except DamagedError as error:
+        raise DamagedError(
+            f"what was accepted last cannot be compared with: {error}; evaluate that model again, or delete "
+            f"{run.store.uri(ref)}, and the evaluation of now is accepted as the first"
+        ) from error
 
 
 def _what_fell(cfg: ReevaluateConfig, run: Run, yardstick: Journal) -> str | None:

@@ -123,11 +123,11 @@ class ArtifactStore(Root):
         except OSError as error:
             return _no_file(item, error)
         path = f"{self.root}/{key}"
-        if CHECKED.knows(path, state, item.sha256):
+        if CHECKED.knows(path, state, item.sha256, item.bytes):
             return None
         problem = self._check_file(artifact, item)
         if problem is None:
-            CHECKED.remember(path, state, item.sha256)
+            CHECKED.remember(path, state, item.sha256, item.bytes)
         return problem
 
     def list(self, stage: str | None = None) -> Iterator[ArtifactRef]:
@@ -271,10 +271,10 @@ def _is_copy(local: Path, item: StoredFile) -> bool:
     if not local.exists() or local.stat().st_size != item.bytes:
         return False
     state = local_state(local)
-    if not CHECKED.knows(str(local), state, item.sha256):
+    if not CHECKED.knows(str(local), state, item.sha256, item.bytes):
         if hash_file(local) != item.sha256:
             return False
-        CHECKED.remember(str(local), state, item.sha256)
+        CHECKED.remember(str(local), state, item.sha256, item.bytes)
     return True
 
 

@@ -20,7 +20,8 @@ from flows import execution
 from flows.registry import find_flow
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.errors import InputError, RegressionFound
-from latent_core.store import ArtifactRef, DamagedError
+from latent_core.store import DamagedError
+from tasks.collect import SAMPLES
 from tasks.comparison import COMPARE_EVALUATIONS, COMPARISON_JSON, COMPARISON_MARKDOWN
 from tasks.journal import journals
 from tasks.tracking import open_client
@@ -241,15 +242,31 @@ def test_model_from_outside_is_evaluated_by_default_parameters(tmp_path: Path) -
     assert "500 questions of word_problems" in run.notes[0] and "all by default" in run.notes[0]
 
 
-def test_damaged_yardstick_is_refused_by_name(nights: Nights) -> None:
+@pytest.mark.parametrize("harm", ["flipped", "cut", "deleted"])
+def test_damaged_yardstick_is_refused_and_a_deleted_one_is_said(
+    nights: Nights, harm: str, caplog: pytest.LogCaptureFixture
+) -> None:
     config = nights.config()
-    _fallen_champion(nights, config)
-    old = next(ref for ref in nights.store.list("evaluate"))
-    artifact = nights.store.require(ArtifactRef("evaluate", old.fingerprint))
-    path = nights.store.local_path(artifact.key("samples.parquet"))
-    assert path is not None
-    raw = bytearray(path.read_bytes())
-    raw[len(raw) // 2] ^= 1
-    path.write_bytes(bytes(raw))
-    with pytest.raises(DamagedError, match=rf"^{old} is damaged: samples\.parquet"):
-        list(artifact.rows_of("samples.parquet"))
+    nights.crown(1)
+    nights.answer(config, {1.0: 50, 0.5: 40})
+    nights.night(config)
+    old = list(nights.store.list("evaluate"))
+    nights.crown(2)
+    nights.answer(config, {1.0: 50, 0.5: 20})
+    for ref in old:
+        path = nights.store.local_path(nights.store.require(ref).key(SAMPLES))
+        assert path is not None
+        raw = bytearray(path.read_bytes())
+        raw[len(raw) // 2] ^= 1
+        path.write_bytes(bytes(raw)[: None if harm == "flipped" else 100])
+        if harm == "deleted":
+            nights.store.set_aside(ref)
+    if harm == "deleted":
+        with caplog.at_level("INFO", "latent"):
+            nights.night(config)
+        assert "has not all any more: nothing is compared" in caplog.text
+        return
+    for _ in range(2):
+        with pytest.raises(DamagedError, match=r"evaluate/\w{12}( is damaged)?: samples\.parquet"):
+            nights.night(config)
+    assert [journal.status for journal in journals(nights.store)] == ["FINISHED", "FAILED", "FAILED"]

@@ -123,6 +123,40 @@ def test_file_of_unchanged_state_is_hashed_once_and_a_changed_one_again(
     assert hashed == ["words.parquet"] * 3
 
 
+def test_large_file_is_not_hashed_by_the_next_process_while_its_state_is_the_same(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LATENT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(checks, "LARGE", 1)
+    artifact = _write(store)
+    path = _path(artifact, "page.html")
+    _age(path, monkeypatch)
+    hashed: list[str] = []
+    check_file = ArtifactStore._check_file
+
+    def counted(self: ArtifactStore, *words: Any) -> str | None:
+        hashed.append(words[1].path)
+        return check_file(self, *words)
+
+    def next_process() -> None:
+        monkeypatch.setattr("latent_core.store.store.CHECKED", checks.CheckedFiles())
+
+    monkeypatch.setattr(ArtifactStore, "_check_file", counted)
+    for _ in range(2):
+        next_process()
+        artifact.read_bytes("page.html")
+    assert hashed == ["page.html"]
+    next_process()
+    _flip(path, 3)
+    with pytest.raises(DamagedError):
+        artifact.read_bytes("page.html")
+    _flip(path, 3)
+    (tmp_path / "cache" / "checked.sqlite").write_bytes(b"no database")
+    next_process()
+    artifact.read_bytes("page.html")
+    assert hashed == ["page.html"] * 3
+
+
 def test_flip_that_restores_size_and_time_of_the_last_write_is_seen(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
