@@ -95,12 +95,12 @@ def settled(cfg: ReevaluateConfig, run: Run) -> tuple[FoundModel, Evaluated]:
     ]
     rest = "by default" if first is None else f"as it was evaluated first ({first.ref})"
     evaluate, sampling = asked.evaluate, asked.evaluate.sampling
+    which = "" if model.words == cfg.model else f" is {model.words}"
     source = f"the parameters say {', '.join(given)}, the rest is {rest}" if given else f"all {rest}"
     run.note(
-        f"{cfg.model} is {model.words}: {evaluate.questions} questions of {asked.benchmark.name} at ratios "
+        f"{cfg.model}{which}: {evaluate.questions} questions of {asked.benchmark.name} at ratios "
         f"{', '.join(f'{ratio:g}' for ratio in evaluate.ratios)}, temperature {sampling.temperature:g}, at most "
-        f"{sampling.max_new_tokens} new tokens, {sampling.samples} a question; "
-        f"{source}"
+        f"{sampling.max_new_tokens} new tokens, {sampling.samples} a question; {source}"
     )
     return model, asked
 

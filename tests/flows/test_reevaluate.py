@@ -23,7 +23,7 @@ from latent_core.errors import InputError, RegressionFound
 from latent_core.store import DamagedError
 from tasks.collect import SAMPLES
 from tasks.comparison import COMPARE_EVALUATIONS, COMPARISON_JSON, COMPARISON_MARKDOWN
-from tasks.journal import journals
+from tasks.journal import Journal, JournalEntry, journals
 from tasks.tracking import open_client
 
 
@@ -226,6 +226,24 @@ def test_parameters_that_are_left_out_follow_the_champions_first_evaluation(nigh
     )[0]
     assert next(line.ref for line in partly.plan if line.ref.stage == "evaluate") == evaluations[1]
     assert "the parameters say evaluate.ratios, the rest is as it was" in partly.notes[0]
+
+
+def test_benchmark_of_an_evaluation_by_an_older_release_is_read_from_its_runs_journal(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.stage._record_of", lambda call: {"environment": {}, "process": 1})
+    nights.crown(1)
+    nights.answer(nights.config(), {1.0: 50, 0.5: 40})
+    bare = {name: value for name, value in nights.parameters().items() if name not in ("benchmark", "evaluate")}
+    config = ReevaluateConfig.model_validate(bare)
+    with pytest.raises(InputError, match="give benchmark"):
+        execution.plan(find_flow("reevaluate"), config)
+    journal = Journal("old", "tokenskip-math", "", {"benchmark": nights.parameters()["benchmark"]}, 0.0)
+    for ref in nights.store.list("evaluate"):
+        journal.stages.append(JournalEntry(ref.stage, ref.fingerprint, cached=False))
+    journal.write(nights.store)
+    run, _ = execution.plan(find_flow("reevaluate"), config)
+    assert {line.ref for line in run.plan if line.hit} == set(nights.store.list("evaluate"))
 
 
 def test_champion_that_was_never_evaluated_needs_a_benchmark(nights: Nights) -> None:
