@@ -13,7 +13,7 @@ from flows.questions import fitted
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.grpo import GrpoFlowConfig
-from latent_core.store import ArtifactRef
+from latent_core.store import Artifact, ArtifactRef
 from tasks.grpo import GRPO
 from tasks.registry import find_model
 from tasks.report import REPORT, ReportConfig
@@ -34,9 +34,13 @@ def grpo(cfg: GrpoFlowConfig, force: Sequence[str] = ()) -> dict[str, str]:
     with open_run("grpo", cfg, force=force) as run:
         report = compose(cfg, run)
         result = publish(run, report)
-        trained = run.artifact(report).manifest.content.parents[TRAINED]
-        run.register_models({"policy": ArtifactRef(GRPO.name, trained)})
+        conclude(cfg, run, run.artifact(report))
         return result
+
+
+def conclude(cfg: GrpoFlowConfig, run: Run, report: Artifact) -> None:
+    """Register what was trained."""
+    run.register_models({"policy": ArtifactRef(GRPO.name, report.manifest.content.parents[TRAINED])})
 
 
 def compose(cfg: GrpoFlowConfig, run: Run) -> Pending:
@@ -54,4 +58,4 @@ def compose(cfg: GrpoFlowConfig, run: Run) -> Pending:
     return run.stage(REPORT, ReportConfig(title=title), {**evaluations, **stages})
 
 
-ENTRY = FlowEntry(GrpoFlowConfig, partial(open_run, "grpo"), compose, grpo, show)
+ENTRY = FlowEntry(GrpoFlowConfig, partial(open_run, "grpo"), compose, grpo, show, conclude)

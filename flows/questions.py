@@ -27,16 +27,25 @@ def fitted(cfg: C) -> C:
     benchmark = getattr(cfg, "benchmark", None)
     if not isinstance(benchmark, BenchmarkConfig) or benchmark.name != "file":
         return cfg
-    for section, split in _SPLITS.items():
+    for section in _SPLITS:
         settings = getattr(cfg, section, None)
         asked = getattr(settings, "questions", None)
-        if settings is None or asked is None:
-            continue
-        count = open_split(benchmark, split).count
-        if count is not None and asked > count:
-            _say(f"{section}.questions", asked, count, split)
-            cfg = cfg.model_copy(update={section: settings.model_copy(update={"questions": count})})
+        if settings is not None and asked is not None:
+            there = questions_there(benchmark, section, asked)
+            cfg = cfg.model_copy(update={section: settings.model_copy(update={"questions": there})})
     return cfg
+
+
+def questions_there(benchmark: BenchmarkConfig, section: str, asked: int) -> int:
+    """`asked` questions for a section of the parameters, or all that the user's own file holds, which is said."""
+    if benchmark.name != "file":
+        return asked
+    split = _SPLITS[section]
+    count = open_split(benchmark, split).count
+    if count is None or asked <= count:
+        return asked
+    _say(f"{section}.questions", asked, count, split)
+    return count
 
 
 @lru_cache(maxsize=64)  # a flow is planned and then executed: once is enough

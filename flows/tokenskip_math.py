@@ -54,8 +54,13 @@ def tokenskip_math(cfg: TokenSkipConfig, force: Sequence[str] = ()) -> dict[str,
     with open_run("tokenskip-math", cfg, force=force) as run:
         report = compose(cfg, run)
         result = publish(run, report)
-        run.register_models(trained_models(run.artifact(report)))
+        conclude(cfg, run, run.artifact(report))
         return result
+
+
+def conclude(cfg: TokenSkipConfig, run: Run, report: Artifact) -> None:
+    """Register what was trained."""
+    run.register_models(trained_models(report))
 
 
 def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
@@ -219,4 +224,4 @@ def latent_sources(config: DualBuildConfig, base: Input, cots: Cots) -> dict[str
     return inputs
 
 
-ENTRY = FlowEntry(TokenSkipConfig, partial(open_run, "tokenskip-math"), compose, tokenskip_math, show)
+ENTRY = FlowEntry(TokenSkipConfig, partial(open_run, "tokenskip-math"), compose, tokenskip_math, show, conclude)

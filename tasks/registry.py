@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InputError
@@ -18,6 +19,23 @@ _REGISTERED = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<ve
 _ADDRESS = re.compile(r"(train|build_dual|grpo)/[^/]+")
 
 
+class FoundModel(NamedTuple):
+    """A model, and in words which one it is at the moment: its version in the registry, its address in the store."""
+
+    parent: Parent
+    words: str
+
+
+def find_version(spec: str, store: ArtifactStore, tracking: TrackingConfig) -> FoundModel:
+    """As `find_model`, with the version that an alias stands for now."""
+    registered = _REGISTERED.fullmatch(spec)
+    if registered is None:
+        parent = find_model(spec, store, tracking)
+        return FoundModel(parent, str(parent) if isinstance(parent, ArtifactRef) else spec)
+    ref, version = _from_registry(spec, registered, store, tracking)
+    return FoundModel(ref, f"version {version} ({ref})")
+
+
 def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig) -> Parent:
     """The model that `spec` names, as a stage's input.
 
@@ -27,7 +45,7 @@ def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig) -> Par
     """
     registered = _REGISTERED.fullmatch(spec)
     if registered is not None:
-        return _from_registry(spec, registered, store, tracking)
+        return _from_registry(spec, registered, store, tracking)[0]
     if spec.startswith("models:/"):
         raise InputError(f"model: {spec!r} is not of the form models:/NAME@ALIAS or models:/NAME/VERSION")
     if _ADDRESS.fullmatch(spec) and not Path(spec).is_dir():
@@ -35,7 +53,10 @@ def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig) -> Par
     return ModelInput.find(spec)
 
 
-def _from_registry(spec: str, wanted: re.Match[str], store: ArtifactStore, tracking: TrackingConfig) -> ArtifactRef:
+def _from_registry(
+    spec: str, wanted: re.Match[str], store: ArtifactStore, tracking: TrackingConfig
+) -> tuple[ArtifactRef, str]:
+    """Where a registered version lies, and its number."""
     from mlflow.exceptions import MlflowException
 
     client, _ = open_client(tracking)
@@ -51,4 +72,4 @@ def _from_registry(spec: str, wanted: re.Match[str], store: ArtifactStore, track
         raise InputError(f"model: {spec} was not registered by a run of this project; give its directory instead")
     if tags["store"] != store.root:
         raise InputError(f"model: {spec} lies in the store {tags['store']}, not in {store.root}; set store to it")
-    return ArtifactRef(tags["stage"], tags["fingerprint"])
+    return ArtifactRef(tags["stage"], tags["fingerprint"]), str(version.version)

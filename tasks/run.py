@@ -16,16 +16,19 @@ from typing import Any
 from latent_core.config.base import StageConfig
 from latent_core.config.runtime import InputCheck, LeasePolicy, Runner, RuntimeConfig, TrackingConfig
 from latent_core.errors import InputError, LatentError, StageFailed
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, DamagedError
 from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
 from tasks.companions import Group
+from tasks.hits import Hits
+from tasks.journal import Journal, JournalModel, journals, read_journals
 from tasks.merge import MERGED, Merge
 from tasks.pool import Pool, ProgressSink
 from tasks.prefect_tasks import Ended, StageTasks, reference_to
 from tasks.progress import current_sink, shown_to
 from tasks.progress_artifacts import PrefectBoard, StageProgress
 from tasks.repair import InputRepair
+from tasks.schedule import stored_parents
 from tasks.sharing import compute_or_wait
 from tasks.stage import Parent, Stage, StageCall
 from tasks.tracker import Tracker
@@ -69,6 +72,9 @@ class Run:
     planning: bool = False
     force: frozenset[str] = frozenset()
     plan: list[PlannedStage] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    unrecorded: bool = False  # planning: executing the run would leave a record that is not there yet
     _asked: dict[ArtifactRef, StageCall] = field(default_factory=dict)
     _ended: dict[ArtifactRef, Ended] = field(default_factory=dict)
     _tasks: StageTasks | None = None
@@ -84,13 +90,16 @@ class Run:
     _groups: dict[ArtifactRef, Group] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
 
+    def __post_init__(self) -> None:
+        self._hits = Hits(self.store)
+
     def __enter__(self) -> Run:
         if not self.planning:
             self.store.check_writable()
             self._tasks = StageTasks(self.runtime, self.store, _open_results(self.store), self._perform)
             self._progress = StageProgress(PrefectBoard())
             self._pool = _open_pool(self.runtime, self.store.root, shown_to(current_sink(), self._progress))
-            self._repair = InputRepair(self.store, lambda call: self._compute(call, None))
+            self._repair = InputRepair(self.store, lambda call: self._compute(call, None), self._hits.set_aside)
             self._tracker = Tracker(self.tracking, self.name, self.config, self.store)
         return self
 
@@ -131,7 +140,7 @@ class Run:
 
     def _ask(self, call: StageCall) -> Pending:
         if self.planning:
-            artifact = _look(self.store, call.ref, self._whole)
+            artifact = self._hits.find(call, self._whole)
             hit = artifact is not None and call.stage.name not in self.force
             rows = artifact.rows if artifact else call.expected_rows
             self.plan.append(PlannedStage(call.title, call.ref, hit, rows))
@@ -167,9 +176,7 @@ class Run:
         self.check_force()
         assert self._tasks is not None
         calls = [call for call in self._asked.values() if call.ref not in self._ended]
-        whole: dict[ArtifactRef, str] = {}
-        found = {call.ref: call for call in calls if not self._must_force(call) and self._is_found(call, whole)}
-        self._tasks.run(calls, found, self._ended)
+        self._tasks.run(calls, self._found_of(calls), self._ended)
         for call in self._asked.values():
             end = self._ended.get(call.ref)
             if end is not None and end.failure:
@@ -188,19 +195,52 @@ class Run:
             raise InputError(f"force: {unknown[0]!r} is no stage of this flow; choose among {', '.join(sorted(names))}")
 
     def register_models(self, trained: Mapping[str, ArtifactRef]) -> None:
-        """Make finished models, by variant, versions of this flow's name in the model registry."""
+        """Make finished models, by variant, versions of this flow's name in the model registry.
+
+        A planning run notes that it is to be done, unless an earlier run of this store has done it.
+        """
+        if self.planning and self.tracking.enabled and self.tracking.register_models:
+            known = {model for journal in journals(self.store) for model in journal.models}
+            lacking = {JournalModel(self.name, name, *_address(ref)) for name, ref in trained.items()} - known
+            self.unrecorded = self.unrecorded or bool(lacking)
         if self._tracker is not None:
             for variant, ref in trained.items():
                 self._tracker.register_model(self.name, ref, variant)
 
     def tag(self, tags: Mapping[str, str]) -> None:
-        """Tags of the tracked run."""
+        """Tags of the run, in its journal and where it is tracked."""
+        self.tags |= tags
         if self._tracker is not None:
             self._tracker.tag(tags)
 
-    def earlier(self, tags: Mapping[str, str]) -> Mapping[str, str] | None:
-        """Tags of the newest finished run of this flow that has these tags; None when there is none."""
-        return self._tracker.earlier({"latent.flow": self.name, **tags}) if self._tracker is not None else None
+    def accepted(self, tags: Mapping[str, str]) -> Journal | None:
+        """The newest run of this flow and store that had these tags and did not fail; None when there is none.
+
+        Raises DamagedError where a journal cannot be read, which may have been it.
+        """
+        written, torn = read_journals(self.store)
+        for key, reason in torn.items():
+            raise DamagedError(
+                f"{self.store.root}/{key} is damaged ({reason}), so what was accepted last is not known; delete it, "
+                "and the newest of the others counts"
+            )
+        found = [
+            journal
+            for journal in written
+            if journal.flow == self.name and journal.status == "FINISHED" and tags.items() <= journal.tags.items()
+        ]
+        return found[-1] if found else None
+
+    def asked(self, stage: Stage) -> list[ArtifactRef]:
+        """The results of a stage that were asked for so far."""
+        refs = [line.ref for line in self.plan] + list(self._asked)
+        return [ref for ref in refs if ref.stage == stage.name]
+
+    def note(self, line: str) -> None:
+        """What a run settled for itself: shown with a plan, and in the log of a run that executes."""
+        self.notes.append(line)
+        if not self.planning:
+            logger.info(line)
 
     def tracked(self) -> str:
         """Which MLflow run this is, in words."""
@@ -209,12 +249,28 @@ class Run:
     def tracking_url(self) -> str | None:
         return self._tracker.url() if self._tracker is not None else None
 
+    def _found_of(self, calls: Sequence[StageCall]) -> dict[ArtifactRef, StageCall]:
+        """Those of the calls whose artifacts are in the store, as are all that they were made from.
+
+        What was made from something that this run computes again is looked at when that is there.
+        """
+        whole: dict[ArtifactRef, str] = {}
+        found: dict[ArtifactRef, StageCall] = {}
+        missing: set[ArtifactRef] = set()
+        for call in calls:
+            must = self._must_force(call)
+            if not must and missing.isdisjoint(stored_parents(call)) and self._is_found(call, whole):
+                found[call.ref] = call
+            else:
+                missing.add(call.ref)
+        return found
+
     def _is_found(self, call: StageCall, whole: dict[ArtifactRef, str] | None = None) -> bool:
         """Whether the call's artifact is in the store; if so, the run has nothing more to do for it.
 
         With `whole`, content hashes of what was found a moment ago, to which it adds, no shard is looked at twice.
         """
-        artifact = _look(self.store, call.ref, whole if whole is not None else {})
+        artifact = self._hits.find(call, whole)
         if artifact is not None:
             self._found(call, artifact)
         return artifact is not None
@@ -236,13 +292,14 @@ class Run:
         group = self._groups.get(call.ref)
         if (group is None or not group.has_dealt(call)) and self._is_found(call):  # another run was quicker
             return Completed(name="Cached", message=f"{call.ref} is in the store", data=reference_to(call, self.store))
-        self._clear_damage(call)
+        self._hits.clear(call)
         if self.runtime.check_inputs is InputCheck.HASHES:
             self._repair.inputs_of(call)
         computed = self._compute(call, self._budgets.get(call.stage.name))
         artifact = self.store.require(call.ref)
         if computed:
             self._repair.trust(call.ref)
+            self._hits.renewed(call.ref)
         self._found(call, artifact, cached=not computed)
         reference = reference_to(call, self.store)
         if computed:
@@ -259,7 +316,7 @@ class Run:
             try:
                 companions = part.others(call)
                 for companion in companions:
-                    self._clear_damage(companion)
+                    self._hits.clear(companion)
                 return self._compute_with(call, budget, companions, part.over.set)
             finally:
                 part.over.set()
@@ -296,7 +353,7 @@ class Run:
         return compute_or_wait(call, self.store, self.runtime.lease_seconds, compute, self._over)
 
     def _is_missing(self, call: StageCall) -> bool:
-        return self._must_force(call) or self.store.get(call.ref.stage, call.ref.fingerprint) is None
+        return self._must_force(call) or self._hits.find(call) is None
 
     def _must_force(self, call: StageCall) -> bool:
         """Whether this is the run's first look at a stage that is to be computed again."""
@@ -305,14 +362,8 @@ class Run:
                 return False
             self._forced.add(call.ref)
         if self.store.get(call.ref.stage, call.ref.fingerprint) is not None:
-            self.store.set_aside(call.ref)
+            self._hits.set_aside(call.ref)
         return True
-
-    def _clear_damage(self, call: StageCall) -> None:
-        damage = self.store.damage(call.ref)
-        if damage is not None:
-            logger.warning("%s is damaged and is computed again: %s", call.title, damage)
-            self.store.set_aside(call.ref)
 
 
 def open_run(name: str, config: Any, *, planning: bool = False, force: Sequence[str] = ()) -> Run:
@@ -320,16 +371,13 @@ def open_run(name: str, config: Any, *, planning: bool = False, force: Sequence[
     return Run(name, config, ArtifactStore(config.store), config.runtime, config.tracking, planning, frozenset(force))
 
 
+def _address(ref: ArtifactRef) -> tuple[str, str]:
+    return ref.stage, ref.fingerprint
+
+
 def _call(stage: Stage, config: StageConfig, inputs: Mapping[str, Input], label: str, rows: int | None) -> StageCall:
     parents = {role: item.ref if isinstance(item, Pending) else item for role, item in inputs.items()}
     return stage.call(config, parents, label, rows)
-
-
-def _look(store: ArtifactStore, ref: ArtifactRef, whole: dict[ArtifactRef, str]) -> Artifact | None:
-    artifact = store.get(ref.stage, ref.fingerprint, whole)
-    if artifact is not None:
-        whole[ref] = artifact.manifest.content.sha256
-    return artifact
 
 
 def _open_results(store: ArtifactStore) -> Any:

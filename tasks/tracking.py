@@ -17,6 +17,7 @@ from latent_core.addresses import without_password
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError, InputError
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, Manifest
+from latent_core.store.manifest import StoredFile
 from tasks.journal import Journal, JournalEntry, JournalModel, journals
 
 logger = logging.getLogger("latent")
@@ -105,7 +106,7 @@ def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:
             under = f"tags.`{PARENT_TAG}` = '{parent_id}' AND "
             if _is_logged(client, experiment_id, entry.stage, entry.fingerprint, under):
                 there += 1
-            elif (artifact := store.get(entry.stage, entry.fingerprint)) is not None:
+            elif (artifact := _readable(store, ArtifactRef(entry.stage, entry.fingerprint))) is not None:
                 log_artifact_run(client, experiment_id, artifact, nested_tags(journal, entry, parent_id))
                 logged += 1
             else:
@@ -118,7 +119,7 @@ def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:
         if _is_logged(client, experiment_id, ref.stage, ref.fingerprint):
             there += 1
             continue
-        artifact = store.get(ref.stage, ref.fingerprint)
+        artifact = _readable(store, ref)
         if artifact is None:
             logger.warning("%s is damaged and was left out", ref)
             continue
@@ -133,6 +134,19 @@ def _shards_of_merged(store: ArtifactStore) -> set[ArtifactRef]:
     return {entry.ref for manifest in manifests for entry in manifest.content.shards}
 
 
+def _readable(store: ArtifactStore, ref: ArtifactRef) -> Artifact | None:
+    """The artifact if it is whole, and what its run would show of its files is what was written."""
+    artifact = store.get(ref.stage, ref.fingerprint)
+    if artifact is None or any(store.problem(artifact, item) for item in _logged_files(artifact)):
+        return None
+    return artifact
+
+
+def _logged_files(artifact: Artifact) -> list[StoredFile]:
+    files = artifact.manifest.content.files
+    return [item for item in files if item.path in _LOGGED_FILES or item.path.startswith("figures/")]
+
+
 def _sync_registry(store: ArtifactStore, client: Any, written: Sequence[Journal]) -> int:
     """Register, in the order of the runs, what the registry lacks; returns how many versions that were.
 
@@ -144,7 +158,8 @@ def _sync_registry(store: ArtifactStore, client: Any, written: Sequence[Journal]
     last: dict[tuple[str, str], JournalModel] = {}
     for model in (model for journal in written for model in journal.models):
         known = _versions(client, model.name, model.fingerprint)
-        if not known and store.get(model.stage, model.fingerprint) is None:
+        found = None if known else store.get(model.stage, model.fingerprint)
+        if not known and (found is None or found.problems()):
             logger.warning("%s/%s is gone or damaged and was not registered", model.stage, model.fingerprint[:12])
             continue
         last[model.name, model.variant] = model
@@ -223,9 +238,8 @@ def log_artifact_run(client: Any, experiment_id: str, artifact: Artifact, tags: 
     if content.parents:
         client.log_inputs(run_id, [_input(role, parent) for role, parent in content.parents.items()])
     client.log_dict(run_id, content.identity, "identity.json")
-    for item in content.files:
-        if item.path in _LOGGED_FILES or item.path.startswith("figures/"):
-            client.log_text(run_id, artifact.read_bytes(item.path).decode(), item.path)
+    for item in _logged_files(artifact):
+        client.log_text(run_id, artifact.read_bytes(item.path).decode(), item.path)
     client.set_terminated(run_id, end_time=ended)
 
 

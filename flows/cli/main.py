@@ -76,7 +76,7 @@ def evaluate(
     from flows.cli.evaluation import evaluate
 
     settings = [f"model={_quoted(model)}", f"benchmark.name={_quoted(benchmark)}", f"evaluate.ratios={ratio}"]
-    settings += [f"evaluate.questions={questions}", *overrides]
+    settings += [f"evaluate.questions={questions}", "evaluate.sampling={}", "evaluate.metrics=[]", *overrides]
     evaluate(settings, check_contamination, lm_eval_json)
 
 

@@ -17,6 +17,7 @@ from latent_core.config.tokenskip import CompressConfig, DualBuildConfig, Prepar
 from latent_core.config.training import TrainConfig
 from latent_core.store import ArtifactRef
 from tasks.collect import COLLECT, CollectShard
+from tasks.comparison import COMPARE_EVALUATIONS, CompareEvaluations
 from tasks.compress import COMPRESS, SCORE_WORDS
 from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
 from tasks.evaluate import EVALUATE, EvaluateCondition
@@ -51,6 +52,7 @@ CASES: list[tuple[Stage, StageConfig, str]] = [
     (LABEL_WORDS, LabelWordsConfig(), "fddeb11adfec1493"),
     (TRAIN_COMPRESSOR, TrainCompressorConfig(), "705006bda6fda880"),
     (COMPARE_LABEL_KINDS, CompareLabelKinds(), "a7cbfbdf781a9887"),
+    (COMPARE_EVALUATIONS, CompareEvaluations(), "ac48cfb315ddba0e"),
     (GRPO, GrpoConfig(), "e9475b8daaa3cff7"),
 ]
 
