@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,7 +11,7 @@ from flows.registry import FlowEntry
 from latent_core.config.base import StageConfig
 from latent_core.store import Artifact, ArtifactStore
 from tasks.repair import InputRepair
-from tasks.run import Input, Pending, Run
+from tasks.run import Pending, Run
 from tasks.stage import StageCall, Workplace, perform
 from tasks.tracker import Tracker
 
@@ -34,7 +34,7 @@ class RunHere(Run):
     def finish(self) -> None:
         """Everything was computed where it was asked for."""
 
-    def _ask(self, call: StageCall, inputs: Mapping[str, Input]) -> Pending:
+    def _ask(self, call: StageCall) -> Pending:
         assert self._repair is not None
         self._repair.learn(call)
         if self._hits.find(call) is None:
@@ -42,7 +42,7 @@ class RunHere(Run):
             self._repair.inputs_of(call)
             self._perform_here(call)
             self._hits.renewed(call.ref)
-        self._pending.append(Pending(call))
+        self._asked[call.ref] = call
         return Pending(call)
 
     def _perform_here(self, call: StageCall) -> None:

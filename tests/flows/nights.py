@@ -14,7 +14,7 @@ from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter
 from tasks.collect import SAMPLES
 from tasks.evaluate import EVALUATE, EvaluateCondition
-from tasks.run import Input, Pending, Run
+from tasks.run import Pending, Run
 from tasks.stage import Inputs, Outcome, StageCall, Workplace, perform
 from tasks.tracking import open_client, register, set_champion
 
@@ -71,9 +71,9 @@ def _planned(config: ReevaluateConfig) -> list[StageCall]:
     calls: list[StageCall] = []
 
     class Listing(Run):
-        def _ask(self, call: StageCall, inputs: dict[str, Input]) -> Pending:  # type: ignore[override]
+        def _ask(self, call: StageCall) -> Pending:
             calls.append(call)
-            return super()._ask(call, inputs)
+            return super()._ask(call)
 
     run = Listing("reevaluate", config, ArtifactStore(config.store), config.runtime, config.tracking, planning=True)
     ENTRY.compose(config, run)
