@@ -10,7 +10,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
 from flows.registry import FlowEntry
-from flows.results import publish, show
+from flows.results import publish, show, trained_models
 from latent_core.config.methods import DirectConfig
 from tasks.direct import PREPARE_DIRECT
 from tasks.report import REPORT, ReportConfig
@@ -28,7 +28,10 @@ def direct(cfg: DirectConfig, force: Sequence[str] = ()) -> dict[str, str]:
         force: Names of stages to compute again although the store has their results.
     """
     with open_run("direct", cfg, force=force) as run:
-        return publish(run, compose(cfg, run))
+        report = compose(cfg, run)
+        result = publish(run, report)
+        run.register_models(cfg.tracking.register_as, trained_models(run.artifact(report)))
+        return result
 
 
 def compose(cfg: DirectConfig, run: Run) -> Pending:

@@ -34,7 +34,7 @@ def grpo(cfg: GrpoFlowConfig, force: Sequence[str] = ()) -> dict[str, str]:
         report = compose(cfg, run)
         result = publish(run, report)
         trained = run.artifact(report).manifest.content.parents[TRAINED]
-        run.register_models({"policy": ArtifactRef(GRPO.name, trained)})
+        run.register_models(cfg.tracking.register_as, {"policy": ArtifactRef(GRPO.name, trained)})
         return result
 
 

@@ -11,9 +11,10 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from latent_core.addresses import without_password
 from latent_core.config.runtime import TrackingConfig
-from latent_core.store import Artifact
+from latent_core.store import Artifact, ArtifactRef
 from tasks.report import REPORT_HTML, TABLE_MARKDOWN, entries_of
 from tasks.run import Pending, Run
+from tasks.train import TRAIN_STAGE
 
 
 def publish(run: Run, report: Pending) -> dict[str, str]:
@@ -21,10 +22,9 @@ def publish(run: Run, report: Pending) -> dict[str, str]:
     artifact = run.artifact(report)
     page = page_of(artifact)
     table = artifact.read_bytes(TABLE_MARKDOWN).decode()
-    tracked = run.tracked()
     create_markdown_artifact(
         key=f"{run.name}-results",
-        markdown=f"{table}\nReport: `{page}`\n\nMLflow: {tracked or 'tracking is off'}\n",
+        markdown=f"{table}\nReport: `{page}`\n\nMLflow: {run.tracked()}\n",
         description="Results per condition",
     )
     link = run.tracking_url()
@@ -39,6 +39,15 @@ WIDTH_IN_FILES = 140  # columns when the output is no terminal: room for the who
 def page_of(report: Artifact) -> str:
     """Path or URL of a report's HTML page."""
     return f"{report.store.root.rstrip('/')}/{report.key(REPORT_HTML)}"
+
+
+def trained_models(report: Artifact) -> dict[str, ArtifactRef]:
+    """The trained models behind a finished report, by variant."""
+    return {
+        role.removeprefix("train/"): ArtifactRef(TRAIN_STAGE.name, parent)
+        for role, parent in report.manifest.content.parents.items()
+        if role.startswith("train/")
+    }
 
 
 def show(report: Artifact) -> None:

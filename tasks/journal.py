@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from latent_core.errors import InfrastructureError
-from latent_core.store import ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore
 
 logger = logging.getLogger("latent")
-FOLDER = ".runs"  # no stage's name starts with a dot, so this is never taken for an artifact
+FOLDER = ".runs"  # no stage's name starts with a dot, so neither is ever taken for an artifact
+CHAMPIONS = ".champions"
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,10 @@ class JournalEntry:
     stage: str
     fingerprint: str
     cached: bool
+
+    @property
+    def ref(self) -> ArtifactRef:
+        return ArtifactRef(self.stage, self.fingerprint)
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,10 @@ class JournalModel:
 
 @dataclass
 class Journal:
-    """One execution of a flow; a retried flow run has one for each time. Times are seconds since the epoch."""
+    """One attempt at a flow's run: a flow run that is retried leaves several, each under an id of its own.
+
+    Attempts of one run share `flow_run_id`, which is empty outside Prefect. Times are seconds since the epoch.
+    """
 
     id: str
     flow: str
@@ -49,6 +58,11 @@ class Journal:
     tags: dict[str, str] = field(default_factory=dict)
     stages: list[JournalEntry] = field(default_factory=list)
     models: list[JournalModel] = field(default_factory=list)
+
+    @property
+    def run(self) -> str:
+        """What all attempts at the same run have in common."""
+        return self.flow_run_id or self.id
 
     def close(self, status: str) -> None:
         """`status` is FINISHED or FAILED."""
@@ -63,17 +77,92 @@ class Journal:
             logger.warning("the run's journal was not written, so `latent track sync` cannot rebuild it: %s", error)
 
 
+@dataclass(frozen=True)
+class Promotion:
+    """A trained model that somebody made the champion of `name`, and when, in seconds since the epoch."""
+
+    name: str
+    stage: str
+    fingerprint: str
+    promoted: float
+
+    def write(self, store: ArtifactStore) -> None:
+        """Best effort, as a journal is."""
+        try:
+            with store.open_for_writing(f"{CHAMPIONS}/{uuid.uuid4().hex}.json") as handle:
+                handle.write(json.dumps(asdict(self), indent=1).encode())
+        except (OSError, InfrastructureError) as error:
+            logger.warning("the new champion was not written to the store, so MLflow alone knows it: %s", error)
+
+
 def journals(store: ArtifactStore) -> Iterator[Journal]:
-    """The journals of all finished runs, oldest first; a torn one is left out with a warning."""
+    """The journals of all finished attempts, oldest first; a torn one is left out with a warning."""
     found = []
-    for key, raw in store.read_many([key for key, _ in store.files(FOLDER)]):
+    for key, values in _read(store, FOLDER):
+        try:
+            stages = [JournalEntry(**entry) for entry in values.pop("stages")]
+            models = [JournalModel(**entry) for entry in values.pop("models", [])]  # older journals name none
+            found.append(Journal(**values, stages=stages, models=models))
+        except (TypeError, KeyError) as error:
+            logger.warning("%s is no whole journal and was left out (%s)", key, error)
+    yield from sorted(found, key=lambda journal: journal.started)
+
+
+def runs(store: ArtifactStore) -> Iterator[Journal]:
+    """One journal for each run, oldest first: its attempts taken together.
+
+    It begins as the first attempt did and ends as the last one did; a stage is what the first attempt that reached it
+    made of it, a tag what the last one said.
+    """
+    attempts: dict[str, list[Journal]] = {}
+    for journal in journals(store):
+        attempts.setdefault(journal.run, []).append(journal)
+    yield from (_together(group) for group in attempts.values())
+
+
+def _together(attempts: Sequence[Journal]) -> Journal:
+    first, last = attempts[0], attempts[-1]
+    stages: dict[tuple[str, str], JournalEntry] = {}
+    for entry in (entry for attempt in attempts for entry in attempt.stages):
+        stages.setdefault((entry.stage, entry.fingerprint), entry)
+    tags: dict[str, str] = {}
+    for attempt in attempts:
+        tags |= attempt.tags
+    models = [model for attempt in attempts for model in attempt.models]
+    return Journal(
+        first.run,
+        first.flow,
+        first.flow_run_id,
+        last.config,
+        first.started,
+        last.ended,
+        last.status,
+        tags,
+        list(stages.values()),
+        models,
+    )
+
+
+def promotions(store: ArtifactStore) -> Iterator[Promotion]:
+    """Every champion that was made by hand, oldest first."""
+    found = []
+    for key, values in _read(store, CHAMPIONS):
+        try:
+            found.append(Promotion(**values))
+        except TypeError as error:
+            logger.warning("%s names no whole promotion and was left out (%s)", key, error)
+    yield from sorted(found, key=lambda promotion: promotion.promoted)
+
+
+def _read(store: ArtifactStore, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for key, raw in store.read_many([key for key, _ in store.files(folder)]):
         if raw is None:
             continue  # removed in this moment
         try:
             values = json.loads(raw)
-            stages = [JournalEntry(**entry) for entry in values.pop("stages")]
-            models = [JournalModel(**entry) for entry in values.pop("models", [])]  # older journals name none
-            found.append(Journal(**values, stages=stages, models=models))
-        except (ValueError, TypeError, KeyError) as error:
-            logger.warning("%s is no whole journal and was left out (%s)", key, error)
-    yield from sorted(found, key=lambda journal: journal.started)
+            if not isinstance(values, dict):
+                raise ValueError("no mapping")
+        except ValueError as error:
+            logger.warning("%s is not whole and was left out (%s)", key, error)
+            continue
+        yield key, values

@@ -99,6 +99,8 @@ class Run:
             self._pool.close()
         if self._tracker is not None:
             self._tracker.finish(failed=error is not None)
+            if error is None or isinstance(error, Exception):  # who interrupts a run does not wait for pages
+                self._tracker.tell_gap()
 
     def stage(
         self,
@@ -176,11 +178,11 @@ class Run:
         if unknown:
             raise InputError(f"force: {unknown[0]!r} is no stage of this flow; choose among {', '.join(sorted(names))}")
 
-    def register_models(self, trained: Mapping[str, ArtifactRef]) -> None:
-        """Make finished models, by variant, versions of this flow's name in the model registry."""
-        if self._tracker is not None:
+    def register_models(self, name: str | None, trained: Mapping[str, ArtifactRef]) -> None:
+        """Make finished models, by variant, versions of `name` in the model registry; without a name none."""
+        if self._tracker is not None and name is not None:
             for variant, ref in trained.items():
-                self._tracker.register_model(self.name, ref, variant)
+                self._tracker.register_model(name, ref, variant)
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Tags of the tracked run."""
@@ -192,8 +194,11 @@ class Run:
         return self._tracker.earlier({"latent.flow": self.name, **tags}) if self._tracker is not None else None
 
     def tracked(self) -> str:
-        """Which MLflow run this is, in words."""
-        return self._tracker.describe() if self._tracker is not None else ""
+        """Which MLflow run this is, and what MLflow lacks of it and why, in words."""
+        if self._tracker is None:
+            return ""
+        parts = filter(None, (self._tracker.describe(), self._tracker.gap()))
+        return "; ".join(parts) or "tracking is off"
 
     def tracking_url(self) -> str | None:
         return self._tracker.url() if self._tracker is not None else None

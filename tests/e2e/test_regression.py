@@ -16,7 +16,8 @@ from latent_core.errors import RegressionFound
 from latent_core.store import Artifact, ArtifactStore
 from tasks.direct import PREPARE_DIRECT
 from tasks.stage import ModelInput, ProblemsInput, StageCall, Workplace, perform
-from tasks.tracking import open_client, register, set_champion
+from tasks.registry import register, set_champion
+from tasks.tracking import open_client
 from tasks.train import TRAIN_STAGE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.usefixtures("prefect_server")]

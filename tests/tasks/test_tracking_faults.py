@@ -24,7 +24,7 @@ from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactStore
 from tasks import tracker as tracker_module
-from tasks import tracking
+from tasks import registry, tracking
 from tasks.run import open_run
 from tasks.tracker import Tracker
 from tasks.tracking import open_client, sync
@@ -207,7 +207,7 @@ def test_refused_entry_is_left_out_with_a_warning_and_all_else_is_written(
     def refuse(*words: object) -> None:
         raise MlflowException("no rights to the registry", PERMISSION_DENIED)
 
-    monkeypatch.setattr(tracking, "register", refuse)
+    monkeypatch.setattr(registry, "register", refuse)
     store = ArtifactStore(tmp_path / "store")
     config = _database(tables, tmp_path / "live")
     tracker = Tracker(config, "flow", TrackingConfig(), store)
