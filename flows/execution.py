@@ -21,12 +21,15 @@ from latent_core.store import Artifact
 from tasks.estimates import Estimate, Rates
 from tasks.progress import ProgressBars, shown_by
 from tasks.run import Pending, Run
+from tasks.tracker import gaps_told
 
 # Set before Prefect is imported: a quiet client, and time for its temporary server to start on a busy machine.
 _ENVIRONMENT = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "latent",  # what a run says of damage, leases and tracking belongs in its log
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "DO_NOT_TRACK": "true",
 }
 console = Console()
@@ -80,14 +83,16 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
         console.print(
             f"{len(planned.plan) - len(missing)} of {len(planned.plan)} stages are in the store; running the rest"
         )
-        _execute(entry, config, force)
+        with gaps_told() as gaps:
+            _execute(entry, config, force)
     else:
+        gaps = []
         console.print(f"all {len(planned.plan)} stages are in the store: nothing to compute")
     artifact = planned.store.require(result.ref)
     entry.show(artifact)
     from flows.results import show_where_to_look  # imports Prefect, see _ENVIRONMENT
 
-    show_where_to_look(planned.tracking)
+    show_where_to_look(planned.tracking, gaps)
     return artifact
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -62,15 +63,17 @@ def show(report: Artifact) -> None:
     console.print(f"Report:  {page}", soft_wrap=True)
 
 
-def show_where_to_look(tracking: TrackingConfig) -> None:
-    """Print how the pages of MLflow and Prefect are opened."""
-    from tasks.tracking import tracking_uri
+def show_where_to_look(tracking: TrackingConfig, gaps: Sequence[str] = ()) -> None:
+    """Print how the pages of MLflow and Prefect are opened, and what MLflow lacks of the run (`gaps_told`)."""
+    from tasks.tracking_client import tracking_uri
 
     uri = without_password(tracking_uri(tracking)).replace(f"sqlite:///{Path.cwd()}/", "sqlite:///")
     if tracking.enabled and uri.startswith("http"):
         typer.echo(f"MLflow:  {uri}")
     elif tracking.enabled:
         typer.echo(f"MLflow:  {_program('mlflow')} server --backend-store-uri {shlex.quote(uri)}")
+    for gap in gaps:
+        typer.echo(f"         {gap}")
     typer.echo(f"Prefect: {_program('prefect')} server start")
 
 

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from latent_core.addresses import without_password
@@ -212,7 +213,7 @@ class Tracker:
     def _give_up(self, error: str) -> None:
         if not self._off:
             reason = one_line(error, self._config)
-            self._outage = f"{time.strftime('%H:%M')} ({reason})"
+            self._outage = f"{datetime.now():%H:%M} ({reason})"
             self._off = True
             logger.warning("tracking is off for the rest of this run (`latent track sync` rebuilds it): %s", reason)
 

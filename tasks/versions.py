@@ -63,7 +63,9 @@ class ModelVersion:
     def lines(self) -> Iterator[str]:
         """All that is known, for people."""
         aliases = f" ({', '.join(self.aliases)})" if self.aliases else ""
-        when = f"trained {self.trained:%Y-%m-%d %H:%M}" if self.trained else f"registered {self.registered:%Y-%m-%d %H:%M}"
+        when = (
+            f"trained {self.trained:%Y-%m-%d %H:%M}" if self.trained else f"registered {self.registered:%Y-%m-%d %H:%M}"
+        )
         yield f"version {self.number}{aliases}, {when}, {self.ref}"
         if self.trained is None:
             yield f"    is not in the store that was asked, but in {self.home}: give it as --store"

@@ -29,9 +29,7 @@ app.add_typer(dual.app, name="dual")
 app.add_typer(track.app, name="track")
 
 FLOWS = ("tokenskip-math", "direct", "concise", "grpo", "reevaluate", "mini", "compressor", "label-kinds")
-FlowName = Annotated[
-    str, typer.Argument(metavar="FLOW", help=", ".join(FLOWS), autocompletion=lambda: list(FLOWS))
-]
+FlowName = Annotated[str, typer.Argument(metavar="FLOW", help=", ".join(FLOWS), autocompletion=lambda: list(FLOWS))]
 
 
 def _show_version(wanted: bool) -> None:

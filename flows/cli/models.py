@@ -52,7 +52,9 @@ def move_champion(name: str, wanted: str, store: ArtifactStore, tracking: Tracki
         doubt = "" if judgement.is_better else f"it is {judgement.line()}"
     if doubt and not yes:
         if not sys.stdin.isatty():
-            raise InputError(f"version: {candidate.number} was not made champion of {name}: {doubt}; say --yes to do it")
+            raise InputError(
+                f"version: {candidate.number} was not made champion of {name}: {doubt}; say --yes to do it"
+            )
         if not typer.confirm(f"Make version {candidate.number} the champion all the same?"):
             typer.echo("nothing was moved")
             raise typer.Exit(1)

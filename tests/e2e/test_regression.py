@@ -15,8 +15,8 @@ from latent_core.config.training import TrainConfig, TrainMethod
 from latent_core.errors import RegressionFound
 from latent_core.store import Artifact, ArtifactStore
 from tasks.direct import PREPARE_DIRECT
-from tasks.stage import ModelInput, ProblemsInput, StageCall, Workplace, perform
 from tasks.registry import register, set_champion
+from tasks.stage import ModelInput, ProblemsInput, StageCall, Workplace, perform
 from tasks.tracking import open_client
 from tasks.train import TRAIN_STAGE
 

@@ -21,9 +21,9 @@ from latent_core.errors import InputError
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks import tracker as tracker_module
+from tasks.registry import find_model, register, set_champion
 from tasks.stage import ModelInput
 from tasks.tracker import Tracker
-from tasks.registry import find_model, register, set_champion
 from tasks.tracking import open_client, sync
 
 

@@ -12,8 +12,8 @@ import pytest
 from latent_core.config.runtime import TrackingConfig
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactStore
-from tasks.tracker import Tracker
 from tasks.stage_runs import flat_numbers
+from tasks.tracker import Tracker
 from tasks.tracking import open_client, sync
 
 SCHEMA = pa.schema([("number", pa.int64())])
