@@ -53,7 +53,7 @@ def sync(
     uri: TrackingUri = None,
     experiment: Annotated[str, typer.Option(help="MLflow experiment")] = "latent-reasoning",
 ) -> None:
-    """Rebuild what MLflow lacks: stages' runs from their manifests, flows' from their journals, models and champions."""
+    """Rebuild what MLflow lacks: stages' runs from their manifests, flows' from their journals, registered models."""
     from tasks.tracking import sync as synchronise
 
     done = synchronise(open_store(store), tracking_at(uri, experiment=experiment))

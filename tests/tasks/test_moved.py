@@ -81,8 +81,9 @@ def test_checkout_in_a_new_place_keeps_its_files_and_writes_no_more_into_the_old
 
 
 def test_copy_and_original_each_keep_to_their_own_place(tmp_path: Path, old: Path) -> None:
-    new = Path(shutil.copytree(old, tmp_path / "new"))
+    new, original = Path(shutil.copytree(old, tmp_path / "new")), _files(old)
     _run(new, 1)
+    assert _files(old) == original
     copied = _files(new)
     _run(old, 2)
     assert _files(new) == copied
@@ -93,8 +94,9 @@ def test_copy_inside_its_original_keeps_to_its_own_place(tmp_path: Path) -> None
     old = tmp_path / "checkout"
     _run(old, 0)
     shutil.copytree(old, tmp_path / "aside")
-    new = Path(shutil.move(tmp_path / "aside", old / "copy"))
+    new, original = Path(shutil.move(tmp_path / "aside", old / "copy")), _files(old / ".latent")
     _run(new, 1)
+    assert _files(old / ".latent") == original
     assert _listed(new) == [["config.json"], ["config.json"], ["identity.json"], ["identity.json"]]
     _run(new, 2)
     assert len(_listed(new)) == 6
