@@ -37,9 +37,7 @@ def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig) -> Par
     """
     registered = _REGISTERED.fullmatch(spec)
     if registered is not None:
-        with answering(tracking):
-            version = find_version(connect(tracking), registered["name"], registered["version"] or registered["alias"])
-        return in_store(version, store)
+        return _from_registry(registered, store, tracking)[0]
     if spec.startswith("models:/"):
         raise InputError(f"model: {spec!r} is not of the form models:/NAME@ALIAS or models:/NAME/VERSION")
     if _ADDRESS.fullmatch(spec) and not Path(spec).is_dir():
@@ -47,7 +45,14 @@ def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig) -> Par
     return ModelInput.find(spec)
 
 
-def find_version(client: Any, name: str, version: str) -> Any:
+def _from_registry(wanted: re.Match[str], store: ArtifactStore, tracking: TrackingConfig) -> tuple[ArtifactRef, str]:
+    """Where a registered version lies, and its number."""
+    with answering(tracking):
+        version = version_of(connect(tracking), wanted["name"], wanted["version"] or wanted["alias"])
+    return in_store(version, store), str(version.version)
+
+
+def version_of(client: Any, name: str, version: str) -> Any:
     """MLflow's version of a model by its number or alias; raises InputError saying which there are instead."""
     from mlflow.exceptions import MlflowException
 
@@ -128,7 +133,7 @@ def set_champion(config: TrackingConfig, name: str, version: str) -> str:
     """Point the alias `champion` of a registered model at a version, named by number or alias; returns its number."""
     with answering(config):
         client = connect(config)
-        number = str(find_version(client, name, version).version)
+        number = str(version_of(client, name, version).version)
         client.set_registered_model_alias(name, CHAMPION, number)
     return number
 

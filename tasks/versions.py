@@ -21,7 +21,7 @@ from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, Manifest
 from tasks.collect import SAMPLES
 from tasks.evaluate import EVALUATE
 from tasks.journal import Promotion, journals
-from tasks.registry import CHAMPION, find_version, in_store, set_champion, versions
+from tasks.registry import CHAMPION, in_store, set_champion, version_of, versions
 from tasks.tracking_client import answering, connect
 
 _SETTINGS = ("method", "learning_rate", "steps", "batch_size", "seed")  # of training, as far as the stage has them
@@ -77,28 +77,32 @@ class ModelVersion:
 
 
 def registered_names(tracking: TrackingConfig) -> list[str]:
-    """The names in the model registry, in order. Raises InfrastructureError when it does not answer."""
+    """The names in the model registry that runs can give, in order; others are of other projects.
+
+    Raises InfrastructureError when the registry does not answer.
+    """
     with answering(tracking):
         client, names, token = connect(tracking), [], None
         while token != "":
             page = client.search_registered_models(page_token=token)
-            names += [model.name for model in page]
+            names += [model.name for model in page if re.fullmatch(MODEL_NAME, model.name)]
             token = page.token or ""
     return sorted(names)
 
 
 def known_versions(name: str, store: ArtifactStore, tracking: TrackingConfig) -> list[ModelVersion]:
-    """The versions of a registered model, oldest first; raises InputError where there is no such model."""
+    """The versions of a registered model that runs of this project registered, oldest first.
+
+    Raises InputError for what is no name, and InfrastructureError when the registry does not answer.
+    """
     if not re.fullmatch(MODEL_NAME, name):
         raise InputError(f"model: {name!r} is no name of a registered model; `latent models` lists them")
     with answering(tracking):
         client = connect(tracking)
-        found = versions(client, name)
-        if not found:
-            find_version(client, name, CHAMPION)  # says what is wrong
-        aliases = client.get_registered_model(name).aliases
+        found = [version for version in versions(client, name) if {"stage", "fingerprint"} <= set(version.tags)]
+        aliases = client.get_registered_model(name).aliases if found else {}
     library = _Library(store)
-    return [library.describe(version, _aliases_of(version, aliases)) for version in found if _is_ours(version)]
+    return [library.describe(version, _aliases_of(version, aliases)) for version in found]
 
 
 def find_candidate(name: str, wanted: str, store: ArtifactStore, tracking: TrackingConfig) -> tuple[ModelVersion, ...]:
@@ -106,10 +110,10 @@ def find_candidate(name: str, wanted: str, store: ArtifactStore, tracking: Track
 
     Raises InputError where there is no such version, or its artifact does not lie in `store`.
     """
-    with answering(tracking):
-        version = find_version(connect(tracking), name, wanted)
-    in_store(version, store)
     known = known_versions(name, store, tracking)
+    with answering(tracking):
+        version = version_of(connect(tracking), name, wanted)
+    in_store(version, store)
     candidate = next(item for item in known if item.number == str(version.version))
     return candidate, *(item for item in known if CHAMPION in item.aliases)
 
@@ -137,15 +141,10 @@ class _Library:
 
     def __init__(self, store: ArtifactStore) -> None:
         self._store = store
-        self._benchmarks: dict[tuple[str, str], str] = {}  # of evaluations
-        self._runs: dict[tuple[str, str], Mapping[str, Any]] = {}  # the parameters that a model was trained with
+        self._runs: dict[tuple[str, str], Mapping[str, Any]] = {}  # parameters of the run that first had a stage
         for journal in journals(store):
-            benchmark = str((journal.config.get("benchmark") or {}).get("name", ""))
             for entry in journal.stages:
-                if benchmark:
-                    self._benchmarks[entry.stage, entry.fingerprint] = benchmark
-            for model in journal.models:
-                self._runs.setdefault((model.stage, model.fingerprint), journal.config)
+                self._runs.setdefault((entry.stage, entry.fingerprint), journal.config)
         self._evaluations: dict[str, list[Manifest]] = {}
         for _, manifest in store.committed(EVALUATE.name):
             if isinstance(manifest, Manifest) and "model" in manifest.content.parents:
@@ -168,27 +167,28 @@ class _Library:
         )
 
     def _settings(self, ref: ArtifactRef, identity: Mapping[str, Any]) -> dict[str, Any]:
-        found = {name: identity[name] for name in _SETTINGS if name in identity}
         run = self._runs.get((ref.stage, ref.fingerprint), {})
-        if "model" in run:
-            found["from"] = run["model"]
-        if run.get("benchmark"):
-            found["on"] = run["benchmark"].get("name")
-        return found
+        settings = {name: identity[name] for name in _SETTINGS if name in identity}
+        return settings | {"from": run.get("model", "?"), "on": _benchmark(run) or "?"}
 
     def _evaluation(self, manifest: Manifest) -> ModelEvaluation:
         content = manifest.content
         problems = content.parents.get("problems", "")
         ratio, prompting = content.identity["ratio"], content.identity["prompting"]
-        benchmark = self._benchmarks.get((manifest.ref.stage, manifest.ref.fingerprint), f"problems {problems[:8]}")
+        recorded = manifest.record.get("benchmarks", {}).get("problems", {}).get("name")
+        run = self._runs.get((content.stage, content.fingerprint), {})
         return ModelEvaluation(
             manifest.ref,
             canonical_json([content.stage_version, content.identity, problems]),
             f"ratio {ratio:g}" if prompting == "ratio" else f"{prompting} {ratio:g}",
-            benchmark,
+            recorded or _benchmark(run) or f"problems {problems[:8]}",
             content.metrics["questions"],
             Estimate(**content.metrics["accuracy"]),
         )
+
+
+def _benchmark(parameters: Mapping[str, Any]) -> str | None:
+    return (parameters.get("benchmark") or {}).get("name")
 
 
 def _by_condition(evaluation: ModelEvaluation) -> tuple[str, str]:
@@ -197,10 +197,6 @@ def _by_condition(evaluation: ModelEvaluation) -> tuple[str, str]:
 
 def _aliases_of(version: Any, aliases: Mapping[str, Any]) -> list[str]:
     return sorted(alias for alias, number in aliases.items() if str(number) == str(version.version))
-
-
-def _is_ours(version: Any) -> bool:
-    return {"stage", "fingerprint"} <= set(version.tags)
 
 
 def _scores(store: ArtifactStore, ref: ArtifactRef) -> Scores:

@@ -15,16 +15,20 @@ from tasks.versions import ModelVersion, compare, find_candidate, known_versions
 
 
 def list_models(name: str | None, store: ArtifactStore, tracking: TrackingConfig) -> None:
-    """Print every version of a registered model, or of all."""
+    """Print every version of a registered model, or of all. Raises InputError where none has this name."""
     names = [name] if name is not None else registered_names(tracking)
-    for each in names:
-        found = known_versions(each, store, tracking)
+    known = {each: found for each in names if (found := known_versions(each, store, tracking))}
+    if name is not None and not known:
+        raise InputError(
+            f"model: no run registered a model as {name} (tracking.register_as); `latent models` lists the names"
+        )
+    for each, found in known.items():
         typer.secho(each, bold=True)
         for version in found:
             _print(version)
         if not any(CHAMPION in version.aliases for version in found):
             typer.echo(f"  has no champion: latent track champion {each} VERSION")
-    if not names:
+    if not known:
         typer.echo("no model is registered; a training run registers its own under tracking.register_as")
 
 
