@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -12,10 +13,13 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from latent_core.addresses import without_password
 from latent_core.config.runtime import TrackingConfig
+from latent_core.errors import InfrastructureError
 from latent_core.store import Artifact, ArtifactRef
 from tasks.report import REPORT_HTML, TABLE_MARKDOWN, entries_of
 from tasks.run import Pending, Run
 from tasks.train import TRAIN_STAGE
+
+logger = logging.getLogger("latent")
 
 
 def publish(run: Run, report: Pending) -> dict[str, str]:
@@ -65,8 +69,15 @@ def show(report: Artifact) -> None:
 
 def show_where_to_look(tracking: TrackingConfig, gaps: Sequence[str] = ()) -> None:
     """Print how the pages of MLflow and Prefect are opened, and what MLflow lacks of the run (`gaps_told`)."""
+    from tasks.moved import embedded_database, put_right
     from tasks.tracking_client import tracking_uri
 
+    database = embedded_database(tracking_uri(tracking))
+    if tracking.enabled and database is not None:
+        try:
+            put_right(database)  # MLflow's own server, which is named below, would look in the old place
+        except InfrastructureError as error:
+            logger.warning(error)
     uri = without_password(tracking_uri(tracking)).replace(f"sqlite:///{Path.cwd()}/", "sqlite:///")
     if tracking.enabled and uri.startswith("http"):
         typer.echo(f"MLflow:  {uri}")

@@ -63,16 +63,17 @@ def version_of(client: Any, name: str, version: str) -> Any:
     except MlflowException as error:
         if error.error_code not in _UNKNOWN:
             raise
-        where = f"is not in the MLflow registry at {without_password(client.tracking_uri)}"
-        known = versions(client, name)
+        where = f"the MLflow registry at {without_password(client.tracking_uri)}"
         spec = f"models:/{name}/{version}" if version.isdigit() else f"models:/{name}@{version}"
-        if not known:
-            way = f"no run registered a model as {name} (tracking.register_as); `latent models` lists the names"
+        if not versions(client, name):
+            lack = f"is not in {where}: no run registered a model as {name} (tracking.register_as); see `latent models`"
         elif version == CHAMPION:
-            way = f"name one of its versions with `latent track champion {name} VERSION`; `latent models {name}` lists"
+            lack = (
+                f"names no version in {where} yet: `latent models {name}`, then `latent track champion {name} VERSION`"
+            )
         else:
-            way = f"`latent models {name}` lists its versions and aliases"
-        raise InputError(f"model: {spec} {where}: {way}") from error
+            lack = f"is not in {where}; `latent models {name}` lists its versions and aliases"
+        raise InputError(f"model: {spec} {lack}") from error
 
 
 def versions(client: Any, name: str, fingerprint: str = "") -> list[Any]:

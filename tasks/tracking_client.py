@@ -24,7 +24,7 @@ _CLIENT_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-_LONGEST_REASON = 300  # characters of an error that are worth a page's place
+_LONGEST_REASON = 160  # characters of an error that are worth a page's place
 
 
 def tracking_uri(config: TrackingConfig) -> str:

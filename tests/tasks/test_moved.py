@@ -161,3 +161,16 @@ def test_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     before = (tmp_path / "other.db").read_bytes()
     put_right(tmp_path / "other.db")
     assert (tmp_path / "other.db").read_bytes() == before
+
+
+def test_run_without_work_puts_paths_right_before_it_says_where_mlflow_looks(
+    tmp_path: Path, old: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flows.results import show_where_to_look
+
+    new = Path(shutil.move(old, tmp_path / "new"))
+    show_where_to_look(_tracking(new))
+    assert f"sqlite:///{new}/.latent/mlflow.db" in capsys.readouterr().out
+    with closing(sqlite3.connect(new / ".latent" / "mlflow.db")) as connection:
+        places = [place for (place,) in connection.execute("SELECT artifact_uri FROM runs")]
+    assert len(places) == 2 and all(place.startswith(new.as_uri()) for place in places)
