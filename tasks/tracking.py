@@ -15,8 +15,9 @@ from latent_core.config.runtime import TrackingConfig
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.journal import Journal, JournalEntry, runs
 from tasks.registry import sync_registry
-from tasks.stage_runs import log_artifact_run
-from tasks.tracking_client import answering, open_client
+from tasks.stage_runs import log_artifact_run as log_artifact_run  # the tracker's too
+from tasks.tracking_client import answering
+from tasks.tracking_client import open_client as open_client
 
 logger = logging.getLogger("latent")
 FLOW_RUN_TAG = "prefect.flow_run_id"

@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 
 from bench.s3_servers import free_ports
-from latent_core.config.runtime import TrackingConfig
+from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks import tracker as tracker_module
 from tasks.registry import find_model, register, set_champion
+from tasks.run import Run
 from tasks.stage import ModelInput
 from tasks.tracker import Tracker
 from tasks.tracking import open_client, sync
@@ -189,3 +190,17 @@ def test_model_trained_during_an_outage_is_registered_afterwards_and_the_champio
     assert sync(store, tracking).models == 1
     assert _registry(tracking)[1] == {"champion": "1", "standard": "2"}
     assert find_model("models:/m@standard", store, tracking) == second
+
+
+def test_run_without_a_name_registers_nothing_and_one_with_a_name_makes_no_champion(
+    store: ArtifactStore, tracking: TrackingConfig
+) -> None:
+    ref = _trained(store, 0)
+    run = Run("toy", tracking, store, RuntimeConfig(), tracking)
+    run._tracker = Tracker(tracking, "toy", tracking, store)
+    run.register_models(None, {"standard": ref})
+    run.register_models("m", {"standard": ref})
+    run._tracker.finish(failed=False)
+    client, _ = open_client(tracking)
+    assert [model.name for model in client.search_registered_models()] == ["m"]
+    assert set(client.get_registered_model("m").aliases) == {"standard"}
