@@ -13,6 +13,7 @@ from flows.registry import FlowEntry
 from flows.results import publish, show, trained_models
 from latent_core.config.methods import ConciseConfig, FewShotConfig
 from latent_core.config.tokenskip import CollectConfig
+from latent_core.store import Artifact
 from tasks.budget import Budget
 from tasks.collect import COLLECT, CollectShard
 from tasks.concise import (
@@ -40,8 +41,13 @@ def concise(cfg: ConciseConfig, force: Sequence[str] = ()) -> dict[str, str]:
     with open_run("concise", cfg, force=force) as run:
         report = compose(cfg, run)
         result = publish(run, report)
-        run.register_models(cfg.tracking.register_as, trained_models(run.artifact(report)))
+        conclude(cfg, run, run.artifact(report))
         return result
+
+
+def conclude(cfg: ConciseConfig, run: Run, report: Artifact) -> None:
+    """Register what was trained."""
+    run.register_models(cfg.tracking.register_as, trained_models(report))
 
 
 def compose(cfg: ConciseConfig, run: Run) -> Pending:
@@ -111,4 +117,4 @@ def _blocks(collect: CollectConfig) -> Iterator[tuple[int, int, str]]:
         yield start, min(start + collect.shard_questions, collect.questions), f"{number}/{len(starts)}"
 
 
-ENTRY = FlowEntry(ConciseConfig, partial(open_run, "concise"), compose, concise, show)
+ENTRY = FlowEntry(ConciseConfig, partial(open_run, "concise"), compose, concise, show, conclude)

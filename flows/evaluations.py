@@ -23,12 +23,15 @@ def evaluated_at_ratios(
     problems: ProblemsInput,
     name: str,
     kind: str = "ratio",
+    text_format: TextFormat = TextFormat.BOXED,
 ) -> Evaluations:
     """A model under the condition it was trained to hear, at every ratio of the settings.
 
     Kinds are stages of one model's training: all are compared with the first that was evaluated at ratio 1.0.
     """
-    conditions = {f"{kind} {ratio:g}": _condition(settings, ratio) for ratio in settings.ratios}
+    conditions = {
+        f"{kind} {ratio:g}": _condition(settings, ratio, text_format=text_format) for ratio in settings.ratios
+    }
     labels = {condition: f"{name} {condition.removeprefix('ratio ')}" for condition in conditions}
     return _evaluated(settings, run, model, problems, name, conditions, labels)
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from flows.parameters import load
 from flows.registry import FlowEntry, find_flow
 from latent_core.config.base import StageConfig
-from latent_core.errors import InfrastructureError
+from latent_core.errors import InfrastructureError, RegressionFound
 from latent_core.store import Artifact
 from tasks.estimates import Estimate, Rates
 from tasks.progress import ProgressBars, shown_by
@@ -55,6 +55,8 @@ def show_plan(flow: str, file: Path | None, overrides: Sequence[str], force: Seq
         state = "hit" if line.hit else "[bold]miss[/bold]"
         table.add_row(line.title, line.ref.fingerprint[:12], state, rows, _about(estimates.get(line.ref)))
     console.print(table)
+    for note in run.notes:
+        console.print(note, soft_wrap=True)
     console.print(f"{len(run.plan)} stages: {len(run.plan) - len(missing)} in the store, {len(missing)} to compute")
     known = [estimate for estimate in estimates.values() if estimate is not None]
     if known:
@@ -70,7 +72,10 @@ def show_plan(flow: str, file: Path | None, overrides: Sequence[str], force: Seq
 
 
 def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Sequence[str]) -> Artifact:
-    """Run what is missing, show and return the result; when nothing is, no server is started."""
+    """Run what is missing, show and return the result; when nothing is, no server is started.
+
+    Raises the verdict on the result, such as RegressionFound, whether anything was computed or not.
+    """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -79,20 +84,34 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
     config = load(entry.config, file, overrides)
     planned, result = plan(entry, config, force)
     missing = [line for line in planned.plan if not line.hit]
-    if missing:
-        console.print(
-            f"{len(planned.plan) - len(missing)} of {len(planned.plan)} stages are in the store; running the rest"
-        )
-        with gaps_told() as gaps:
-            _execute(entry, config, force)
-    else:
-        gaps = []
-        console.print(f"all {len(planned.plan)} stages are in the store: nothing to compute")
+    verdict: RegressionFound | None = None
+    gaps: list[str] = []
+    try:
+        if missing:
+            console.print(
+                f"{len(planned.plan) - len(missing)} of {len(planned.plan)} stages are in the store; running the rest"
+            )
+            with gaps_told() as gaps:
+                _execute(entry, config, force)
+        else:
+            entry.conclude(config, planned, planned.store.require(result.ref))
+            if planned.unrecorded:
+                console.print(f"all {len(planned.plan)} stages are in the store: running the flow for its record")
+                with gaps_told() as gaps:
+                    _execute(entry, config, force)
+            else:
+                console.print(f"all {len(planned.plan)} stages are in the store: nothing to compute")
+                for note in planned.notes:
+                    console.print(note, soft_wrap=True)
+    except RegressionFound as found:  # the table says more than the verdict alone
+        verdict = found
     artifact = planned.store.require(result.ref)
     entry.show(artifact)
     from flows.results import show_where_to_look  # imports Prefect, see _ENVIRONMENT
 
     show_where_to_look(planned.tracking, gaps)
+    if verdict is not None:
+        raise verdict
     return artifact
 
 

@@ -12,7 +12,7 @@ from flows.evaluations import contamination, evaluated_at_ratios
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.grpo import GrpoFlowConfig
-from latent_core.store import ArtifactRef
+from latent_core.store import Artifact, ArtifactRef
 from tasks.grpo import GRPO
 from tasks.registry import find_model
 from tasks.report import REPORT, ReportConfig
@@ -33,9 +33,14 @@ def grpo(cfg: GrpoFlowConfig, force: Sequence[str] = ()) -> dict[str, str]:
     with open_run("grpo", cfg, force=force) as run:
         report = compose(cfg, run)
         result = publish(run, report)
-        trained = run.artifact(report).manifest.content.parents[TRAINED]
-        run.register_models(cfg.tracking.register_as, {"policy": ArtifactRef(GRPO.name, trained)})
+        conclude(cfg, run, run.artifact(report))
         return result
+
+
+def conclude(cfg: GrpoFlowConfig, run: Run, report: Artifact) -> None:
+    """Register what was trained."""
+    trained = ArtifactRef(GRPO.name, report.manifest.content.parents[TRAINED])
+    run.register_models(cfg.tracking.register_as, {"policy": trained})
 
 
 def compose(cfg: GrpoFlowConfig, run: Run) -> Pending:
@@ -52,4 +57,4 @@ def compose(cfg: GrpoFlowConfig, run: Run) -> Pending:
     return run.stage(REPORT, ReportConfig(title=title), {**evaluations, **stages})
 
 
-ENTRY = FlowEntry(GrpoFlowConfig, partial(open_run, "grpo"), compose, grpo, show)
+ENTRY = FlowEntry(GrpoFlowConfig, partial(open_run, "grpo"), compose, grpo, show, conclude)

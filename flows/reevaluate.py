@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from functools import partial
 
 from prefect import flow
+from prefect.artifacts import create_markdown_artifact
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluations import evaluated_at_ratios
 from flows.registry import FlowEntry
 from flows.results import publish, show
-from latent_core.config.reevaluate import ReevaluateConfig
-from latent_core.errors import RegressionFound
-from latent_core.evaluation.regression import find_regressions
-from latent_core.evaluation.scores import Scores, read_scores
+from latent_core.config.reevaluate import Evaluated, ReevaluateConfig
+from latent_core.config.tokenskip import TextFormat
+from latent_core.errors import InputError, RegressionFound
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef
-from tasks.collect import SAMPLES
-from tasks.registry import find_model
-from tasks.report import REPORT, ReportConfig, evaluation_refs
-from tasks.run import Pending, Run, open_run
+from tasks.comparison import (
+    AFTER,
+    BEFORE,
+    COMPARE_EVALUATIONS,
+    COMPARISON_MARKDOWN,
+    CompareEvaluations,
+    conditions_of,
+    fallen,
+)
+from tasks.following import first_evaluation
+from tasks.journal import Journal
+from tasks.registry import FoundModel, find_version
+from tasks.report import REPORT, ReportConfig
+from tasks.run import Input, Pending, Run, open_run
 from tasks.stage import ProblemsInput
 
 logger = logging.getLogger("latent")
-REPORT_TAG = "latent.report"
+MODEL_TAG, VERSION_TAG, SETTING_TAG, REPORT_TAG = "latent.model", "latent.version", "latent.setting", "latent.report"
 
 
 @flow(name="reevaluate", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
@@ -33,64 +44,139 @@ def reevaluate(cfg: ReevaluateConfig, force: Sequence[str] = ()) -> dict[str, st
     """Evaluate a model at every ratio, report, and fail when it got worse than in its last accepted evaluation.
 
     Args:
-        cfg: The model, the problems and the ratios.
+        cfg: The model; the problems and the ratios, where they are not to be what it was first evaluated for.
         force: Names of stages to compute again although the store has their results.
     """
     with open_run("reevaluate", cfg, force=force) as run:
         report = compose(cfg, run)
         result = publish(run, report)
-        check_for_regression(cfg, run, run.artifact(report))
+        _publish_comparison(run)
+        conclude(cfg, run, run.artifact(report))
         return result
 
 
 def compose(cfg: ReevaluateConfig, run: Run) -> Pending:
-    """One evaluation per ratio, and the report over them."""
-    problems = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
-    model = find_model(cfg.model, run.store, cfg.tracking)
-    evaluations = evaluated_at_ratios(cfg.evaluate, run, model, problems, "model")
-    title = f"{cfg.model} on {cfg.benchmark.name}"
-    return run.stage(REPORT, ReportConfig(title=title), evaluations)
-
-
-def check_for_regression(cfg: ReevaluateConfig, run: Run, report: Artifact) -> None:
-    """Compare with the newest earlier run that did not fail; raises RegressionFound, and so this run fails in turn.
-
-    A failed run is never the yardstick, so a model that got worse fails every night until it is mended or accepted by
-    `fail_on_regression: false`.
-    """
-    setting = {
-        "benchmark": ProblemsInput.find(cfg.benchmark, "test").fingerprint,
-        "questions": cfg.evaluate.questions,
-        "sampling": cfg.evaluate.sampling,
-    }
-    key = {"latent.model": cfg.model, "latent.setting": fingerprint("reevaluation", 1, setting, {})}
-    before = run.earlier(key)
-    run.tag({**key, REPORT_TAG: report.ref.fingerprint})
-    if before is None or before[REPORT_TAG] == report.ref.fingerprint:
-        return
-    last = run.store.get(report.ref.stage, before[REPORT_TAG])
-    if last is None:
-        logger.warning("the last accepted report is not in %s any more: nothing to compare with", run.store.root)
-        return
-    earlier, now = evaluation_refs(last), evaluation_refs(report)
-    pairs = {
-        role.rpartition("/")[2]: (_scores(run, earlier[role]), _scores(run, now[role]))
-        for role in now
-        if role in earlier and now[role] != earlier[role]
-    }
-    regressions = find_regressions(pairs)
-    if not regressions:
-        return
-    message = f"{cfg.model} got worse since its last accepted evaluation: " + "; ".join(
-        regression.line() for regression in regressions
+    """One evaluation per ratio, the report over them, and what became of each since the last accepted one."""
+    model, asked = settled(cfg, run)
+    wanted = {"evaluate.questions": asked.evaluate.questions}
+    problems = ProblemsInput.find(asked.benchmark, "test", wanted)
+    run.tag({MODEL_TAG: cfg.model, SETTING_TAG: _setting(asked, problems), VERSION_TAG: model.words})
+    evaluations = evaluated_at_ratios(
+        asked.evaluate, run, model.parent, problems, "model", text_format=asked.text_format
     )
-    if cfg.fail_on_regression:
+    title = f"{cfg.model} on {asked.benchmark.name}"
+    report = run.stage(REPORT, ReportConfig(title=title), evaluations)
+    after = {role.rpartition("/")[2]: pending for role, pending in evaluations.items()}
+    inputs: dict[str, Input] = {}
+    for condition, before in _accepted_evaluations(run).items():
+        if condition in after and after[condition].ref != before:
+            inputs |= {BEFORE + condition: before, AFTER + condition: after[condition]}
+    if inputs:
+        run.stage(COMPARE_EVALUATIONS, CompareEvaluations(), inputs)
+    return report
+
+
+def settled(cfg: ReevaluateConfig, run: Run) -> tuple[FoundModel, Evaluated]:
+    """The model, and what it is evaluated for, which the run notes.
+
+    Raises InputError where neither the parameters nor the store says that of a model of the store.
+    """
+    model = find_version(cfg.model, run.store, cfg.tracking)
+    is_stored = isinstance(model.parent, ArtifactRef)
+    first = first_evaluation(run.store, model.parent) if isinstance(model.parent, ArtifactRef) else None
+    if is_stored and first is None and cfg.benchmark is None:
+        raise InputError(
+            f"benchmark: {run.store.root} has no evaluation that says what {cfg.model}, {model.words}, is for; "
+            "give benchmark (and evaluate.questions, .ratios and .sampling where the defaults do not do)"
+        )
+    asked = cfg.settled(None if first is None else first.evaluated)
+    given = ["benchmark"] * (cfg.benchmark is not None) + [
+        f"evaluate.{name}" for name in cfg.evaluate.given() if name != "joined"
+    ]
+    rest = "by default" if first is None else f"as it was evaluated first ({first.ref})"
+    evaluate, sampling = asked.evaluate, asked.evaluate.sampling
+    source = f"the parameters say {', '.join(given)}, the rest is {rest}" if given else f"all {rest}"
+    run.note(
+        f"{cfg.model} is {model.words}: {evaluate.questions} questions of {asked.benchmark.name} at ratios "
+        f"{', '.join(f'{ratio:g}' for ratio in evaluate.ratios)}, temperature {sampling.temperature:g}, at most "
+        f"{sampling.max_new_tokens} new tokens, {sampling.samples} a question; "
+        f"{source}"
+    )
+    return model, asked
+
+
+def conclude(cfg: ReevaluateConfig, run: Run, report: Artifact) -> None:
+    """Say what fell since the newest run that did not fail; raises RegressionFound, and so this run fails in turn.
+
+    A failed run is never the yardstick, so a model that got worse fails every night until it is mended, or accepted by
+    a run with `fail_on_regression: false`.
+    """
+    yardstick = _yardstick(run)
+    run.tag({REPORT_TAG: report.ref.fingerprint})
+    message = None if yardstick is None else _what_fell(cfg, run, yardstick)
+    if message is not None and cfg.fail_on_regression:
         raise RegressionFound(message)
-    logger.warning("%s (accepted by fail_on_regression: false)", message)
+    if run.planning:
+        is_known = yardstick is not None and yardstick.tags.get(REPORT_TAG) == report.ref.fingerprint
+        run.unrecorded = cfg.tracking.enabled and not is_known
+    elif message is not None:
+        logger.warning("%s. Accepted by fail_on_regression: false; later runs are compared with this one", message)
 
 
-def _scores(run: Run, ref: ArtifactRef) -> Scores:
-    return read_scores(run.store.require(ref).rows_of(SAMPLES))
+def _setting(asked: Evaluated, problems: ProblemsInput) -> str:
+    """What two evaluations must have in common to be compared; ratios are compared one by one."""
+    evaluate = asked.evaluate
+    setting = {"benchmark": problems.fingerprint, "questions": evaluate.questions, "sampling": evaluate.sampling}
+    if asked.text_format is not TextFormat.BOXED:
+        setting["text_format"] = asked.text_format
+    return fingerprint("reevaluation", 1, setting, {})
 
 
-ENTRY = FlowEntry(ReevaluateConfig, partial(open_run, "reevaluate"), compose, reevaluate, show)
+def _yardstick(run: Run) -> Journal | None:
+    return run.accepted({name: run.tags[name] for name in (MODEL_TAG, SETTING_TAG)})
+
+
+def _accepted_evaluations(run: Run) -> dict[str, ArtifactRef]:
+    """By condition, what the yardstick's report stands on, as its sealed manifest says."""
+    yardstick = _yardstick(run)
+    if yardstick is None:
+        return {}
+    report = run.store.get(REPORT.name, yardstick.tags[REPORT_TAG])
+    found = {} if report is None else conditions_of(report)
+    there = {condition: ref for condition, ref in found.items() if run.store.get(ref.stage, ref.fingerprint)}
+    if report is None or len(there) < len(found):
+        run.note(
+            f"of the last accepted evaluation (run {yardstick.run}) {run.store.root} has not all any more: "
+            f"{', '.join(there) or 'nothing'} is compared"
+        )
+    return there
+
+
+def _what_fell(cfg: ReevaluateConfig, run: Run, yardstick: Journal) -> str | None:
+    """Both versions, the yardstick's run and each condition that fell, in a sentence; None where none did."""
+    comparisons = run.asked(COMPARE_EVALUATIONS)
+    if not comparisons:
+        return None
+    comparison = run.store.require(comparisons[-1])
+    lines = fallen(comparison)
+    if not lines:
+        return None
+    date = time.strftime("%Y-%m-%d %H:%M", time.gmtime(yardstick.started))
+    return (
+        f"{cfg.model} got worse since its last accepted evaluation: {'; '.join(lines)}. Before: "
+        f"{yardstick.tags.get(VERSION_TAG, 'a version that its run did not record')}; now: {run.tags[VERSION_TAG]}. "
+        f"Compared with run {yardstick.run} of {date} UTC, in {comparison.ref}"
+    )
+
+
+def _publish_comparison(run: Run) -> None:
+    """The comparison in Prefect's Artifacts tab."""
+    for ref in run.asked(COMPARE_EVALUATIONS):
+        create_markdown_artifact(
+            key=f"{run.name}-comparison",
+            markdown=run.store.require(ref).read_bytes(COMPARISON_MARKDOWN).decode(),
+            description="What became of each condition since the last accepted evaluation",
+        )
+
+
+ENTRY = FlowEntry(ReevaluateConfig, partial(open_run, "reevaluate"), compose, reevaluate, show, conclude)

@@ -13,15 +13,24 @@ from latent_core.store import Artifact
 from tasks.run import Pending, Run
 
 
+def no_verdict(cfg: Any, run: Run, result: Artifact) -> None:
+    """What a flow says whose result is all there is to say."""
+
+
 @dataclass(frozen=True)
 class FlowEntry:
-    """What the command line needs of a flow: its parameters, how to open and compose a run, how to execute it."""
+    """What the command line needs of a flow: its parameters, how to open and compose a run, how to execute it.
+
+    `conclude` is what follows from the finished result, whether it was computed or found: verdicts, which it raises,
+    and records. The flow itself ends with it too. In a planning run it only notes what would be recorded.
+    """
 
     config: type[StageConfig]
     open_run: Callable[..., Run]
     compose: Callable[[Any, Run], Pending]
     execute: Callable[..., Any]
     show: Callable[[Artifact], None]
+    conclude: Callable[[Any, Run, Artifact], None] = no_verdict
 
 
 _MODULES = {

@@ -15,6 +15,7 @@ from latent_core.addresses import without_password
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError
 from latent_core.store import Artifact, ArtifactRef
+from tasks.contamination import CONTAMINATION, finding
 from tasks.report import REPORT_HTML, TABLE_MARKDOWN, entries_of
 from tasks.run import Pending, Run
 from tasks.train import TRAIN_STAGE
@@ -25,11 +26,12 @@ logger = logging.getLogger("latent")
 def publish(run: Run, report: Pending) -> dict[str, str]:
     """Wait for the report, publish it in Prefect's Artifacts tab, and return where it lies."""
     artifact = run.artifact(report)
+    found = "".join(f"{line}\n\n" for line in findings(artifact))
     page = page_of(artifact)
     table = artifact.read_bytes(TABLE_MARKDOWN).decode()
     create_markdown_artifact(
         key=f"{run.name}-results",
-        markdown=f"{table}\nReport: `{page}`\n\nMLflow: {run.tracked()}\n",
+        markdown=f"{table}\n{found}Report: `{page}`\n\nMLflow: {run.tracked()}\n",
         description="Results per condition",
     )
     link = run.tracking_url()
@@ -39,6 +41,13 @@ def publish(run: Run, report: Pending) -> dict[str, str]:
 
 
 WIDTH_IN_FILES = 140  # columns when the output is no terminal: room for the whole table
+
+
+def findings(report: Artifact) -> list[str]:
+    """What the checks behind a report found, in sentences; those that the store still has."""
+    parents = report.manifest.content.parents
+    found = report.store.get(CONTAMINATION.name, parents[CONTAMINATION.name]) if CONTAMINATION.name in parents else None
+    return [] if found is None else [finding(found)]
 
 
 def page_of(report: Artifact) -> str:
@@ -63,6 +72,8 @@ def show(report: Artifact) -> None:
 
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH_IN_FILES)
     console.print(rich_table(entries_of(report), width=console.width, title=report.manifest.content.identity["title"]))
+    for line in findings(report):
+        console.print(line, soft_wrap=True, highlight=False)
     page = page_of(report)
     console.print(f"Report:  {page}", soft_wrap=True)
 

@@ -22,6 +22,7 @@ from latent_core.config.tokenskip import (
 )
 from latent_core.config.training import LatentRows, TrainConfig
 from latent_core.report.seeds import seeded
+from latent_core.store import Artifact
 from tasks.budget import Budget
 from tasks.collect import COLLECT, CollectShard
 from tasks.compress import COMPRESS, SCORE_WORDS
@@ -52,8 +53,13 @@ def tokenskip_math(cfg: TokenSkipConfig, force: Sequence[str] = ()) -> dict[str,
     with open_run("tokenskip-math", cfg, force=force) as run:
         report = compose(cfg, run)
         result = publish(run, report)
-        run.register_models(cfg.tracking.register_as, trained_models(run.artifact(report)))
+        conclude(cfg, run, run.artifact(report))
         return result
+
+
+def conclude(cfg: TokenSkipConfig, run: Run, report: Artifact) -> None:
+    """Register what was trained."""
+    run.register_models(cfg.tracking.register_as, trained_models(report))
 
 
 def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
@@ -205,4 +211,4 @@ def latent_sources(config: DualBuildConfig, base: Input, cots: Cots) -> dict[str
     return inputs
 
 
-ENTRY = FlowEntry(TokenSkipConfig, partial(open_run, "tokenskip-math"), compose, tokenskip_math, show)
+ENTRY = FlowEntry(TokenSkipConfig, partial(open_run, "tokenskip-math"), compose, tokenskip_math, show, conclude)

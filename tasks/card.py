@@ -70,5 +70,5 @@ def _versions(record: Mapping[str, Any]) -> str:
     return f"Versions: {versions}. " if versions else ""
 
 
-MINI_CARD = Stage("mini_card", 1, mini_card)
-COMPRESSOR_CARD = Stage("compressor_card", 1, compressor_card)
+MINI_CARD = Stage("mini_card", 1, mini_card, is_shown=True)
+COMPRESSOR_CARD = Stage("compressor_card", 1, compressor_card, is_shown=True)

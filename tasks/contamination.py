@@ -57,4 +57,4 @@ def finding(artifact: Artifact) -> str:
     return f"{text} benchmark.drop_contaminated=true leaves them out; their ids are in {artifact.ref}/{QUESTIONS}."
 
 
-CONTAMINATION = Stage("contamination", 1, check)
+CONTAMINATION = Stage("contamination", 1, check, is_shown=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import time
@@ -14,6 +15,7 @@ from latent_core.errors import InfrastructureError
 from latent_core.store import ArtifactRef, ArtifactStore
 
 logger = logging.getLogger("latent")
+SEAL = "seal"
 FOLDER = ".runs"  # no stage's name starts with a dot, so neither is ever taken for an artifact
 CHAMPIONS = ".champions"
 
@@ -72,7 +74,7 @@ class Journal:
         """Best effort: a store that cannot be written costs a warning, not the finished run."""
         try:
             with store.open_for_writing(f"{FOLDER}/{self.id}.json") as handle:
-                handle.write(json.dumps(asdict(self), indent=1).encode())
+                handle.write(_sealed(asdict(self)))
         except (OSError, InfrastructureError) as error:
             logger.warning("the run's journal was not written, so `latent track sync` cannot rebuild it: %s", error)
 
@@ -90,22 +92,31 @@ class Promotion:
         """Best effort, as a journal is."""
         try:
             with store.open_for_writing(f"{CHAMPIONS}/{uuid.uuid4().hex}.json") as handle:
-                handle.write(json.dumps(asdict(self), indent=1).encode())
+                handle.write(_sealed(asdict(self)))
         except (OSError, InfrastructureError) as error:
             logger.warning("the new champion was not written to the store, so MLflow alone knows it: %s", error)
 
 
 def journals(store: ArtifactStore) -> Iterator[Journal]:
     """The journals of all finished attempts, oldest first; a torn one is left out with a warning."""
-    found = []
-    for key, values in _read(store, FOLDER):
+    found, torn = read_journals(store)
+    for key, reason in torn.items():
+        logger.warning("%s is no whole journal and was left out (%s)", key, reason)
+    yield from found
+
+
+def read_journals(store: ArtifactStore) -> tuple[list[Journal], dict[str, str]]:
+    """The journals of all finished attempts, oldest first, and of what is no whole journal why, by key."""
+    found, torn = [], {}
+    for key, raw in _files(store, FOLDER):
         try:
+            values = _unsealed(raw)
             stages = [JournalEntry(**entry) for entry in values.pop("stages")]
             models = [JournalModel(**entry) for entry in values.pop("models", [])]  # older journals name none
             found.append(Journal(**values, stages=stages, models=models))
-        except (TypeError, KeyError) as error:
-            logger.warning("%s is no whole journal and was left out (%s)", key, error)
-    yield from sorted(found, key=lambda journal: journal.started)
+        except (ValueError, TypeError, KeyError) as error:
+            torn[key] = str(error)
+    return sorted(found, key=lambda journal: journal.started), torn
 
 
 def runs(store: ArtifactStore) -> Iterator[Journal]:
@@ -144,25 +155,34 @@ def _together(attempts: Sequence[Journal]) -> Journal:
 
 
 def promotions(store: ArtifactStore) -> Iterator[Promotion]:
-    """Every champion that was made by hand, oldest first."""
+    """Every champion that was made by hand, oldest first; a torn file is left out with a warning."""
     found = []
-    for key, values in _read(store, CHAMPIONS):
+    for key, raw in _files(store, CHAMPIONS):
         try:
-            found.append(Promotion(**values))
-        except TypeError as error:
+            found.append(Promotion(**_unsealed(raw)))
+        except (ValueError, TypeError) as error:
             logger.warning("%s names no whole promotion and was left out (%s)", key, error)
     yield from sorted(found, key=lambda promotion: promotion.promoted)
 
 
-def _read(store: ArtifactStore, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _files(store: ArtifactStore, folder: str) -> Iterator[tuple[str, bytes]]:
     for key, raw in store.read_many([key for key, _ in store.files(folder)]):
-        if raw is None:
-            continue  # removed in this moment
-        try:
-            values = json.loads(raw)
-            if not isinstance(values, dict):
-                raise ValueError("no mapping")
-        except ValueError as error:
-            logger.warning("%s is not whole and was left out (%s)", key, error)
-            continue
-        yield key, values
+        if raw is not None:  # else removed in this moment
+            yield key, raw
+
+
+def _sealed(values: dict[str, Any]) -> bytes:
+    """As JSON with a digest of itself: a journal says what was accepted, so that a changed one must not pass."""
+    return json.dumps(values | {SEAL: _digest(values)}, indent=1).encode()
+
+
+def _unsealed(raw: bytes) -> dict[str, Any]:
+    """What was sealed; raises ValueError where it is something else by now. Older journals have no seal."""
+    values: dict[str, Any] = json.loads(raw)
+    if SEAL in values and values.pop(SEAL) != _digest(values):
+        raise ValueError("it was altered after it was written: its seal does not match")
+    return values
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

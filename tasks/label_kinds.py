@@ -115,4 +115,4 @@ def _ratio_table(rows: list[dict[str, Any]], first: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-COMPARE_LABEL_KINDS = Stage("compare_label_kinds", 1, compare_label_kinds)
+COMPARE_LABEL_KINDS = Stage("compare_label_kinds", 1, compare_label_kinds, is_shown=True)

@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from latent_core.addresses import without_password
 from latent_core.config.runtime import MODEL_NAME, TrackingConfig
@@ -26,6 +26,23 @@ CHAMPION = "champion"
 _REGISTERED = re.compile(rf"models:/(?P<name>{MODEL_NAME})(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))")
 _ADDRESS = re.compile(r"(train|build_dual|grpo)/[^/]+")
 _UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow says of a name, a number and an alias
+
+
+class FoundModel(NamedTuple):
+    """A model, and in words which one it is at the moment: its version in the registry, its address in the store."""
+
+    parent: Parent
+    words: str
+
+
+def find_version(spec: str, store: ArtifactStore, tracking: TrackingConfig) -> FoundModel:
+    """As `find_model`, with the version that an alias stands for now."""
+    registered = _REGISTERED.fullmatch(spec)
+    if registered is None:
+        parent = find_model(spec, store, tracking)
+        return FoundModel(parent, str(parent) if isinstance(parent, ArtifactRef) else spec)
+    ref, version = _from_registry(registered, store, tracking)
+    return FoundModel(ref, f"version {version} ({ref})")
 
 
 def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig) -> Parent:
@@ -150,7 +167,8 @@ def sync_registry(store: ArtifactStore, client: Any, written: Sequence[Journal])
     last: dict[tuple[str, str], JournalModel] = {}
     for model in (model for journal in written for model in journal.models):
         known = versions(client, model.name, model.fingerprint)
-        if not known and store.get(model.stage, model.fingerprint) is None:
+        found = None if known else store.get(model.stage, model.fingerprint)
+        if not known and (found is None or found.problems()):
             logger.warning("%s/%s is gone or damaged and was not registered", model.stage, model.fingerprint[:12])
             continue
         last[model.name, model.variant] = model

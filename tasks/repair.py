@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.stage import StageCall
@@ -16,9 +17,15 @@ logger = logging.getLogger("latent")
 class InputRepair:
     """Hashes each stored input once a run; `compute` is how the run computes a call whose artifact is gone."""
 
-    def __init__(self, store: ArtifactStore, compute: Callable[[StageCall], object]) -> None:
+    def __init__(
+        self,
+        store: ArtifactStore,
+        compute: Callable[[StageCall], object],
+        set_aside: Callable[[ArtifactRef], object] | None = None,
+    ) -> None:
         self._store = store
         self._compute = compute
+        self._set_aside = set_aside or store.set_aside
         self._calls: dict[ArtifactRef, StageCall] = {}
         self._sound: set[ArtifactRef] = set()
         self._locks: defaultdict[ArtifactRef, threading.Lock] = defaultdict(threading.Lock)
@@ -32,7 +39,10 @@ class InputRepair:
         self._sound.add(ref)
 
     def inputs_of(self, call: StageCall) -> None:
-        """Make sure that every input of the call is what was written, or what computing it again gives."""
+        """Make sure that every input of the call is what was written, or what computing it again gives.
+
+        Raises DamagedError for a damaged input that no call of this run makes, such as a model of another run.
+        """
         for parent in call.parents.values():
             if isinstance(parent, ArtifactRef):
                 self._ensure(parent)
@@ -40,13 +50,18 @@ class InputRepair:
     def _ensure(self, ref: ArtifactRef) -> None:
         with self._locks[ref]:  # inputs come before what is made of them, so no two threads wait for each other
             call = self._calls.get(ref)
-            if ref in self._sound or call is None:  # what the run cannot compute, opening it will judge
+            if ref in self._sound:
+                return
+            if call is None:
+                with suppress(FileNotFoundError):  # what was never there, opening it says
+                    self._store.require(ref).check()
+                    self._sound.add(ref)
                 return
             found = self._store.verify(ref)
             if not found.ok:
                 logger.warning("%s is damaged and is computed again: %s", call.title, "; ".join(found.problems))
                 self.inputs_of(call)
                 if not self._store.verify(ref).ok:  # a merged artifact is whole again when its shards are
-                    self._store.set_aside(ref)
+                    self._set_aside(ref)
                     self._compute(call)
             self._sound.add(ref)

@@ -147,4 +147,4 @@ def _compression(stages: list[tuple[str, Artifact]]) -> Iterator[Mapping[str, An
         }
 
 
-REPORT = Stage("report", 3, report)
+REPORT = Stage("report", 3, report, is_shown=True)

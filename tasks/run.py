@@ -16,10 +16,12 @@ from typing import Any
 from latent_core.config.base import StageConfig
 from latent_core.config.runtime import InputCheck, LeasePolicy, Runner, RuntimeConfig, TrackingConfig
 from latent_core.errors import InfrastructureError, InputError, LatentError, StageFailed
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, DamagedError
 from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
 from tasks.companions import Group
+from tasks.hits import Hits
+from tasks.journal import Journal, JournalModel, journals, read_journals
 from tasks.merge import MERGED, Merge
 from tasks.pool import Pool, ProgressSink
 from tasks.progress import current_sink, shown_to
@@ -69,6 +71,9 @@ class Run:
     planning: bool = False
     force: frozenset[str] = frozenset()
     plan: list[PlannedStage] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    unrecorded: bool = False  # planning: executing the run would leave a record that is not there yet
     _pending: list[Pending] = field(default_factory=list)
     _pool: Pool | None = None
     _progress: StageProgress | None = None
@@ -81,13 +86,16 @@ class Run:
     _groups: dict[ArtifactRef, Group] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
 
+    def __post_init__(self) -> None:
+        self._hits = Hits(self.store)
+
     def __enter__(self) -> Run:
         if not self.planning:
             self.store.check_writable()
             self._results = _open_results(self.store)
             self._progress = StageProgress(PrefectBoard())
             self._pool = _open_pool(self.runtime, self.store.root, shown_to(current_sink(), self._progress))
-            self._repair = InputRepair(self.store, lambda call: self._compute(call, None))
+            self._repair = InputRepair(self.store, lambda call: self._compute(call, None), self._hits.set_aside)
             self._tracker = Tracker(self.tracking, self.name, self.config, self.store)
         return self
 
@@ -128,7 +136,7 @@ class Run:
 
     def _ask(self, call: StageCall, inputs: Mapping[str, Input]) -> Pending:
         if self.planning:
-            artifact = self.store.get(call.ref.stage, call.ref.fingerprint)
+            artifact = self._hits.find(call)
             hit = artifact is not None and call.stage.name not in self.force
             rows = artifact.rows if artifact else call.expected_rows
             self.plan.append(PlannedStage(call.title, call.ref, hit, rows))
@@ -179,19 +187,54 @@ class Run:
             raise InputError(f"force: {unknown[0]!r} is no stage of this flow; choose among {', '.join(sorted(names))}")
 
     def register_models(self, name: str | None, trained: Mapping[str, ArtifactRef]) -> None:
-        """Make finished models, by variant, versions of `name` in the model registry; without a name none."""
-        if self._tracker is not None and name is not None:
+        """Make finished models, by variant, versions of `name` in the model registry; without a name none.
+
+        A planning run notes that it is to be done, unless an earlier run of this store has done it.
+        """
+        if name is None:
+            return
+        if self.planning and self.tracking.enabled:
+            known = {model for journal in journals(self.store) for model in journal.models}
+            lacking = {JournalModel(name, variant, *_address(ref)) for variant, ref in trained.items()} - known
+            self.unrecorded = self.unrecorded or bool(lacking)
+        if self._tracker is not None:
             for variant, ref in trained.items():
                 self._tracker.register_model(name, ref, variant)
 
     def tag(self, tags: Mapping[str, str]) -> None:
-        """Tags of the tracked run."""
+        """Tags of the run, in its journal and where it is tracked."""
+        self.tags |= tags
         if self._tracker is not None:
             self._tracker.tag(tags)
 
-    def earlier(self, tags: Mapping[str, str]) -> Mapping[str, str] | None:
-        """Tags of the newest finished run of this flow that has these tags; None when there is none."""
-        return self._tracker.earlier({"latent.flow": self.name, **tags}) if self._tracker is not None else None
+    def accepted(self, tags: Mapping[str, str]) -> Journal | None:
+        """The newest run of this flow and store that had these tags and did not fail; None when there is none.
+
+        Raises DamagedError where a journal cannot be read, which may have been it.
+        """
+        written, torn = read_journals(self.store)
+        for key, reason in torn.items():
+            raise DamagedError(
+                f"{self.store.root}/{key} is damaged ({reason}), so what was accepted last is not known; delete it, "
+                "and the newest of the others counts"
+            )
+        found = [
+            journal
+            for journal in written
+            if journal.flow == self.name and journal.status == "FINISHED" and tags.items() <= journal.tags.items()
+        ]
+        return found[-1] if found else None
+
+    def asked(self, stage: Stage) -> list[ArtifactRef]:
+        """The results of a stage that were asked for so far."""
+        refs = [line.ref for line in self.plan] + [pending.ref for pending in self._pending]
+        return [ref for ref in refs if ref.stage == stage.name]
+
+    def note(self, line: str) -> None:
+        """What a run settled for itself: shown with a plan, and in the log of a run that executes."""
+        self.notes.append(line)
+        if not self.planning:
+            logger.info(line)
 
     def tracked(self) -> str:
         """Which MLflow run this is, and what MLflow lacks of it and why, in words."""
@@ -230,7 +273,7 @@ class Run:
         assert self._pool is not None and self._tracker is not None and self._repair is not None
         assert self._progress is not None
         reference = {"stage": call.ref.stage, "fingerprint": call.ref.fingerprint, "uri": self.store.uri(call.ref)}
-        artifact = None if self._must_force(call) else self.store.get(call.ref.stage, call.ref.fingerprint)
+        artifact = None if self._must_force(call) else self._hits.find(call)
         budget = self._budgets.get(call.stage.name)
         group = self._groups.get(call.ref)
         if artifact is not None and (group is None or not group.has_dealt(call)):
@@ -239,13 +282,14 @@ class Run:
             self._tracker.stage(artifact, cached=True)
             self._progress.finish(call)
             return Completed(name="Cached", message=f"{call.ref} is in the store", data=reference)
-        self._clear_damage(call)
+        self._hits.clear(call)
         if self.runtime.check_inputs is InputCheck.HASHES:
             self._repair.inputs_of(call)
         computed = self._compute(call, budget)
         artifact = self.store.require(call.ref)
         if computed:
             self._repair.trust(call.ref)
+            self._hits.renewed(call.ref)
         self._tracker.stage(artifact, cached=not computed)
         self._progress.finish(call)
         if not computed:
@@ -262,7 +306,7 @@ class Run:
             try:
                 companions = part.others(call)
                 for companion in companions:
-                    self._clear_damage(companion)
+                    self._hits.clear(companion)
                 return self._compute_with(call, budget, companions, part.over.set)
             finally:
                 part.over.set()
@@ -299,7 +343,7 @@ class Run:
         return compute_or_wait(call, self.store, self.runtime.lease_seconds, compute, self._over)
 
     def _is_missing(self, call: StageCall) -> bool:
-        return self._must_force(call) or self.store.get(call.ref.stage, call.ref.fingerprint) is None
+        return self._must_force(call) or self._hits.find(call) is None
 
     def _must_force(self, call: StageCall) -> bool:
         """Whether this is the run's first look at a stage that is to be computed again."""
@@ -308,19 +352,17 @@ class Run:
                 return False
             self._forced.add(call.ref)
         if self.store.get(call.ref.stage, call.ref.fingerprint) is not None:
-            self.store.set_aside(call.ref)
+            self._hits.set_aside(call.ref)
         return True
-
-    def _clear_damage(self, call: StageCall) -> None:
-        damage = self.store.damage(call.ref)
-        if damage is not None:
-            logger.warning("%s is damaged and is computed again: %s", call.title, damage)
-            self.store.set_aside(call.ref)
 
 
 def open_run(name: str, config: Any, *, planning: bool = False, force: Sequence[str] = ()) -> Run:
     """A run of the flow `name`; `config` is its parameters, with the sections store, runtime and tracking."""
     return Run(name, config, ArtifactStore(config.store), config.runtime, config.tracking, planning, frozenset(force))
+
+
+def _address(ref: ArtifactRef) -> tuple[str, str]:
+    return ref.stage, ref.fingerprint
 
 
 def _call(stage: Stage, config: StageConfig, inputs: Mapping[str, Input], label: str, rows: int | None) -> StageCall:

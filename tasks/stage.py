@@ -118,11 +118,11 @@ class Inputs:
         return list(self._parents)
 
     def artifact(self, role: str) -> Artifact:
-        """The parent artifact; raises DamagedError or FileNotFoundError when it is not whole."""
+        """The parent, which the run has hashed; raises DamagedError or FileNotFoundError when it is not whole."""
         parent = self._parents[role]
         if not isinstance(parent, ArtifactRef):
             raise InputError(f"{role}: expected an artifact, got {parent}")
-        return self.store.require(parent)
+        return self.store.require(parent).trusted()
 
     def fingerprint(self, role: str) -> str:
         return self._parents[role].fingerprint
@@ -179,11 +179,15 @@ Body = Callable[[ArtifactWriter, Inputs, Any, Workplace], Outcome]
 
 @dataclass(frozen=True)
 class Stage:
-    """`version` is raised when the stage's output changes for the same inputs; a golden test guards it."""
+    """`version` is raised when the stage's output changes for the same inputs; a golden test guards it.
+
+    `is_shown`: others than stages read its files (a table, a page, the model registry), so that a run hashes them.
+    """
 
     name: str
     version: int
     body: Body
+    is_shown: bool = False
 
     def call(
         self, config: StageConfig, parents: Mapping[str, Parent], label: str = "", rows: int | None = None
@@ -221,6 +225,17 @@ def perform(call: StageCall, store: ArtifactStore, workplace: Workplace, terms: 
         return store.get(call.ref.stage, call.ref.fingerprint) or _compute(call, store, workplace, confirm)
 
 
+def _record_of(call: StageCall) -> dict[str, Any]:
+    """What computed it, with which parameters (the runtime ones too), on which benchmarks."""
+    problems = {role: parent for role, parent in call.parents.items() if isinstance(parent, ProblemsInput)}
+    return {
+        "environment": environment(),
+        "process": os.getpid(),
+        "parameters": call.config.model_dump(mode="json"),
+        "benchmarks": {role: parent.config.model_dump(mode="json") for role, parent in problems.items()},
+    }
+
+
 def _compute(call: StageCall, store: ArtifactStore, workplace: Workplace, confirm: Callable[[], None]) -> Artifact:
     with store.begin(call.ref.stage, call.ref.fingerprint) as out:
         outcome = call.stage.body(out, Inputs(store, call.parents), call.config, workplace)
@@ -231,7 +246,7 @@ def _compute(call: StageCall, store: ArtifactStore, workplace: Workplace, confir
             parents={role: parent.fingerprint for role, parent in call.parents.items()},
             accounting=outcome.accounting,
             metrics=outcome.metrics,
-            record=dict(outcome.record) | {"environment": environment(), "process": os.getpid()},
+            record=dict(outcome.record) | _record_of(call),
         )
     shutil.rmtree(workplace.scratch, ignore_errors=True)
     return artifact

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from latent_core.store import Artifact
+from latent_core.store.manifest import StoredFile
 
 _LOGGED_FILES = ("report.html", "table.md")
 _LONGEST_PARAMETER = 6000  # characters; MLflow's limit
@@ -40,10 +41,15 @@ def log_artifact_run(client: Any, experiment_id: str, artifact: Artifact, tags: 
     if content.parents:
         client.log_inputs(run_id, [_input(role, parent) for role, parent in content.parents.items()])
     client.log_dict(run_id, content.identity, "identity.json")
-    for item in content.files:
-        if item.path in _LOGGED_FILES or item.path.startswith("figures/"):
-            client.log_text(run_id, artifact.read_bytes(item.path).decode(), item.path)
+    for item in logged_files(artifact):
+        client.log_text(run_id, artifact.read_bytes(item.path).decode(), item.path)
     client.set_terminated(run_id, end_time=ended)
+
+
+def logged_files(artifact: Artifact) -> list[StoredFile]:
+    """The files of an artifact that its MLflow run shows."""
+    files = artifact.manifest.content.files
+    return [item for item in files if item.path in _LOGGED_FILES or item.path.startswith("figures/")]
 
 
 def _input(role: str, fingerprint: str) -> Any:

@@ -108,20 +108,6 @@ class Tracker:
 
         self._do(write)
 
-    def earlier(self, tags: Mapping[str, str]) -> Mapping[str, str] | None:
-        """All tags of the newest finished parent run that has these; None without one, or without tracking."""
-        found: list[Any] = []
-        wanted = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
-
-        def search() -> None:
-            query = f"attributes.status = 'FINISHED' AND {wanted}"
-            newest = ["attributes.start_time DESC"]
-            found.extend(self._client.search_runs([self._experiment_id], query, max_results=1, order_by=newest))
-
-        self._do(search)
-        self._wait()
-        return dict(found[0].data.tags) if found else None
-
     def describe(self) -> str:
         """The parent run's id and where it is tracked; empty when tracking is off."""
         self._wait()

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from latent_core.config.runtime import TrackingConfig
-from latent_core.store import ArtifactRef, ArtifactStore
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.journal import Journal, JournalEntry, runs
 from tasks.registry import sync_registry
 from tasks.stage_runs import log_artifact_run as log_artifact_run  # the tracker's too
+from tasks.stage_runs import logged_files
 from tasks.tracking_client import answering
 from tasks.tracking_client import open_client as open_client
 
@@ -56,7 +57,7 @@ def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:
             journaled.add(entry.ref)
             if entry.ref in parent.stages:
                 there += 1
-            elif (artifact := store.get(entry.stage, entry.fingerprint)) is not None:
+            elif (artifact := _readable(store, entry.ref)) is not None:
                 log_artifact_run(client, experiment_id, artifact, nested_tags(journal, entry, parent.id))
                 logged += 1
             else:
@@ -69,13 +70,21 @@ def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:
         if _is_logged(client, experiment_id, ref):
             there += 1
             continue
-        artifact = store.get(ref.stage, ref.fingerprint)
+        artifact = _readable(store, ref)
         if artifact is None:
             logger.warning("%s is damaged and was left out", ref)
             continue
         log_artifact_run(client, experiment_id, artifact, tags={"cache": "rebuilt"})
         logged += 1
     return Synced(flows, logged, there, sync_registry(store, client, written))
+
+
+def _readable(store: ArtifactStore, ref: ArtifactRef) -> Artifact | None:
+    """The artifact if it is whole, and what its run would show of its files is what was written."""
+    artifact = store.get(ref.stage, ref.fingerprint)
+    if artifact is None or any(store.problem(artifact, item) for item in logged_files(artifact)):
+        return None
+    return artifact
 
 
 def _is_logged(client: Any, experiment_id: str, ref: ArtifactRef) -> bool:

@@ -107,4 +107,5 @@ def _table(prepared: Artifact, name: str) -> pa.Table:
 
 
 BUILD_DUAL = Stage("build_dual", 1, build)
-TRAIN_STAGE = Stage("train", 2, train_model)  # 2: by_length orders and evaluation losses that batches do not change
+# 2: by_length orders and evaluation losses that batches do not change
+TRAIN_STAGE = Stage("train", 2, train_model, is_shown=True)

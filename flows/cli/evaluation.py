@@ -32,21 +32,23 @@ def evaluate(settings: Sequence[str], check_contamination: bool, lm_eval_json: P
 
 def contamination_line(config: ReevaluateConfig) -> str:
     """The evaluated test questions compared with the benchmark's whole training split, in a sentence."""
-    test = open_split(config.benchmark, "test").problems(0, config.evaluate.questions)
-    return find_contamination(test, training_stream(open_split(config.benchmark, "train"))).line()
+    benchmark, evaluate, _ = config.settled()
+    test = open_split(benchmark, "test").problems(0, evaluate.questions)
+    return find_contamination(test, training_stream(open_split(benchmark, "train"))).line()
 
 
 def export(config: ReevaluateConfig, report: Artifact, directory: Path) -> Path:
     """Write a report's evaluations in lm-evaluation-harness' layout; returns the results file."""
-    sampling = config.evaluate.sampling
+    benchmark, asked, _ = config.settled()
+    sampling = asked.sampling
     return write_lm_eval(
         directory,
         {
-            f"{config.benchmark.name} {role.rpartition('/')[2]}": report.store.require(ref).rows_of(SAMPLES)
+            f"{benchmark.name} {role.rpartition('/')[2]}": report.store.require(ref).rows_of(SAMPLES)
             for role, ref in evaluation_refs(report).items()
         },
         model=config.model,
-        benchmark=config.benchmark.name,
+        benchmark=benchmark.name,
         settings={
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,

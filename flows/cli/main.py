@@ -96,7 +96,8 @@ def evaluate(
     from flows.cli.evaluation import evaluate
 
     settings = [f"model={_quoted(model)}", f"benchmark.name={_quoted(benchmark)}", f"evaluate.ratios={ratio}"]
-    settings += [f"evaluate.questions={questions}", f"store={_quoted(store)}", *overrides]
+    settings += [f"evaluate.questions={questions}", f"store={_quoted(store)}"]
+    settings += ["evaluate.sampling={}", "evaluate.metrics=[]", *overrides]
     evaluate(settings, check_contamination, lm_eval_json)
 
 

@@ -12,18 +12,31 @@ ALPHA = 0.05  # for all conditions together
 
 
 @dataclass(frozen=True)
-class Regression:
-    """A condition whose accuracy fell; `p_value` is of McNemar's exact test where it applies, else the bootstrap's."""
+class Judgement:
+    """What became of a condition. Accuracies are means over questions, as fractions; `comparison` is after - before.
+
+    `p_value` is of McNemar's exact test where it applies, else the bootstrap's; `threshold` is what Holm's correction
+    holds it against. `differs`: it is below its threshold, and so is every smaller one of the family.
+    """
 
     condition: str
+    before: float
+    after: float
     comparison: PairedComparison
     p_value: float
+    threshold: float
+    differs: bool
+
+    @property
+    def fell(self) -> bool:
+        return self.differs and self.comparison.accuracy.value < 0
 
     def line(self) -> str:
         change = self.comparison.accuracy
         return (
-            f"{self.condition}: accuracy {100 * change.value:+.1f} points (95 % {100 * change.low:+.1f} to "
-            f"{100 * change.high:+.1f}, p = {self.p_value:.2g}) on {self.comparison.questions} questions"
+            f"{self.condition}: accuracy {100 * change.value:+.1f} points, {self.before:.1%} -> {self.after:.1%} "
+            f"(95 % {100 * change.low:+.1f} to {100 * change.high:+.1f}, p = {self.p_value:.2g}) on "
+            f"{self.comparison.questions} questions"
         )
 
 
@@ -32,20 +45,24 @@ def p_value_of(comparison: PairedComparison) -> float:
     return comparison.bootstrap_p if comparison.mcnemar_p is None else comparison.mcnemar_p
 
 
-def find_regressions(pairs: Mapping[str, tuple[Scores, Scores]], *, alpha: float = ALPHA) -> list[Regression]:
-    """The conditions of `pairs` (earlier, now) that fell, after Holm's correction for their number.
+def judge(pairs: Mapping[str, tuple[Scores, Scores]], *, alpha: float = ALPHA) -> list[Judgement]:
+    """Every condition of `pairs` (before, after) in their order, after Holm's correction for their number.
 
     Source: Holm (1979), "A simple sequentially rejective multiple test procedure". Raises InputError when a pair
     holds different questions.
     """
-    tested = []
-    for condition, (earlier, now) in pairs.items():
-        comparison = compare_scores(earlier, now)
-        tested.append(Regression(condition, comparison, p_value_of(comparison)))
-    found = []
-    for place, candidate in enumerate(sorted(tested, key=lambda item: item.p_value)):
-        if candidate.p_value > alpha / (len(tested) - place):
-            break
-        if candidate.comparison.accuracy.value < 0:
-            found.append(candidate)
-    return found
+    comparisons = {condition: compare_scores(before, after) for condition, (before, after) in pairs.items()}
+    differs, judged = True, {}
+    ranked = sorted(comparisons, key=lambda condition: p_value_of(comparisons[condition]))
+    for place, condition in enumerate(ranked):
+        comparison, threshold = comparisons[condition], alpha / (len(ranked) - place)
+        p_value = p_value_of(comparison)
+        differs = differs and p_value <= threshold
+        before, after = (float(scores.by_question(scores.correct).mean()) for scores in pairs[condition])
+        judged[condition] = Judgement(condition, before, after, comparison, p_value, threshold, differs)
+    return [judged[condition] for condition in pairs]
+
+
+def find_regressions(pairs: Mapping[str, tuple[Scores, Scores]], *, alpha: float = ALPHA) -> list[Judgement]:
+    """The conditions that fell, the surest first; otherwise as `judge`."""
+    return sorted((item for item in judge(pairs, alpha=alpha) if item.fell), key=lambda item: item.p_value)

@@ -1,9 +1,10 @@
 """Content-addressed artifacts: manifest, streaming Parquet, verification."""
 
+from latent_core.store.artifact import Artifact
 from latent_core.store.garbage import Garbage, collect_garbage, find_garbage
 from latent_core.store.layout import ArtifactRef
 from latent_core.store.manifest import DamagedError, Manifest
-from latent_core.store.store import Artifact, ArtifactStore, Verification
+from latent_core.store.store import ArtifactStore, Verification
 from latent_core.store.writer import ArtifactWriter, TableWriter
 
 __all__ = [

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from latent_core.errors import InfrastructureError, InputError, LatentError
+from latent_core.store.checks import local_state, remote_state
 from latent_core.store.layout import PROBE, check_relative
 from latent_core.store.remote import (
     CALLS_AT_ONCE,
@@ -155,6 +156,17 @@ class Root:
         """Raises FileNotFoundError."""
         with explained(self.root):
             return int(self._fs.info(self._path(key))["size"])
+
+    def state(self, key: str) -> str | None:
+        """What would differ if the file had been written to since; None where that cannot be told.
+
+        Raises FileNotFoundError.
+        """
+        local = self.local_path(key)
+        if local is not None:
+            return local_state(local)
+        with explained(self.root):
+            return remote_state(self._fs.info(self._path(key)))
 
     def create(self, key: str, content: bytes) -> bool:
         """Write a small file that is not there yet, whole or not at all; False when there is one.

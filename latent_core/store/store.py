@@ -8,21 +8,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from latent_core.errors import InputError
 from latent_core.identity import hash_file
-from latent_core.store.columns import rows_of_batch
+from latent_core.store.artifact import Artifact
+from latent_core.store.checks import CHECKED, local_state
 from latent_core.store.known import KnownManifests
-from latent_core.store.layout import MANIFEST, ArtifactRef, check_relative, manifest_address
+from latent_core.store.layout import MANIFEST, ArtifactRef, manifest_address
 from latent_core.store.manifest import DamagedError, Manifest, StoredFile
 from latent_core.store.remote import is_s3
 from latent_core.store.root import COPY_BYTES, NO_FILE, Root
 from latent_core.store.writer import ArtifactWriter
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 
 _TOGETHER = 512  # manifests that are read, and remembered, together
 
@@ -39,71 +36,6 @@ class Verification:
     @property
     def ok(self) -> bool:
         return not self.problems
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A committed artifact: its manifest, and ways to read its files."""
-
-    store: ArtifactStore
-    manifest: Manifest
-
-    @property
-    def ref(self) -> ArtifactRef:
-        return self.manifest.ref
-
-    @property
-    def rows(self) -> int:
-        return self.manifest.content.rows
-
-    def key(self, path: str) -> str:
-        return f"{self.ref.key}/{self.manifest.record['attempt']}/{check_relative(path)}"
-
-    def shards(self) -> list[Artifact]:
-        """The shards in order; raises DamagedError when one is gone or no longer the one that was merged."""
-        found = []
-        for entry in self.manifest.content.shards:
-            shard = self.store.get(entry.stage, entry.fingerprint)
-            if shard is None or shard.manifest.content.sha256 != entry.content_sha256:
-                raise DamagedError(f"{self.ref}: shard {entry.ref} is missing or was replaced; run the stage again")
-            found.append(shard)
-        return found
-
-    def batches(self, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Stream a table's row groups, its own and then its shards'; memory stays at one row group.
-
-        Raises InputError naming a missing table or column.
-        """
-        import pyarrow.parquet as pq
-
-        if any(item.path == path for item in self.manifest.content.files):
-            with self.store.open_for_reading(self.key(path)) as handle:
-                table = pq.ParquetFile(handle)
-                missing = set(columns or ()) - set(table.schema_arrow.names)
-                if missing:
-                    raise InputError(f"columns: {sorted(missing)} not in {path} of {self.ref}")
-                yield from table.iter_batches(columns=list(columns) if columns is not None else None)
-        elif not self.manifest.content.shards:
-            raise InputError(f"path: {self.ref} has no table {path!r}")
-        for shard in self.shards():
-            yield from shard.batches(path, columns)
-
-    def rows_of(self, path: str, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Stream a table's rows as dictionaries."""
-        for batch in self.batches(path, columns):
-            yield from rows_of_batch(batch)
-
-    def read_bytes(self, path: str) -> bytes:
-        with self.store.open_for_reading(self.key(path)) as handle:
-            return handle.read()
-
-    def directory(self, name: str) -> Path:
-        """A local path that holds the files below `name/`: the store's own on local disk, a checked copy otherwise."""
-        files = [item for item in self.manifest.content.files if item.path.startswith(f"{name}/")]
-        if not files:
-            raise InputError(f"path: {self.ref} has no directory {name!r}")
-        local = self.store.local_path(self.key(name))
-        return local if local is not None else self.store.local_copy(self, name, files)
 
 
 class ArtifactStore(Root):
@@ -182,6 +114,21 @@ class ArtifactStore(Root):
             if inner.ok and self.require(entry.ref).manifest.content.sha256 != entry.content_sha256:
                 problems.append(f"{entry.ref}: replaced by a different shard since the merge")
         return Verification(ref, files, size, tuple(problems))
+
+    def problem(self, artifact: Artifact, item: StoredFile) -> str | None:
+        """Why a file is not what was written; None when it is, or was found to be in the state it is in now."""
+        key = artifact.key(item.path)
+        try:
+            state = self.state(key)
+        except OSError as error:
+            return _no_file(item, error)
+        path = f"{self.root}/{key}"
+        if CHECKED.knows(path, state, item.sha256):
+            return None
+        problem = self._check_file(artifact, item)
+        if problem is None:
+            CHECKED.remember(path, state, item.sha256)
+        return problem
 
     def list(self, stage: str | None = None) -> Iterator[ArtifactRef]:
         """The addresses of all committed artifacts, or of one stage's, by stage and fingerprint."""
@@ -284,7 +231,7 @@ class ArtifactStore(Root):
         target = base / "artifacts" / artifact.ref.key / artifact.manifest.content.sha256[:16]
         for item in files:
             local = target / item.path
-            if not local.exists() or local.stat().st_size != item.bytes:
+            if not _is_copy(local, item):
                 local.parent.mkdir(parents=True, exist_ok=True)
                 self._fetch(artifact, item, local)
         return target / name
@@ -305,13 +252,30 @@ class ArtifactStore(Root):
             with self.open_for_reading(artifact.key(item.path)) as handle:
                 while chunk := handle.read(COPY_BYTES):
                     digest.update(chunk)
-        except FileNotFoundError:
-            return f"{item.path}: missing"
         except OSError as error:
-            if error.errno not in NO_FILE:
-                raise
-            return f"{item.path}: no file any more ({error.strerror})"
+            return _no_file(item, error)
         return None if digest.hexdigest() == item.sha256 else f"{item.path}: its bytes are not those that were written"
+
+
+def _no_file(item: StoredFile, error: OSError) -> str:
+    """What it says of a file that there is nothing to read; any other error is raised as it is."""
+    if isinstance(error, FileNotFoundError):
+        return f"{item.path}: missing"
+    if error.errno not in NO_FILE:
+        raise error
+    return f"{item.path}: no file any more ({error.strerror})"
+
+
+def _is_copy(local: Path, item: StoredFile) -> bool:
+    """Whether a file was downloaded before, and is still what was downloaded."""
+    if not local.exists() or local.stat().st_size != item.bytes:
+        return False
+    state = local_state(local)
+    if not CHECKED.knows(str(local), state, item.sha256):
+        if hash_file(local) != item.sha256:
+            return False
+        CHECKED.remember(str(local), state, item.sha256)
+    return True
 
 
 def _opened(raw: bytes, ref: ArtifactRef) -> Manifest | DamagedError:

@@ -24,7 +24,8 @@ from latent_core.store.space import FullError, is_full
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from latent_core.store.store import Artifact, ArtifactStore
+    from latent_core.store.artifact import Artifact
+    from latent_core.store.store import ArtifactStore
 
 PIECE = 1 << 20  # bytes handed on at once: a remote file buffers a part and what comes with one call
 ROW_GROUP = 4096  # rows buffered before a row group is written: bounds memory at any number of rows

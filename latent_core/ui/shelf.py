@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -19,6 +20,7 @@ from latent_core.models.source import cache_dir, model_in, open_model
 from latent_core.store import ArtifactStore, DamagedError
 from latent_core.ui.playground import Player
 
+logger = logging.getLogger("latent")
 _LOADED = 3  # models held in memory: a pair, and the one chosen next
 
 
@@ -89,7 +91,10 @@ def stored_offers(store: ArtifactStore, stages: Sequence[str]) -> list[Offer]:
             continue
         try:
             artifact = store.require(ref)
-        except (DamagedError, FileNotFoundError):
+        except FileNotFoundError:  # removed in this moment
+            continue
+        except DamagedError as error:
+            logger.warning("not offered: %s", error)
             continue
         started = float(artifact.manifest.record["started"])
         is_dual = any(item.path.endswith(f"/{FILE_NAME}") for item in artifact.manifest.content.files)

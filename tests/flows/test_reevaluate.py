@@ -1,89 +1,255 @@
-"""Re-evaluation: a model that got worse beyond noise fails the run, and stays failed until it is mended or accepted."""
+"""Re-evaluation: a model that got worse beyond noise fails every run, computed or cached, until it is mended."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from nights import NAME, QUESTIONS, Nights
 
-from flows.reevaluate import check_for_regression
+from flows import execution
+from flows.registry import find_flow
 from latent_core.config.reevaluate import ReevaluateConfig
-from latent_core.errors import RegressionFound
-from latent_core.generate.completions import sample_schema
-from latent_core.identity import fingerprint
-from latent_core.store import Artifact
-from tasks.collect import SAMPLES
-from tasks.report import EVALUATIONS, evaluation_role
-from tasks.run import open_run
-
-QUESTIONS = 60
+from latent_core.errors import InputError, RegressionFound
+from latent_core.store import ArtifactRef, DamagedError
+from tasks.comparison import COMPARE_EVALUATIONS, COMPARISON_JSON, COMPARISON_MARKDOWN
+from tasks.journal import journals
+from tasks.tracking import open_client
 
 
-def _config(root: Path, **fields: object) -> ReevaluateConfig:
-    places = {"store": str(root / "store"), "tracking": {"uri": f"sqlite:///{root}/mlflow.db"}}
-    return ReevaluateConfig.model_validate({"model": "latent-mini", **places, **fields})
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its tables, which take seconds to make."""
+    folder = tmp_path_factory.mktemp("tables")
+    open_client(Nights(folder).config().tracking)
+    return folder / "mlflow.db"
 
 
-def _report(config: ReevaluateConfig, correct: dict[float, int]) -> Artifact:
-    """A report over evaluations in which the first `correct[ratio]` questions were answered correctly."""
-    refs = {}
-    with open_run("reevaluate", config, planning=True) as run:
-        store = run.store
-    for ratio, right in correct.items():
-        identity = fingerprint("evaluate", 1, {"ratio": ratio, "right": right}, {})
-        if store.get("evaluate", identity) is None:
-            with store.begin("evaluate", identity) as out:
-                with out.table(SAMPLES, sample_schema()) as table:
-                    for number in range(QUESTIONS):
-                        row = dict.fromkeys(sample_schema().names) | {
-                            "question_id": f"q{number}", "sample_index": 0, "tokens": 10, "reasoning_tokens": 5,
-                            "latent_tokens": 0, "verdict": "correct" if number < right else "wrong",
-                        }  # fmt: skip
-                        table.add(row)
-                out.commit(config={"ratio": ratio, "right": right})
-        refs[evaluation_role("model", f"ratio {ratio:g}")] = ["evaluate", identity]
-    identity = fingerprint("report", 1, refs, {})
-    if store.get("report", identity) is None:
-        with store.begin("report", identity) as out:
-            with out.open(EVALUATIONS) as listing:
-                listing.write(json.dumps(refs).encode())
-            out.commit(config=refs)
-    return store.require(store.find(f"report/{identity}"))
+@pytest.fixture
+def nights(tmp_path: Path, tables: Path) -> Nights:
+    shutil.copy(tables, tmp_path / "mlflow.db")
+    return Nights(tmp_path)
 
 
-def _night(config: ReevaluateConfig, correct: dict[float, int]) -> None:
-    report = _report(config, correct)
-    with open_run("reevaluate", config) as run:
-        check_for_regression(config, run, report)
+def _fallen_champion(nights: Nights, config: ReevaluateConfig) -> None:
+    """A good champion, accepted; then a worse one, evaluated but not yet judged."""
+    nights.crown(1)
+    nights.answer(config, {1.0: 50, 0.5: 40})
+    nights.night(config)
+    nights.crown(2)
+    nights.answer(config, {1.0: 50, 0.5: 20})
 
 
-def test_worse_model_fails_every_night_until_it_is_mended(tmp_path: Path) -> None:
-    config = _config(tmp_path)
-    _night(config, {1.0: 50, 0.5: 40})
-    _night(config, {1.0: 50, 0.5: 40})
+@pytest.fixture
+def from_the_command_line(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """`latent run reevaluate`, whose flow, where it is run at all, runs in this process; returns how often it was."""
+    entry = find_flow("reevaluate")
+    flows: list[ReevaluateConfig] = []
+
+    def execute(config: ReevaluateConfig, force: list[str]) -> None:
+        flows.append(config)
+        nights.night(config)
+
+    monkeypatch.setattr(execution, "_ENVIRONMENT", {})
+    monkeypatch.setattr(execution, "find_flow", lambda name: dataclasses.replace(entry, execute=execute))
+    monkeypatch.setattr(execution, "_ensure_server", lambda: None)
+
+    def run(**fields: Any) -> int:
+        file = nights.folder / "parameters.yaml"
+        file.write_text(yaml.safe_dump(nights.parameters() | fields))
+        before = len(flows)
+        execution.execute("reevaluate", file, [], [])
+        return len(flows) - before
+
+    return run
+
+
+def test_worse_champion_fails_every_night_until_it_is_moved_back(nights: Nights) -> None:
+    config = nights.config()
+    _fallen_champion(nights, config)
     for _ in range(2):
-        with pytest.raises(RegressionFound, match=r"latent-mini got worse.*ratio 0\.5: accuracy -33\.3 points"):
-            _night(config, {1.0: 50, 0.5: 20})
-    _night(config, {1.0: 50, 0.5: 41})
+        with pytest.raises(RegressionFound, match=r"@champion got worse.*ratio 0\.5: accuracy -33\.3 points"):
+            nights.night(config)
+    nights.crown(1)
+    nights.night(config)
+    assert [journal.status for journal in journals(nights.store)] == ["FINISHED", "FAILED", "FAILED", "FINISHED"]
 
 
-def test_difference_within_noise_or_upwards_passes(tmp_path: Path) -> None:
-    config = _config(tmp_path)
-    _night(config, {1.0: 50})
-    _night(config, {1.0: 48})
-    _night(config, {1.0: 60})
+def test_cached_reevaluation_of_a_worse_champion_fails_every_time_it_is_run(nights: Nights) -> None:
+    config = nights.config()
+    _fallen_champion(nights, config)
+    with pytest.raises(RegressionFound):  # from here on everything is in the store, the comparison too
+        nights.night(config)
+    file = nights.folder / "parameters.yaml"
+    file.write_text(yaml.safe_dump(nights.parameters()))
+    command = [sys.executable, "-m", "flows.cli", "run", "reevaluate", "-c", str(file)]
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 1 and "nothing to compute" not in done.stdout
+        assert "Traceback" not in done.stderr and "ratio 0.5" in done.stdout  # the table is shown all the same
+        assert re.search(r"error: models:/toy@champion got worse .*ratio 0\.5: accuracy -33\.3", done.stderr)
 
 
-def test_accepted_regression_becomes_the_yardstick(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    config = _config(tmp_path)
-    _night(config, {1.0: 50})
-    _night(_config(tmp_path, fail_on_regression=False), {1.0: 20})
+def test_command_line_gives_the_verdict_with_evaluations_and_report_cached(
+    nights: Nights, from_the_command_line: Callable[..., int]
+) -> None:
+    config = nights.config()
+    nights.crown(2)
+    nights.answer(config, {1.0: 50, 0.5: 20})
+    untracked = nights.parameters()["tracking"] | {"enabled": False}
+    nights.night(nights.config(tracking=untracked))  # the report, without a record
+    nights.crown(1)
+    nights.answer(config, {1.0: 50, 0.5: 40})
+    nights.night(config)
+    nights.crown(2)
+    for _ in range(2):
+        with pytest.raises(RegressionFound, match=r"ratio 0\.5"):
+            from_the_command_line()
+
+
+def test_cached_acceptance_is_said_and_recorded_once_and_holds(
+    nights: Nights, from_the_command_line: Callable[..., int], caplog: pytest.LogCaptureFixture
+) -> None:
+    config = nights.config()
+    _fallen_champion(nights, config)
+    with pytest.raises(RegressionFound):
+        nights.night(config)
+    with pytest.raises(RegressionFound):
+        from_the_command_line()
+    assert from_the_command_line(fail_on_regression=False) == 1  # nothing is computed, but what is accepted is recorded
+    assert caplog.text.count("got worse") == 1 and "Accepted" in caplog.text
+    assert from_the_command_line() == 0
+    assert [journal.status for journal in journals(nights.store)][-1] == "FINISHED"
+
+
+def test_champion_that_did_not_change_starts_no_flow(nights: Nights, from_the_command_line: Callable[..., int]) -> None:
+    config = nights.config()
+    nights.crown(1)
+    nights.answer(config, {1.0: 50, 0.5: 40})
+    assert from_the_command_line() == 1
+    assert from_the_command_line() == 0
+
+
+def test_difference_within_noise_or_upwards_passes(nights: Nights) -> None:
+    config = nights.config()
+    for seed, right in enumerate((50, 48, 60)):
+        nights.crown(seed)
+        nights.answer(config, {1.0: right, 0.5: right})
+        nights.night(config)
+
+
+def test_accepted_regression_becomes_the_yardstick(nights: Nights, caplog: pytest.LogCaptureFixture) -> None:
+    config = nights.config()
+    _fallen_champion(nights, config)
+    nights.night(nights.config(fail_on_regression=False))
     assert "got worse" in caplog.text
-    _night(config, {1.0: 20})
+    nights.night(config)
 
 
-def test_other_model_or_setting_is_not_compared(tmp_path: Path) -> None:
-    _night(_config(tmp_path), {1.0: 50})
-    _night(_config(tmp_path, model="smollm2"), {1.0: 20})
-    _night(_config(tmp_path, evaluate={"questions": 60}), {1.0: 20})
+def test_other_model_or_setting_is_not_compared(nights: Nights) -> None:
+    _fallen_champion(nights, nights.config())
+    for fields in ({"model": f"models:/{NAME}/2"}, {"benchmark": {"difficulties": [2]}}):
+        other = nights.config(**fields)
+        nights.answer(other, {1.0: 20, 0.5: 20})
+        nights.night(other)
+
+
+def test_message_names_both_versions_the_change_and_the_run_it_is_measured_by(nights: Nights) -> None:
+    config = nights.config()
+    _fallen_champion(nights, config)
+    yardstick = next(iter(journals(nights.store)))
+    with pytest.raises(RegressionFound) as failure:
+        nights.night(config)
+    message = str(failure.value)
+    assert "66.7% -> 33.3%" in message and f"on {QUESTIONS} questions" in message
+    assert re.search(r"Before: version 1 \(train/\w{12}\); now: version 2 \(train/\w{12}\)", message)
+    assert f"run {yardstick.run} of 20" in message and "ratio 1:" not in message
+    (comparison,) = nights.store.list(COMPARE_EVALUATIONS.name)
+    assert str(comparison) in message
+    artifact = nights.store.require(comparison)
+    rows = {row["condition"]: row for row in json.loads(artifact.read_bytes(COMPARISON_JSON))}
+    assert {name: row["fell"] for name, row in rows.items()} == {"ratio 1": False, "ratio 0.5": True}
+    assert "| ratio 0.5 | 60 | 66.7% | 33.3% | -33.3" in artifact.read_bytes(COMPARISON_MARKDOWN).decode()
+
+
+def test_worse_champion_fails_where_mlflow_has_lost_its_runs(nights: Nights) -> None:
+    config = nights.config()
+    _fallen_champion(nights, config)
+    client, experiment = open_client(config.tracking)
+    for run in client.search_runs([experiment]):
+        client.delete_run(run.info.run_id)
+    with pytest.raises(RegressionFound):
+        nights.night(config)
+
+
+def test_damaged_comparison_is_no_verdict(nights: Nights, from_the_command_line: Callable[..., int]) -> None:
+    config = nights.config()
+    _fallen_champion(nights, config)
+    with pytest.raises(RegressionFound):
+        nights.night(config)
+    (ref,) = nights.store.list(COMPARE_EVALUATIONS.name)
+    path = nights.store.local_path(nights.store.require(ref).key(COMPARISON_JSON))
+    assert path is not None
+    path.write_bytes(path.read_bytes().replace(b'"fell": true', b'"fell": 0   '))
+    with pytest.raises(DamagedError):
+        nights.store.require(ref).read_bytes(COMPARISON_JSON)
+    with pytest.raises(RegressionFound):  # it is computed again
+        from_the_command_line()
+
+
+def test_parameters_that_are_left_out_follow_the_champions_first_evaluation(nights: Nights) -> None:
+    nights.crown(1)
+    nights.answer(nights.config(), {1.0: 50, 0.5: 40})
+    later = {"questions": 20, "ratios": [0.7], "sampling": {"max_new_tokens": 8}}
+    nights.answer(nights.config(benchmark={"difficulties": [3]}, evaluate=later), {0.7: 5})
+    bare = {name: value for name, value in nights.parameters().items() if name not in ("benchmark", "evaluate")}
+    followed = execution.plan(find_flow("reevaluate"), ReevaluateConfig.model_validate(bare))[0]
+    given = execution.plan(find_flow("reevaluate"), nights.config())[0]
+    evaluations = [line.ref for line in given.plan if line.ref.stage == "evaluate"]
+    assert [line.ref for line in followed.plan if line.ref.stage == "evaluate"] == evaluations
+    (note,) = followed.notes
+    assert f"{QUESTIONS} questions of word_problems at ratios 1, 0.5" in note and "version 1 (train/" in note
+    assert "all as it was evaluated first (evaluate/" in note
+
+    partly = execution.plan(
+        find_flow("reevaluate"), ReevaluateConfig.model_validate(bare | {"evaluate": {"ratios": [0.5, 0.3]}})
+    )[0]
+    assert next(line.ref for line in partly.plan if line.ref.stage == "evaluate") == evaluations[1]
+    assert "the parameters say evaluate.ratios, the rest is as it was" in partly.notes[0]
+
+
+def test_champion_that_was_never_evaluated_needs_a_benchmark(nights: Nights) -> None:
+    nights.crown(1)
+    bare = {name: value for name, value in nights.parameters().items() if name not in ("benchmark", "evaluate")}
+    with pytest.raises(InputError, match=r"^benchmark: .*version 1 \(train/.*give benchmark"):
+        execution.plan(find_flow("reevaluate"), ReevaluateConfig.model_validate(bare))
+
+
+def test_model_from_outside_is_evaluated_by_default_parameters(tmp_path: Path) -> None:
+    config = ReevaluateConfig.model_validate({"store": str(tmp_path), "tracking": {"enabled": False}})
+    run, _ = execution.plan(find_flow("reevaluate"), config)
+    assert len([line for line in run.plan if line.ref.stage == "evaluate"]) == 4
+    assert "500 questions of word_problems" in run.notes[0] and "all by default" in run.notes[0]
+
+
+def test_damaged_yardstick_is_refused_by_name(nights: Nights) -> None:
+    config = nights.config()
+    _fallen_champion(nights, config)
+    old = next(ref for ref in nights.store.list("evaluate"))
+    artifact = nights.store.require(ArtifactRef("evaluate", old.fingerprint))
+    path = nights.store.local_path(artifact.key("samples.parquet"))
+    assert path is not None
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(bytes(raw))
+    with pytest.raises(DamagedError, match=rf"^{old} is damaged: samples\.parquet"):
+        list(artifact.rows_of("samples.parquet"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from pathlib import Path
 
@@ -38,6 +39,25 @@ def test_sync_logs_every_artifact_once(tmp_path: Path) -> None:
     run = client.search_runs([experiment])[0]
     assert run.data.metrics["ratios/0/achieved"] == 0.5 and run.data.metrics["rows/wrong"] == 2
     assert run.data.tags["artifact_uri"].endswith(run.data.tags["fingerprint"])
+
+
+def test_sync_leaves_out_a_page_that_is_not_what_was_written(
+    tmp_path: Path, tables: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copy(tables, tmp_path / "mlflow.db")
+    config = TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db")
+    store = ArtifactStore(tmp_path / "pages")
+    with store.begin("report", "a" * 64) as out:
+        with out.open("report.html") as page:
+            page.write(b"<p>104 tokens</p>")
+        report = out.commit()
+    path = store.local_path(report.key("report.html"))
+    assert path is not None
+    path.write_bytes(b"<p>904 tokens</p>")
+    assert sync(store, config).stages == 0
+    assert "report/aaaaaaaaaaaa is damaged and was left out" in caplog.text
+    path.write_bytes(b"<p>104 tokens</p>")
+    assert sync(store, config).stages == 1
 
 
 def test_dead_tracking_server_costs_seconds_and_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -127,7 +127,7 @@ def test_all_that_a_run_waits_for_a_silent_server_is_five_seconds_in_sum(
         for seed in range(5):
             tracker.stage(_artifact(ArtifactStore(tmp_path), seed), cached=False)
             assert tracker.describe() == "" and tracker.url() is None
-        tracker.earlier({"latent.model": "m"})
+        tracker.tag({"latent.model": "m"})
         tracker.finish(failed=False)
         assert next(clock) <= tracker_module.PATIENCE + 3
 

@@ -1,0 +1,150 @@
+"""A committed artifact and the ways to read its files, none of which gives a byte that is not as it was written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from latent_core.errors import InputError
+from latent_core.store.columns import rows_of_batch
+from latent_core.store.layout import ArtifactRef, check_relative
+from latent_core.store.manifest import DamagedError, Manifest, StoredFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from latent_core.store.store import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A committed artifact: its manifest, and ways to read its files.
+
+    What is read is hashed first, once in a process for each state of a file (`latent_core.store.checks`), so that every
+    way to read raises DamagedError rather than give what was not written. `is_trusted`: its opener has done that.
+    """
+
+    store: ArtifactStore
+    manifest: Manifest
+    is_trusted: bool = False
+
+    @property
+    def ref(self) -> ArtifactRef:
+        return self.manifest.ref
+
+    @property
+    def rows(self) -> int:
+        return self.manifest.content.rows
+
+    def key(self, path: str) -> str:
+        return f"{self.ref.key}/{self.manifest.record['attempt']}/{check_relative(path)}"
+
+    def trusted(self) -> Artifact:
+        """The same for a reader whose run has compared the hashes already, or was told to look at sizes only."""
+        return replace(self, is_trusted=True)
+
+    def shards(self) -> list[Artifact]:
+        """The shards in order; raises DamagedError when one is gone or no longer the one that was merged."""
+        found = []
+        for entry in self.manifest.content.shards:
+            shard = self.store.get(entry.stage, entry.fingerprint)
+            if shard is None or shard.manifest.content.sha256 != entry.content_sha256:
+                raise DamagedError(f"{self.ref}: shard {entry.ref} is missing or was replaced; run the stage again")
+            found.append(replace(shard, is_trusted=self.is_trusted))
+        return found
+
+    def problems(self) -> list[str]:
+        """What is not as it was written, of its own files and its shards'; what was found sound is not read again."""
+        files = self.manifest.content.files
+        found = [problem for item in files if (problem := self.store.problem(self, item)) is not None]
+        for shard in self.shards():
+            found += [f"{shard.ref}: {problem}" for problem in shard.problems()]
+        return found
+
+    def check(self) -> Artifact:
+        """The artifact itself; raises DamagedError unless all of it is what was written."""
+        problems = self.problems()
+        if problems:
+            raise _damaged(self.ref, "; ".join(problems))
+        return self
+
+    def batches(self, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Stream a table's row groups, its own and then its shards'; memory stays at one row group.
+
+        Raises InputError naming a missing table or column, and DamagedError.
+        """
+        import pyarrow.parquet as pq
+
+        item = self._listed(path)
+        if item is not None:
+            with self._opened(item) as handle:
+                table = pq.ParquetFile(handle)
+                missing = set(columns or ()) - set(table.schema_arrow.names)
+                if missing:
+                    raise InputError(f"columns: {sorted(missing)} not in {path} of {self.ref}")
+                yield from table.iter_batches(columns=list(columns) if columns is not None else None)
+        elif not self.manifest.content.shards:
+            raise InputError(f"path: {self.ref} has no table {path!r}")
+        for shard in self.shards():
+            yield from shard.batches(path, columns)
+
+    def rows_of(self, path: str, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Stream a table's rows as dictionaries."""
+        for batch in self.batches(path, columns):
+            yield from rows_of_batch(batch)
+
+    def read_bytes(self, path: str) -> bytes:
+        """A small file's bytes. Raises InputError where the artifact has none of that name, and DamagedError."""
+        item = self._listed(path)
+        if item is None:
+            raise InputError(f"path: {self.ref} has no file {path!r}")
+        with self._opened(item) as handle:
+            content = handle.read()
+        if hashlib.sha256(content).hexdigest() != item.sha256:
+            raise _damaged(self.ref, f"{path}: its bytes are not those that were written")
+        return content
+
+    def directory(self, name: str) -> Path:
+        """A local path that holds the files below `name/`: the store's own on local disk, a checked copy otherwise."""
+        files = [item for item in self.manifest.content.files if item.path.startswith(f"{name}/")]
+        if not files:
+            raise InputError(f"path: {self.ref} has no directory {name!r}")
+        local = self.store.local_path(self.key(name))
+        if local is None:
+            return self.store.local_copy(self, name, files)
+        for item in files:
+            self._require(item)
+        return local
+
+    def _listed(self, path: str) -> StoredFile | None:
+        return next((item for item in self.manifest.content.files if item.path == path), None)
+
+    def _require(self, item: StoredFile) -> None:
+        problem = None if self.is_trusted else self.store.problem(self, item)
+        if problem is not None:
+            raise _damaged(self.ref, problem)
+
+    @contextmanager
+    def _opened(self, item: StoredFile) -> Iterator[BinaryIO]:
+        """The file, open for reading; what a reader says of damaged bytes is raised as DamagedError."""
+        import pyarrow as pa
+
+        self._require(item)
+        try:
+            with self.store.open_for_reading(self.key(item.path)) as handle:
+                yield handle
+        except (OSError, pa.ArrowException) as error:
+            problem = self.store.problem(self, item)
+            if problem is None:
+                raise
+            raise _damaged(self.ref, problem) from error
+
+
+def _damaged(ref: ArtifactRef, problem: str) -> DamagedError:
+    return DamagedError(
+        f"{ref} is damaged: {problem}; start the run that made it again: it computes what is damaged, and says so"
+    )

@@ -1,0 +1,202 @@
+"""A finished run whose files were damaged: said and computed again by `latent run`, refused by what only reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from bench.bit_flips import flip
+from bench.here import run_here
+from flows import execution
+from flows.cli.main import app
+from flows.registry import find_flow
+from flows.results import findings
+from flows.tokenskip_math import conclude
+from latent_core.config.reevaluate import ReevaluateConfig
+from latent_core.config.tokenskip import TokenSkipConfig
+from latent_core.identity import fingerprint
+from latent_core.store import ArtifactRef, ArtifactStore, DamagedError
+from tasks.collect import SAMPLES
+from tasks.journal import Journal, JournalModel, journals
+from tasks.run import open_run
+
+
+def _parameters(folder: Path) -> dict[str, Any]:
+    return {
+        "benchmark": {"difficulties": [1]},
+        "evaluate": {"questions": 6, "ratios": [1.0, 0.5], "sampling": {"max_new_tokens": 16}},
+        "store": str(folder / "store"),
+        "runtime": {"work_dir": str(folder / "work")},
+        "tracking": {"enabled": False},
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a small re-evaluation was finished."""
+    folder = tmp_path_factory.mktemp("finished")
+    run_here("reevaluate", find_flow("reevaluate"), ReevaluateConfig.model_validate(_parameters(folder)))
+    return folder
+
+
+@pytest.fixture
+def again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[], tuple[str, list[str]]]:
+    """The same command once more: what it prints, and which stages its flow computes, here in this process."""
+    entry = find_flow("reevaluate")
+    computed: list[str] = []
+
+    def execute(config: ReevaluateConfig, force: list[str]) -> None:
+        computed.extend(call.title for call in run_here("reevaluate", entry, config)[1])
+
+    monkeypatch.setattr(execution, "_ENVIRONMENT", {})
+    monkeypatch.setattr(execution, "_ensure_server", lambda: None)
+    monkeypatch.setattr(execution, "find_flow", lambda name: dataclasses.replace(entry, execute=execute))
+    file = folder / "parameters.yaml"
+    file.write_text(yaml.safe_dump(_parameters(folder)))
+
+    def run() -> tuple[str, list[str]]:
+        computed.clear()
+        capsys.readouterr()
+        execution.execute("reevaluate", file, [], [])
+        return capsys.readouterr().out, list(computed)
+
+    return run
+
+
+def _file(store: ArtifactStore, ref: ArtifactRef, name: str) -> Path:
+    path = store.local_path(store.require(ref).key(name))
+    assert path is not None
+    return path
+
+
+@pytest.mark.parametrize(("stage", "name"), [("evaluate", SAMPLES), ("report", "report.html"), ("report", "table.md")])
+def test_run_over_a_damaged_result_says_so_computes_it_again_and_shows_the_same_table(
+    folder: Path,
+    again: Callable[[], tuple[str, list[str]]],
+    caplog: pytest.LogCaptureFixture,
+    stage: str,
+    name: str,
+) -> None:
+    store = ArtifactStore(str(folder / "store"))
+    table, computed = again()
+    assert computed == [] and "nothing to compute" in table
+    ref = next(store.list(stage))
+    path = _file(store, ref, name)
+    flip(path, 4 * path.stat().st_size)
+    with caplog.at_level(logging.WARNING, "latent"):
+        repaired, computed = again()
+    assert [title.partition(" ")[0] for title in computed] == [stage]
+    assert caplog.text.count("is damaged and is computed again") == 1 and f": {name}: its bytes are not" in caplog.text
+    rows = [line for line in table.splitlines() if line.startswith(" model ")]
+    assert rows and all(row in repaired for row in rows)
+    assert store.verify(ref).ok
+    table, computed = again()
+    assert computed == [] and "nothing to compute" in table
+
+
+def test_compare_refuses_a_damaged_evaluation_in_one_line(folder: Path) -> None:
+    store = ArtifactStore(str(folder / "store"))
+    before, after = store.list("evaluate")
+    command = ["compare", before.key, after.key, "--store", store.root]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    path = _file(store, after, SAMPLES)
+    for bit in (5, 4 * path.stat().st_size, 8 * path.stat().st_size - 20):  # header, values, footer
+        flip(path, bit)
+        result = CliRunner().invoke(app, command)
+        flip(path, bit)
+        assert isinstance(result.exception, DamagedError)
+        assert str(result.exception).startswith(f"{after} is damaged: {SAMPLES}: ") and "\n" not in str(
+            result.exception
+        )
+
+
+def test_demo_page_refuses_a_damaged_model_and_damaged_samples(tmp_path: Path) -> None:
+    from flows.cli.demo_ui import model_directory
+    from latent_core.ui.samples import SampleLibrary
+    from latent_core.ui.shelf import stored_offers
+
+    store = ArtifactStore(str(tmp_path / "store"))
+    with store.begin("train", "a" * 64) as out:
+        with out.directory("weights/model") as directory:
+            (directory / "config.json").write_text("{}")
+            (directory / "model.safetensors").write_bytes(bytes(1000))
+        model = out.commit()
+    assert model_directory(model.ref.key, store).is_dir()
+    (offer,) = stored_offers(store, ("train",))
+    flip(_file(store, model.ref, "weights/model/model.safetensors"), 4321)
+    for reader in (lambda: model_directory(model.ref.key, store), offer.locate):
+        with pytest.raises(DamagedError, match=r"^train/a{12} is damaged: weights/model/model\.safetensors"):
+            reader()
+    with store.begin("collect", "b" * 64) as out:
+        with out.open(SAMPLES) as file:
+            file.write(b"PAR1" * 100)
+        samples = out.commit()
+    flip(_file(store, samples.ref, SAMPLES), 9)
+    with pytest.raises(DamagedError, match=r"^collect/b{12} is damaged"):
+        SampleLibrary(store, SAMPLES).page(f"collect/{'b' * 16}", 1)
+
+
+def test_page_and_terminal_say_what_the_check_for_contamination_found(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path / "store"))
+    check = fingerprint("contamination", 1, {}, {})
+    with store.begin("contamination", check) as out:
+        counts = {"kept": 7, "equal_to_training": 2, "overlap_training": 1}
+        out.commit(accounting=counts, metrics={"tested": 10, "training": 50, "procedural": 0})
+    with store.begin("report", "c" * 64) as out:
+        report = out.commit(parents={"contamination": check})
+    (line,) = findings(report)
+    assert line.startswith("Contamination: of 10 test questions, 2 are also among the 50 training questions")
+    store.set_aside(ArtifactRef("contamination", check))
+    assert findings(report) == []
+
+
+def test_cached_run_starts_its_flow_only_to_register_what_no_earlier_run_did(tmp_path: Path) -> None:
+    config = TokenSkipConfig.model_validate(
+        {"store": str(tmp_path / "store"), "tracking": {"register_as": "tokenskip-math"}}
+    )
+    model = fingerprint("train", 2, {}, {})
+    store = ArtifactStore(config.store)
+    with store.begin("report", "d" * 64) as out:
+        report = out.commit(parents={"train/standard": model})
+
+    def lacks_a_record(**tracking: Any) -> bool:
+        settings = config.model_copy(update={"tracking": config.tracking.model_copy(update=tracking)})
+        run = open_run("tokenskip-math", settings, planning=True)
+        conclude(settings, run, report)
+        return run.unrecorded
+
+    assert lacks_a_record()
+    assert not lacks_a_record(register_as=None) and not lacks_a_record(enabled=False)
+    journal = Journal("one", "tokenskip-math", "", {}, 0.0)
+    journal.models.append(JournalModel("tokenskip-math", "standard", "train", model))
+    journal.write(store)
+    assert not lacks_a_record() and lacks_a_record(register_as="another-name")
+
+
+def test_journal_that_was_altered_is_no_yardstick_and_no_run_is_measured_by_another_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = ReevaluateConfig.model_validate({"store": str(tmp_path / "store")})
+    run = open_run("reevaluate", config, planning=True)
+    for number, report in enumerate(("1" * 64, "2" * 64)):
+        Journal(f"night{number}", "reevaluate", "", {}, float(number), tags={"latent.report": report}).write(run.store)
+    assert run.accepted({}) is None  # neither has finished
+    last = Journal("night2", "reevaluate", "", {}, 2.0, 3.0, "FINISHED", {"latent.report": "3" * 64})
+    last.write(run.store)
+    assert run.accepted({}) == last
+    path = run.store.local_path(".runs/night2.json")
+    assert path is not None
+    path.write_text(path.read_text().replace("3" * 64, "7" * 64))
+    with pytest.raises(DamagedError, match=r"\.runs/night2\.json is damaged .*seal.*delete it"):
+        run.accepted({})
+    assert [journal.id for journal in journals(run.store)] == ["night0", "night1"]
+    assert "night2.json is no whole journal" in caplog.text
