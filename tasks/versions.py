@@ -13,7 +13,7 @@ from typing import Any
 
 from latent_core.config.runtime import MODEL_NAME, TrackingConfig
 from latent_core.errors import InputError
-from latent_core.evaluation.promotion import Judgement, judge
+from latent_core.evaluation.promotion import Verdict, compare_models
 from latent_core.evaluation.scores import Scores, read_scores
 from latent_core.identity import canonical_json
 from latent_core.scoring.statistics import Estimate
@@ -118,11 +118,11 @@ def find_candidate(name: str, wanted: str, store: ArtifactStore, tracking: Track
     return candidate, *(item for item in known if CHAMPION in item.aliases)
 
 
-def compare(champion: ModelVersion, candidate: ModelVersion, store: ArtifactStore) -> Judgement:
+def compare(champion: ModelVersion, candidate: ModelVersion, store: ArtifactStore) -> Verdict:
     """Pair the two on every condition that both were evaluated in; raises DamagedError where rows are not whole."""
     theirs = {evaluation.key: evaluation for evaluation in champion.evaluations}
     common = [(theirs[mine.key], mine) for mine in candidate.evaluations if mine.key in theirs]
-    return judge(
+    return compare_models(
         {
             f"{mine.condition} of {mine.benchmark} ({mine.ref})": (_scores(store, other.ref), _scores(store, mine.ref))
             for other, mine in common

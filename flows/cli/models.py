@@ -49,11 +49,11 @@ def move_champion(name: str, wanted: str, store: ArtifactStore, tracking: Tracki
     _print(candidate)
     doubt = "it was never evaluated" if not candidate.evaluations else ""
     for champion in champions:
-        judgement = compare(champion, candidate, store)
-        for change in judgement.fallen:
-            typer.echo(f"  {change.line()}")
-        typer.echo(f"version {candidate.number} against version {champion.number} is {judgement.line()}")
-        doubt = "" if judgement.is_better else f"it is {judgement.line()}"
+        verdict = compare(champion, candidate, store)
+        for change in verdict.changes:
+            typer.echo(f"  {change}")
+        typer.echo(f"version {candidate.number} against version {champion.number} is {verdict.line()}")
+        doubt = "" if verdict.is_better else f"it is {verdict.line()}"
     if doubt and not yes:
         if not sys.stdin.isatty():
             raise InputError(

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from latent_core.evaluation.regression import Regression, find_regressions
+from latent_core.evaluation.regression import find_regressions, p_value_of
 from latent_core.evaluation.scores import Scores
+from latent_core.evaluation.summary import compare_scores
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """The conditions in which the candidate's accuracy is other than the champion's, of so many that were compared.
+class Verdict:
+    """The conditions in which the candidate's accuracy rose or fell beyond noise, of all that were compared.
 
-    The comparisons run from champion to candidate in `fallen`, and from candidate to champion in `risen`.
+    `changes` says of each condition, in a sentence, how it changed from the champion to the candidate.
     """
 
-    compared: int
-    risen: tuple[Regression, ...]
-    fallen: tuple[Regression, ...]
+    changes: tuple[str, ...]
+    risen: tuple[str, ...]
+    fallen: tuple[str, ...]
 
     @property
     def is_better(self) -> bool:
@@ -26,24 +27,29 @@ class Judgement:
         return bool(self.risen) and not self.fallen
 
     def line(self) -> str:
-        if not self.compared:
+        if not self.changes:
             return "not better: no evaluation of the same questions in the same way is there for both"
         if self.fallen:
-            return f"not better: accuracy fell beyond noise at {_names(self.fallen)}"
+            return f"not better: accuracy fell beyond noise at {', '.join(self.fallen)}"
         if not self.risen:
-            return f"not better: accuracy rose beyond noise in none of {self.compared} conditions"
-        return f"better: accuracy rose beyond noise at {_names(self.risen)}, and fell so in no condition"
+            return f"not better: accuracy rose beyond noise in none of {len(self.changes)} conditions"
+        return f"better: accuracy rose beyond noise at {', '.join(self.risen)}, and fell so in no condition"
 
 
-def judge(pairs: Mapping[str, tuple[Scores, Scores]]) -> Judgement:
+def compare_models(pairs: Mapping[str, tuple[Scores, Scores]]) -> Verdict:
     """Compare (champion, candidate) in every condition, with Holm's correction for their number.
 
     Raises InputError when a pair holds different questions.
     """
-    fallen = find_regressions(pairs)
-    risen = find_regressions({condition: (candidate, champion) for condition, (champion, candidate) in pairs.items()})
-    return Judgement(len(pairs), tuple(risen), tuple(fallen))
+    swapped = {condition: (candidate, champion) for condition, (champion, candidate) in pairs.items()}
+    return Verdict(
+        tuple(_change(condition, *scores) for condition, scores in pairs.items()),
+        tuple(item.condition for item in find_regressions(swapped)),
+        tuple(item.condition for item in find_regressions(pairs)),
+    )
 
 
-def _names(conditions: tuple[Regression, ...]) -> str:
-    return ", ".join(item.condition for item in conditions)
+def _change(condition: str, champion: Scores, candidate: Scores) -> str:
+    comparison = compare_scores(champion, candidate)
+    value, low, high = (100 * number for number in comparison.accuracy)
+    return f"{condition}: {value:+.1f} points (95 % {low:+.1f} to {high:+.1f}, p = {p_value_of(comparison):.2g})"

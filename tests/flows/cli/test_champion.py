@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import sys
@@ -162,6 +163,8 @@ def test_better_version_becomes_champion_without_a_question(registry: Registry) 
     assert code == 0 and registry.champion() == "2"
     assert "version 2 against version 1 is better: accuracy rose beyond noise at ratio 1 of sums" in said
     assert "version 1 (champion)" in said
+    assert re.search(r"ratio 1 of sums \(evaluate/\w{12}\): \+33\.3 points \(95 % \+2\d\.\d to \+4\d\.\d, p = ", said)
+    assert re.search(r"ratio 0\.5 of sums \(evaluate/\w{12}\): \+0\.0 points", said)
 
 
 @pytest.mark.parametrize(
