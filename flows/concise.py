@@ -11,9 +11,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
 from flows.questions import fitted
 from flows.registry import FlowEntry
-from flows.results import publish, show
+from flows.results import publish, show, trained_models
 from latent_core.config.methods import ConciseConfig, FewShotConfig
 from latent_core.config.tokenskip import CollectConfig
+from latent_core.store import Artifact
 from tasks.budget import Budget
 from tasks.collect import COLLECT, CollectShard
 from tasks.concise import (
@@ -39,7 +40,15 @@ def concise(cfg: ConciseConfig, force: Sequence[str] = ()) -> dict[str, str]:
         force: Names of stages to compute again although the store has their results.
     """
     with open_run("concise", cfg, force=force) as run:
-        return publish(run, compose(cfg, run))
+        report = compose(cfg, run)
+        result = publish(run, report)
+        conclude(cfg, run, run.artifact(report))
+        return result
+
+
+def conclude(cfg: ConciseConfig, run: Run, report: Artifact) -> None:
+    """Register what was trained."""
+    run.register_models(cfg.tracking.register_as, trained_models(report))
 
 
 def compose(cfg: ConciseConfig, run: Run) -> Pending:
@@ -110,4 +119,4 @@ def _blocks(collect: CollectConfig) -> Iterator[tuple[int, int, str]]:
         yield start, min(start + collect.shard_questions, collect.questions), f"{number}/{len(starts)}"
 
 
-ENTRY = FlowEntry(ConciseConfig, partial(open_run, "concise"), compose, concise, show)
+ENTRY = FlowEntry(ConciseConfig, partial(open_run, "concise"), compose, concise, show, conclude)

@@ -11,8 +11,9 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
 from flows.questions import fitted
 from flows.registry import FlowEntry
-from flows.results import publish, show
+from flows.results import publish, show, trained_models
 from latent_core.config.methods import DirectConfig
+from latent_core.store import Artifact
 from tasks.direct import PREPARE_DIRECT
 from tasks.report import REPORT, ReportConfig
 from tasks.run import Pending, Run, open_run
@@ -29,7 +30,15 @@ def direct(cfg: DirectConfig, force: Sequence[str] = ()) -> dict[str, str]:
         force: Names of stages to compute again although the store has their results.
     """
     with open_run("direct", cfg, force=force) as run:
-        return publish(run, compose(cfg, run))
+        report = compose(cfg, run)
+        result = publish(run, report)
+        conclude(cfg, run, run.artifact(report))
+        return result
+
+
+def conclude(cfg: DirectConfig, run: Run, report: Artifact) -> None:
+    """Register what was trained."""
+    run.register_models(cfg.tracking.register_as, trained_models(report))
 
 
 def compose(cfg: DirectConfig, run: Run) -> Pending:
@@ -50,4 +59,4 @@ def compose(cfg: DirectConfig, run: Run) -> Pending:
     return run.stage(REPORT, ReportConfig(title=title, reference="base"), {**evaluations, **stages})
 
 
-ENTRY = FlowEntry(DirectConfig, partial(open_run, "direct"), compose, direct, show)
+ENTRY = FlowEntry(DirectConfig, partial(open_run, "direct"), compose, direct, show, conclude)

@@ -21,11 +21,14 @@ from latent_core.store import Artifact
 from tasks.estimates import Estimate, Rates
 from tasks.progress import ProgressBars, shown_by
 from tasks.run import Pending, Run
+from tasks.tracker import gaps_told
 
 # Set before Prefect is imported: a quiet client.
 _ENVIRONMENT = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "latent",  # what a run says of damage, leases and tracking belongs in its log
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "DO_NOT_TRACK": "true",
 }
 console = Console()
@@ -81,17 +84,20 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
     planned, result = plan(entry, config, force)
     missing = [line for line in planned.plan if not line.hit]
     verdict: RegressionFound | None = None
+    gaps: list[str] = []
     try:
         if missing:
             console.print(
                 f"{len(planned.plan) - len(missing)} of {len(planned.plan)} stages are in the store; running the rest"
             )
-            execute_entry(entry, config, force)
+            with gaps_told() as gaps:
+                execute_entry(entry, config, force)
         else:
             entry.conclude(config, planned, planned.store.require(result.ref))
             if planned.unrecorded:
                 console.print(f"all {len(planned.plan)} stages are in the store: running the flow for its record")
-                execute_entry(entry, config, force)
+                with gaps_told() as gaps:
+                    execute_entry(entry, config, force)
             else:
                 console.print(f"all {len(planned.plan)} stages are in the store: nothing to compute")
                 for note in planned.notes:
@@ -102,7 +108,7 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
     entry.show(artifact)
     from flows.results import show_where_to_look  # imports Prefect, see _ENVIRONMENT
 
-    show_where_to_look(planned.tracking)
+    show_where_to_look(planned.tracking, gaps)
     if verdict is not None:
         raise verdict
     return artifact

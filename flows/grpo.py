@@ -40,7 +40,8 @@ def grpo(cfg: GrpoFlowConfig, force: Sequence[str] = ()) -> dict[str, str]:
 
 def conclude(cfg: GrpoFlowConfig, run: Run, report: Artifact) -> None:
     """Register what was trained."""
-    run.register_models({"policy": ArtifactRef(GRPO.name, report.manifest.content.parents[TRAINED])})
+    trained = ArtifactRef(GRPO.name, report.manifest.content.parents[TRAINED])
+    run.register_models(cfg.tracking.register_as, {"policy": trained})
 
 
 def compose(cfg: GrpoFlowConfig, run: Run) -> Pending:

@@ -149,7 +149,7 @@ def _accepted_evaluations(run: Run) -> dict[str, ArtifactRef]:
     there = {condition: ref for condition, ref in found.items() if _if_there(run, ref) is not None}
     if report is None or len(there) < len(found):
         run.note(
-            f"of the last accepted evaluation (run {yardstick.id}) {run.store.root} has not all any more: "
+            f"of the last accepted evaluation (run {yardstick.run}) {run.store.root} has not all any more: "
             f"{', '.join(there) or 'nothing'} is compared"
         )
     return there
@@ -181,7 +181,7 @@ def _what_fell(cfg: ReevaluateConfig, run: Run, yardstick: Journal) -> str | Non
     return (
         f"{cfg.model} got worse since its last accepted evaluation: {'; '.join(lines)}. Before: "
         f"{yardstick.tags.get(VERSION_TAG, 'a version that its run did not record')}; now: {run.tags[VERSION_TAG]}. "
-        f"Compared with run {yardstick.id} of {date} UTC, in {comparison.ref}"
+        f"Compared with run {yardstick.run} of {date} UTC, in {comparison.ref}"
     )
 
 

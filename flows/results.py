@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -11,10 +13,14 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from latent_core.addresses import without_password
 from latent_core.config.runtime import TrackingConfig
-from latent_core.store import Artifact
+from latent_core.errors import InfrastructureError
+from latent_core.store import Artifact, ArtifactRef
 from tasks.contamination import CONTAMINATION, finding
 from tasks.report import REPORT_HTML, TABLE_MARKDOWN, entries_of
 from tasks.run import Pending, Run
+from tasks.train import TRAIN_STAGE
+
+logger = logging.getLogger("latent")
 
 
 def publish(run: Run, report: Pending) -> dict[str, str]:
@@ -23,10 +29,9 @@ def publish(run: Run, report: Pending) -> dict[str, str]:
     found = "".join(f"{line}\n\n" for line in findings(artifact))
     page = page_of(artifact)
     table = artifact.read_bytes(TABLE_MARKDOWN).decode()
-    tracked = run.tracked()
     create_markdown_artifact(
         key=f"{run.name}-results",
-        markdown=f"{table}\n{found}Report: `{page}`\n\nMLflow: {tracked or 'tracking is off'}\n",
+        markdown=f"{table}\n{found}Report: `{page}`\n\nMLflow: {run.tracked()}\n",
         description="Results per condition",
     )
     link = run.tracking_url()
@@ -50,6 +55,15 @@ def page_of(report: Artifact) -> str:
     return f"{report.store.root.rstrip('/')}/{report.key(REPORT_HTML)}"
 
 
+def trained_models(report: Artifact) -> dict[str, ArtifactRef]:
+    """The trained models behind a finished report, by variant."""
+    return {
+        role.removeprefix("train/"): ArtifactRef(TRAIN_STAGE.name, parent)
+        for role, parent in report.manifest.content.parents.items()
+        if role.startswith("train/")
+    }
+
+
 def show(report: Artifact) -> None:
     """Print a finished run's table, and where to look further."""
     from rich.console import Console
@@ -64,15 +78,24 @@ def show(report: Artifact) -> None:
     console.print(f"Report:  {page}", soft_wrap=True)
 
 
-def show_where_to_look(tracking: TrackingConfig) -> None:
-    """Print how the pages of MLflow and Prefect are opened."""
-    from tasks.tracking import tracking_uri
+def show_where_to_look(tracking: TrackingConfig, gaps: Sequence[str] = ()) -> None:
+    """Print how the pages of MLflow and Prefect are opened, and what MLflow lacks of the run (`gaps_told`)."""
+    from tasks.moved import embedded_database, put_right
+    from tasks.tracking_client import tracking_uri
 
+    database = embedded_database(tracking_uri(tracking))
+    if tracking.enabled and database is not None:
+        try:
+            put_right(database)  # MLflow's own server, which is named below, would look in the old place
+        except InfrastructureError as error:
+            logger.warning(error)
     uri = without_password(tracking_uri(tracking)).replace(f"sqlite:///{Path.cwd()}/", "sqlite:///")
     if tracking.enabled and uri.startswith("http"):
         typer.echo(f"MLflow:  {uri}")
     elif tracking.enabled:
         typer.echo(f"MLflow:  {_program('mlflow')} server --backend-store-uri {shlex.quote(uri)}")
+    for gap in gaps:
+        typer.echo(f"         {gap}")
     typer.echo(f"Prefect: {_program('prefect')} server start")
 
 

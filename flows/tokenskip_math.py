@@ -12,7 +12,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
 from flows.questions import fitted
 from flows.registry import FlowEntry
-from flows.results import publish, show
+from flows.results import publish, show, trained_models
 from latent_core.config.tokenskip import (
     CollectConfig,
     CompressConfig,
@@ -23,7 +23,7 @@ from latent_core.config.tokenskip import (
 )
 from latent_core.config.training import LatentRows, TrainConfig
 from latent_core.report.seeds import seeded
-from latent_core.store import Artifact, ArtifactRef
+from latent_core.store import Artifact
 from tasks.budget import Budget
 from tasks.collect import COLLECT, CollectShard
 from tasks.compress import COMPRESS, SCORE_WORDS
@@ -60,7 +60,7 @@ def tokenskip_math(cfg: TokenSkipConfig, force: Sequence[str] = ()) -> dict[str,
 
 def conclude(cfg: TokenSkipConfig, run: Run, report: Artifact) -> None:
     """Register what was trained."""
-    run.register_models(trained_models(report))
+    run.register_models(cfg.tracking.register_as, trained_models(report))
 
 
 def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
@@ -127,17 +127,6 @@ def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[str, TrainConfig]:
     if not cfg.seeds:
         return {variant.value: settings}
     return {seeded(variant, seed): settings.model_copy(update={"seed": seed}) for seed in cfg.seeds}
-
-
-def trained_models(report: Artifact) -> dict[str, ArtifactRef]:
-    """The trained models behind a finished report, by variant."""
-    parents = report.manifest.content.parents
-    found = {
-        role.partition("/")[2]: ArtifactRef(TRAIN_STAGE.name, parent)
-        for role, parent in parents.items()
-        if role.startswith("train/")
-    }
-    return found
 
 
 def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Input:

@@ -6,16 +6,18 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from latent_core.errors import InfrastructureError
-from latent_core.store import ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore
 
 logger = logging.getLogger("latent")
 SEAL = "seal"
-FOLDER = ".runs"  # no stage's name starts with a dot, so this is never taken for an artifact
+FOLDER = ".runs"  # no stage's name starts with a dot, so neither is ever taken for an artifact
+CHAMPIONS = ".champions"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,10 @@ class JournalEntry:
     stage: str
     fingerprint: str
     cached: bool
+
+    @property
+    def ref(self) -> ArtifactRef:
+        return ArtifactRef(self.stage, self.fingerprint)
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,10 @@ class JournalModel:
 
 @dataclass
 class Journal:
-    """One execution of a flow; a retried flow run has one for each time. Times are seconds since the epoch."""
+    """One attempt at a flow's run: a flow run that is retried leaves several, each under an id of its own.
+
+    Attempts of one run share `flow_run_id`, which is empty outside Prefect. Times are seconds since the epoch.
+    """
 
     id: str
     flow: str
@@ -51,6 +60,11 @@ class Journal:
     tags: dict[str, str] = field(default_factory=dict)
     stages: list[JournalEntry] = field(default_factory=list)
     models: list[JournalModel] = field(default_factory=list)
+
+    @property
+    def run(self) -> str:
+        """What all attempts at the same run have in common."""
+        return self.flow_run_id or self.id
 
     def close(self, status: str) -> None:
         """`status` is FINISHED or FAILED."""
@@ -65,8 +79,26 @@ class Journal:
             logger.warning("the run's journal was not written, so `latent track sync` cannot rebuild it: %s", error)
 
 
+@dataclass(frozen=True)
+class Promotion:
+    """A trained model that somebody made the champion of `name`, and when, in seconds since the epoch."""
+
+    name: str
+    stage: str
+    fingerprint: str
+    promoted: float
+
+    def write(self, store: ArtifactStore) -> None:
+        """Best effort, as a journal is."""
+        try:
+            with store.open_for_writing(f"{CHAMPIONS}/{uuid.uuid4().hex}.json") as handle:
+                handle.write(_sealed(asdict(self)))
+        except (OSError, InfrastructureError) as error:
+            logger.warning("the new champion was not written to the store, so MLflow alone knows it: %s", error)
+
+
 def journals(store: ArtifactStore) -> Iterator[Journal]:
-    """The journals of all finished runs, oldest first; a torn one is left out with a warning."""
+    """The journals of all finished attempts, oldest first; a torn one is left out with a warning."""
     found, torn = read_journals(store)
     for key, reason in torn.items():
         logger.warning("%s is no whole journal and was left out (%s)", key, reason)
@@ -74,11 +106,9 @@ def journals(store: ArtifactStore) -> Iterator[Journal]:
 
 
 def read_journals(store: ArtifactStore) -> tuple[list[Journal], dict[str, str]]:
-    """The journals of all finished runs, oldest first, and of what is no whole journal why, by key."""
+    """The journals of all finished attempts, oldest first, and of what is no whole journal why, by key."""
     found, torn = [], {}
-    for key, raw in store.read_many([key for key, _ in store.files(FOLDER)]):
-        if raw is None:
-            continue  # removed in this moment
+    for key, raw in _files(store, FOLDER):
         try:
             values = _unsealed(raw)
             stages = [JournalEntry(**entry) for entry in values.pop("stages")]
@@ -87,6 +117,58 @@ def read_journals(store: ArtifactStore) -> tuple[list[Journal], dict[str, str]]:
         except (ValueError, TypeError, KeyError) as error:
             torn[key] = str(error)
     return sorted(found, key=lambda journal: journal.started), torn
+
+
+def runs(store: ArtifactStore) -> Iterator[Journal]:
+    """One journal for each run, oldest first: its attempts taken together.
+
+    It begins as the first attempt did and ends as the last one did; a stage is what the first attempt that reached it
+    made of it, a tag what the last one said.
+    """
+    attempts: dict[str, list[Journal]] = {}
+    for journal in journals(store):
+        attempts.setdefault(journal.run, []).append(journal)
+    yield from (_together(group) for group in attempts.values())
+
+
+def _together(attempts: Sequence[Journal]) -> Journal:
+    first, last = attempts[0], attempts[-1]
+    stages: dict[tuple[str, str], JournalEntry] = {}
+    for entry in (entry for attempt in attempts for entry in attempt.stages):
+        stages.setdefault((entry.stage, entry.fingerprint), entry)
+    tags: dict[str, str] = {}
+    for attempt in attempts:
+        tags |= attempt.tags
+    models = [model for attempt in attempts for model in attempt.models]
+    return Journal(
+        first.run,
+        first.flow,
+        first.flow_run_id,
+        last.config,
+        first.started,
+        last.ended,
+        last.status,
+        tags,
+        list(stages.values()),
+        models,
+    )
+
+
+def promotions(store: ArtifactStore) -> Iterator[Promotion]:
+    """Every champion that was made by hand, oldest first; a torn file is left out with a warning."""
+    found = []
+    for key, raw in _files(store, CHAMPIONS):
+        try:
+            found.append(Promotion(**_unsealed(raw)))
+        except (ValueError, TypeError) as error:
+            logger.warning("%s names no whole promotion and was left out (%s)", key, error)
+    yield from sorted(found, key=lambda promotion: promotion.promoted)
+
+
+def _files(store: ArtifactStore, folder: str) -> Iterator[tuple[str, bytes]]:
+    for key, raw in store.read_many([key for key, _ in store.files(folder)]):
+        if raw is not None:  # else removed in this moment
+            yield key, raw
 
 
 def _sealed(values: dict[str, Any]) -> bytes:

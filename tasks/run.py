@@ -113,6 +113,8 @@ class Run:
             self._tasks.settle()
         if self._tracker is not None:
             self._tracker.finish(failed=error is not None)
+            if error is None or isinstance(error, Exception):  # who interrupts a run does not wait for pages
+                self._tracker.tell_gap()
 
     def stage(
         self,
@@ -194,18 +196,20 @@ class Run:
         if unknown:
             raise InputError(f"force: {unknown[0]!r} is no stage of this flow; choose among {', '.join(sorted(names))}")
 
-    def register_models(self, trained: Mapping[str, ArtifactRef]) -> None:
-        """Make finished models, by variant, versions of this flow's name in the model registry.
+    def register_models(self, name: str | None, trained: Mapping[str, ArtifactRef]) -> None:
+        """Make finished models, by variant, versions of `name` in the model registry; without a name none.
 
         A planning run notes that it is to be done, unless an earlier run of this store has done it.
         """
-        if self.planning and self.tracking.enabled and self.tracking.register_models:
+        if name is None:
+            return
+        if self.planning and self.tracking.enabled:
             known = {model for journal in journals(self.store) for model in journal.models}
-            lacking = {JournalModel(self.name, name, *_address(ref)) for name, ref in trained.items()} - known
+            lacking = {JournalModel(name, variant, *_address(ref)) for variant, ref in trained.items()} - known
             self.unrecorded = self.unrecorded or bool(lacking)
         if self._tracker is not None:
             for variant, ref in trained.items():
-                self._tracker.register_model(self.name, ref, variant)
+                self._tracker.register_model(name, ref, variant)
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Tags of the run, in its journal and where it is tracked."""
@@ -243,8 +247,11 @@ class Run:
             logger.info(line)
 
     def tracked(self) -> str:
-        """Which MLflow run this is, in words."""
-        return self._tracker.describe() if self._tracker is not None else ""
+        """Which MLflow run this is, and what MLflow lacks of it and why, in words."""
+        if self._tracker is None:
+            return ""
+        parts = filter(None, (self._tracker.describe(), self._tracker.gap()))
+        return "; ".join(parts) or "tracking is off"
 
     def tracking_url(self) -> str | None:
         return self._tracker.url() if self._tracker is not None else None

@@ -12,7 +12,10 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from latent_core.addresses import without_password
@@ -20,8 +23,9 @@ from latent_core.config.base import StageConfig
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import LatentError
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
-from tasks import tracking
+from tasks import registry, tracking
 from tasks.journal import Journal, JournalEntry, JournalModel
+from tasks.tracking_client import one_line, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.exceptions import MlflowException
@@ -32,6 +36,18 @@ PATIENCE = 5.0
 LOCAL_PATIENCE = 600.0
 """The same for a local database, which is no server that may be away, and makes its tables when it is first opened."""
 _LOOK = 0.2  # seconds between two looks whether the thread still lives
+_gaps: ContextVar[list[str] | None] = ContextVar("gaps", default=None)
+
+
+@contextmanager
+def gaps_told() -> Iterator[list[str]]:
+    """What MLflow lacks of the runs that end within the block, one sentence a run that it lacks something of."""
+    told: list[str] = []
+    token = _gaps.set(told)
+    try:
+        yield told
+    finally:
+        _gaps.reset(token)
 
 
 class Tracker:
@@ -42,20 +58,24 @@ class Tracker:
         self._store = store
         flow_run_id = _flow_run_id()
         self.journal = Journal(
-            id=flow_run_id or uuid.uuid4().hex,
+            id=uuid.uuid4().hex,
             flow=name,
             flow_run_id=flow_run_id,
             config=parameters.model_dump(mode="json"),
             started=time.time(),
         )
-        self._patience = PATIENCE if tracking.tracking_uri(config).startswith("http") else LOCAL_PATIENCE
+        self._patience = PATIENCE if tracking_uri(config).startswith("http") else LOCAL_PATIENCE
         self._client: Any = None
         self._experiment_id = ""
         self._parent_id = ""
+        self._there: frozenset[ArtifactRef] = frozenset()  # stages that an earlier attempt at the run has logged
         self._off = not config.enabled
+        self._outage = ""
         self._refusals: set[str] = set()
         self._actions: queue.SimpleQueue[Callable[[], object] | threading.Event | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+        self._told = _gaps.get()
+        # In the context of the flow, so that Prefect files what is logged with its run.
+        self._thread = threading.Thread(target=copy_context().run, args=(self._work,), name="tracking", daemon=True)
         if config.enabled:
             self._actions.put(self._open)
             self._thread.start()
@@ -66,6 +86,8 @@ class Tracker:
         self.journal.stages.append(entry)
 
         def write() -> None:
+            if entry.ref in self._there:
+                return
             tags = tracking.nested_tags(self.journal, entry, self._parent_id)
             tracking.log_artifact_run(self._client, self._experiment_id, artifact, tags)
 
@@ -73,9 +95,8 @@ class Tracker:
 
     def register_model(self, name: str, ref: ArtifactRef, variant: str) -> None:
         """Make a trained model a version of `name` in the model registry."""
-        if self._config.register_models:
-            self.journal.models.append(JournalModel(name, variant, ref.stage, ref.fingerprint))
-            self._do(lambda: tracking.register(self._client, name, ref, self._store, variant))
+        self.journal.models.append(JournalModel(name, variant, ref.stage, ref.fingerprint))
+        self._do(lambda: registry.register(self._client, name, ref, self._store, variant))
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Tags of the parent run, by which later runs find it."""
@@ -91,6 +112,14 @@ class Tracker:
         """The parent run's id and where it is tracked; empty when tracking is off."""
         self._wait()
         return "" if self._off else f"run `{self._parent_id}` at `{without_password(self._client.tracking_uri)}`"
+
+    def gap(self) -> str:
+        """What MLflow lacks of this run so far, and why, in a sentence; empty when it lacks nothing."""
+        if self._outage:
+            return f"tracking was off from {self._outage}; `latent track sync` rebuilds it"
+        if self._refusals:
+            return f"tracking refused some of it ({'; '.join(sorted(self._refusals))}); `latent track sync` tries again"
+        return ""
 
     def url(self) -> str | None:
         """A link to the parent run where the tracking server has pages."""
@@ -108,9 +137,25 @@ class Tracker:
         self._wait()
         self._actions.put(None)
 
+    def tell_gap(self) -> None:
+        """Say of a finished run what MLflow lacks of it: on its Prefect page, and to whoever asked (`gaps_told`)."""
+        gap = self.gap()
+        if not gap:
+            return
+        if self._told is not None:
+            self._told.append(gap)
+        if self.journal.flow_run_id:
+            _publish(f"{self.journal.flow}-tracking", f"MLflow: {gap}\n")
+
     def _open(self) -> None:
         self._client, self._experiment_id = tracking.open_client(self._config)
-        self._parent_id = tracking.create_parent(self._client, self._experiment_id, self.journal)
+        if not self.journal.flow_run_id:  # nothing that could be tried again
+            self._parent_id = tracking.create_parent(self._client, self._experiment_id, self.journal)
+            return
+        parent = tracking.open_parent(self._client, self._experiment_id, self.journal)
+        if parent.status != "RUNNING":
+            self._client.update_run(parent.id, status="RUNNING")
+        self._parent_id, self._there = parent.id, parent.stages
 
     def _do(self, action: Callable[[], object]) -> None:
         if not self._off:
@@ -145,13 +190,16 @@ class Tracker:
                     else:
                         self._give_up(str(error))
 
-    def _leave_out(self, reason: str) -> None:
+    def _leave_out(self, error: str) -> None:
+        reason = one_line(error, self._config)
         if reason not in self._refusals:
             self._refusals.add(reason)
             logger.warning("tracking: refused and left out (`latent track sync` tries it again): %s", reason)
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up(self, error: str) -> None:
         if not self._off:
+            reason = one_line(error, self._config)
+            self._outage = f"{datetime.now():%H:%M} ({reason})"
             self._off = True
             logger.warning("tracking is off for the rest of this run (`latent track sync` rebuilds it): %s", reason)
 
@@ -160,6 +208,17 @@ def _is_refusal(error: MlflowException) -> bool:
     """Whether MLflow works and would not have this one entry: a bad value, a right that is lacking, a name unknown."""
     status: int = error.get_http_status_code()
     return status in (400, 403, 404, 409)
+
+
+def _publish(key: str, markdown: str) -> None:
+    """Best effort: what a page does not show, the log does."""
+    import httpx
+    from prefect.artifacts import create_markdown_artifact
+
+    try:
+        create_markdown_artifact(key=key, markdown=markdown, description="What MLflow lacks of this run")
+    except (httpx.HTTPError, OSError, RuntimeError) as error:
+        logger.warning("Prefect's page does not say what MLflow lacks of this run: %s", error)
 
 
 def _flow_run_id() -> str:

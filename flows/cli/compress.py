@@ -18,7 +18,7 @@ class _TextUnlessNamed(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Puts `text` before arguments that do not begin with a command or ask for this group's help."""
-        if not args or (args[0] not in self.commands and args[0] != "--help"):
+        if not args or args[0] not in (*self.commands, *ctx.help_option_names):
             args = [_TEXT, *args]
         parsed: list[str] = super().parse_args(ctx, args)
         return parsed

@@ -21,19 +21,38 @@ app = typer.Typer(
     help="Train language models to reason in fewer tokens, or in latent ones.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},  # of every command below too
 )
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(compress.app, name="compress")
 app.add_typer(dual.app, name="dual")
 app.add_typer(track.app, name="track")
 
-FlowName = Annotated[
-    str,
-    typer.Argument(
-        metavar="FLOW", help="tokenskip-math, direct, concise, grpo, reevaluate, mini, compressor or label-kinds"
-    ),
-]
+FLOWS = ("tokenskip-math", "direct", "concise", "grpo", "reevaluate", "mini", "compressor", "label-kinds")
+FlowName = Annotated[str, typer.Argument(metavar="FLOW", help=", ".join(FLOWS), autocompletion=lambda: list(FLOWS))]
+
+
+def _show_version(wanted: bool) -> None:
+    """Print the package's version, and in a checkout the commit: "+" where files differ from it."""
+    if not wanted:
+        return
+    from importlib.metadata import version
+
+    from tasks.environment import code_version
+
+    package = f"latent-reasoning {version('latent-reasoning')}"
+    commit = code_version()
+    typer.echo(package if commit == package else f"{package} (commit {commit})")
+    raise typer.Exit
+
+
+@app.callback()
+def latent(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit")
+    ] = False,
+) -> None:
+    """Train language models to reason in fewer tokens, or in latent ones."""
 
 
 @app.command()
@@ -64,6 +83,7 @@ def evaluate(
     benchmark: Annotated[str, typer.Option(help="Name of the benchmark, or file:PATH")] = "word_problems",
     ratio: Annotated[list[float], typer.Option(help="Condition; may be repeated")] = [1.0],  # noqa: B006
     questions: Annotated[int, typer.Option(help="How many problems of the test split")] = 500,
+    store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
     overrides: Overrides = [],  # noqa: B006
     check_contamination: Annotated[
         bool, typer.Option("--check-contamination", help="Say how many test questions the training split also holds")
@@ -76,8 +96,21 @@ def evaluate(
     from flows.cli.evaluation import evaluate
 
     settings = [f"model={_quoted(model)}", f"benchmark.name={_quoted(benchmark)}", f"evaluate.ratios={ratio}"]
-    settings += [f"evaluate.questions={questions}", "evaluate.sampling={}", "evaluate.metrics=[]", *overrides]
+    settings += [f"evaluate.questions={questions}", f"store={_quoted(store)}"]
+    settings += ["evaluate.sampling={}", "evaluate.metrics=[]", *overrides]
     evaluate(settings, check_contamination, lm_eval_json)
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(help="Registered model; all without it")] = None,
+    store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
+    uri: track.TrackingUri = None,
+) -> None:
+    """List the versions of registered models: aliases, date, settings, and accuracy with its interval."""
+    from flows.cli.models import list_models
+
+    list_models(name, artifacts.open_store(store), track.tracking_at(uri))
 
 
 @app.command()

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
-from latent_core.config.runtime import RuntimeConfig, TrackingConfig
+from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
 from latent_core.config.tokenskip import EvaluateConfig, Ratios, distinct
 from latent_core.config.training import LatentRows, LoraVariant, TrainMethod
 
@@ -153,4 +153,4 @@ class GrpoFlowConfig(StageConfig):
     store: Annotated[str, RUNTIME] = ".latent/store"
     """Where artifacts live: a local path or s3://bucket/prefix."""
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
-    tracking: Annotated[TrackingConfig, RUNTIME] = TrackingConfig()
+    tracking: Annotated[TrainingTrackingConfig, RUNTIME] = TrainingTrackingConfig()

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
-from latent_core.config.runtime import RuntimeConfig, TrackingConfig
+from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
 from latent_core.config.sampling import CollectSamplingConfig
 from latent_core.config.tokenskip import Baseline, CollectConfig, EvaluateWithBaseConfig, Ratios, TextFormat
 from latent_core.config.training import TrainConfig, TrainMethod
@@ -56,7 +56,7 @@ class DirectConfig(StageConfig):
     store: Annotated[str, RUNTIME] = ".latent/store"
     """Where artifacts live: a local path or s3://bucket/prefix."""
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
-    tracking: Annotated[TrackingConfig, RUNTIME] = TrackingConfig()
+    tracking: Annotated[TrainingTrackingConfig, RUNTIME] = TrainingTrackingConfig()
 
 
 class ConciseSamplingConfig(CollectSamplingConfig):
@@ -154,4 +154,4 @@ class ConciseConfig(StageConfig):
     store: Annotated[str, RUNTIME] = ".latent/store"
     """Where artifacts live: a local path or s3://bucket/prefix."""
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
-    tracking: Annotated[TrackingConfig, RUNTIME] = TrackingConfig()
+    tracking: Annotated[TrainingTrackingConfig, RUNTIME] = TrainingTrackingConfig()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -9,6 +10,9 @@ from pydantic import Field, field_validator
 
 from latent_core.addresses import holds_password
 from latent_core.config.base import RUNTIME, StageConfig
+
+MODEL_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+"""Names in the model registry that need no quotes anywhere."""
 
 
 class Runner(StrEnum):
@@ -74,8 +78,6 @@ class TrackingConfig(StageConfig):
     uri: Annotated[str | None, RUNTIME] = None
     """MLflow tracking URI without a password; unset means MLFLOW_TRACKING_URI, or sqlite:///.latent/mlflow.db."""
     experiment: Annotated[str, RUNTIME] = "latent-reasoning"
-    register_models: Annotated[bool, RUNTIME] = True
-    """Make trained models versions of the flow's name in MLflow's model registry."""
 
     @field_validator("uri")
     @classmethod
@@ -83,3 +85,18 @@ class TrackingConfig(StageConfig):
         if uri is not None and holds_password(uri):  # parameters are shown and recorded in many places
             raise ValueError("leave it unset and put the address with its password into MLFLOW_TRACKING_URI")
         return uri
+
+
+class TrainingTrackingConfig(TrackingConfig):
+    """Where the runs of flows that train models are tracked, and which of them register what they trained."""
+
+    register_as: Annotated[str | None, RUNTIME] = None
+    """Make the trained models versions of this name in MLflow's model registry; unset, the run registers none. No run
+    makes a champion: see `latent track champion`."""
+
+    @field_validator("register_as")
+    @classmethod
+    def _is_a_name(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(MODEL_NAME, name):
+            raise ValueError("is a name of letters, digits, dots, dashes and underscores, such as tokenskip-math")
+        return name

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
-from latent_core.config.runtime import RuntimeConfig, TrackingConfig
+from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
 from latent_core.config.sampling import CollectSamplingConfig, SamplingConfig
 from latent_core.config.training import TrainConfig
 from latent_core.dual.selection import LatentMode
@@ -366,7 +366,7 @@ class TokenSkipConfig(StageConfig):
     store: Annotated[str, RUNTIME] = ".latent/store"
     """Where artifacts live: a local path or s3://bucket/prefix."""
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
-    tracking: Annotated[TrackingConfig, RUNTIME] = TrackingConfig()
+    tracking: Annotated[TrainingTrackingConfig, RUNTIME] = TrainingTrackingConfig()
 
     @field_validator("seeds")
     @classmethod

@@ -12,11 +12,12 @@ from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.methods import DirectExamplesConfig
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.config.training import TrainConfig, TrainMethod
-from latent_core.errors import RegressionFound
+from latent_core.errors import InputError, RegressionFound
 from latent_core.store import Artifact, ArtifactStore
 from tasks.direct import PREPARE_DIRECT
+from tasks.registry import register, set_champion
 from tasks.stage import ModelInput, ProblemsInput, StageCall, Workplace, perform
-from tasks.tracking import open_client, register, set_champion
+from tasks.tracking import open_client
 from tasks.train import TRAIN_STAGE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.usefixtures("prefect_server")]
@@ -86,6 +87,9 @@ def test_reevaluate_worse_model_as_champion_fails_with_the_reason_until_it_is_mo
     store = ArtifactStore(config.store)
     client, _ = open_client(config.tracking)
     good = register(client, NAME, _trained(config, tmp_path, **GOOD).ref, store, "standard")
+    with pytest.raises(InputError, match=f"latent track champion {NAME} VERSION"):
+        reevaluate(config)  # nobody has made one yet
+    set_champion(config.tracking, NAME, good)
     reevaluate(config)
 
     bad = register(client, NAME, _trained(config, tmp_path, **BAD).ref, store, "undertrained")
@@ -97,7 +101,7 @@ def test_reevaluate_worse_model_as_champion_fails_with_the_reason_until_it_is_mo
     set_champion(config.tracking, NAME, good)
     reevaluate(config)
 
-    assert _tracked_states(config) == ["FINISHED", "FINISHED", "FAILED", "FAILED", "FINISHED"]
+    assert _tracked_states(config) == ["FAILED", "FINISHED", "FINISHED", "FAILED", "FAILED", "FINISHED"]
     states = _flow_states()[-5:]
     assert [name for name, _ in states] == ["Completed", "Completed", "Failed", "Failed", "Completed"]
     reason = states[2][1]

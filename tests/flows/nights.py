@@ -14,9 +14,10 @@ from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter
 from tasks.collect import SAMPLES
 from tasks.evaluate import EVALUATE, EvaluateCondition
+from tasks.registry import register, set_champion
 from tasks.run import Pending, Run
 from tasks.stage import Inputs, Outcome, StageCall, Workplace, perform
-from tasks.tracking import open_client, register, set_champion
+from tasks.tracking import open_client
 
 NAME = "toy"
 QUESTIONS = 60

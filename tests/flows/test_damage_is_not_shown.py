@@ -160,7 +160,9 @@ def test_page_and_terminal_say_what_the_check_for_contamination_found(tmp_path: 
 
 
 def test_cached_run_starts_its_flow_only_to_register_what_no_earlier_run_did(tmp_path: Path) -> None:
-    config = TokenSkipConfig.model_validate({"store": str(tmp_path / "store")})
+    config = TokenSkipConfig.model_validate(
+        {"store": str(tmp_path / "store"), "tracking": {"register_as": "tokenskip-math"}}
+    )
     model = fingerprint("train", 2, {}, {})
     store = ArtifactStore(config.store)
     with store.begin("report", "d" * 64) as out:
@@ -173,11 +175,11 @@ def test_cached_run_starts_its_flow_only_to_register_what_no_earlier_run_did(tmp
         return run.unrecorded
 
     assert lacks_a_record()
-    assert not lacks_a_record(register_models=False) and not lacks_a_record(enabled=False)
+    assert not lacks_a_record(register_as=None) and not lacks_a_record(enabled=False)
     journal = Journal("one", "tokenskip-math", "", {}, 0.0)
     journal.models.append(JournalModel("tokenskip-math", "standard", "train", model))
     journal.write(store)
-    assert not lacks_a_record()
+    assert not lacks_a_record() and lacks_a_record(register_as="another-name")
 
 
 def test_journal_that_was_altered_is_no_yardstick_and_no_run_is_measured_by_another_in_silence(

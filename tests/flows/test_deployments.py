@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from flows.parameters import checked, load
 from flows.registry import find_flow
+from latent_core.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
@@ -75,3 +77,34 @@ def test_only_runs_that_were_declared_lost_are_rescheduled() -> None:
     (declared,) = (action["message"] for action in LOST["actions"])
     wanted = RESCHEDULE["trigger"]["match"]["prefect.state-message"]
     assert wanted.endswith("*") and declared.startswith(wanted[:-1]) and len(wanted) > 2
+
+
+def _registered_name(parameters: dict[str, Any]) -> str | None:
+    return parameters.get("tracking", {}).get("register_as")
+
+
+def test_run_on_the_embedded_model_never_registers_under_the_name_that_is_reevaluated() -> None:
+    nightly = next(item for item in DEPLOYMENTS if item["name"] == "reevaluate")["parameters"]["cfg"]["model"]
+    followed = nightly.removeprefix("models:/").partition("@")[0]
+    runs = [item["parameters"]["cfg"] for item in DEPLOYMENTS]
+    runs += [yaml.safe_load(file.read_text()) for file in (ROOT / "deployments").glob("*.yaml")]
+    toys = [run for run in runs if run.get("model") in ("latent-mini", "smollm2")]
+    assert len(toys) >= 6 and followed not in map(_registered_name, toys)
+    assert followed in map(_registered_name, runs)
+
+
+@pytest.mark.parametrize("flow", ["tokenskip-math", "direct", "concise", "grpo"])
+def test_run_registers_no_model_unless_its_parameters_say_under_which_name(flow: str) -> None:
+    assert find_flow(flow).config().tracking.register_as is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("flow", ["reevaluate", "mini", "compressor", "label-kinds"])
+def test_flow_that_registers_nothing_refuses_a_name(flow: str) -> None:
+    with pytest.raises(InputError, match=r"^tracking\.register_as: unknown key"):
+        load(find_flow(flow).config, None, ["tracking.register_as=x"])
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "it's", "models:/x@champion", "two words"])
+def test_name_that_the_registry_could_not_find_again_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"^tracking\.register_as: is a name of letters"):
+        checked(find_flow("direct").config, {"tracking": {"register_as": name}})

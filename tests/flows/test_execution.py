@@ -59,3 +59,39 @@ def test_run_says_where_its_own_mlflow_runs_are(
     show_where_to_look(TrackingConfig.model_validate(settings))
     printed = capsys.readouterr().out
     assert line in printed if line is not None else "MLflow" not in printed
+
+
+def test_outage_of_tracking_is_the_last_thing_that_a_run_says_of_mlflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from latent_core.config.reevaluate import ReevaluateConfig
+    from latent_core.store import Artifact
+    from tasks.run import Pending, Run
+    from tasks.stage import Outcome, Stage, StageCall
+
+    marker = Stage("marker", 1, lambda *words: Outcome())
+    calls: list[StageCall] = []
+
+    def compose(config: ReevaluateConfig, run: Run) -> Pending:
+        pending = run.stage(marker, TrackingConfig(), {})
+        calls.append(pending.call)
+        return pending
+
+    def run_it(config: ReevaluateConfig, force: list[str]) -> None:
+        with flow.open_run(config) as run, run.store.begin("marker", calls[0].ref.fingerprint) as out:
+            out.commit(config=TrackingConfig())
+
+    def show(result: Artifact) -> None: ...
+
+    flow = find_flow("reevaluate")
+    entry = FlowEntry(flow.config, flow.open_run, compose, run_it, show)
+    monkeypatch.setattr(execution, "_ENVIRONMENT", {})
+    monkeypatch.setattr(execution, "find_flow", lambda name: entry)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    settings = [f"store={tmp_path / 'store'}", "tracking.uri=http://127.0.0.1:9", f"runtime.work_dir={tmp_path}"]
+    execution.execute("reevaluate", None, settings, [])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3] == "MLflow:  http://127.0.0.1:9" and lines[-1].startswith("Prefect: ")
+    assert lines[-2].strip().startswith("tracking was off from ") and "latent track sync" in lines[-2]
+    execution.execute("reevaluate", None, settings, [])  # nothing to compute, nothing to track
+    assert "tracking was off" not in capsys.readouterr().out

@@ -173,7 +173,7 @@ def test_message_names_both_versions_the_change_and_the_run_it_is_measured_by(ni
     message = str(failure.value)
     assert "66.7% -> 33.3%" in message and f"on {QUESTIONS} questions" in message
     assert re.search(r"Before: version 1 \(train/\w{12}\); now: version 2 \(train/\w{12}\)", message)
-    assert f"run {yardstick.id} of 20" in message and "ratio 1:" not in message
+    assert f"run {yardstick.run} of 20" in message and "ratio 1:" not in message
     (comparison,) = nights.store.list(COMPARE_EVALUATIONS.name)
     assert str(comparison) in message
     artifact = nights.store.require(comparison)

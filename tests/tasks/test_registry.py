@@ -16,15 +16,16 @@ from pathlib import Path
 import pytest
 
 from bench.s3_servers import free_ports
-from latent_core.config.runtime import TrackingConfig
+from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks import tracker as tracker_module
-from tasks.registry import find_model
+from tasks.registry import find_model, register, set_champion
+from tasks.run import Run
 from tasks.stage import ModelInput
 from tasks.tracker import Tracker
-from tasks.tracking import open_client, register, set_champion, sync
+from tasks.tracking import open_client, sync
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_registered_model_is_found_by_alias_and_by_version(store: ArtifactStore,
     assert register(client, "m", standard, store, "standard") == "1"
     assert register(client, "m", dual, store, "dual") == "2"
     assert register(client, "m", standard, store, "standard") == "1"  # known already
-    assert find_model("models:/m@champion", store, tracking) == standard
+    assert find_model("models:/m@standard", store, tracking) == find_model("models:/m/1", store, tracking) == standard
     assert find_model("models:/m@dual", store, tracking) == find_model("models:/m/2", store, tracking) == dual
     assert set_champion(tracking, "m", "dual") == "2"
     assert find_model("models:/m@champion", store, tracking) == dual
@@ -103,7 +104,7 @@ def test_run_on_a_real_server_registers_models_of_a_local_store_and_ends_finishe
     monkeypatch.setattr(tracker_module, "PATIENCE", 300.0)  # a starved machine is not what is tested
     tracking, ref = TrackingConfig(uri=server), _trained(store, 0)
     _run_that_trained(tracking, store, {"standard": ref})
-    assert find_model("models:/m@champion", store, tracking) == ref
+    assert find_model("models:/m@standard", store, tracking) == ref
     client, experiment = open_client(tracking)
     assert {run.info.status for run in client.search_runs([experiment])} == {"FINISHED"}
 
@@ -111,7 +112,11 @@ def test_run_on_a_real_server_registers_models_of_a_local_store_and_ends_finishe
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("models:/m@nobody", "not in the MLflow registry"),
+        ("models:/m@nobody", "not in the MLflow registry .*`latent models m` lists"),
+        ("models:/m/7", "not in the MLflow registry .*`latent models m` lists"),
+        ("models:/m@champion", "`latent track champion m VERSION`"),
+        ("models:/nothing@champion", "no run registered a model as nothing .*tracking.register_as"),
+        ("models:/a'b@champion", "form models:/NAME@ALIAS"),
         ("models:/m", "form models:/NAME@ALIAS"),
         ("models:/foreign/1", "not registered by a run of this project"),
     ],
@@ -131,7 +136,7 @@ def test_model_of_another_store_names_that_store(
     client, _ = open_client(tracking)
     register(client, "m", _trained(store, 0), store, "standard")
     with pytest.raises(InputError, match="set store to it"):
-        find_model("models:/m@champion", ArtifactStore(tmp_path / "other"), tracking)
+        find_model("models:/m/1", ArtifactStore(tmp_path / "other"), tracking)
 
 
 def _registry(tracking: TrackingConfig) -> tuple[list[object], dict[str, str]]:
@@ -159,7 +164,7 @@ def test_registry_rebuilt_from_the_store_equals_the_live_one(
     rebuilt = TrackingConfig(uri=f"sqlite:///{path}")
     assert sync(store, rebuilt).models == 3
     assert _registry(rebuilt) == _registry(tracking)
-    assert _registry(rebuilt)[1] == {"champion": "1", "standard": "1", "dual": "2"}
+    assert _registry(rebuilt)[1] == {"standard": "1", "dual": "2"}
     assert sync(store, rebuilt).models == 0
 
 
@@ -180,7 +185,22 @@ def test_model_trained_during_an_outage_is_registered_afterwards_and_the_champio
 ) -> None:
     first, second = _trained(store, 0), _trained(store, 1)
     _run_that_trained(tracking, store, {"standard": first})
+    set_champion(tracking, "m", "1")
     _run_that_trained(TrackingConfig(uri="http://127.0.0.1:9"), store, {"standard": second})
     assert sync(store, tracking).models == 1
     assert _registry(tracking)[1] == {"champion": "1", "standard": "2"}
     assert find_model("models:/m@standard", store, tracking) == second
+
+
+def test_run_without_a_name_registers_nothing_and_one_with_a_name_makes_no_champion(
+    store: ArtifactStore, tracking: TrackingConfig
+) -> None:
+    ref = _trained(store, 0)
+    run = Run("toy", tracking, store, RuntimeConfig(), tracking)
+    run._tracker = Tracker(tracking, "toy", tracking, store)
+    run.register_models(None, {"standard": ref})
+    run.register_models("m", {"standard": ref})
+    run._tracker.finish(failed=False)
+    client, _ = open_client(tracking)
+    assert [model.name for model in client.search_registered_models()] == ["m"]
+    assert set(client.get_registered_model("m").aliases) == {"standard"}

@@ -13,8 +13,9 @@ import pytest
 from latent_core.config.runtime import TrackingConfig
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactStore
+from tasks.stage_runs import flat_numbers
 from tasks.tracker import Tracker
-from tasks.tracking import flat_numbers, open_client, sync
+from tasks.tracking import open_client, sync
 
 SCHEMA = pa.schema([("number", pa.int64())])
 

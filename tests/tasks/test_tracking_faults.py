@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -12,19 +11,19 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import urllib3.util.retry
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from toy_stages import NUMBERS, SUM, Numbers, ToyConfig
+from tracked import database, fields_of
 
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactStore
+from tasks import registry, tracking
 from tasks import tracker as tracker_module
-from tasks import tracking
 from tasks.run import open_run
 from tasks.tracker import Tracker
 from tasks.tracking import open_client, sync
@@ -46,12 +45,6 @@ def _artifact(store: ArtifactStore, seed: int, parents: dict[str, str] | None = 
             metrics={"accuracy": {"value": 0.5}, "curve": [1, 2]},
             record={"curve": [{"step": 10, "loss": 2.0}, {"step": 20, "loss": 1.0, "eval_loss": 1.5}]},
         )
-
-
-def _database(tables: Path, folder: Path) -> TrackingConfig:
-    folder.mkdir()
-    shutil.copyfile(tables, folder / "mlflow.db")
-    return TrackingConfig(uri=f"sqlite:///{folder}/mlflow.db", experiment=folder.name)
 
 
 @contextmanager
@@ -186,7 +179,7 @@ def test_server_that_falls_asleep_in_the_middle_never_holds_a_stage_up(
     monkeypatch.setattr(tracker_module, "LOCAL_PATIENCE", 1.0)
     monkeypatch.setattr(tracking, "log_artifact_run", dawdle)
     store = ArtifactStore(tmp_path / "store")
-    config = _database(tables, tmp_path / "live")
+    config = database(tables, tmp_path / "live")
     tracker = Tracker(config, "flow", TrackingConfig(), store)
     started = time.monotonic()
     with caplog.at_level(logging.WARNING):
@@ -207,9 +200,9 @@ def test_refused_entry_is_left_out_with_a_warning_and_all_else_is_written(
     def refuse(*words: object) -> None:
         raise MlflowException("no rights to the registry", PERMISSION_DENIED)
 
-    monkeypatch.setattr(tracking, "register", refuse)
+    monkeypatch.setattr(registry, "register", refuse)
     store = ArtifactStore(tmp_path / "store")
-    config = _database(tables, tmp_path / "live")
+    config = database(tables, tmp_path / "live")
     tracker = Tracker(config, "flow", TrackingConfig(), store)
     model = _artifact(store, 0)
     tracker.stage(model, cached=False)
@@ -219,34 +212,11 @@ def test_refused_entry_is_left_out_with_a_warning_and_all_else_is_written(
     with caplog.at_level(logging.WARNING):
         tracker.finish(failed=False)
     assert sum("no rights" in message for message in caplog.messages) == 1
-    assert {fields[0]["status"] for fields in _fields(config).values()} == {"FINISHED"} and len(_fields(config)) == 3
+    assert {fields[0]["status"] for fields in fields_of(config).values()} == {"FINISHED"} and len(
+        fields_of(config)
+    ) == 3
     monkeypatch.undo()
     assert sync(store, config) == (0, 0, 2, 1)
-
-
-def _fields(config: TrackingConfig) -> dict[tuple[str, str], Any]:
-    """Everything that an experiment's runs hold, by parent and identity, but for MLflow's own ids."""
-    client, experiment = open_client(config)
-    runs = client.search_runs([experiment], max_results=1000)
-    parents = {run.info.run_id: run.data.tags.get("latent.run", "") for run in runs}
-    found = {}
-    for run in runs:
-        tags = dict(run.data.tags)
-        above = parents[tags.pop("mlflow.parentRunId")] if "mlflow.parentRunId" in tags else ""
-        histories = {
-            name: [(m.step, m.value, m.timestamp) for m in client.get_metric_history(run.info.run_id, name)]
-            for name in run.data.metrics
-        }
-        inputs = [
-            (item.dataset.to_dictionary(), [(tag.key, tag.value) for tag in item.tags])
-            for item in run.inputs.dataset_inputs
-        ]
-        info = {name: getattr(run.info, name) for name in ("status", "start_time", "end_time", "user_id", "run_name")}
-        folder = Path(client.download_artifacts(run.info.run_id, ""))
-        files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        key = above, run.data.tags.get("fingerprint", run.data.tags.get("latent.run", ""))
-        found[key] = (info, run.data.params, histories, tags, inputs, files)
-    return found
 
 
 def _live_run(tmp_path: Path, tracking: TrackingConfig) -> ToyConfig:
@@ -274,22 +244,22 @@ def _live_run(tmp_path: Path, tracking: TrackingConfig) -> ToyConfig:
 
 @pytest.mark.usefixtures("prefect_server")
 def test_runs_rebuilt_after_an_outage_equal_the_live_ones_field_by_field(tmp_path: Path, tables: Path) -> None:
-    config = _live_run(tmp_path, _database(tables, tmp_path / "live"))
-    rebuilt = _database(tables, tmp_path / "rebuilt")
+    config = _live_run(tmp_path, database(tables, tmp_path / "live"))
+    rebuilt = database(tables, tmp_path / "rebuilt")
     done = sync(ArtifactStore(config.store), rebuilt)
-    live = _fields(config.tracking)
+    live = fields_of(config.tracking)
     assert len(live) == 2 + 2 + 3 and done == (2, 5, 0, 0)
-    assert live == _fields(rebuilt)
+    assert live == fields_of(rebuilt)
     assert sync(ArtifactStore(config.store), config.tracking)[:2] == (0, 0)
 
 
 def test_rebuilt_stage_run_has_every_kind_of_field(tmp_path: Path, tables: Path) -> None:
     store = ArtifactStore(tmp_path / "store")
-    live, rebuilt = (_database(tables, tmp_path / name) for name in ("live", "rebuilt"))
+    live, rebuilt = (database(tables, tmp_path / name) for name in ("live", "rebuilt"))
     _track(live, store)
     sync(store, rebuilt)
-    fields = _fields(live)
-    assert fields == _fields(rebuilt)
+    fields = fields_of(live)
+    assert fields == fields_of(rebuilt)
     parent, cached, computed = (next(fields[key] for key in fields if test(key, fields[key])) for test in _KINDS)
     assert parent[3]["latent.model"] == "m" and set(parent[5]) == {"config.json"}
     assert cached[3]["cache"] == "hit" and computed[3]["cache"] == "miss"
@@ -310,11 +280,11 @@ _KINDS = (
 
 def test_run_that_was_half_written_when_the_server_died_is_completed(tmp_path: Path, tables: Path) -> None:
     store = ArtifactStore(tmp_path / "store")
-    live, half = (_database(tables, tmp_path / name) for name in ("live", "half"))
+    live, half = (database(tables, tmp_path / name) for name in ("live", "half"))
     journal = _track(live, store).journal
     client, experiment = open_client(half)
     parent = tracking.create_parent(client, experiment, journal)
     tags = {"stage": "numbers", "fingerprint": journal.stages[1].fingerprint}
     client.create_run(experiment, tags={**tags, **tracking.nested_tags(journal, journal.stages[1], parent)})
     assert sync(store, half) == (0, 2, 0, 0)
-    assert _fields(half) == _fields(live)
+    assert fields_of(half) == fields_of(live)
