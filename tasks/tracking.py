@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from latent_core.config.runtime import TrackingConfig
-from latent_core.store import ArtifactRef, ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, Manifest
 from tasks.journal import Journal, JournalEntry, runs
 from tasks.registry import sync_registry
 from tasks.stage_runs import log_artifact_run as log_artifact_run  # the tracker's too
@@ -49,11 +49,14 @@ def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:
     flows = logged = there = 0
     journaled = set()
     written = list(runs(store))
+    shards = _shards_of_merged(store)
     for journal in written:
         parent = open_parent(client, experiment_id, journal)
         flows += parent.is_new
         for entry in journal.stages:
             journaled.add(entry.ref)
+            if entry.ref in shards:
+                continue
             if entry.ref in parent.stages:
                 there += 1
             elif (artifact := store.get(entry.stage, entry.fingerprint)) is not None:
@@ -64,7 +67,7 @@ def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:
         if parent.lacks_end(journal):
             close_parent(client, parent.id, journal)
     for ref in store.list():
-        if ref in journaled:
+        if ref in journaled or ref in shards:
             continue
         if _is_logged(client, experiment_id, ref):
             there += 1
@@ -76,6 +79,12 @@ def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:
         log_artifact_run(client, experiment_id, artifact, tags={"cache": "rebuilt"})
         logged += 1
     return Synced(flows, logged, there, sync_registry(store, client, written))
+
+
+def _shards_of_merged(store: ArtifactStore) -> set[ArtifactRef]:
+    """Shards have no runs of their own: the merged artifact stands for them, of which there may be thousands."""
+    manifests = (manifest for _, manifest in store.committed() if isinstance(manifest, Manifest))
+    return {entry.ref for manifest in manifests for entry in manifest.content.shards}
 
 
 def _is_logged(client: Any, experiment_id: str, ref: ArtifactRef) -> bool:
