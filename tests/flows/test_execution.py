@@ -65,9 +65,10 @@ def test_outage_of_tracking_is_the_last_thing_that_a_run_says_of_mlflow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from latent_core.config.reevaluate import ReevaluateConfig
-    from latent_core.store import Artifact
+    from latent_core.store import Artifact, ArtifactStore
     from tasks.run import Pending, Run
     from tasks.stage import Outcome, Stage, StageCall
+    from tasks.tracker import Tracker
 
     marker = Stage("marker", 1, lambda *words: Outcome())
     calls: list[StageCall] = []
@@ -78,8 +79,12 @@ def test_outage_of_tracking_is_the_last_thing_that_a_run_says_of_mlflow(
         return pending
 
     def run_it(config: ReevaluateConfig, force: list[str]) -> None:
-        with flow.open_run(config) as run, run.store.begin("marker", calls[0].ref.fingerprint) as out:
+        store = ArtifactStore(config.store)
+        tracker = Tracker(config.tracking, "reevaluate", config, store)
+        with store.begin("marker", calls[0].ref.fingerprint) as out:
             out.commit(config=TrackingConfig())
+        tracker.finish(failed=False)
+        tracker.tell_gap()
 
     def show(result: Artifact) -> None: ...
 
@@ -87,7 +92,7 @@ def test_outage_of_tracking_is_the_last_thing_that_a_run_says_of_mlflow(
     entry = FlowEntry(flow.config, flow.open_run, compose, run_it, show)
     monkeypatch.setattr(execution, "_ENVIRONMENT", {})
     monkeypatch.setattr(execution, "find_flow", lambda name: entry)
-    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setattr(execution, "execute_entry", lambda entry, config, force: entry.execute(config, force))
     settings = [f"store={tmp_path / 'store'}", "tracking.uri=http://127.0.0.1:9", f"runtime.work_dir={tmp_path}"]
     execution.execute("reevaluate", None, settings, [])
     lines = capsys.readouterr().out.splitlines()
