@@ -10,11 +10,13 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -23,7 +25,7 @@ from latent_core.errors import InfrastructureError
 from latent_core.processes import deaf_to
 
 START_SECONDS = 180.0  # on a busy machine; 15 to 50 when idle
-_STOP_SECONDS = 5.0
+_STOP_SECONDS = 70.0  # more than it takes for what it still has to record
 _ANSWER_SECONDS = 5.0  # for one look at a server's health
 _POLL_SECONDS = 0.1
 _PROGRAM = Path(__file__).with_name("server_process.py")
@@ -80,11 +82,10 @@ class TemporaryServer:
         deadline = time.monotonic() + START_SECONDS
         with httpx.Client(trust_env=False, timeout=_ANSWER_SECONDS) as client:
             while self._process.poll() is None and time.monotonic() < deadline:
-                try:
+                with suppress(httpx.TransportError):  # not yet
                     if client.get(f"{self.url}/health").is_success:
                         return
-                except httpx.TransportError:  # not yet
-                    time.sleep(_POLL_SECONDS)
+                time.sleep(_POLL_SECONDS)
         status = self._process.poll()
         cause = f"gave no answer for {START_SECONDS:g} s" if status is None else f"ended with exit status {status}"
         raise InfrastructureError(
@@ -178,6 +179,7 @@ def lost(server: TemporaryServer | None, error: Exception) -> InfrastructureErro
 
 
 def _configured() -> str:
+    """The address as it is set, without a password in it."""
     from prefect.settings import PREFECT_API_URL
 
-    return str(httpx.URL(PREFECT_API_URL.value()).copy_with(userinfo=b""))
+    return re.sub(r"//[^/@]*@", "//", str(PREFECT_API_URL.value()))

@@ -19,6 +19,7 @@ import uvicorn
 from prefect.server.api.server import create_app
 from prefect.server.database.configurations import AioSqliteConfiguration
 from prefect.server.database.dependencies import MODELS_DEPENDENCIES
+from prefect.server.utilities.messaging.memory import METRICS
 from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
 from prefect.utilities.asyncutils import add_event_loop_shutdown_callback
 from sqlalchemy import event
@@ -26,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, AsyncSessionTransa
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 _PATIENCE_SECONDS = 3600.0  # of a request for the connection: whoever asked gives up earlier
+_RECORDING_SECONDS = 60.0  # for events that are not in the database yet
 _GRACE_SECONDS = 4  # for what is still asked and written, once it is to end
 
 
@@ -88,9 +90,22 @@ def main() -> None:
 def _end_with_input(server: uvicorn.Server) -> None:
     while os.read(sys.stdin.fileno(), 1):
         pass
+    deadline = time.monotonic() + _RECORDING_SECONDS
+    before = None
+    while (now := _events()) != before or now[0] > now[1]:  # else what has come last is lost
+        if time.monotonic() > deadline:
+            break
+        before = now
+        time.sleep(0.3)
     server.should_exit = True
     time.sleep(_GRACE_SECONDS)
     os._exit(0)
+
+
+def _events() -> tuple[int, int]:
+    """How many deliveries of events, which hold the states of tasks, have come, and how many are dealt with."""
+    counts = METRICS["events"]
+    return counts["published"], counts["consumed"]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -87,7 +87,7 @@ def _nothing(url: str) -> Iterator[str]:
     ],
 )
 def test_configured_server_that_is_none_is_one_line_that_names_the_variable_and_the_way_out(
-    configured: contextmanager[str], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    configured: AbstractContextManager[str], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 

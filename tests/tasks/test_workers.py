@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -76,7 +77,12 @@ def test_signal_sent_to_all_processes_of_a_run_does_not_end_a_worker_before_its_
             worker = int((tmp_path / "arrivals").read_text())
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 os.kill(worker, number)
-            (tmp_path / "go").write_text("go")
+            gate = None
+            while gate is None:
+                assert not wait([answer], 0.05).done, "the worker is gone"
+                with suppress(OSError):  # it does not read yet
+                    gate = os.open(tmp_path / "go", os.O_WRONLY | os.O_NONBLOCK)
+            os.close(gate)
             assert answer.result(60) == call.ref
         finally:
             pool.close()
