@@ -49,6 +49,10 @@ def show(address: Address, store: StoreRoot = DEFAULT_STORE) -> None:
 def verify(
     address: Annotated[str | None, typer.Argument(help="stage/fingerprint; all artifacts without it")] = None,
     store: StoreRoot = DEFAULT_STORE,
+    set_aside: Annotated[
+        bool,
+        typer.Option("--set-aside", help="Make what is damaged not exist, so that a run computes it again"),
+    ] = False,
 ) -> None:
     """Read every byte and compare hashes; exit code 1 if anything is damaged."""
     opened = open_store(store)
@@ -60,6 +64,9 @@ def verify(
         typer.echo(f"{'ok     ' if result.ok else 'DAMAGED'} {ref}  {result.files} files, {result.bytes:,} bytes")
         for problem in result.problems:
             typer.echo(f"        {problem}")
+        if set_aside and not result.ok:
+            opened.set_aside(ref)
+            typer.echo("        set aside; run again what made it")
     typer.echo(f"{len(refs)} artifacts, {damaged} damaged")
     if damaged:
         raise typer.Exit(1)

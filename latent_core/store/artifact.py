@@ -147,5 +147,6 @@ class Artifact:
 
 def _damaged(ref: ArtifactRef, problem: str) -> DamagedError:
     return DamagedError(
-        f"{ref} is damaged: {problem}; start the run that made it again: it computes what is damaged, and says so"
+        f"{ref} is damaged: {problem}; run again what made it, after `latent artifacts verify {ref} --set-aside` where "
+        "that finds nothing to compute"
     )

@@ -145,6 +145,23 @@ def test_demo_page_refuses_a_damaged_model_and_damaged_samples(tmp_path: Path) -
         SampleLibrary(store, SAMPLES).page(f"collect/{'b' * 16}", 1)
 
 
+def test_damage_that_a_run_does_not_look_for_is_set_aside_by_the_command_that_the_refusal_names(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path / "store"))
+    with store.begin("collect", "b" * 64) as out:
+        with out.open(SAMPLES) as file:
+            file.write(b"PAR1" * 100)
+        samples = out.commit()
+    whole = samples.ref
+    flip(_file(store, whole, SAMPLES), 9)
+    with pytest.raises(DamagedError) as refusal:
+        samples.read_bytes(SAMPLES)
+    command = str(refusal.value).split("`")[1].split()
+    assert command[0] == "latent"
+    result = CliRunner().invoke(app, [*command[1:], "--store", store.root])
+    assert result.exit_code == 1 and "set aside" in result.output
+    assert store.get(whole.stage, whole.fingerprint) is None
+
+
 def test_page_and_terminal_say_what_the_check_for_contamination_found(tmp_path: Path) -> None:
     store = ArtifactStore(str(tmp_path / "store"))
     check = fingerprint("contamination", 1, {}, {})
