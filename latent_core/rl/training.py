@@ -23,7 +23,7 @@ from latent_core.rl.judges import judge
 from latent_core.rl.policy import policy_trainer
 from latent_core.rl.rollouts import Rollouts
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
-from latent_core.sft.rank import Progress, progress_callback
+from latent_core.sft.rank import Progress, checkpoint_callback, progress_callback
 from latent_core.sft.weights import adapter_config, is_mixed, load_model, parameters_of, save_trained
 
 ROLLOUTS = "rollouts"  # folder beside the checkpoints
@@ -73,7 +73,7 @@ def reinforce(
         train_dataset=Dataset.from_dict({"prompt": [str(number) for number in range(len(problems))]}),
         processing_class=tokenizer,
         peft_config=adapter_config(config, latents),
-        callbacks=[progress_callback(config.save_every, progress)],
+        callbacks=[checkpoint_callback(config.save_every), progress_callback(progress)],
     )
     trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(checkpoint_dir)

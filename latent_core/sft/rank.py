@@ -89,7 +89,7 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
         eval_dataset=_dataset(job.validation) if has_validation else None,
         processing_class=tokenizer,
         peft_config=adapter_config(config, job.latent_ids),
-        callbacks=[progress_callback(args.save_steps, progress)],
+        callbacks=[checkpoint_callback(config.save_every, args.save_steps), progress_callback(progress)],
     )
     trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(job.checkpoint_dir)
@@ -194,6 +194,7 @@ def _arguments(config: TrainConfig, checkpoint_dir: Path, has_validation: bool) 
         eval_strategy="steps" if has_validation else "no",
         eval_steps=config.eval_every,
         save_strategy="steps",
+        # The best checkpoint is one of those that were evaluated; the others come from `checkpoint_callback`.
         save_steps=config.eval_every if has_validation else config.save_every,
         save_total_limit=2,
         load_best_model_at_end=has_validation,
@@ -213,14 +214,29 @@ def _arguments(config: TrainConfig, checkpoint_dir: Path, has_validation: bool) 
     )
 
 
-def progress_callback(save_steps: int, progress: Progress | None) -> Any:
-    """Reports progress, and ends a logged mean of losses at every checkpoint, so that none spans an interruption."""
+def checkpoint_callback(*every: int) -> Any:
+    """Saves a checkpoint whenever so many steps are done, for each of the numbers, whatever the Trainer itself saves.
+
+    A logged mean of losses ends at every checkpoint, so that none spans an interruption.
+    """
+    from transformers import TrainerCallback
+
+    class Save(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if any(state.global_step % steps == 0 for steps in every):
+                control.should_save = control.should_log = True
+            elif state.global_step == state.max_steps:
+                control.should_log = True
+
+    return Save()
+
+
+def progress_callback(progress: Progress | None) -> Any:
+    """Reports the steps done."""
     from transformers import TrainerCallback
 
     class Report(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.global_step % save_steps == 0 or state.global_step == state.max_steps:
-                control.should_log = True
             if progress is not None:
                 progress(state.global_step, state.max_steps)
 
