@@ -35,7 +35,7 @@ def compose(cfg: DirectConfig, run: Run) -> Pending:
     """The stages and how they hang together; returns the report."""
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"prepare.questions": cfg.prepare.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
-    base = ModelInput.find(cfg.model)
+    base = ModelInput.find(cfg.model, cfg.chat)
     prepared = run.stage(PREPARE_DIRECT, cfg.prepare, {"model": base, "problems": train_split})
     trained = run.stage(TRAIN_STAGE, cfg.train, {"model": base, "prepared": prepared}, label="direct")
     evaluations: Evaluations = {}

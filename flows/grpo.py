@@ -42,7 +42,7 @@ def compose(cfg: GrpoFlowConfig, run: Run) -> Pending:
     """The stages and how they hang together; returns the report."""
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"grpo.questions": cfg.grpo.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
-    start = find_model(cfg.model, run.store, cfg.tracking)
+    start = find_model(cfg.model, run.store, cfg.tracking, cfg.chat)
     trained = run.stage(GRPO, cfg.grpo, {"model": start, "problems": train_split}, rows=cfg.grpo.completions)
     evaluations = evaluated_at_ratios(cfg.evaluate, run, start, test_split, "policy", "start")
     evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, "policy", "grpo")

@@ -17,6 +17,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.evaluations import evaluated_at_ratios
 from flows.registry import FlowEntry
 from flows.tokenskip_math import collected_shards, compressed, dropped_at_random
+from latent_core.config.chat import ChatConfig
 from latent_core.config.label_kinds import LabelKindsConfig
 from latent_core.store import Artifact
 from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
@@ -53,7 +54,8 @@ def compose(cfg: LabelKindsConfig, run: Run) -> Pending:
     wanted = {"collect.questions": cfg.collect.questions, "labels.questions + labels.held_out": labelled}
     train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
-    base, labeller = ModelInput.find(cfg.model), ModelInput.find(cfg.labeller)
+    base = ModelInput.find(cfg.model, cfg.chat)
+    labeller = base if cfg.labeller == cfg.model else ModelInput.find(cfg.labeller, ChatConfig(date=cfg.chat.date))
     shards = collected_shards(cfg.collect, run, base, train_split)
     samples = run.merge("collect", shards)
     compared: dict[str, Input] = {}

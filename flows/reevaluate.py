@@ -46,7 +46,7 @@ def reevaluate(cfg: ReevaluateConfig, force: Sequence[str] = ()) -> dict[str, st
 def compose(cfg: ReevaluateConfig, run: Run) -> Pending:
     """One evaluation per ratio, and the report over them."""
     problems = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
-    model = find_model(cfg.model, run.store, cfg.tracking)
+    model = find_model(cfg.model, run.store, cfg.tracking, cfg.chat)
     evaluations = evaluated_at_ratios(cfg.evaluate, run, model, problems, "model")
     title = f"{cfg.model} on {cfg.benchmark.name}"
     return run.stage(REPORT, ReportConfig(title=title), evaluations)

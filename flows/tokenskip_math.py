@@ -135,7 +135,7 @@ def trained_models(report: Artifact) -> dict[str, ArtifactRef]:
 
 def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Input:
     """The base model, after fine-tuning on gold rationales where the configuration asks for it."""
-    base = ModelInput.find(cfg.model)
+    base = ModelInput.find(cfg.model, cfg.chat)
     if cfg.warm_start is None:
         return base
     examples = WarmStartExamples(

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from latent_core.config.chat import DEFAULT_CHAT, ChatConfig
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InputError
+from latent_core.models.chat import check_settings
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.stage import ModelInput, Parent
 from tasks.tracking import open_client
@@ -18,21 +20,28 @@ _REGISTERED = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<ve
 _ADDRESS = re.compile(r"(train|build_dual|grpo)/[^/]+")
 
 
-def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig) -> Parent:
+def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig, chat: ChatConfig = DEFAULT_CHAT) -> Parent:
     """The model that `spec` names, as a stage's input.
 
     `models:/NAME@ALIAS` and `models:/NAME/VERSION` are looked up in MLflow's registry, `train/FINGERPRINT` or
     `grpo/FINGERPRINT` (which may be shortened while it stays unique) in the store; anything else as `open_model` does.
+    `chat` says how the conversations of a model from outside are read; one of the store keeps what it was trained with.
     Raises InputError naming the field.
     """
     registered = _REGISTERED.fullmatch(spec)
     if registered is not None:
-        return _from_registry(spec, registered, store, tracking)
+        return _kept(_from_registry(spec, registered, store, tracking), store, chat)
     if spec.startswith("models:/"):
         raise InputError(f"model: {spec!r} is not of the form models:/NAME@ALIAS or models:/NAME/VERSION")
     if _ADDRESS.fullmatch(spec) and not Path(spec).is_dir():
-        return store.find(spec)
-    return ModelInput.find(spec)
+        return _kept(store.find(spec), store, chat)
+    return ModelInput.find(spec, chat)
+
+
+def _kept(ref: ArtifactRef, store: ArtifactStore, chat: ChatConfig) -> ArtifactRef:
+    if chat != DEFAULT_CHAT:
+        check_settings(store.require(ref), chat)
+    return ref
 
 
 def _from_registry(spec: str, wanted: re.Match[str], store: ArtifactStore, tracking: TrackingConfig) -> ArtifactRef:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from latent_core.config.training import Layout, TrainConfig
 from latent_core.errors import InputError
 from latent_core.loading import NO_CODE
-from latent_core.models.family import chat_family
+from latent_core.models.family import open_family
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
 from latent_core.sft.plan import evaluation_batches, micro_batch_size, micro_batches, steps_of
 from latent_core.sft.planned_trainer import Head, planned_trainer
@@ -77,7 +77,7 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
     kind = planned_trainer(
         _head(config, trains_latents(config, job.latent_ids)),
         config.loss_weights,
-        None if config.loss_weights.are_equal_to_one else think_end_id(tokenizer),
+        None if config.loss_weights.are_equal_to_one else think_end_id(job.model_dir),
         micro_batches(steps, lengths, config, **place),
         evaluation_batches(_lengths(job.validation), config.micro_batch_size, **place) if has_validation else [],
     )
@@ -120,12 +120,12 @@ def resolve_layout(config: TrainConfig) -> Layout:
     return Layout.PACKED if _takes_flash_attention(config) else Layout.PADDED
 
 
-def think_end_id(tokenizer: Any) -> int:
+def think_end_id(model_dir: Path) -> int:
     """Id of the closing think token. Raises InputError for a model without, which cannot have loss weights."""
-    family = chat_family(tokenizer)
+    _, family = open_family(model_dir)
     if family.think_end_id is None:
         raise InputError(
-            "train.loss_weights: the model's tokenizer has no think tokens, so nothing parts reasoning from answer; "
+            "train.loss_weights: the model does not reason between think tokens, so nothing parts reasoning from answer; "
             "leave all weights at 1"
         )
     return family.think_end_id
