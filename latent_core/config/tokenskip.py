@@ -378,7 +378,7 @@ class TokenSkipConfig(StageConfig):
     def _dual_models_think(self) -> TokenSkipConfig:
         if self.chat.thinking is Thinking.OFF and {Variant.DUAL, Variant.DUAL_FROZEN} & set(self.variants):
             raise ValueError(
-                "chat.thinking: is off, but dual models reason between think marks; leave them out of variants, or set auto"
+                "chat.thinking: is off, but dual models reason between think marks; drop these variants, or set auto"
             )
         return self
 

@@ -5,8 +5,6 @@ Harmony's `<|channel|>final<|message|>` is one; so is the empty pair of think ma
 
 from __future__ import annotations
 
-from typing import Any
-
 from latent_core.errors import InputError
 from latent_core.models.chat_template import ChatTemplate
 from latent_core.models.thinking import (
@@ -40,7 +38,7 @@ def header_of(template: ChatTemplate, thinking: ThinkingRead) -> str:
             )
         return ""
     if words.startswith(opening):
-        return _as_tokenised(words[len(opening) :], opening, template.tokenizer)
+        return words[len(opening) :]
     # A prompt that closes an empty reasoning need not stand that way in what was said.
     if thinking.opening is Opening.CLOSED and _before_reasoning(words, opening, thinking).strip() == "":
         return ""
@@ -94,19 +92,6 @@ def _before_reasoning(words: str, opening: str, thinking: ThinkingRead) -> str:
         raise _contradiction(words, opening)
     said = words[len(base) :]
     return said.partition(start)[0] if start in said else said.rpartition(end)[2]
-
-
-def _as_tokenised(header: str, opening: str, tokenizer: Any) -> str:
-    """A header of white space alone is left out where the tokenizer puts it there by itself (Metaspace)."""
-    if header.strip() or not header:
-        return header
-
-    def ids(text: str) -> list[int]:
-        found: list[int] = tokenizer.encode(text, add_special_tokens=False)
-        return found
-
-    whole, prompt = ids(f"{opening}{header}{ANSWER}"), ids(opening)
-    return next((said for said in (header, "") if prompt + ids(f"{said}{ANSWER}") == whole), "")
 
 
 def _contradiction(words: str, opening: str) -> InputError:

@@ -95,7 +95,7 @@ class _Reading:
                 return ThinkingRead(self._pair, thinks, opening, options)
         said = "closes the reasoning before the model says anything" if thinks else "always opens the reasoning"
         raise InputError(
-            f"chat.thinking: is {'on' if thinks else 'off'}, but the model's chat template {said} "
+            f"chat.thinking: the model shall {'think' if thinks else 'not think'}, but its chat template {said} "
             f"(its generation prompt is {generation_prompt_of(asked(self._template))!r}, and it has no switch "
             f"{' or '.join(SWITCHES)}); set {'off' if thinks else 'on'} or auto, or replace the template"
         )
@@ -154,7 +154,7 @@ def _without_marks(template: ChatTemplate, wanted: Thinking) -> ThinkingRead:
             )
     if wanted is Thinking.ON:
         raise InputError(
-            "chat.thinking: is on, but the model's tokenizer has no think tokens "
+            "chat.thinking: the model shall think, but its tokenizer has no think tokens "
             f"({', '.join(' '.join(pair) for pair in THINK_PAIRS)}); set off or auto"
         )
     return ThinkingRead(None, False, Opening.SILENT)

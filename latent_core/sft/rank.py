@@ -125,7 +125,7 @@ def think_end_id(model_dir: Path) -> int:
     _, family = open_family(model_dir)
     if family.think_end_id is None:
         raise InputError(
-            "train.loss_weights: the model does not reason between think tokens, so nothing parts reasoning from answer; "
+            "train.loss_weights: the model does not think between marks, so nothing parts reasoning from answer; "
             "leave all weights at 1"
         )
     return family.think_end_id
