@@ -11,7 +11,8 @@ from pathlib import Path
 from latent_core.config.chat import DEFAULT_CHAT, ChatConfig
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InputError
-from latent_core.models.chat import check_settings
+from latent_core.models.chat import check_settings, open_chat_model
+from latent_core.models.source import model_in
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.stage import ModelInput, Parent
 from tasks.tracking import open_client
@@ -36,6 +37,16 @@ def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig, chat: 
     if _ADDRESS.fullmatch(spec) and not Path(spec).is_dir():
         return _kept(store.find(spec), store, chat)
     return ModelInput.find(spec, chat)
+
+
+def model_directory(
+    spec: str, store: ArtifactStore, tracking: TrackingConfig | None = None, chat: ChatConfig = DEFAULT_CHAT
+) -> Path:
+    """The local directory of the model that `spec` names, as `find_model` finds it. Raises InputError likewise."""
+    found = find_model(spec, store, tracking or TrackingConfig(), chat)
+    if isinstance(found, ArtifactRef):
+        return model_in(store.require(found))
+    return open_chat_model(spec, chat).directory
 
 
 def _kept(ref: ArtifactRef, store: ArtifactStore, chat: ChatConfig) -> ArtifactRef:

@@ -1,4 +1,4 @@
-"""What ends a completion: the turn's end, the tokenizer's eos, and what generation_config.json names, for all engines."""
+"""What ends a completion: the turn's end, the tokenizer's eos, and what generation_config.json names."""
 
 from __future__ import annotations
 
