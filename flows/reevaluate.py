@@ -10,6 +10,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluations import evaluated_at_ratios
+from flows.ratios import taught_to, warn_of_untrained
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.reevaluate import ReevaluateConfig
@@ -47,6 +48,7 @@ def compose(cfg: ReevaluateConfig, run: Run) -> Pending:
     """One evaluation per ratio, and the report over them."""
     problems = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     model = find_model(cfg.model, run.store, cfg.tracking, cfg.chat)
+    warn_of_untrained(run, cfg.evaluate.ratios, taught_to(model, run.store), cfg.model)
     evaluations = evaluated_at_ratios(cfg.evaluate, run, model, problems, "model")
     title = f"{cfg.model} on {cfg.benchmark.name}"
     return run.stage(REPORT, ReportConfig(title=title), evaluations)

@@ -10,6 +10,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
+from flows.ratios import taught, warn_of_untrained
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.tokenskip import (
@@ -64,6 +65,7 @@ def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
         wanted["warm_start.questions"] = cfg.warm_start.questions
     train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
+    warn_of_untrained(run, cfg.evaluate.ratios, taught(cfg.prepare), "prepare.ratios")
     base = warm_started(cfg, run, train_split)
     cots = collected(cfg, run, base, train_split)
     evaluations: Evaluations = {}

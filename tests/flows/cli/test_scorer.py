@@ -17,7 +17,6 @@ from latent_core.models.family import SETTINGS_FILE
 from latent_core.models.source import open_model
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.tracking import open_client, register
-from tests.tasks.conftest import tables  # noqa: F401
 
 Served = list[tuple[Path, str, str, int]]
 
@@ -54,10 +53,8 @@ def test_scorer_serves_a_registered_model(
     served: Served,
     trained: ArtifactRef,
     tmp_path: Path,
-    tables: Path,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shutil.copyfile(tables, tmp_path / "mlflow.db")
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     store = ArtifactStore(tmp_path / "store")
