@@ -49,7 +49,7 @@ class Clock:
 
 
 class ChatTemplate:
-    """A tokenizer's chat template at a pinned date; `clock` remembers whether any rendering asked for it."""
+    """A tokenizer's chat template at a pinned date; `clock` knows whether any rendering so far asked for it."""
 
     def __init__(self, tokenizer: Any, date: str = DEFAULT_CHAT.date) -> None:
         self.tokenizer = tokenizer

@@ -171,9 +171,9 @@ def chat_family(
 def _peculiarities(
     family: ChatFamily, template: ChatTemplate, thinking: ThinkingRead, more_stops: Sequence[int]
 ) -> dict[str, Any]:
-    """See `ChatFamily.identity`. Called last: by then everything that is ever rendered has been."""
+    """See `ChatFamily.identity`."""
     found: dict[str, Any] = {}
-    if template.clock.was_read:
+    if _reads_clock(template.tokenizer, family):
         found["date"] = family.date
     if family.options:
         found["options"] = dict(family.options)
@@ -187,6 +187,18 @@ def _peculiarities(
     if read != listed:
         found["think_marks"] = None if read is None else list(read)
     return found
+
+
+def _reads_clock(tokenizer: Any, family: ChatFamily) -> bool:
+    """Whether a prompt depends on the day: one as `prompts.render_prompt` writes it, worked examples included."""
+    template = ChatTemplate(tokenizer, family.date)
+    user, assistant = {"role": "user", "content": USER}, {"role": "assistant", "content": ANSWER}
+    turns = [user, assistant, user]
+    if family.has_system_role:
+        turns.insert(0, {"role": "system", "content": ANSWER})
+    for shown in (turns, [turn for turn in turns[:-1] if turn is not assistant]):
+        template.attempt(shown, add_generation_prompt=True, options=family.options)
+    return template.clock.was_read
 
 
 def _end_of_turn_id(template: ChatTemplate, thinking: ThinkingRead) -> int:

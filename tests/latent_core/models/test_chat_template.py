@@ -34,6 +34,13 @@ NO_READERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "chatml": (written.CHATML, "chatml", ()),
     "hybrid": (written.QWEN3, "chatml", written.THINK),
     "gemma": (written.GEMMA, "gemma", ()),
+    # The day is part of a system prompt that ours takes the place of.
+    "own system prompt": (
+        "{% if messages[0]['role'] != 'system' %}<|im_start|>system\n{{ strftime_now('%Y') }}<|im_end|>\n{% endif %}"
+        + written.CHATML,
+        "chatml",
+        (),
+    ),
 }
 
 
