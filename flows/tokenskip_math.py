@@ -22,6 +22,7 @@ from latent_core.config.tokenskip import (
     Variant,
 )
 from latent_core.config.training import LatentRows, TrainConfig
+from latent_core.models.chat import check_dual
 from latent_core.report.seeds import seeded
 from latent_core.store import Artifact, ArtifactRef
 from tasks.budget import Budget
@@ -66,6 +67,8 @@ def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
     train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     warn_of_untrained(run, cfg.evaluate.ratios, taught(cfg.prepare), "prepare.ratios")
+    if Variant.DUAL in {variant.examples for variant in cfg.variants}:
+        check_dual(cfg.model, cfg.chat)
     base = warm_started(cfg, run, train_split)
     cots = collected(cfg, run, base, train_split)
     evaluations: Evaluations = {}

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from latent_core.config.chat import DEFAULT_CHAT, ChatConfig
 from latent_core.errors import InputError
 from latent_core.identity import canonical_json, fingerprint
-from latent_core.models.family import SETTINGS_FILE, open_family, settings_in
+from latent_core.models.family import SETTINGS_FILE, chat_family, load_tokenizer, open_family, settings_in
 from latent_core.models.source import Adapter, ModelSource, cache_dir, find_adapter, merged, open_model
+from latent_core.models.thinking import THINK_PAIRS
 
 if TYPE_CHECKING:
     from latent_core.store import Artifact
@@ -55,6 +56,21 @@ def check_settings(artifact: Artifact, chat: ChatConfig) -> None:
     if names:
         own = settings_in(artifact.directory(names[0].removesuffix(f"/{SETTINGS_FILE}")))
     _combined(str(artifact.ref), own, chat)
+
+
+def check_dual(spec: str, chat: ChatConfig = DEFAULT_CHAT) -> None:
+    """Raise InputError where a dual model built from this one could not be started inside its reasoning."""
+    source = open_model(spec) if (adapter := find_chat_adapter(spec, chat)) is None else adapter.base
+    if not _has_template(source.directory):
+        return
+    memo = _memo(source, chat, "chat_reading_of_dual")
+    if memo.is_file():
+        return
+    tokenizer = load_tokenizer(source.directory)
+    tokenizer.add_tokens(list(THINK_PAIRS[0]))  # as the build does where there are none (dual.think_missing)
+    own = settings_in(source.directory) if chat == DEFAULT_CHAT else chat
+    chat_family(tokenizer, own, is_dual=True)
+    _remember(memo, {})
 
 
 def _combined(spec: str, own: ChatConfig, chat: ChatConfig) -> ChatConfig:
@@ -109,19 +125,27 @@ def _has_template(directory: Path) -> bool:
 
 def _remembered_identity(source: ModelSource, chat: ChatConfig) -> Mapping[str, Any]:
     """What reading a model adds to its identity; remembered by content, since it takes loading the tokenizer."""
-    key = fingerprint("chat_reading", READING_VERSION, {"chat": chat}, {"model": source.fingerprint})
-    memo = cache_dir() / "chat_readings" / f"{key}.json"
+    memo = _memo(source, chat, "chat_reading")
     if memo.is_file():
         known: dict[str, Any] = json.loads(memo.read_text(encoding="utf-8"))
         return known
     _, family = open_family(source.directory, chat)
     identity = family.identity()
+    _remember(memo, identity)
+    return identity
+
+
+def _memo(source: ModelSource, chat: ChatConfig, what: str) -> Path:
+    key = fingerprint(what, READING_VERSION, {"chat": chat}, {"model": source.fingerprint})
+    return cache_dir() / "chat_readings" / f"{key}.json"
+
+
+def _remember(memo: Path, identity: Mapping[str, Any]) -> None:
     with suppress(OSError):  # a home that cannot be written costs time, not the run
         memo.parent.mkdir(parents=True, exist_ok=True)
         partial = memo.with_suffix(f".{os.getpid()}")
         partial.write_text(canonical_json(identity), encoding="utf-8")
         partial.replace(memo)
-    return identity
 
 
 def _linked(source: ModelSource, chat: ChatConfig) -> Path:

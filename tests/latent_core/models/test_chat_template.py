@@ -11,7 +11,7 @@ import pytest
 from latent_core.config.chat import ChatConfig
 from latent_core.errors import InputError
 from latent_core.generate.completions import ReadableModel
-from latent_core.models.chat import chat_model_fingerprint, open_chat_model
+from latent_core.models.chat import chat_model_fingerprint, check_dual, open_chat_model
 from latent_core.models.chat_template import Clock
 from latent_core.models.family import chat_family, open_family
 from latent_core.models.source import open_model
@@ -150,3 +150,17 @@ def test_date_as_yaml_reads_it_is_a_day() -> None:
     import datetime
 
     assert ChatConfig.model_validate({"date": datetime.date(2025, 1, 2)}).date == "2025-01-02"
+
+
+def test_model_whose_dual_could_not_reason_is_refused_before_it_is_built(tmp_path: Path) -> None:
+    closing = written.CHATML_OPEN_THINK.replace("<think>\n", "<think>\n\n</think>\n\n")
+    headed = written.HARMONY
+    for name, template, kind, message in (
+        ("closing", closing, "chatml", "closes the reasoning before the model says anything"),
+        ("headed", headed, "harmony", r"writes '<\|channel\|>final<\|message\|>' before the reasoning"),
+    ):
+        model = model_dir_of(tmp_path / name, tokenizer_of(template, kind, ()))
+        with pytest.raises(InputError, match=message):
+            check_dual(str(model))
+    for name, template, plain in (("plain", written.CHATML, ()), ("hybrid", written.QWEN35_OFF, written.THINK)):
+        check_dual(str(model_dir_of(tmp_path / name, tokenizer_of(template, plain=plain))))
