@@ -120,13 +120,13 @@ def _has_template(directory: Path) -> bool:
     if (directory / "chat_template.jinja").is_file():
         return True
     path = directory / "tokenizer_config.json"
-    return path.is_file() and '"chat_template"' in path.read_text(encoding="utf-8")
+    return path.is_file() and '"chat_template"' in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _remembered_identity(source: ModelSource, chat: ChatConfig) -> Mapping[str, Any]:
     """What reading a model adds to its identity; remembered by content, since it takes loading the tokenizer."""
     memo = _memo(source, chat, "chat_reading")
-    if memo.is_file():
+    with suppress(FileNotFoundError, ValueError):  # a memo that is not whole is as good as none
         known: dict[str, Any] = json.loads(memo.read_text(encoding="utf-8"))
         return known
     _, family = open_family(source.directory, chat)

@@ -16,6 +16,13 @@ CHATML = (
 """Qwen3-Instruct-2507: the vocabulary has think tokens, and no conversation ever shows one."""
 CHATML_OPEN_THINK = CHATML.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
 
+SMOLLM2 = (
+    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\nYou are a helpful AI assistant<|im_end|>\n' }}{% endif %}"
+    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
 QWEN3 = r"""
 {%- set ns = namespace(last=messages|length - 1, looking=true) %}
 {%- for message in messages[::-1] %}

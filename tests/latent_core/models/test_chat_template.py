@@ -34,6 +34,7 @@ NO_READERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "chatml": (written.CHATML, "chatml", ()),
     "hybrid": (written.QWEN3, "chatml", written.THINK),
     "gemma": (written.GEMMA, "gemma", ()),
+    "smollm2": (written.SMOLLM2, "chatml", ()),
     # The day is part of a system prompt that ours takes the place of.
     "own system prompt": (
         "{% if messages[0]['role'] != 'system' %}<|im_start|>system\n{{ strftime_now('%Y') }}<|im_end|>\n{% endif %}"
@@ -164,3 +165,13 @@ def test_model_whose_dual_could_not_reason_is_refused_before_it_is_built(tmp_pat
             check_dual(str(model))
     for name, template, plain in (("plain", written.CHATML, ()), ("hybrid", written.QWEN35_OFF, written.THINK)):
         check_dual(str(model_dir_of(tmp_path / name, tokenizer_of(template, plain=plain))))
+
+
+def test_memo_of_a_reading_that_was_cut_off_is_read_again(tmp_path: Path) -> None:
+    model = str(model_dir_of(tmp_path / "model", tokenizer_of(written.SMOLLM3)))
+    found = chat_model_fingerprint(model)
+    memos = list((tmp_path / "cache" / "chat_readings").glob("*.json"))
+    assert memos
+    for memo in memos:
+        memo.write_text('{"da')
+    assert chat_model_fingerprint(model) == found
