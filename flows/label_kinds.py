@@ -15,6 +15,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluations import evaluated_at_ratios
+from flows.questions import fitted
 from flows.ratios import taught, warn_of_untrained
 from flows.registry import FlowEntry
 from flows.tokenskip_math import collected_shards, compressed, dropped_at_random
@@ -51,13 +52,15 @@ def label_kinds(cfg: LabelKindsConfig, force: Sequence[str] = ()) -> dict[str, s
 
 def compose(cfg: LabelKindsConfig, run: Run) -> Pending:
     """The stages and how they hang together; returns the comparison."""
+    cfg = fitted(cfg)
     labelled = cfg.labels.questions + cfg.labels.held_out
     wanted = {"collect.questions": cfg.collect.questions, "labels.questions + labels.held_out": labelled}
     train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     warn_of_untrained(run, cfg.evaluate.ratios, taught(cfg.prepare), "prepare.ratios")
-    base = ModelInput.find(cfg.model, cfg.chat)
-    labeller = base if cfg.labeller == cfg.model else ModelInput.find(cfg.labeller, ChatConfig(date=cfg.chat.date))
+    base = ModelInput.find(cfg.model, chat=cfg.chat)
+    own = cfg.chat if cfg.labeller == cfg.model else ChatConfig(date=cfg.chat.date)
+    labeller = ModelInput.find(cfg.labeller, "labeller", chat=own)
     shards = collected_shards(cfg.collect, run, base, train_split)
     samples = run.merge("collect", shards)
     compared: dict[str, Input] = {}

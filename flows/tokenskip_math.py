@@ -10,6 +10,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
+from flows.questions import fitted
 from flows.ratios import taught, warn_of_untrained
 from flows.registry import FlowEntry
 from flows.results import publish, show
@@ -61,6 +62,7 @@ def tokenskip_math(cfg: TokenSkipConfig, force: Sequence[str] = ()) -> dict[str,
 
 def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
     """The stages and how they hang together; returns the report."""
+    cfg = fitted(cfg)
     wanted = {"collect.questions": cfg.collect.questions}
     if cfg.warm_start is not None:
         wanted["warm_start.questions"] = cfg.warm_start.questions
@@ -140,7 +142,7 @@ def trained_models(report: Artifact) -> dict[str, ArtifactRef]:
 
 def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Input:
     """The base model, after fine-tuning on gold rationales where the configuration asks for it."""
-    base = ModelInput.find(cfg.model, cfg.chat)
+    base = ModelInput.find(cfg.model, chat=cfg.chat)
     if cfg.warm_start is None:
         return base
     examples = WarmStartExamples(

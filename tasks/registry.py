@@ -36,7 +36,7 @@ def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig, chat: 
         raise InputError(f"model: {spec!r} is not of the form models:/NAME@ALIAS or models:/NAME/VERSION")
     if _ADDRESS.fullmatch(spec) and not Path(spec).is_dir():
         return _kept(store.find(spec), store, chat)
-    return ModelInput.find(spec, chat)
+    return ModelInput.find(spec, chat=chat)
 
 
 def model_directory(

@@ -12,7 +12,7 @@ from typing import Any
 
 from latent_core.benchmarks.problem import ProblemSource
 from latent_core.benchmarks.registry import open_split, word_problem_generator
-from latent_core.compress.choice import compressor_fingerprint
+from latent_core.compress.choice import check_compressor, compressor_fingerprint
 from latent_core.config.base import StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import DEFAULT_CHAT, ChatConfig
@@ -37,9 +37,12 @@ class ModelInput:
     chat: ChatConfig = DEFAULT_CHAT
 
     @classmethod
-    def find(cls, spec: str, chat: ChatConfig = DEFAULT_CHAT) -> ModelInput:
-        """`chat` says how its conversations are read; raises InputError where it contradicts the model."""
-        return cls(spec, chat_model_fingerprint(spec, chat), chat)
+    def find(cls, spec: str, field: str = "model", *, chat: ChatConfig = DEFAULT_CHAT) -> ModelInput:
+        """`field` is the parameter to name when there is no such model, `chat` says how its conversations are read.
+
+        Raises InputError for settings that contradict the model, too.
+        """
+        return cls(spec, chat_model_fingerprint(spec, chat, field), chat)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class CompressorInput:
 
     @classmethod
     def find(cls, spec: str) -> CompressorInput:
+        check_compressor(spec)
         return cls(spec, compressor_fingerprint(spec))
 
 

@@ -28,25 +28,25 @@ if TYPE_CHECKING:
 READING_VERSION = 1  # raised when families are read otherwise, so that none is remembered wrongly
 
 
-def open_chat_model(spec: str, chat: ChatConfig = DEFAULT_CHAT) -> ModelSource:
+def open_chat_model(spec: str, chat: ChatConfig = DEFAULT_CHAT, field: str = "model") -> ModelSource:
     """Find a model as `open_model` does, and read its conversations as `chat` wants.
 
     The identity is that of its content, with what reading it adds (`ChatFamily.identity`). Raises InputError for
     settings that contradict the chat template, or those that a trained model carries.
     """
-    adapter = find_chat_adapter(spec, chat)
-    return _as_read(open_model(spec), chat) if adapter is None else merged(spec, adapter)
+    adapter = find_chat_adapter(spec, chat, field)
+    return _as_read(open_model(spec, field), chat) if adapter is None else merged(spec, adapter)
 
 
-def chat_model_fingerprint(spec: str, chat: ChatConfig = DEFAULT_CHAT) -> str:
+def chat_model_fingerprint(spec: str, chat: ChatConfig = DEFAULT_CHAT, field: str = "model") -> str:
     """The identity of `open_chat_model`; it merges no adapter to say so."""
-    adapter = find_chat_adapter(spec, chat)
-    return _as_read(open_model(spec), chat).fingerprint if adapter is None else adapter.fingerprint
+    adapter = find_chat_adapter(spec, chat, field)
+    return _as_read(open_model(spec, field), chat).fingerprint if adapter is None else adapter.fingerprint
 
 
-def find_chat_adapter(spec: str, chat: ChatConfig = DEFAULT_CHAT) -> Adapter | None:
+def find_chat_adapter(spec: str, chat: ChatConfig = DEFAULT_CHAT, field: str = "model") -> Adapter | None:
     """The adapter in the directory `spec` on a base that is read as `chat` wants; None where there is none."""
-    return find_adapter(spec, lambda base: _as_read(open_model(base), chat))
+    return find_adapter(spec, field, lambda base, name: _as_read(open_model(base, name), chat))
 
 
 def check_settings(artifact: Artifact, chat: ChatConfig) -> None:

@@ -3,13 +3,14 @@
 Source: arXiv 2103.03874. The hub's copy has 12,000 training problems and the 500 of MATH-500 as its test split.
 """
 
-from latent_core.benchmarks.table import Hub, Row, TableBenchmark
+from latent_core.benchmarks.rows import Row
+from latent_core.benchmarks.table import Hub, TableBenchmark
 from latent_core.scoring.extraction import last_box
 
 
 def boxed_gold(row: Row) -> str | None:
     """The answer where a row has it apart, else what the last box of its solution holds."""
-    return str(row["answer"]) if row.get("answer") else last_box(str(row.get("solution", "")))
+    return row.answer("answer") or last_box(row.answer("solution") or "")
 
 
 BENCHMARK = TableBenchmark(
