@@ -56,7 +56,7 @@ def compose(cfg: ConciseConfig, run: Run) -> Pending:
     cfg = fitted(cfg)
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"collect.questions": cfg.collect.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
-    base = ModelInput.find(cfg.model)
+    base = ModelInput.find(cfg.model, chat=cfg.chat)
     sources: dict[str, Pending] = {"samples": zero_shot(cfg, run, base, train_split)}
     if cfg.few_shot is not None:
         sources["few_shot"] = few_shot(cfg, cfg.few_shot, run, base, train_split, sources["samples"])

@@ -46,7 +46,7 @@ def compose(cfg: DirectConfig, run: Run) -> Pending:
     cfg = fitted(cfg)
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"prepare.questions": cfg.prepare.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
-    base = ModelInput.find(cfg.model)
+    base = ModelInput.find(cfg.model, chat=cfg.chat)
     prepared = run.stage(PREPARE_DIRECT, cfg.prepare, {"model": base, "problems": train_split})
     trained = run.stage(TRAIN_STAGE, cfg.train, {"model": base, "prepared": prepared}, label="direct")
     evaluations: Evaluations = {}

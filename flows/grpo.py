@@ -10,6 +10,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluations import contamination, evaluated_at_ratios
 from flows.questions import fitted
+from flows.ratios import taught_to, warn_of_untrained
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.grpo import GrpoFlowConfig
@@ -49,7 +50,9 @@ def compose(cfg: GrpoFlowConfig, run: Run) -> Pending:
     cfg = fitted(cfg)
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"grpo.questions": cfg.grpo.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
-    start = find_model(cfg.model, run.store, cfg.tracking)
+    start = find_model(cfg.model, run.store, cfg.tracking, cfg.chat)
+    known = taught_to(start, run.store)
+    warn_of_untrained(run, cfg.evaluate.ratios, None if known is None else known | set(cfg.grpo.ratios), cfg.model)
     trained = run.stage(GRPO, cfg.grpo, {"model": start, "problems": train_split}, rows=cfg.grpo.completions)
     evaluations = evaluated_at_ratios(cfg.evaluate, run, start, test_split, "policy", "start")
     evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, "policy", "grpo")

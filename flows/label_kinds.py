@@ -16,8 +16,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluations import evaluated_at_ratios
 from flows.questions import fitted
+from flows.ratios import taught, warn_of_untrained
 from flows.registry import FlowEntry
 from flows.tokenskip_math import collected_shards, compressed, dropped_at_random
+from latent_core.config.chat import ChatConfig
 from latent_core.config.label_kinds import LabelKindsConfig
 from latent_core.store import Artifact
 from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
@@ -55,7 +57,10 @@ def compose(cfg: LabelKindsConfig, run: Run) -> Pending:
     wanted = {"collect.questions": cfg.collect.questions, "labels.questions + labels.held_out": labelled}
     train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
-    base, labeller = ModelInput.find(cfg.model), ModelInput.find(cfg.labeller, "labeller")
+    warn_of_untrained(run, cfg.evaluate.ratios, taught(cfg.prepare), "prepare.ratios")
+    base = ModelInput.find(cfg.model, chat=cfg.chat)
+    own = cfg.chat if cfg.labeller == cfg.model else ChatConfig(date=cfg.chat.date)
+    labeller = ModelInput.find(cfg.labeller, "labeller", chat=own)
     shards = collected_shards(cfg.collect, run, base, train_split)
     samples = run.merge("collect", shards)
     compared: dict[str, Input] = {}

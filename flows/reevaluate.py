@@ -13,6 +13,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluations import evaluated_at_ratios
 from flows.questions import questions_there
+from flows.ratios import taught_to, warn_of_untrained
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.reevaluate import Evaluated, ReevaluateConfig
@@ -61,6 +62,7 @@ def compose(cfg: ReevaluateConfig, run: Run) -> Pending:
     model, asked = settled(cfg, run)
     wanted = {"evaluate.questions": asked.evaluate.questions}
     problems = ProblemsInput.find(asked.benchmark, "test", wanted)
+    warn_of_untrained(run, asked.evaluate.ratios, taught_to(model.parent, run.store), cfg.model)
     run.tag({MODEL_TAG: cfg.model, SETTING_TAG: _setting(asked, problems), VERSION_TAG: model.words})
     evaluations = evaluated_at_ratios(
         asked.evaluate, run, model.parent, problems, "model", text_format=asked.text_format
@@ -82,7 +84,7 @@ def settled(cfg: ReevaluateConfig, run: Run) -> tuple[FoundModel, Evaluated]:
 
     Raises InputError where neither the parameters nor the store says that of a model of the store.
     """
-    model = find_version(cfg.model, run.store, cfg.tracking)
+    model = find_version(cfg.model, run.store, cfg.tracking, cfg.chat)
     is_stored = isinstance(model.parent, ArtifactRef)
     first = first_evaluation(run.store, model.parent) if isinstance(model.parent, ArtifactRef) else None
     if is_stored and first is None and cfg.benchmark is None:

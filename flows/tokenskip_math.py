@@ -11,6 +11,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
 from flows.questions import fitted
+from flows.ratios import taught, warn_of_untrained
 from flows.registry import FlowEntry
 from flows.results import publish, show, trained_models
 from latent_core.config.tokenskip import (
@@ -22,6 +23,7 @@ from latent_core.config.tokenskip import (
     Variant,
 )
 from latent_core.config.training import LatentRows, TrainConfig
+from latent_core.models.chat import check_dual
 from latent_core.report.seeds import seeded
 from latent_core.store import Artifact
 from tasks.budget import Budget
@@ -71,6 +73,9 @@ def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
         wanted["warm_start.questions"] = cfg.warm_start.questions
     train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
+    warn_of_untrained(run, cfg.evaluate.ratios, taught(cfg.prepare), "prepare.ratios")
+    if Variant.DUAL in {variant.examples for variant in cfg.variants}:
+        check_dual(cfg.model, cfg.chat)
     base = warm_started(cfg, run, train_split)
     cots = collected(cfg, run, base, train_split)
     evaluations: Evaluations = {}
@@ -131,7 +136,7 @@ def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[str, TrainConfig]:
 
 def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Input:
     """The base model, after fine-tuning on gold rationales where the configuration asks for it."""
-    base = ModelInput.find(cfg.model)
+    base = ModelInput.find(cfg.model, chat=cfg.chat)
     if cfg.warm_start is None:
         return base
     examples = WarmStartExamples(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from latent_core.config.tokenskip import Prompting, TextFormat
@@ -71,7 +72,7 @@ def render_prompt(
         turns.append({"role": "user", "content": user})
         if index < len(shown):
             turns.append({"role": "assistant", "content": _SLOT.format(index)})
-    text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    text = family.render(turns, tokenizer, add_generation_prompt=True)
     if family.thinks and not family.opens_think:
         text += f"{family.think_start}\n"
     # Filled in afterwards: templates of thinking models cut the reasoning out of earlier turns.
@@ -81,7 +82,8 @@ def render_prompt(
 
 
 def _earlier_answer(shot: Exemplar, family: ChatFamily, text_format: TextFormat) -> str:
-    target = render_target(shot.reasoning, shot.answer, family, text_format).removesuffix(family.end_of_turn)
+    bare = replace(family, header="")  # the template writes it in earlier turns
+    target = render_target(shot.reasoning, shot.answer, bare, text_format).removesuffix(family.end_of_turn)
     return f"{family.think_start}\n{target}" if family.thinks else target
 
 
@@ -97,15 +99,17 @@ def render_answer(answer: str) -> str:
 
 
 def render_target(reasoning: str, answer: str, family: ChatFamily, text_format: TextFormat = TextFormat.BOXED) -> str:
-    """What the model shall write after `render_prompt`: reasoning, end of thinking, answer, end of turn."""
+    """What the model shall write after `render_prompt`: header, reasoning, end of thinking, answer, end of turn."""
     match text_format:
         case TextFormat.RAW_TEXT:
             return _raw_target(reasoning, answer, family)
         case TextFormat.XML:
             opening, closing = ("", family.think_end) if family.thinks else ("<think>\n", "</think>")
-            return f"{opening}{reasoning.strip()}\n{closing}\n<answer>{answer}</answer>{family.end_of_turn}"
+            return (
+                f"{family.header}{opening}{reasoning.strip()}\n{closing}\n<answer>{answer}</answer>{family.end_of_turn}"
+            )
     closing = f"{family.think_end}\n\n" if family.thinks else ""
-    return f"{render_reasoning(reasoning)}{closing}{render_answer(answer)}{family.end_of_turn}"
+    return f"{family.header}{render_reasoning(reasoning)}{closing}{render_answer(answer)}{family.end_of_turn}"
 
 
 def _raw_target(reasoning: str, answer: str, family: ChatFamily) -> str:
@@ -115,7 +119,7 @@ def _raw_target(reasoning: str, answer: str, family: ChatFamily) -> str:
 def render_direct_target(answer: str, family: ChatFamily) -> str:
     """What a model that shall not reason writes: an end of thinking at once, where it thinks, and the answer."""
     closing = f"\n{family.think_end}\n\n" if family.thinks else ""
-    return f"{closing}{render_answer(answer)}{family.end_of_turn}"
+    return f"{family.header}{closing}{render_answer(answer)}{family.end_of_turn}"
 
 
 def render_reasoning(reasoning: str) -> str:

@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from latent_core.addresses import without_password
+from latent_core.config.chat import DEFAULT_CHAT, ChatConfig
 from latent_core.config.runtime import MODEL_NAME, TrackingConfig
 from latent_core.errors import InputError
+from latent_core.models.chat import check_settings, open_chat_model
+from latent_core.models.source import model_in
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.journal import Journal, JournalModel, promotions
 from tasks.stage import ModelInput, Parent
@@ -35,31 +38,50 @@ class FoundModel(NamedTuple):
     words: str
 
 
-def find_version(spec: str, store: ArtifactStore, tracking: TrackingConfig) -> FoundModel:
+def find_version(
+    spec: str, store: ArtifactStore, tracking: TrackingConfig, chat: ChatConfig = DEFAULT_CHAT
+) -> FoundModel:
     """As `find_model`, with the version that an alias stands for now."""
     registered = _REGISTERED.fullmatch(spec)
     if registered is None:
-        parent = find_model(spec, store, tracking)
+        parent = find_model(spec, store, tracking, chat)
         return FoundModel(parent, str(parent) if isinstance(parent, ArtifactRef) else spec)
     ref, version = _from_registry(registered, store, tracking)
-    return FoundModel(ref, f"version {version} ({ref})")
+    return FoundModel(_kept(ref, store, chat), f"version {version} ({ref})")
 
 
-def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig) -> Parent:
+def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig, chat: ChatConfig = DEFAULT_CHAT) -> Parent:
     """The model that `spec` names, as a stage's input.
 
     `models:/NAME@ALIAS` and `models:/NAME/VERSION` are looked up in MLflow's registry, `train/FINGERPRINT` or
     `grpo/FINGERPRINT` (which may be shortened while it stays unique) in the store; anything else as `open_model` does.
+    `chat` says how the conversations of a model from outside are read; one of the store keeps what it was trained with.
     Raises InputError naming the field, and InfrastructureError when the registry does not answer.
     """
     registered = _REGISTERED.fullmatch(spec)
     if registered is not None:
-        return _from_registry(registered, store, tracking)[0]
+        return _kept(_from_registry(registered, store, tracking)[0], store, chat)
     if spec.startswith("models:/"):
         raise InputError(f"model: {spec!r} is not of the form models:/NAME@ALIAS or models:/NAME/VERSION")
     if _ADDRESS.fullmatch(spec) and not Path(spec).is_dir():
-        return store.find(spec)
-    return ModelInput.find(spec)
+        return _kept(store.find(spec), store, chat)
+    return ModelInput.find(spec, chat=chat)
+
+
+def model_directory(
+    spec: str, store: ArtifactStore, tracking: TrackingConfig | None = None, chat: ChatConfig = DEFAULT_CHAT
+) -> Path:
+    """The local directory of the model that `spec` names, as `find_model` finds it. Raises InputError likewise."""
+    found = find_model(spec, store, tracking or TrackingConfig(), chat)
+    if isinstance(found, ArtifactRef):
+        return model_in(store.require(found))
+    return open_chat_model(spec, chat).directory
+
+
+def _kept(ref: ArtifactRef, store: ArtifactStore, chat: ChatConfig) -> ArtifactRef:
+    if chat != DEFAULT_CHAT:
+        check_settings(store.require(ref), chat)
+    return ref
 
 
 def _from_registry(wanted: re.Match[str], store: ArtifactStore, tracking: TrackingConfig) -> tuple[ArtifactRef, str]:

@@ -15,9 +15,11 @@ from latent_core.benchmarks.registry import open_split, word_problem_generator
 from latent_core.compress.choice import check_compressor, compressor_fingerprint
 from latent_core.config.base import StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.chat import DEFAULT_CHAT, ChatConfig
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint, hash_file
-from latent_core.models.source import Adapter, find_adapter, model_fingerprint, model_in, open_model
+from latent_core.models.chat import chat_model_fingerprint, find_chat_adapter, open_chat_model
+from latent_core.models.source import Adapter, model_in
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter
 from latent_core.store.lease import LeaseTerms, held
 from tasks.deaths import end_process
@@ -28,15 +30,19 @@ _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class ModelInput:
-    """A model that no stage made: packaged, local or from the hub; identified by its content."""
+    """A model that no stage made: packaged, local or from the hub; identified by its content and how it is read."""
 
     spec: str
     fingerprint: str
+    chat: ChatConfig = DEFAULT_CHAT
 
     @classmethod
-    def find(cls, spec: str, field: str = "model") -> ModelInput:
-        """`field` is the parameter to name when there is no such model."""
-        return cls(spec, model_fingerprint(spec, field))
+    def find(cls, spec: str, field: str = "model", *, chat: ChatConfig = DEFAULT_CHAT) -> ModelInput:
+        """`field` is the parameter to name when there is no such model, `chat` says how its conversations are read.
+
+        Raises InputError for settings that contradict the model, too.
+        """
+        return cls(spec, chat_model_fingerprint(spec, chat, field), chat)
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ class Inputs:
         """The local directory of a model, whether a stage made it or it came from outside."""
         parent = self._parents[role]
         if isinstance(parent, ModelInput):
-            source = open_model(parent.spec)
+            source = open_chat_model(parent.spec, parent.chat)
             if source.fingerprint != parent.fingerprint:
                 raise InputError(f"model: {parent.spec} changed on disk since the run was planned; start the run again")
             return source.directory
@@ -142,7 +148,7 @@ class Inputs:
     def adapter(self, role: str) -> Adapter | None:
         """The LoRA adapter that a model is, for an engine that serves it beside its base; None for a whole model."""
         parent = self._parents[role]
-        adapter = find_adapter(parent.spec) if isinstance(parent, ModelInput) else None
+        adapter = find_chat_adapter(parent.spec, parent.chat) if isinstance(parent, ModelInput) else None
         if adapter is not None and adapter.fingerprint != parent.fingerprint:
             raise InputError(f"model: {adapter.directory} changed on disk since the run was planned; start again")
         return adapter

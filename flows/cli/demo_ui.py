@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latent_core.errors import InputError
-from latent_core.store import ArtifactRef, ArtifactStore
+from latent_core.store import ArtifactStore
 
 if TYPE_CHECKING:
     from latent_core.ui.demo import Demo
@@ -49,6 +49,7 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
     from latent_core.ui.shelf import ModelShelf, base_offers, stored_offers
     from tasks.collect import SAMPLES
     from tasks.grpo import GRPO
+    from tasks.registry import model_directory
     from tasks.train import BUILD_DUAL, TRAIN_STAGE
 
     opened = ArtifactStore(store)
@@ -64,13 +65,3 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
         return [*trained, *base_offers(model, directory), *stored_offers(opened, (BUILD_DUAL.name,))]
 
     return Demo(desk, Path(model).name, SampleLibrary(opened, SAMPLES), ModelShelf(offers))
-
-
-def model_directory(spec: str, store: ArtifactStore) -> Path:
-    """The directory of a model as `latent eval --model` names it. Raises InputError when there is none."""
-    from latent_core.config.runtime import TrackingConfig
-    from latent_core.models.source import model_in, open_model
-    from tasks.registry import find_model
-
-    found = find_model(spec, store, TrackingConfig())
-    return model_in(store.require(found)) if isinstance(found, ArtifactRef) else open_model(spec).directory

@@ -128,15 +128,21 @@ def compare(
 
 @app.command()
 def scorer(
-    model: Annotated[str, typer.Option(help="Packaged name, directory (dual or plain), or hub id")],
+    model: Annotated[
+        str,
+        typer.Option(help="As in eval: packaged name, directory, hub id, train/FINGERPRINT, or models:/NAME@ALIAS"),
+    ],
     host: Annotated[str, typer.Option(help="Address to listen on; the server has no authentication")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8009,
+    store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
+    thinking: Annotated[
+        str, typer.Option(help="Whether the model thinks: auto (as its chat template has it), on or off")
+    ] = "auto",
 ) -> None:
     """Serve the log-probability reward: how sure a model is of the gold answer after a chain of thought."""
-    from latent_core.models.source import open_model
-    from latent_core.reward.server import serve
+    from flows.cli.scorer import serve_scorer
 
-    serve(open_model(model).directory, model, host, port)
+    serve_scorer(model, store, thinking, host, port)
 
 
 @app.command("demo-ui")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from latent_core import prompts
-from latent_core.models.family import chat_family, load_tokenizer
+from latent_core.models.family import open_family
 
 _REASONING = "Therefore"  # stands for the reasoning while the target is rendered
 
@@ -24,14 +24,13 @@ class Conversation(NamedTuple):
 
 def own_conversation(model_dir: Path) -> Conversation:
     """The model's chat template, exactly as it is asked and answers in collection. Raises InputError without one."""
-    tokenizer = load_tokenizer(model_dir)
-    family = chat_family(tokenizer)
+    tokenizer, family = open_family(model_dir)
 
     def cue(gold: str) -> tuple[str, str]:
         target = prompts.render_target(_REASONING, gold, family)
-        return _cut(target.removeprefix(_REASONING).removesuffix(family.end_of_turn), gold)
+        return _cut(target.partition(_REASONING)[2].removesuffix(family.end_of_turn), gold)
 
-    return Conversation(lambda question: prompts.render_prompt(question, tokenizer, family), cue)
+    return Conversation(lambda question: prompts.render_prompt(question, tokenizer, family) + family.header, cue)
 
 
 def _cut(closing: str, gold: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.chat import ChatConfig
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 
 
@@ -65,6 +66,8 @@ class CompressorConfig(StageConfig):
 
     labeller: Annotated[str, RUNTIME] = "smollm2"
     """Causal language model that labels the words."""
+    chat: Annotated[ChatConfig, IDENTITY, OMITTED_AT_DEFAULT] = ChatConfig()
+    """How the labeller's conversations are read: whether it thinks, and the day its chat template is told."""
     corpora: Annotated[tuple[Corpus, ...], IDENTITY, Field(min_length=1)] = (
         Corpus(benchmark=BenchmarkConfig(difficulties=(1, 2, 3, 4, 5))),
     )

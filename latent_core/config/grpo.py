@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.chat import ChatConfig
 from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
 from latent_core.config.tokenskip import EvaluateConfig, Ratios, distinct
 from latent_core.config.training import LatentRows, LoraVariant, TrainMethod
@@ -147,6 +148,8 @@ class GrpoFlowConfig(StageConfig):
     model: Annotated[str, RUNTIME] = "latent-mini"
     """Start model: latent-mini, smollm2, a local directory, a hub id owner/name[@revision], train/FINGERPRINT of the
     store, or models:/NAME@ALIAS of the MLflow registry."""
+    chat: Annotated[ChatConfig, IDENTITY, OMITTED_AT_DEFAULT] = ChatConfig()
+    """How the model's conversations are read: whether it thinks, and the day its chat template is told."""
     benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
     grpo: Annotated[GrpoConfig, IDENTITY] = GrpoConfig()
     evaluate: Annotated[GrpoEvaluateConfig, IDENTITY] = GrpoEvaluateConfig()

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.chat import ChatConfig
 from latent_core.config.compressor import LabelKind, LabelReading, LabelWordsConfig, TrainCompressorConfig
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.config.tokenskip import (
@@ -34,6 +35,8 @@ class LabelKindsConfig(StageConfig):
     """The model whose chains of thought are compressed, and which is trained on the compressions."""
     labeller: Annotated[str, RUNTIME] = "latent-mini"
     """Causal language model that labels the words; it must be able to solve the problems."""
+    chat: Annotated[ChatConfig, IDENTITY, OMITTED_AT_DEFAULT] = ChatConfig()
+    """How the model's conversations are read: whether it thinks, and the day its chat template is told."""
     benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
     labels: Annotated[LabelWordsConfig, IDENTITY] = LabelWordsConfig(reading=LabelReading.CONVERSATION)
     """How many worked solutions are labelled, and how; `kinds` says by what."""

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.chat import ChatConfig
 from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
 from latent_core.config.sampling import CollectSamplingConfig
 from latent_core.config.tokenskip import Baseline, CollectConfig, EvaluateWithBaseConfig, Ratios, TextFormat
@@ -49,6 +50,8 @@ class DirectConfig(StageConfig):
 
     model: Annotated[str, RUNTIME] = "latent-mini"
     """Base model: latent-mini, smollm2, a local directory, or a hub id owner/name[@revision]."""
+    chat: Annotated[ChatConfig, IDENTITY, OMITTED_AT_DEFAULT] = ChatConfig()
+    """How the model's conversations are read: whether it thinks, and the day its chat template is told."""
     benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
     prepare: Annotated[DirectExamplesConfig, IDENTITY] = DirectExamplesConfig()
     train: Annotated[TrainConfig, IDENTITY] = TrainConfig()
@@ -140,6 +143,8 @@ class ConciseConfig(StageConfig):
 
     model: Annotated[str, RUNTIME] = "latent-mini"
     """Base model: latent-mini, smollm2, a local directory, or a hub id owner/name[@revision]."""
+    chat: Annotated[ChatConfig, IDENTITY, OMITTED_AT_DEFAULT] = ChatConfig()
+    """How the model's conversations are read: whether it thinks, and the day its chat template is told."""
     benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
     text_format: Annotated[TextFormat, IDENTITY] = TextFormat.XML
     """How few-shot prompts, training examples and evaluation write reasoning and answer; zero-shot sampling is boxed,

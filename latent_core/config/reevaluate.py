@@ -6,8 +6,9 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError, field_validator
 
-from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.chat import ChatConfig
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.config.tokenskip import EvaluateConfig, Joined, Metrics, Ratios, TextFormat, distinct
@@ -60,6 +61,8 @@ class ReevaluateConfig(StageConfig):
     model: Annotated[str, RUNTIME] = "latent-mini"
     """latent-mini, smollm2, a directory (dual models and adapters are recognised), a hub id owner/name[@revision], a
     trained model of the store (train/FINGERPRINT, grpo/FINGERPRINT), or one of MLflow's (models:/NAME@ALIAS)."""
+    chat: Annotated[ChatConfig, IDENTITY, OMITTED_AT_DEFAULT] = ChatConfig()
+    """How the model's conversations are read: whether it thinks, and the day its chat template is told."""
     benchmark: Annotated[BenchmarkConfig | None, IDENTITY] = None
     evaluate: Annotated[FollowedEvaluateConfig, IDENTITY] = FollowedEvaluateConfig()
     fail_on_regression: Annotated[bool, RUNTIME] = True

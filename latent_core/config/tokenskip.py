@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.chat import ChatConfig, Thinking
 from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
 from latent_core.config.sampling import CollectSamplingConfig, SamplingConfig
 from latent_core.config.training import TrainConfig
@@ -349,6 +350,8 @@ class TokenSkipConfig(StageConfig):
 
     model: Annotated[str, RUNTIME] = "latent-mini"
     """Base model: latent-mini, smollm2, a local directory, or a hub id owner/name[@revision]."""
+    chat: Annotated[ChatConfig, IDENTITY, OMITTED_AT_DEFAULT] = ChatConfig()
+    """How the model's conversations are read: whether it thinks, and the day its chat template is told."""
     variants: Annotated[tuple[Variant, ...], RUNTIME, Field(min_length=1)] = (Variant.STANDARD, Variant.DUAL)
     """Which models to train and compare."""
     seeds: Annotated[tuple[int, ...], RUNTIME] = ()
@@ -378,6 +381,14 @@ class TokenSkipConfig(StageConfig):
     @model_validator(mode="after")
     def _ratios_are_compressed(self) -> TokenSkipConfig:
         check_prepared_ratios(self.prepare, self.compress)
+        return self
+
+    @model_validator(mode="after")
+    def _dual_models_think(self) -> TokenSkipConfig:
+        if self.chat.thinking is Thinking.OFF and {Variant.DUAL, Variant.DUAL_FROZEN} & set(self.variants):
+            raise ValueError(
+                "chat.thinking: is off, but dual models reason between think marks; drop these variants, or set auto"
+            )
         return self
 
     @model_validator(mode="after")

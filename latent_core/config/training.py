@@ -102,7 +102,7 @@ class TrainConfig(StageConfig):
     layout: Annotated[Layout, RUNTIME] = Layout.AUTO
     """Whether a pass is padded or packed; auto packs on GPUs with flash attention."""
     save_every: Annotated[int, RUNTIME, Field(ge=1)] = 200
-    """Steps between checkpoints to resume from (evaluations save one too)."""
+    """Steps between checkpoints to resume from, with a validation split too (each evaluation saves one beside)."""
     gradient_checkpointing: Annotated[bool, RUNTIME] = False
     """Compute a pass's activations again for its gradients, a third more work, instead of keeping them: 0.2 MB a token
     in place of 14 for a model of 4 billion parameters."""

@@ -8,7 +8,8 @@ each newest token. Allowed ids (V visible, L latent, of `DualVocabulary`):
     ANSWER  visible, without both think tokens
     PLAIN   all visible ids: a row for which dual reasoning is switched off
 
-A latent that mirrors a think or end-of-sequence token (the reference builds those) is never allowed.
+A latent that mirrors a think or end-of-sequence token (the reference builds those) is never allowed. Visible
+end-of-sequence tokens are all ids that end a completion: the vocabulary's own, and `stop_ids`.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class PhaseMachine:
     """Whether a sequence may end while thinking."""
     end_bias: float = 0.0
     """Added to the closing think token's logit in THINK. Not 0 shortens reasoning and belongs in every report."""
+    stop_ids: tuple[int, ...] = ()
+    """Ids that end a completion beside the vocabulary's end-of-sequence ids."""
     _torch_tables: dict[str, torch.Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def phase_of_prompt(self, ids: IdsLike) -> Phase:
@@ -77,11 +80,12 @@ class PhaseMachine:
         table = np.stack([visible, ~visible, visible, visible])
         table[Phase.START, vocabulary.think_end_id] = False
         table[Phase.ANSWER, list(vocabulary.think_ids)] = False
-        stops = np.isin(vocabulary.sources, [*vocabulary.think_ids, *vocabulary.eos_ids])
+        ends = [*vocabulary.eos_ids, *self.stop_ids]
+        stops = np.isin(vocabulary.sources, [*vocabulary.think_ids, *ends])
         table[Phase.THINK, vocabulary.visible_size + np.flatnonzero(stops)] = False
         table[Phase.THINK, vocabulary.think_end_id] = True
         if self.eos_in_think:
-            table[Phase.THINK, list(vocabulary.eos_ids)] = True
+            table[Phase.THINK, ends] = True
         table.flags.writeable = False
         return table
 

@@ -72,9 +72,9 @@ def engine_defaults(additional_config: object) -> RequestOptions:
 class ConstraintTables:
     """Forbidden ids by row kind, and the bias, of one vocabulary on one device."""
 
-    def __init__(self, vocabulary: DualVocabulary, device: torch.device | str) -> None:
-        self.machine = PhaseMachine(vocabulary)
-        with_eos = PhaseMachine(vocabulary, eos_in_think=True).allowed[Phase.THINK]
+    def __init__(self, vocabulary: DualVocabulary, device: torch.device | str, stop_ids: tuple[int, ...] = ()) -> None:
+        self.machine = PhaseMachine(vocabulary, stop_ids=stop_ids)
+        with_eos = PhaseMachine(vocabulary, eos_in_think=True, stop_ids=stop_ids).allowed[Phase.THINK]
         allowed = np.concatenate([self.machine.allowed, with_eos[None]])
         self.forbidden = torch.from_numpy(~allowed).to(device)
         """Bool, shape (5, V+L): a row for each `Phase`, then `THINK_WITH_EOS`."""

@@ -17,17 +17,11 @@ import numpy.typing as npt
 from latent_core.dual.storage import read_json, write_json
 from latent_core.dual.tensor_rows import Table
 from latent_core.errors import InputError
+from latent_core.models.thinking import THINK_PAIRS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-PAIRS = (
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("[THINK]", "[/THINK]"),
-    ("<|think|>", "<|/think|>"),
-)
-"""In order of preference (REFERENCE: first existing single-token pair)."""
 CLONE_SOURCES = ("<|im_end|>", "<|eot_id|>", "<|end|>", "</s>")
 NOISE = 0.01  # share of the table's spread that tells new rows apart (REFERENCE)
 
@@ -57,7 +51,7 @@ def choose_think_tokens(tokenizer: PreTrainedTokenizerBase, missing: ThinkMissin
     Raises `InputError` when there is no pair and `missing` is error, or when clone_eos finds nothing to clone.
     """
     vocabulary: dict[str, int] = tokenizer.get_vocab()
-    for start, end in PAIRS:
+    for start, end in THINK_PAIRS:  # the first existing single-token pair
         if all(tokenizer.encode(text, add_special_tokens=False) == [vocabulary.get(text)] for text in (start, end)):
             return ThinkTokens((start, end), (vocabulary[start], vocabulary[end]))
     if missing is ThinkMissing.ERROR:
@@ -68,7 +62,7 @@ def choose_think_tokens(tokenizer: PreTrainedTokenizerBase, missing: ThinkMissin
         clone_id = present[0] if present else tokenizer.eos_token_id
         if clone_id is None:
             raise InputError("think_missing is clone_eos, but the tokenizer has no end-of-sequence token: use add")
-    texts = PAIRS[0]
+    texts = THINK_PAIRS[0]
     # One of the two may be there already; only the other is new.
     added = tuple(text for text in texts if text not in vocabulary)
     free = max(vocabulary.values()) + 1

@@ -20,6 +20,7 @@ from latent_core.dual.serving import BatchConstraint, ConstraintTables, RequestO
 from latent_core.dual.storage import CONFIG_KEY, FILE_NAME, REFERENCE_FILE_NAME, from_json
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.errors import InputError
+from latent_core.models.family import open_family
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -40,7 +41,8 @@ class DualConstraint(LogitsProcessor):  # type: ignore[misc]  # vllm is untyped 
         if not vllm_config.model_config.logits_processors:
             raise InputError(f"logits_processors: name {PROCESSOR} there; an entry point alone gets no output ids")
         self._defaults = engine_defaults(vllm_config.additional_config)
-        self._batch = BatchConstraint(ConstraintTables(vocabulary, device))
+        stop_ids = stop_ids_of(vllm_config.model_config)
+        self._batch = BatchConstraint(ConstraintTables(vocabulary, device, stop_ids))
 
     @classmethod
     def validate_params(cls, sampling_params: SamplingParams) -> None:
@@ -65,6 +67,12 @@ class DualConstraint(LogitsProcessor):  # type: ignore[misc]  # vllm is untyped 
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
         return logits if self._batch is None else self._batch.apply(logits)
+
+
+def stop_ids_of(model_config: Any) -> tuple[int, ...]:
+    """The ids that end a completion of vLLM's model; none for one that is no local directory."""
+    directory = Path(model_config.model)
+    return open_family(directory)[1].stop_ids if directory.is_dir() else ()
 
 
 def vocabulary_of(model_config: Any) -> DualVocabulary | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcessor, LogitsProcRequestState
 
 from latent_core.dual.serving import ConstraintTables, RequestOptions, SlotConstraint, engine_defaults
-from latent_core.dual.vllm_constraint import vocabulary_of
+from latent_core.dual.vllm_constraint import stop_ids_of, vocabulary_of
 from latent_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class DualConstraintV2(LogitsProcessor):  # type: ignore[misc]  # vllm is untype
             raise InputError("speculative_config: the dual vocabulary's constraint does not support it; leave it out")
         self._defaults = engine_defaults(vllm_config.additional_config)
         self._tokens: Any = req_states.all_token_ids
-        tables = ConstraintTables(vocabulary, req_states.device)
+        tables = ConstraintTables(vocabulary, req_states.device, stop_ids_of(vllm_config.model_config))
         self._slots = SlotConstraint(tables, req_states.max_num_reqs, req_states.device)
 
     @classmethod

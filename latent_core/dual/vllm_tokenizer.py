@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from latent_core.dual.vocabulary import DualVocabulary
-from latent_core.models.family import chat_family, load_tokenizer
+from latent_core.models.chat_template import Clock
+from latent_core.models.family import ChatFamily, chat_family, open_family
 
 
 class DualTokenizer:
@@ -22,10 +23,11 @@ class DualTokenizer:
     `prompts.render_prompt`: a dual model is always started inside its reasoning.
     """
 
-    def __init__(self, inner: Any, vocabulary: DualVocabulary) -> None:
+    def __init__(self, inner: Any, vocabulary: DualVocabulary, family: ChatFamily | None = None) -> None:
         self._inner = inner
         self.dual_vocabulary = vocabulary
-        self.opens_think_itself = chat_family(inner).opens_think
+        self._family = chat_family(inner, is_dual=True) if family is None else family
+        self.opens_think_itself = self._family.opens_think
         start, end = inner.convert_ids_to_tokens(list(vocabulary.think_ids))
         self.think_start, self.think_end = str(start), str(end)
         opening = f"{{% if add_generation_prompt %}}{{{{ '{self.think_start}\\n' }}}}{{% endif %}}"
@@ -38,7 +40,8 @@ class DualTokenizer:
     def from_pretrained(cls, path_or_repo_id: str | Path, *args: Any, **kwargs: Any) -> DualTokenizer:
         """What vLLM calls; a dual model is a local directory. Raises `InputError` when it is none."""
         directory = Path(path_or_repo_id)
-        return cls(load_tokenizer(directory), DualVocabulary.load(directory))
+        inner, family = open_family(directory)
+        return cls(inner, DualVocabulary.load(directory), family)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "_inner":  # copying looks for these before the fields are there
@@ -70,7 +73,9 @@ class DualTokenizer:
     def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
         if kwargs.get("chat_template") is None:
             kwargs["chat_template"] = self.chat_template
-        return self._inner.apply_chat_template(conversation, *args, **kwargs)
+        # What training was rendered with: the pinned day, and the template's switches.
+        pinned = Clock(self._family.date).names() | dict(self._family.options)
+        return self._inner.apply_chat_template(conversation, *args, **pinned | kwargs)
 
     def decode(self, ids: Sequence[int] | int, skip_special_tokens: bool = False, **kwargs: Any) -> str:
         """Readable text; latents through their sources, think marks always written out."""

@@ -18,7 +18,8 @@ from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.exemplars import Exemplar
 from latent_core.generate.engine import Engine, Generation, Request, item_seed
-from latent_core.models.family import ChatFamily, chat_family, load_tokenizer
+from latent_core.models.family import ChatFamily, open_family
+from latent_core.models.header import apart
 from latent_core.models.wordwise import BytewiseDecoder, WordwiseEncoder
 from latent_core.scoring import grade
 from latent_core.scoring.extraction import split_reasoning
@@ -46,9 +47,9 @@ class ReadableModel:
 
     @classmethod
     def load(cls, model_dir: Path) -> ReadableModel:
-        tokenizer = load_tokenizer(model_dir)
+        tokenizer, family = open_family(model_dir)
         is_dual = (model_dir / FILE_NAME).is_file()
-        return cls(tokenizer, chat_family(tokenizer), DualVocabulary.load(model_dir) if is_dual else None)
+        return cls(tokenizer, family, DualVocabulary.load(model_dir) if is_dual else None)
 
     @cached_property
     def _encoder(self) -> WordwiseEncoder:
@@ -224,6 +225,12 @@ def _split(ids: Sequence[int], model: ReadableModel, text_format: TextFormat) ->
     body = ids[:-1] if ids and ids[-1] in model.family.stop_ids else ids
     if not model.family.thinks or text_format is TextFormat.RAW_TEXT:
         completion = model.decode(body)
+        if text_format is not TextFormat.RAW_TEXT:
+            thought, words = apart(completion, model.family.header, model.family.reasoning_frame)
+            if thought is not None:
+                closing = "" if words is None else f"</think>{words}"
+                return _Parts(f"<think>{thought}{closing}", thought.strip(), model.count(thought.strip()))
+            completion = words or ""
         match text_format:
             case TextFormat.BOXED:
                 reasoning = completion.rsplit(ANSWER_SENTENCE, 1)[0].strip()

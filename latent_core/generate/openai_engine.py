@@ -19,7 +19,7 @@ from latent_core.config.sampling import OpenAiConfig, SamplingConfig
 from latent_core.dual.storage import FILE_NAME
 from latent_core.errors import InfrastructureError, InputError
 from latent_core.generate.engine import Finished, FinishReason, Generation, Request, Usage
-from latent_core.models.family import chat_family, load_tokenizer
+from latent_core.models.family import open_family
 
 if TYPE_CHECKING:
     import httpx
@@ -40,8 +40,7 @@ class OpenAiEngine:
 
     def __init__(self, model_dir: Path, options: OpenAiConfig) -> None:
         self._options = options
-        self._tokenizer = load_tokenizer(model_dir)
-        family = chat_family(self._tokenizer)
+        self._tokenizer, family = open_family(model_dir)
         self._stop_ids = sorted(family.stop_ids)
         self._end_of_turn = int(self._tokenizer.convert_tokens_to_ids(family.end_of_turn))
         self._is_dual = (model_dir / FILE_NAME).is_file()

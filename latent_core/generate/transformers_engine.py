@@ -28,7 +28,7 @@ from latent_core.generate.engine import Finished, Generation, Request
 from latent_core.generate.sampled_logprobs import SampledLogprobs
 from latent_core.generate.seeded_sampling import SeededGumbel
 from latent_core.loading import SAFE
-from latent_core.models.family import chat_family, load_tokenizer
+from latent_core.models.family import open_family
 
 
 class TransformersEngine:
@@ -51,12 +51,12 @@ class TransformersEngine:
     def _serve(self, model: Any, model_dir: Path) -> None:
         self.model: Any = model
         self.device = model.device.type
-        family = chat_family(load_tokenizer(model_dir))
+        _, family = open_family(model_dir)
         self._stop_ids = family.stop_ids
         self._pad_id = family.pad_id
         self._context = int(getattr(self.model.config, "max_position_embeddings", 1 << 30))
         is_dual = (model_dir / FILE_NAME).is_file()
-        self._machine = PhaseMachine(DualVocabulary.load(model_dir)) if is_dual else None
+        self._machine = PhaseMachine(DualVocabulary.load(model_dir), stop_ids=self._stop_ids) if is_dual else None
 
     def generate(
         self, requests: Sequence[Request], sampling: SamplingConfig, finished: Finished | None = None

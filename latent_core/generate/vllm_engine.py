@@ -25,7 +25,7 @@ from latent_core.dual import DualVocabulary, Phase, PhaseMachine
 from latent_core.dual.storage import FILE_NAME, read_json
 from latent_core.errors import InputError
 from latent_core.generate.engine import Finished, FinishReason, Generation, Request
-from latent_core.models.family import chat_family, load_tokenizer
+from latent_core.models.family import open_family
 
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -85,9 +85,10 @@ class VllmEngine:
         self._options = options or VllmConfig()
         self._constraint = constraint
         self._context = _context_of(model_dir)
-        self._stop_ids = frozenset(chat_family(load_tokenizer(model_dir)).stop_ids)
+        _, family = open_family(model_dir)
+        self._stop_ids = frozenset(family.stop_ids)
         is_dual = (model_dir / FILE_NAME).is_file()
-        self._machine = PhaseMachine(DualVocabulary.load(model_dir)) if is_dual else None
+        self._machine = PhaseMachine(DualVocabulary.load(model_dir), stop_ids=family.stop_ids) if is_dual else None
         self._adapter_dir = adapter_dir
         self._lora_rank = None if adapter_dir is None else lora_rank(adapter_dir)
         self._allowed: dict[Phase, list[int]] = {}

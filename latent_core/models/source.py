@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
@@ -64,7 +64,7 @@ def open_model(spec: str, field: str = "model") -> ModelSource:
         return ModelSource(spec, prepare_smollm2(cache_dir() / "smollm2"), identity)
     local = Path(spec).expanduser()
     if (adapter := find_adapter(spec, field)) is not None:
-        return _merged(spec, adapter)
+        return merged(spec, adapter)
     if local.is_dir():
         return ModelSource(spec, local, _content_of(local, spec, field))
     if spec.count("/") != 1 or spec.startswith((".", "/", "~")):
@@ -88,7 +88,9 @@ def model_fingerprint(spec: str, field: str = "model") -> str:
     return open_model(spec, field).fingerprint if adapter is None else adapter.fingerprint
 
 
-def find_adapter(spec: str, field: str = "model") -> Adapter | None:
+def find_adapter(
+    spec: str, field: str = "model", open_base: Callable[[str, str], ModelSource] = open_model
+) -> Adapter | None:
     """The adapter in the directory `spec`, None where there is none. Raises InputError when it names no base."""
     directory = Path(spec).expanduser()
     if spec in EMBEDDED or not (directory / ADAPTER_CONFIG).is_file():
@@ -101,13 +103,13 @@ def find_adapter(spec: str, field: str = "model") -> Adapter | None:
         )
     if not (directory / ADAPTER_WEIGHTS).is_file():
         raise InputError(f"{field}: the adapter {spec} has no {ADAPTER_WEIGHTS}; pickled weights are not read")
-    base = open_model(str(base_spec), field)
+    base = open_base(str(base_spec), field)
     names = sorted(path for path in directory.iterdir() if path.suffix in _IDENTITY_SUFFIXES)
     parents = {"base": base.fingerprint, "adapter": hash_tree(directory, names)}
     return Adapter(directory, base, fingerprint("merged_adapter", 1, {}, parents))
 
 
-def _merged(spec: str, adapter: Adapter) -> ModelSource:
+def merged(spec: str, adapter: Adapter) -> ModelSource:
     """The adapter's base with the adapter merged in, once."""
     target = cache_dir() / "merged_adapters" / adapter.fingerprint
     if not target.is_dir():

@@ -33,7 +33,10 @@ class Variant:
 def answer_frame(family: ChatFamily, text_format: TextFormat = TextFormat.BOXED) -> AnswerFrame:
     """Taken from `prompts.render_target`. Raises InputError for a model or a format without an end of thinking."""
     if family.think_end is None or text_format is TextFormat.RAW_TEXT:
-        raise InputError("model: a scorer needs a model with think marks and a format that uses them (boxed or xml)")
+        raise InputError(
+            "model: a scorer needs a model that reasons between think marks, and a format that has them (boxed or "
+            "xml); a model that owns the marks and does not use them can be told to (thinking: on)"
+        )
     target = prompts.render_target("", _SLOT, family, text_format).removesuffix(family.end_of_turn)
     before, _, after = target.partition(family.think_end)[2].partition(_SLOT)
     return AnswerFrame(before, after)

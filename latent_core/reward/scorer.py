@@ -73,7 +73,8 @@ class Scorer:
         vocabulary = self.readable.vocabulary
         self._forbidden = None
         if vocabulary is not None:
-            self._forbidden = PhaseMachine(vocabulary).forbidden_on(self.device)[Phase.ANSWER]
+            machine = PhaseMachine(vocabulary, stop_ids=self.readable.family.stop_ids)
+            self._forbidden = machine.forbidden_on(self.device)[Phase.ANSWER]
         self._known_variants: dict[str, tuple[Variant, ...]] = {}
 
     def encode_completion(self, text: str, *, latent: bool) -> tuple[int, ...]:

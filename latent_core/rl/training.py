@@ -18,12 +18,12 @@ from latent_core.device_memory import release
 from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
-from latent_core.models.family import load_tokenizer
+from latent_core.models.family import open_family
 from latent_core.rl.judges import judge
 from latent_core.rl.policy import policy_trainer
 from latent_core.rl.rollouts import Rollouts
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
-from latent_core.sft.rank import Progress, progress_callback
+from latent_core.sft.rank import Progress, checkpoint_callback, progress_callback
 from latent_core.sft.weights import adapter_config, is_mixed, load_model, parameters_of, save_trained
 
 ROLLOUTS = "rollouts"  # folder beside the checkpoints
@@ -56,10 +56,10 @@ def reinforce(
     """
     from datasets import Dataset
 
-    tokenizer = load_tokenizer(model_dir)
+    tokenizer, family = open_family(model_dir)
     is_dual = (model_dir / FILE_NAME).is_file()
     vocabulary = DualVocabulary.load(model_dir) if is_dual else None
-    machine = PhaseMachine(vocabulary) if vocabulary else None
+    machine = PhaseMachine(vocabulary, stop_ids=family.stop_ids) if vocabulary else None
     latents = range(vocabulary.visible_size, vocabulary.size) if vocabulary else range(0)
     rollouts = Rollouts(
         problems, model_dir, config, judge(config, model_dir), checkpoint_dir / ROLLOUTS, benchmark=benchmark
@@ -73,7 +73,7 @@ def reinforce(
         train_dataset=Dataset.from_dict({"prompt": [str(number) for number in range(len(problems))]}),
         processing_class=tokenizer,
         peft_config=adapter_config(config, latents),
-        callbacks=[progress_callback(config.save_every, progress)],
+        callbacks=[checkpoint_callback(config.save_every), progress_callback(progress)],
     )
     trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(checkpoint_dir)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from latent_core.config.training import Layout, TrainConfig
 from latent_core.errors import InputError
 from latent_core.loading import NO_CODE
-from latent_core.models.family import chat_family
+from latent_core.models.family import open_family
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
 from latent_core.sft.plan import evaluation_batches, micro_batch_size, micro_batches, steps_of
 from latent_core.sft.planned_trainer import Head, planned_trainer
@@ -77,7 +77,7 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
     kind = planned_trainer(
         _head(config, trains_latents(config, job.latent_ids)),
         config.loss_weights,
-        None if config.loss_weights.are_equal_to_one else think_end_id(tokenizer),
+        None if config.loss_weights.are_equal_to_one else think_end_id(job.model_dir),
         micro_batches(steps, lengths, config, **place),
         evaluation_batches(_lengths(job.validation), config.micro_batch_size, **place) if has_validation else [],
     )
@@ -89,7 +89,7 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
         eval_dataset=_dataset(job.validation) if has_validation else None,
         processing_class=tokenizer,
         peft_config=adapter_config(config, job.latent_ids),
-        callbacks=[progress_callback(args.save_steps, progress)],
+        callbacks=[checkpoint_callback(config.save_every, args.save_steps), progress_callback(progress)],
     )
     trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(job.checkpoint_dir)
@@ -120,12 +120,12 @@ def resolve_layout(config: TrainConfig) -> Layout:
     return Layout.PACKED if _takes_flash_attention(config) else Layout.PADDED
 
 
-def think_end_id(tokenizer: Any) -> int:
+def think_end_id(model_dir: Path) -> int:
     """Id of the closing think token. Raises InputError for a model without, which cannot have loss weights."""
-    family = chat_family(tokenizer)
+    _, family = open_family(model_dir)
     if family.think_end_id is None:
         raise InputError(
-            "train.loss_weights: the model's tokenizer has no think tokens, so nothing parts reasoning from answer; "
+            "train.loss_weights: the model does not think between marks, so nothing parts reasoning from answer; "
             "leave all weights at 1"
         )
     return family.think_end_id
@@ -194,6 +194,7 @@ def _arguments(config: TrainConfig, checkpoint_dir: Path, has_validation: bool) 
         eval_strategy="steps" if has_validation else "no",
         eval_steps=config.eval_every,
         save_strategy="steps",
+        # The best checkpoint is one of those that were evaluated; the others come from `checkpoint_callback`.
         save_steps=config.eval_every if has_validation else config.save_every,
         save_total_limit=2,
         load_best_model_at_end=has_validation,
@@ -213,14 +214,29 @@ def _arguments(config: TrainConfig, checkpoint_dir: Path, has_validation: bool) 
     )
 
 
-def progress_callback(save_steps: int, progress: Progress | None) -> Any:
-    """Reports progress, and ends a logged mean of losses at every checkpoint, so that none spans an interruption."""
+def checkpoint_callback(*every: int) -> Any:
+    """Saves a checkpoint whenever so many steps are done, for each of the numbers, whatever the Trainer itself saves.
+
+    A logged mean of losses ends at every checkpoint, so that none spans an interruption.
+    """
+    from transformers import TrainerCallback
+
+    class Save(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if any(state.global_step % steps == 0 for steps in every):
+                control.should_save = control.should_log = True
+            elif state.global_step == state.max_steps:
+                control.should_log = True
+
+    return Save()
+
+
+def progress_callback(progress: Progress | None) -> Any:
+    """Reports the steps done."""
     from transformers import TrainerCallback
 
     class Report(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.global_step % save_steps == 0 or state.global_step == state.max_steps:
-                control.should_log = True
             if progress is not None:
                 progress(state.global_step, state.max_steps)
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from latent_core.config.training import LossOn, TrainConfig
 from latent_core.device_memory import release
 from latent_core.errors import InputError
-from latent_core.loading import NO_CODE
 from latent_core.sft.loss import latent_only
 from latent_core.sft.plan import micro_batch_size
 from latent_core.sft.rank import Job, Progress, TrainResult, fit, resolve_layout, think_end_id
@@ -48,9 +47,7 @@ def train(
     micro_batch_size(config, processes)
     resolve_layout(config)
     if not config.loss_weights.are_equal_to_one:
-        from transformers import AutoTokenizer
-
-        think_end_id(AutoTokenizer.from_pretrained(model_dir, local_files_only=True, **NO_CODE))
+        think_end_id(model_dir)
     if config.loss_on is LossOn.LATENT_ONLY:
         training, validation = latent_only(training, latent_ids), latent_only(validation, latent_ids)
     latents = range(latent_ids[0], latent_ids[-1] + 1) if latent_ids else range(0)

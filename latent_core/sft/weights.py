@@ -11,6 +11,7 @@ from latent_core.config.training import LatentRows, LoraVariant, TrainMethod
 from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.loading import SAFE
+from latent_core.models.family import SETTINGS_FILE
 from latent_core.sft.adapter import settle_adapter
 
 
@@ -111,6 +112,8 @@ def save_trained(
     tokenizer.save_pretrained(target)
     if (model_dir / "generation_config.json").is_file():
         shutil.copyfile(model_dir / "generation_config.json", target / "generation_config.json")
+    if (model_dir / SETTINGS_FILE).is_file():
+        shutil.copyfile(model_dir / SETTINGS_FILE, target / SETTINGS_FILE)
     if (model_dir / FILE_NAME).is_file():
         vocabulary = DualVocabulary.load(model_dir)
         moved = trains_latents(parts, latent_ids) or parts.method is TrainMethod.FULL

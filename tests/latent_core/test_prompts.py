@@ -57,7 +57,12 @@ CONVENTIONS = {
         plain=("<think>", "</think>"),
     ),
     "chatml, thinking left to the model": Convention(
-        CHATML_TURNS + "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+        # What stood between think marks is cut out of earlier turns.
+        CHATML_TURNS.replace(
+            "message['content']",
+            "message['content'].split('</think>')[-1] if message['role'] == 'assistant' else message['content']",
+        )
+        + "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
         CHATML_SPECIAL,
         CHATML_NAMED,
         CHATML_PROMPT + "<think>\n",

@@ -56,7 +56,7 @@ def test_generation_prompt_is_that_of_the_project(tokenizer: DualTokenizer) -> N
     turns.append({"role": "user", "content": f"{prompts.INSTRUCTION}\nWhat is x?"})
     rendered = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     inner = tokenizer._inner
-    assert rendered == prompts.render_prompt("What is x?", inner, chat_family(inner))
+    assert rendered == prompts.render_prompt("What is x?", inner, chat_family(inner, is_dual=True))
     assert tokenizer.apply_chat_template(turns, tokenize=False) == inner.apply_chat_template(turns, tokenize=False)
 
 

@@ -63,10 +63,10 @@ def test_family_chatml_that_opens_thinking_is_read_whole() -> None:
     )  # fmt: skip
 
 
-def test_family_chatml_with_think_tokens_only_does_not_open_thinking() -> None:
+def test_family_think_tokens_that_no_conversation_shows_are_no_thinking() -> None:
     family = chat_family(thinking_chatml(CHATML))
-    assert family.thinks and not family.opens_think
-    assert (family.think_start_id, family.think_end_id) == (259, 260)
+    assert not family.thinks and not family.opens_think
+    assert (family.think_start_id, family.think_end_id) == (None, None)
 
 
 def test_family_chatml_without_think_tokens_does_not_think() -> None:
@@ -121,7 +121,8 @@ def test_family_reasoning_stripped_from_history_still_finds_the_turns_end() -> N
     ("start", "end"), [("<thinking>", "</thinking>"), ("[THINK]", "[/THINK]"), ("<|think|>", "<|/think|>")]
 )
 def test_family_other_think_marks_are_found(start: str, end: str) -> None:
-    tokenizer = small_tokenizer(CHATML, ["<|im_start|>", "<|im_end|>"], [start, end], eos_token="<|im_end|>")
+    template = CHATML_OPEN_THINK.replace("<think>", start)
+    tokenizer = small_tokenizer(template, ["<|im_start|>", "<|im_end|>"], [start, end], eos_token="<|im_end|>")
     family = chat_family(tokenizer)
     assert (family.think_start, family.think_end) == (start, end)
     assert tokenizer.encode(end, add_special_tokens=False) == [family.think_end_id]

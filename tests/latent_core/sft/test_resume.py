@@ -61,6 +61,43 @@ def test_killed_training_started_again_equals_uninterrupted_training(
     assert largest_difference(root / "whole/out/model", root / "cut/out/model") <= 1e-6
 
 
+def test_killed_training_with_a_validation_split_goes_on_from_the_step_that_save_every_saved(
+    plain_dir: Path, plain: ReadableModel, tmp_path: Path
+) -> None:
+    training, validation = (
+        pa.Table.from_pylist(example_rows(plain, count, start)) for count, start in ((8, 0), (4, 50))
+    )
+    root = write_inputs(tmp_path / "runs", plain_dir, training, validation)
+    settings: dict[str, Any] = {"steps": 8, "eval_every": 4, "save_every": 3}
+    whole = run(root, "whole", settings)
+    assert run_and_die(root, "cut", settings, kill_at=7) == -signal.SIGKILL
+    newest = newest_checkpoint(root / "cut/checkpoints")
+    assert newest is not None and newest.name == "checkpoint-6"
+    result = run(root, "cut", settings)
+    assert result.resumed_from_step == 6
+    assert result.best_eval_loss == pytest.approx(whole.best_eval_loss, abs=1e-6)
+    assert {step for step, kind, _ in loss_curve(result) if kind == "eval_loss"} == {4, 8}
+    assert largest_difference(root / "whole/out/model", root / "cut/out/model") <= 1e-6
+
+
+def test_training_keeps_the_weights_of_the_best_evaluation_and_not_of_a_later_checkpoint(
+    plain_dir: Path, plain: ReadableModel, tmp_path: Path
+) -> None:
+    training, validation = (
+        pa.Table.from_pylist(example_rows(plain, count, start)) for count, start in ((4, 0), (4, 50))
+    )
+    root = write_inputs(tmp_path / "runs", plain_dir, training, validation)
+    # At this rate the loss explodes, so that the first evaluation is the best.
+    settings = {"method": "full", "learning_rate": 1.0, "eval_every": 2, "warmup_ratio": 0.0}
+    often = run(root, "often", settings | {"steps": 6, "save_every": 1})
+    evaluated = {step: loss for step, kind, loss in loss_curve(often) if kind == "eval_loss"}
+    assert often.best_eval_loss == min(evaluated.values())
+    best = min(evaluated, key=lambda step: evaluated[step])
+    assert best < 6
+    run(root, "seldom", settings | {"steps": 6, "save_every": 100})
+    assert largest_difference(root / "often/out/model", root / "seldom/out/model") == 0.0
+
+
 def test_checkpoint_whose_state_was_cut_off_is_passed_over(tmp_path: Path) -> None:
     for step, state in ((3, '{"global_step": 3}'), (6, '{"global_st')):
         (tmp_path / f"checkpoint-{step}").mkdir()
