@@ -18,8 +18,8 @@ from typing import NamedTuple
 from latent_core.benchmarks.forms import Grader
 from latent_core.benchmarks.registry import grader_of
 from latent_core.errors import InputError
-from latent_core.scoring import brackets, choices, normalization, plain, units
-from latent_core.scoring.extraction import closing_phrase, extract_answer, last_box, opens_box
+from latent_core.scoring import brackets, choices, compound, normalization, plain, units
+from latent_core.scoring.extraction import closing_phrase, extract_answer, boxed_answer, opens_box
 from latent_core.scoring.workers import Comparison, shared_pool
 
 FINISH_REASONS = ("stop", "length")
@@ -116,7 +116,7 @@ def reference(gold: str) -> str:
     if "####" in gold:
         gold = gold.rpartition("####")[2].strip().partition("\n")[0]
     if opens_box(gold):
-        return (last_box(gold) or gold).strip()
+        return (boxed_answer(gold) or gold).strip()
     return (closing_phrase(gold) or gold).strip()
 
 
@@ -163,7 +163,7 @@ def _compare_exactly(answer: str, gold: str) -> bool | None:
         if None not in numbers:
             return numbers[0] == numbers[1]
     answer, gold = normalization.unwrap_text(answer), normalization.unwrap_text(gold)
-    for compare in (units.same_time, units.same_measure, _same_cardinal):
+    for compare in (units.same_time, compound.same_compound, units.same_measure, _same_cardinal):
         if (decided := compare(answer, gold)) is not None:
             return decided
     if brackets.is_bound(answer) and not brackets.is_bound(gold):

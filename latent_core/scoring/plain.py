@@ -19,8 +19,6 @@ _SIGNS = str.maketrans(
         "\u22c5": r"\cdot ",
         "\u00f7": "/",
         "\u2044": "/",  # fraction slash
-        "\u03c0": r"\pi ",
-        "\u03b8": r"\theta ",
         "\u221e": r"\infty ",
         "\u2264": r"\le ",
         "\u2265": r"\ge ",
@@ -43,6 +41,13 @@ _SIGNS = str.maketrans(
         "\u200b": "",  # zero-width space
         "\u2060": "",  # word joiner
         "\ufeff": "",  # byte order mark
+    }
+    | dict.fromkeys("\u3001\u060c", ",")  # ideographic and Arabic comma
+    | dict.fromkeys("\u2032\u2019", "'")  # prime, apostrophe
+    | {"\u2033": "''", "\u3002": ".", "\u066b": ".", "\u066c": ",", "\u066a": "%", "\u2103": r"^\circ C"}
+    | {
+        letter: rf"\{unicodedata.name(letter).split()[-1].lower().replace('lamda', 'lambda')} "
+        for letter in "\u03b1\u03b2\u03b3\u03b4\u03b5\u03b6\u03b7\u03b8\u03ba\u03bb\u03bc\u03bd\u03be\u03c0\u03c1\u03c3\u03c4\u03c6\u03c7\u03c8\u03c9"
     }
     | {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # full-width ASCII
 )

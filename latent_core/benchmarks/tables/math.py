@@ -4,12 +4,12 @@ Source: arXiv 2103.03874. The hub's copy has 12,000 training problems and the 50
 """
 
 from latent_core.benchmarks.table import Hub, Row, TableBenchmark
-from latent_core.scoring.extraction import last_box
+from latent_core.scoring.extraction import boxed_answer
 
 
 def boxed_gold(row: Row) -> str | None:
     """The answer where a row has it apart, else what the last box of its solution holds."""
-    return str(row["answer"]) if row.get("answer") else last_box(str(row.get("solution", "")))
+    return str(row["answer"]) if row.get("answer") else boxed_answer(str(row.get("solution", "")))
 
 
 BENCHMARK = TableBenchmark(

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from latent_core.scoring.extraction import extract_answer, last_box, split_reasoning
+from latent_core.scoring.extraction import extract_answer, boxed_answer, split_reasoning
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,8 @@ from latent_core.scoring.extraction import extract_answer, last_box, split_reaso
         ("no box", None),
     ],
 )
-def test_last_box_text_gives_balanced_content(text: str, content: str | None) -> None:
-    assert last_box(text) == content
+def test_boxed_answer_text_gives_balanced_content(text: str, content: str | None) -> None:
+    assert boxed_answer(text) == content
 
 
 @pytest.mark.parametrize(
