@@ -131,5 +131,5 @@ _SUMMARY_COLUMNS = (
     COLUMN,
 )
 
-EVALUATE = Stage("evaluate", 3, evaluate)
-TRUNCATE = Stage("truncate", 3, truncate)
+EVALUATE = Stage("evaluate", 4, evaluate)
+TRUNCATE = Stage("truncate", 4, truncate)

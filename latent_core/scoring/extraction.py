@@ -20,7 +20,7 @@ _BOX_MARKERS = frozenset({"\\boxed", "\\fbox"})
 # `\boxed 5`: one signed number or one letter. More would take the next word of "put it in \boxed format".
 _BARE_BOX = re.compile(r"\s{0,8}([+-]?(?:\d[\d.,/]*|\.\d+)|[A-Za-z](?![A-Za-z]))")
 _BOX_BRACE = re.compile(r"\s{0,8}\{")
-_PHRASE = re.compile(
+PHRASE = re.compile(
     r"\banswers?(?:[ \t]{1,8}(?:is|are|(?:would|should|must|will)[ \t]be)(?![\w'\u2019])[ \t]{0,8}:?|[ \t*]{0,8}:)"
     r"[ \t*]{0,8}\s{0,4}(?!\s{0,20}not\b)(?=([^\n]{1,400}))"  # looked at, not consumed: a line may say it twice
     r"|^[#* \t]{0,8}(?:the[ \t])?(?:final[ \t])?answer[* \t]{0,8}\n\s{0,4}([^\n]{1,400})",  # a heading above it
@@ -104,25 +104,37 @@ def boxed_answer(text: str) -> str | None:
 
 
 def _content_of_last(text: str, boxes: list[_Box], last_open: int) -> str | None:
-    if not boxes:
+    last = _last_boxes(text, boxes)
+    if not last or last_open > last[-1].start:
         return None
-    # Boxes are listed as they close, so the outermost of the last nest closes last.
-    first = boxes[-1]
-    if last_open > first.start:
-        return None
-    contents = [_content(text, first)]
+    return ", ".join(content for box in last if (content := _content(text, box))) or None
+
+
+def _last_boxes(text: str, boxes: list[_Box]) -> list[_Box]:
+    """The boxes that are one answer, less those that say it again, in order; `boxes` are listed as they close."""
+    last = boxes[-1:]  # the outermost of the last nest closes last
+    opening = last[0].opening if last else 0
     for box in reversed(boxes[:-1]):
-        if box.opening > first.opening:
+        if box.opening > opening:
             continue  # inside it
-        if first.opening - box.behind > _LONGEST_JOINT:
+        if opening - box.behind > _LONGEST_JOINT:
             break
-        joint = _JOINT.fullmatch(_BLANK.sub(" ", text[box.behind : first.opening]).strip())
+        joint = _JOINT.fullmatch(_BLANK.sub(" ", text[box.behind : opening]).strip())
         if joint is None:
             break
-        content, first = _content(text, box), box
-        if content != contents[-1] or re.search(r"and|;", joint["mark"]):  # else it is the same answer again
-            contents.append(content)
-    return ", ".join(content for content in reversed(contents) if content) or None
+        if _content(text, box) != _content(text, last[-1]) or re.search(r"and|;", joint["mark"]):
+            last.append(box)
+        opening = box.opening
+    return last[::-1]
+
+
+def first_of_last_boxes(text: str) -> int | None:
+    """Where the first of the boxes begins that give a text's answer; the last box if it is still open."""
+    boxes, last_open = _scan_boxes(text)
+    last = _last_boxes(text, boxes)
+    if last_open >= 0 and (not last or last_open > last[-1].start):
+        return max(text.rfind(marker, 0, last_open) for marker in _BOX_MARKERS)
+    return last[0].opening if last else None
 
 
 def _content(text: str, box: _Box) -> str:
@@ -175,10 +187,10 @@ def closing_phrase(text: str) -> str | None:
     """
     last_line = text.rstrip().rpartition("\n")[2]
     found = None
-    for match in _PHRASE.finditer(text):
+    for match in PHRASE.finditer(text):
         found = match[1] or match[2]
     # A markdown heading of four hashes is no answer: GSM8K's line holds a number.
-    if re.search(r"####\s{0,8}[-+$\\.\d]", last_line) and _PHRASE.search(last_line) is None:
+    if re.search(r"####\s{0,8}[-+$\\.\d]", last_line) and PHRASE.search(last_line) is None:
         phrase = last_line.rpartition("####")[2].strip()
     elif found is not None:
         phrase = _HEDGE.sub("", found.strip()).strip()
