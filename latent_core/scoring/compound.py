@@ -11,7 +11,7 @@ from collections import Counter
 from fractions import Fraction
 from typing import NamedTuple
 
-from latent_core.scoring.normalization import is_unit
+from latent_core.scoring.normalization import SWISS_GROUPS, is_unit
 from latent_core.scoring.notation import TEXT_NAMES
 from latent_core.scoring.units import unit_of
 
@@ -20,10 +20,12 @@ _PART = re.compile(rf"(?P<money>\$)?(?P<number>{_NUMBER})(?P<words>[^\d$.]*(?:\.
 _MACRO = re.compile(rf"\\(?:{TEXT_NAMES}|q?quad(?![A-Za-z]))")
 _SEPARATOR = re.compile(r"^\s*(?:and\b|,|;|&)?\s*|\s*(?:,|;|&)?\s*(?:\band\b)?\s*$")
 _WORDS = re.compile(r"(?:[^\W\d_]|[ .-])+")
-_MARKS = {  # after degrees, and by themselves
-    "\u00b0": {"'": Fraction(1, 60), "''": Fraction(1, 3600), '"': Fraction(1, 3600)},
-    "'": {"''": Fraction(1, 12), '"': Fraction(1, 12)},
+_OF_A_DEGREE = {
+    name: Fraction(1, size)
+    for size, names in ((60, ("'", "minute", "minutes")), (3600, ("''", '"', "second", "seconds")))
+    for name in names
 }
+_OF_A_FOOT = {"''": Fraction(1, 12), '"': Fraction(1, 12)}
 
 
 class Part(NamedTuple):
@@ -76,15 +78,16 @@ def _in_base(part: Part) -> tuple[object, Fraction]:
 
 def _total(side: list[Part]) -> Total | None:
     """The sum of parts whose units are of one dimension and grow smaller; None for anything else."""
-    marks = _MARKS.get(side[0].words, {}) if len(side) > 1 else {}
-    units = []
-    for place, part in enumerate(side):
-        if place and part.words in marks:
-            units.append((units[0][0], units[0][1] * marks[part.words]))
-        elif (unit := unit_of("foot" if marks and part.words == "'" else part.words)) is not None:
-            units.append(unit)
-        else:
+    first = unit_of("foot") if side[0].words == "'" and len(side) > 1 else unit_of(side[0].words)
+    if first is None:
+        return None
+    smaller = _OF_A_DEGREE if first == unit_of("degree") else _OF_A_FOOT if side[0].words == "'" else {}
+    units = [first]
+    for part in side[1:]:
+        unit = (first[0], first[1] * smaller[part.words]) if part.words in smaller else unit_of(part.words)
+        if unit is None:
             return None
+        units.append(unit)
     scales = tuple(scale for _, scale in units)
     if len({dimension for dimension, _ in units}) != 1 or any(
         later >= earlier for earlier, later in zip(scales, scales[1:], strict=False)
@@ -96,7 +99,7 @@ def _total(side: list[Part]) -> Total | None:
 
 def parts(text: str) -> list[Part] | None:
     """The numbers of an answer with the words behind each; None where anything else is in it."""
-    text = text.strip().strip("$").strip()
+    text = SWISS_GROUPS.sub(lambda match: match.group().replace("'", ""), text.strip().strip("$").strip())
     if text[:1] == "(" and text[-1:] == ")":
         text = text[1:-1]
     text = re.sub(r"\s?\^\s?\{?\s?\\circ\s?\}?|\\degree(?![A-Za-z])", "\u00b0", text)

@@ -60,8 +60,8 @@ _MIXED_NUMBER = re.compile(rf"^(-?)({_WHOLE})\s+([1-9]\d*)\s*/\s*(\d+)(?=\s?%?$)
 _NUMBER_FRACTION = re.compile(r"\\frac\s*(?:\{\s*(\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))")
 _MIXED_FRACTION = re.compile(rf"^(-?)({_WHOLE})\s*\\frac\{{(\d{{1,20}})\}}\{{(\d{{1,20}})\}}(?=\s?%?$)")
 _FRACTION_PERCENT = re.compile(r"^(-?\\frac\{\d+\}\{\d+)\}\s?%$")
-# math-verify reads `2(5)` as the mixed number 2 + 5.
-_FACTOR = re.compile(r"((?<![\w.}\\^])\d[\d.]*|(?<![\w}])\([^(),]*\))\s*(?=\([^(),]*\))")
+# math-verify reads `2(5)` and `2\binom{5}{1}` as the mixed number 2 + 5.
+_FACTOR = re.compile(r"((?<![\w.}\\^])\d[\d.]*|(?<![\w}])\([^(),]*\))\s*(?=\([^(),]*\))|(?<=[\d)}!])()\s*(?=\\binom)|(?<=\))()\s*(?=\\frac)")
 _DIGITS_AS_TEXT = re.compile(r"\\(?:text|mbox)\s*\{([^{}A-Za-z]*\d[^{}A-Za-z]*)\}")
 _VALUE_FIRST = re.compile(r"^([^=<>\\]*\d[^=<>\\]*)=\s*([A-Za-z])$")
 _RATIO_IN_WORDS = re.compile(r"^(\d+)\s*(?:\\text\s*\{\s*to\s*\}|to)\s*(\d+)$")
@@ -83,7 +83,10 @@ _CURRENCY = re.compile(
     r"|^(?:\\text\s?\{\s?)?(?:(?:US|AU?|CA?|NZ|HK|NT|S|R)?\s?\\?\$|(?:USD|EUR|GBP|INR|CNY|RMB|JPY|CAD|AUD|Rs\.?))\s*\}?\s*(?=[\d.])"
 )
 _MARKS = re.compile(r"(?<=\d)\s?(?:''|'|\")$")
-_SWISS = re.compile(r"(?<![\d.'])\d{1,3}(?:'\d{3})+(?![\d'])")
+SWISS_GROUPS = re.compile(r"(?<![\d.'])\d{1,3}(?:'\d{3})+(?![\d'])")
+_DEGREES = re.compile(
+    r"\s*(?:\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree(?![A-Za-z]))(?:\s?(?:\\(?:text|mathrm)\s?\{\s?[CF]\s?\}|[CF])$)?"
+)
 _FONTS = re.compile(
     r"\\(?:boxed|fbox|left|right|[bB]igg?[lr]?|(?:display|text|script)style|bf|rm|it|underline"
     r"|small|large|Large|LARGE|huge|Huge)(?![A-Za-z])|\\(?:text)?color\s*\{[^{}]*\}|(?<!\\)\\[!()\[\]]"
@@ -108,11 +111,11 @@ def clean(text: str) -> str:
     text = text.replace(r"\lbrace", r"\{").replace(r"\rbrace", r"\}")
     text = re.sub(r"\\[dtc]frac(?![A-Za-z])", r"\\frac", text)
     text = _NUMBER_FRACTION.sub(lambda part: rf"\frac{{{part[1] or part[2]}}}{{{part[3] or part[4]}}}", text)
-    text = re.sub(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree(?![A-Za-z])", "", text)
+    text = _DEGREES.sub("", text)
     text = re.sub(r"\s+", " ", text).strip().rstrip(".").strip()
     text = _REPEATING.sub(_as_fraction, _ROUGHLY.sub("", text))
-    text = _SWISS.sub(lambda match: match.group().replace("'", ""), _MARKS.sub("", text))
-    text = re.sub(r"(?<=\d)['\"](?=\d)", r"_{\\text{mark}}", text)  # math-verify would read `1'23` as 123
+    text = SWISS_GROUPS.sub(lambda match: match.group().replace("'", ""), _MARKS.sub("", text))
+    text = re.sub(r"(?<=\d)['\"](?=\d)", "\u2032", text)  # math-verify would read `1'23` as 123, and cannot read this
     if clock := _CLOCK.match(text):
         return f"{clock[1]}\\text{{ {clock[2].casefold()}m}}"
     text = _SCALED.sub(lambda match: rf"\cdot {_SCALES[match[1] or match[2]]}", text)
@@ -123,7 +126,7 @@ def clean(text: str) -> str:
     text = _MIXED_FRACTION.sub(_improper, _MIXED_NUMBER.sub(r"\1\2\\frac{\3}{\4}", text))
     if not re.search(r"[(\[]|\\\{", text):  # inside brackets a comma separates
         text = _GROUPED.sub(lambda match: match.group().replace(",", ""), text)
-    return _SPACED.sub(lambda match: match.group().replace(" ", ""), _FACTOR.sub(r"\1\\cdot ", text))
+    return _SPACED.sub(lambda match: match.group().replace(" ", ""), _FACTOR.sub(lambda factor: rf"{factor[1] or ''}\cdot ", text))
 
 
 def unwrap_text(text: str) -> str:
@@ -260,6 +263,6 @@ def _without_units(text: str) -> str:
         # Scripts without capitals have no variables.
         spaced = text[match.end(1) : match.start(2)] == " " or match[2].casefold() in _CLOSE_UNITS
         caseless = match[2][0].lower() == match[2][0].upper()
-        if caseless or (spaced and len(re.sub(r"[\W\d_]", "", match[2])) >= 2 and match[2].casefold() != "percent"):
+        if caseless or (not match[2].isascii() and unit_of(match[2]) is not None) or (spaced and len(re.sub(r"[\W\d_]", "", match[2])) >= 2 and match[2].casefold() != "percent"):
             text = match[1]
     return text

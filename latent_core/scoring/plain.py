@@ -60,6 +60,7 @@ _ROOT = re.compile(r"\u221a\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+(?:\.\d+)?|[A-Za-
 _BARE_SQRT = re.compile(r"(?<![\\A-Za-z])sqrt\s?(\d+|[A-Za-z])(?![A-Za-z])")
 _BARE_PI = re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])")
 _POWER = re.compile(r"(?<=[\w)}])\s?\*\*\s?(?=[\w(-])")
+_MICRO = re.compile(r"(?<=\d)\s?[\u00b5\u03bc](?=[A-Za-z])")
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")  # of another script
 _SCIENTIFIC = re.compile(r"^([+-]?\d+(?:\.\d+)?)[eE]([+-]?\d{1,4})$")
 _TIMES_TEN = re.compile(r"(?<=\d) ?[xX*] ?(?=10 ?\^)")
@@ -92,6 +93,7 @@ _PARTS = {
 def as_latex(text: str) -> str:
     """The text with its Unicode signs and ASCII mathematics as LaTeX; what is LaTeX already stays as it is."""
     if not text.isascii():
+        text = _MICRO.sub(" micro", text)
         text = _VULGAR.sub(lambda sign: _vulgar(sign.group()), text)
         text = _RAISED.sub(lambda digits: f"^{{{digits.group().translate(_SUPERSCRIPTS)}}}", text)
         text = _ROOT.sub(lambda root: rf"\sqrt{{{root[1] or root[2] or root[3] or ''}}}", text)

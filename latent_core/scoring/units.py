@@ -31,6 +31,10 @@ _DEFINITIONS = {  # the scales are exact: the international foot, pound and gall
     "yen": "yen jpy 円 1",
     "rupees": "rupee rs inr ₹ 1",
     "degrees": "degree deg ° 1",
+    "minute marks": "' 1",
+    "second marks": "'' \" 1",
+    "celsius": "celsius 1",
+    "fahrenheit": "fahrenheit 1",
     "radians": "radian rad 1",
 }
 
@@ -55,9 +59,11 @@ _MONEY = r"(?:(?:\\text\s?\{\s?)?(?:US)?\\?\$\s?\}?|\\text\s?\{\s?USD\s?\}|USD|\
 _MEASURED = re.compile(
     rf"^(?P<money>{_MONEY})?\s*(?P<number>{_NUMBER}|.{{1,80}}?(?=\\(?:text|mbox|mathrm)))"
     r"(?:\s*(?P<degree>\^\{?\\circ\}?|\u00b0)|\s*\\(?:text|mbox|mathrm|textrm)\s*\{(?P<text>[^{}]{1,60})\}"
-    r"|(?P<plain>\s?(?:[^\W\d_][^\W\d_]*(?:[ /.]+[^\W\d_]+)*\.?|[€₹]|\\?\$)))?"
+    r"|(?P<plain>\s?(?:[^\W\d_][^\W\d_]*(?:[ /.]+[^\W\d_]+)*\.?|[€₹]|\\?\$|''|['\"])))?"
     r"(?:\^\{?(?P<power>[23])\}?|(?P<raised>[\u00b2\u00b3]))?$"
 )
+_TEMPERATURE = re.compile(r"(?:\^\s?\{?\s?\\circ\s?\}?|\u00b0)\s?(?:\\(?:text|mathrm)\s?\{\s?([CF])\s?\}|([CF]))$|\u2103$")
+_TEMPERATURES = {"C": "celsius", "F": "fahrenheit", None: "celsius"}
 _CLOCK = re.compile(
     r"^(?P<hour>\d{1,2})(?::(?P<minute>[0-5]\d))?\s*(?:\\(?:text|mbox|mathrm|textrm)\s*\{\s*)?(?:(?P<half>[ap])\.?\s?m\.?\s*\}?)?$",
     re.IGNORECASE,
@@ -76,7 +82,7 @@ def measure(text: str) -> Measure | None:
     """What an answer measures; None where it has no unit of the table."""
     text = joined_unit(text.strip().strip("$").replace("\\!", ""))
     text = text.replace("\\,", " ").replace("\\ ", " ").replace("~", " ").rstrip(". ")
-    match = _MEASURED.match(text)
+    match = _MEASURED.match(_TEMPERATURE.sub(lambda scale: rf"\text{{{_TEMPERATURES[scale[1] or scale[2]]}}}", text))
     if match is None:
         return None
     if match["degree"]:
@@ -84,7 +90,7 @@ def measure(text: str) -> Measure | None:
     words = match["text"] or match["plain"]
     if match["money"] and words is None:
         words = re.sub(r"\\text|\\(?=euro|\$)|[{} .]", "", match["money"])
-    elif words is None or (match["plain"] and len(words.strip()) < 2 and words.isascii() and not words.startswith(" ")):
+    elif words is None or (match["plain"] and re.fullmatch("[A-Za-z]", words)):
         return None  # "5m" may be a product
     power = int(match["power"]) if match["power"] else {"\u00b2": 2, "\u00b3": 3}.get(match["raised"] or "", 1)
     unit = _unit(words, power)
@@ -103,9 +109,9 @@ def same_measure(answer: str, gold: str) -> bool | None:
         return None
     if not _comparable(ours.dimension, theirs.dimension):
         return False
-    if ours.scale == theirs.scale or ours.dimension != theirs.dimension:
-        return None  # the numbers alone decide
     first, second = _value(ours.number), _value(theirs.number)
+    if ours.dimension != theirs.dimension or (ours.scale == theirs.scale and None in (first, second)):
+        return None  # the numbers alone decide
     return first is not None and second is not None and first * ours.scale == second * theirs.scale
 
 
@@ -138,7 +144,10 @@ def _comparable(first: tuple[tuple[str, int], ...], second: tuple[tuple[str, int
     """Equal dimensions, or one of them lacks only its power, as in "864 inches" for an area."""
     if len(first) != len(second) or [name for name, _ in first] != [name for name, _ in second]:
         return False
-    return all(one == other or 1 in (one, other) for (_, one), (_, other) in zip(first, second, strict=True))
+    return all(
+        one == other or (1 in (one, other) and min(one, other) > 0)
+        for (_, one), (_, other) in zip(first, second, strict=True)
+    )
 
 
 def _unit(words: str, power: int) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:
