@@ -80,8 +80,12 @@ _BASE_NAMES = {
 _CLOCK = re.compile(r"^(\d{1,2}:\d\d) ?(?:\\text *\{ *)?([ap])\.? ?m\.? *\}?$", re.IGNORECASE)
 _CURRENCY = re.compile(
     r"\\(?:textdollar|pounds|euro|texteuro|yen)(?![A-Za-z])"
-    r"|^(?:\\text\s?\{\s?)?(?:(?:US|AU?|CA?|NZ|HK|NT|S|R)?\s?\\?\$|(?:USD|EUR|GBP|INR|CNY|RMB|JPY|CAD|AUD|Rs\.?))\s*\}?\s*(?=[\d.])"
+    r"|^(?:\\(?:text|mathrm|mbox)\s?\{\s?)?(?:(?:USD?|EUR|GBP|INR|CNY|RMB|JPY|CAD|AUD|Rs\.?)\s?\}?(?:\\ |~)?\s?(?:\\?\$\s?)?"
+    r"|(?:AU?|CA?|NZ|HK|NT|S|R)?\s?\}?\s?\\?\$\s?)\}?\s*(?=[\d.])"
 )
+# A sign that math-verify cannot read, where it would drop a mark (`1'23`, `f(x)'`) or add two numbers ("1 23", `2{3}`).
+UNREADABLE = "\u2032"
+_DIGITS_APART = re.compile(r"(?<![_^\d.A-Za-z}])(\d[\d.]*)(?: +(?=\d)|(?=\{\d))")
 _MARKS = re.compile(r"(?<=\d)\s?(?:''|'|\")$")
 SWISS_GROUPS = re.compile(r"(?<![\d.'])\d{1,3}(?:'\d{3})+(?![\d'])")
 _DEGREES = re.compile(
@@ -93,6 +97,7 @@ _FONTS = re.compile(
 )
 _BOLD = re.compile(r"^\*\*(?!\*)(.+)(?<!\*)\*\*$")
 _ROUGHLY = re.compile(r"^(?:\\approx(?![A-Za-z])|\\sim(?![A-Za-z])|=)\s*")
+_OPENING_WORDS = re.compile(r"^(?:\\text\s?\{\s?)?(?:exactly|only|just|a total of)(?:\s?\}|\s)\s*(?=[\d.])", re.IGNORECASE)
 _MEASURED_TEXT = re.compile(r"^[-+]?[\d.]")
 _REPEATING = re.compile(r"(?<![\d.])(\d{0,20})\.(\d{0,20})\\(?:overline|bar|dot|overbar)\s?\{?(\d{1,20})\}?")
 
@@ -113,9 +118,10 @@ def clean(text: str) -> str:
     text = _NUMBER_FRACTION.sub(lambda part: rf"\frac{{{part[1] or part[2]}}}{{{part[3] or part[4]}}}", text)
     text = _DEGREES.sub("", text)
     text = re.sub(r"\s+", " ", text).strip().rstrip(".").strip()
-    text = _REPEATING.sub(_as_fraction, _ROUGHLY.sub("", text))
+    text = _REPEATING.sub(_as_fraction, _OPENING_WORDS.sub("", _ROUGHLY.sub("", text)))
+    text = text if "," in text else text.replace(";", ",")
     text = SWISS_GROUPS.sub(lambda match: match.group().replace("'", ""), _MARKS.sub("", text))
-    text = re.sub(r"(?<=\d)['\"](?=\d)", "\u2032", text)  # math-verify would read `1'23` as 123, and cannot read this
+    text = re.sub(r"(?<=\d)['\"](?=\d)|(?<=[)\]}])'", UNREADABLE, text)
     if clock := _CLOCK.match(text):
         return f"{clock[1]}\\text{{ {clock[2].casefold()}m}}"
     text = _SCALED.sub(lambda match: rf"\cdot {_SCALES[match[1] or match[2]]}", text)
@@ -126,7 +132,8 @@ def clean(text: str) -> str:
     text = _MIXED_FRACTION.sub(_improper, _MIXED_NUMBER.sub(r"\1\2\\frac{\3}{\4}", text))
     if not re.search(r"[(\[]|\\\{", text):  # inside brackets a comma separates
         text = _GROUPED.sub(lambda match: match.group().replace(",", ""), text)
-    return _SPACED.sub(lambda match: match.group().replace(" ", ""), _FACTOR.sub(lambda factor: rf"{factor[1] or ''}\cdot ", text))
+    text = _SPACED.sub(lambda match: match.group().replace(" ", ""), _FACTOR.sub(lambda factor: rf"{factor[1] or ''}\cdot ", text))
+    return _DIGITS_APART.sub(lambda digits: digits[1] + UNREADABLE, text)
 
 
 def unwrap_text(text: str) -> str:
@@ -249,7 +256,7 @@ def is_unit(words: str) -> bool:
         return True
     names = re.findall(r"[^\W\d_]+", words.casefold())
     if not names or _NOT_UNITS.intersection(names) or names in (["squared"], ["cubed"]):
-        return False
+        return names == ["times"]
     if names[0].isascii():
         return len(names[0]) >= 3 or names[0] in _SHORT_UNITS
     return not names[0].startswith(_OTHER_SCALES) and not "\u0370" <= names[0][0] <= "\u03ff"  # Greek letters are variables

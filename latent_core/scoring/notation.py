@@ -12,8 +12,9 @@ import re
 TEXT_NAMES = r"text|mbox|mathrm|textrm|textbf|mathbf|textit|textnormal|mathit|operatorname"
 _UPRIGHT = re.compile(rf"\\(?:{TEXT_NAMES}|mathsf)\s*\{{\s*(e|i|\\pi)\s*\}}")
 _FUNCTION = re.compile(
-    rf"\\(?:{TEXT_NAMES})\s*\{{\s*((?:arc)?(?:sin|cos|tan|cot|sec|csc)h?|ln|log|exp)\s*\}}"
+    rf"\\(?:{TEXT_NAMES})\s*\{{\s*((?:arc)?(?:sin|cos|tan|cot|sec|csc|c?tg)h?|ln|log|exp)\s*\}}|\\((?:arc)?c?tg)(?![A-Za-z])"
 )
+_OTHER_NAMES = {"tg": "tan", "ctg": "cot", "arctg": "arctan", "arcctg": "arccot"}
 _INFIX = re.compile(r"\\(choose|over)(?![A-Za-z])")
 _PRIMED = re.compile(
     r"((?<![A-Za-z\\][a-z])(?<!\\)[A-Za-z]|\\[A-Za-z]+)(?:_(?:(\w)|\{([^{}]*)\}))?((?:\s?'|\s?\^\s?(?:\\prime|\{\s*(?:\\prime\s*)+\}))+)"
@@ -43,7 +44,7 @@ _QUANTIFIER = re.compile(
 def rewritten(text: str) -> str:
     """All of what this module does, in its order."""
     text = _UPRIGHT.sub(r" \1", text)
-    text = _FUNCTION.sub(r"\\\1 ", text)
+    text = _FUNCTION.sub(lambda name: rf"\{_OTHER_NAMES.get(name[1] or name[2], name[1])} ", text)
     text = _with_prefix_operators(text)
     text = _ORDINAL.sub(_cardinal, text)
     text = joined_unit(text)

@@ -34,10 +34,6 @@ _SIGNS = str.maketrans(
         "\u00a0": " ",
         "\u2009": " ",
         "\u202f": " ",
-        "\u20ac": "",  # euro
-        "\u00a3": "",  # pound
-        "\u00a5": "",  # yen
-        "\u20b9": "",  # rupee
         "\u200b": "",  # zero-width space
         "\u2060": "",  # word joiner
         "\ufeff": "",  # byte order mark
@@ -93,6 +89,7 @@ _PARTS = {
 def as_latex(text: str) -> str:
     """The text with its Unicode signs and ASCII mathematics as LaTeX; what is LaTeX already stays as it is."""
     if not text.isascii():
+        text = "".join(sign for sign in text if sign == "$" or unicodedata.category(sign) != "Sc")  # currencies
         text = _MICRO.sub(" micro", text)
         text = _VULGAR.sub(lambda sign: _vulgar(sign.group()), text)
         text = _RAISED.sub(lambda digits: f"^{{{digits.group().translate(_SUPERSCRIPTS)}}}", text)
