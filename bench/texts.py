@@ -37,8 +37,8 @@ def _of_file(file: Path, field: str, number: int) -> list[str]:
         rows = [json.loads(line) for line in islice(lines, number)]
     if len(rows) < number:
         raise InputError(
-            f"--texts: {file} has {len(rows):,} rows, and this benchmark needs {number:,}; give a longer file, or leave "
-            "--texts out to measure on the packaged word problems."
+            f"--texts: {file} has {len(rows):,} rows, and this benchmark needs {number:,}; give a longer file, or "
+            "leave --texts out to measure on the packaged word problems."
         )
     for line, row in enumerate(rows, start=1):
         if field not in row:

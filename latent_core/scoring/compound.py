@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple
 
 from latent_core.scoring.normalization import SWISS_GROUPS, is_unit
@@ -46,7 +47,11 @@ class Total(NamedTuple):
 def same_compound(answer: str, gold: str) -> bool | None:
     """Whether two answers agree of which one has several numbers with words; None where none has."""
     ours, theirs = parts(answer), parts(gold)
-    if ours is None or theirs is None or not any(len(side) > 1 and any(part.words for part in side) for side in (ours, theirs)):
+    if (
+        ours is None
+        or theirs is None
+        or not any(len(side) > 1 and any(part.words for part in side) for side in (ours, theirs))
+    ):
         return None
     totals = _total(ours), _total(theirs)
     for total, other, other_total in ((totals[0], theirs, totals[1]), (totals[1], ours, totals[0])):
@@ -89,9 +94,7 @@ def _total(side: list[Part]) -> Total | None:
             return None
         units.append(unit)
     scales = tuple(scale for _, scale in units)
-    if len({dimension for dimension, _ in units}) != 1 or any(
-        later >= earlier for earlier, later in zip(scales, scales[1:], strict=False)
-    ):
+    if len({dimension for dimension, _ in units}) != 1 or any(later >= earlier for earlier, later in pairwise(scales)):
         return None
     value = sum((part.value * scale for part, scale in zip(side, scales, strict=True)), Fraction(0))
     return Total(units[0][0], value, scales)

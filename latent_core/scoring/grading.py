@@ -19,7 +19,7 @@ from latent_core.benchmarks.forms import Grader
 from latent_core.benchmarks.registry import grader_of
 from latent_core.errors import InputError
 from latent_core.scoring import brackets, choices, compound, normalization, plain, units
-from latent_core.scoring.extraction import closing_phrase, extract_answer, boxed_answer, opens_box
+from latent_core.scoring.extraction import boxed_answer, closing_phrase, extract_answer, opens_box
 from latent_core.scoring.workers import Comparison, shared_pool
 
 FINISH_REASONS = ("stop", "length")

@@ -22,7 +22,8 @@ _CONJUNCTION = re.compile(
     rf"\s*,?\s*(?:\\text\s*\{{\s*(?:{_AND})\s*\}}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|[和或与]| и )\s*"
 )
 _PLAIN_UNIT = re.compile(
-    r"^([+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|-?\\frac\{\d+\}\{\d+\}) ?([^\W\d_][^\d+*^_=<>(){}\[\]\\|,;:!%$&]*)(?:\^\{?\d\}?)?$"
+    r"^([+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|-?\\frac\{\d+\}\{\d+\})"
+    r" ?([^\W\d_][^\d+*^_=<>(){}\[\]\\|,;:!%$&]*)(?:\^\{?\d\}?)?$"
 )
 _SHORT_UNITS = frozenset(
     re.findall(r"\w+", "a cm mm km dm nm kg mg g ml l ft in hr h mi m s lb oz pm am yd gb mb mph kph sq us")
@@ -32,16 +33,17 @@ _CLOSE_UNITS = frozenset(re.findall(r"\w+", "cm mm km kg mg ml mph"))  # written
 _NOT_UNITS = frozenset(
     re.findall(
         r"\w+",
-        "hundred thousand million billion trillion dozen mil mille mila millones millions milhões milioni tausend millionen "
-        "milliarden milliards miliardi bilhões docena dutzend douzaine dozzina hundert mio mrd not no never is isn if "
-        "unless except than mod modulo over divided multiplied power root roots choose to by pi or and sqrt sin cos tan log ln infty i e plus minus times "
+        "hundred thousand million billion trillion dozen mil mille mila millones millions milhões milioni tausend "
+        "millionen milliarden milliards miliardi bilhões docena dutzend douzaine dozzina hundert mio mrd not no never "
+        "is isn if unless except than mod modulo over divided multiplied power root roots choose to by pi or and sqrt sin "
+        "cos tan log ln infty i e plus minus times "
         "factorial half halves third thirds fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths "
         "ninth ninths tenth tenths twelfth twelfths hundredth hundredths thousandth thousandths",
     )
 )
 _OTHER_SCALES = tuple(  # words of other languages that multiply
-    "十 百 千 万 萬 亿 億 兆 半 打 십 백 천 만 억 조 반 тыс млн млрд миллион миллиард дюжин половин सौ हज़ार हजार लाख करोड़ दर्जन "
-    "ألف آلاف مليون مليار مئة millón".split()
+    "十 百 千 万 萬 亿 億 兆 半 打 십 백 천 만 억 조 반 тыс млн млрд миллион миллиард дюжин половин "
+    "सौ हज़ार हजार लाख करोड़ दर्जन ألف آلاف مليون مليار مئة millón".split()
 )
 _SCALES = {  # what a number before the word is multiplied by
     "dozen": "12",
@@ -57,11 +59,13 @@ _SCALED = re.compile(
 )
 _WHOLE = r"\d{1,3}(?: \d{3})+|\d{1,20}"
 _MIXED_NUMBER = re.compile(rf"^(-?)({_WHOLE})\s+([1-9]\d*)\s*/\s*(\d+)(?=\s?%?$)")
-_NUMBER_FRACTION = re.compile(r"\\frac\s*(?:\{\s*(\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))")
+_NUMBER_FRACTION = re.compile(r"\\(frac|binom)\s*(?:\{\s*(\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))")
 _MIXED_FRACTION = re.compile(rf"^(-?)({_WHOLE})\s*\\frac\{{(\d{{1,20}})\}}\{{(\d{{1,20}})\}}(?=\s?%?$)")
 _FRACTION_PERCENT = re.compile(r"^(-?\\frac\{\d+\}\{\d+)\}\s?%$")
 # math-verify reads `2(5)` and `2\binom{5}{1}` as the mixed number 2 + 5.
-_FACTOR = re.compile(r"((?<![\w.}\\^])\d[\d.]*|(?<![\w}])\([^(),]*\))\s*(?=\([^(),]*\))|(?<=[\d)}!])()\s*(?=\\binom)|(?<=\))()\s*(?=\\frac)")
+_FACTOR = re.compile(
+    r"((?<![\w.}\\^])\d[\d.]*|(?<![\w}])\([^(),]*\))\s*(?=\([^(),]*\))|(?<=[\d)}!])()\s*(?=\\binom)|(?<=\))()\s*(?=\\frac)"
+)
 _DIGITS_AS_TEXT = re.compile(r"\\(?:text|mbox)\s*\{([^{}A-Za-z]*\d[^{}A-Za-z]*)\}")
 _VALUE_FIRST = re.compile(r"^([^=<>\\]*\d[^=<>\\]*)=\s*([A-Za-z])$")
 _RATIO_IN_WORDS = re.compile(r"^(\d+)\s*(?:\\text\s*\{\s*to\s*\}|to)\s*(\d+)$")
@@ -80,7 +84,8 @@ _BASE_NAMES = {
 _CLOCK = re.compile(r"^(\d{1,2}:\d\d) ?(?:\\text *\{ *)?([ap])\.? ?m\.? *\}?$", re.IGNORECASE)
 _CURRENCY = re.compile(
     r"\\(?:textdollar|pounds|euro|texteuro|yen)(?![A-Za-z])"
-    r"|^(?:\\(?:text|mathrm|mbox)\s?\{\s?)?(?:(?:USD?|EUR|GBP|INR|CNY|RMB|JPY|CAD|AUD|Rs\.?)\s?\}?(?:\\ |~)?\s?(?:\\?\$\s?)?"
+    r"|^(?:\\(?:text|mathrm|mbox)\s?\{\s?)?(?:(?:USD?|EUR|GBP|INR|CNY|RMB|JPY|CAD|AUD|Rs\.?)"
+    r"\s?\}?(?:\\ |~)?\s?(?:\\?\$\s?)?"
     r"|(?:AU?|CA?|NZ|HK|NT|S|R)?\s?\}?\s?\\?\$\s?)\}?\s*(?=[\d.])"
 )
 # A sign that math-verify cannot read, where it would drop a mark (`1'23`, `f(x)'`) or add two numbers ("1 23", `2{3}`).
@@ -97,7 +102,9 @@ _FONTS = re.compile(
 )
 _BOLD = re.compile(r"^\*\*(?!\*)(.+)(?<!\*)\*\*$")
 _ROUGHLY = re.compile(r"^(?:\\approx(?![A-Za-z])|\\sim(?![A-Za-z])|=)\s*")
-_OPENING_WORDS = re.compile(r"^(?:\\text\s?\{\s?)?(?:exactly|only|just|a total of)(?:\s?\}|\s)\s*(?=[\d.])", re.IGNORECASE)
+_OPENING_WORDS = re.compile(
+    r"^(?:\\text\s?\{\s?)?(?:exactly|only|just|a total of)(?:\s?\}|\s)\s*(?=[\d.])", re.IGNORECASE
+)
 _MEASURED_TEXT = re.compile(r"^[-+]?[\d.]")
 _REPEATING = re.compile(r"(?<![\d.])(\d{0,20})\.(\d{0,20})\\(?:overline|bar|dot|overbar)\s?\{?(\d{1,20})\}?")
 
@@ -114,8 +121,8 @@ def clean(text: str) -> str:
     text = text.replace("{,}", ",").replace("{:}", ":").replace("\\%", "%")
     text = text.replace(r"\varnothing", r"\emptyset").replace(r"\langle", "(").replace(r"\rangle", ")")
     text = text.replace(r"\lbrace", r"\{").replace(r"\rbrace", r"\}")
-    text = re.sub(r"\\[dtc]frac(?![A-Za-z])", r"\\frac", text)
-    text = _NUMBER_FRACTION.sub(lambda part: rf"\frac{{{part[1] or part[2]}}}{{{part[3] or part[4]}}}", text)
+    text = re.sub(r"\\[dtc](frac|binom)(?![A-Za-z])", r"\\\1", text)
+    text = _NUMBER_FRACTION.sub(lambda part: rf"\{part[1]}{{{part[2] or part[3]}}}{{{part[4] or part[5]}}}", text)
     text = _DEGREES.sub("", text)
     text = re.sub(r"\s+", " ", text).strip().rstrip(".").strip()
     text = _REPEATING.sub(_as_fraction, _OPENING_WORDS.sub("", _ROUGHLY.sub("", text)))
@@ -132,7 +139,9 @@ def clean(text: str) -> str:
     text = _MIXED_FRACTION.sub(_improper, _MIXED_NUMBER.sub(r"\1\2\\frac{\3}{\4}", text))
     if not re.search(r"[(\[]|\\\{", text):  # inside brackets a comma separates
         text = _GROUPED.sub(lambda match: match.group().replace(",", ""), text)
-    text = _SPACED.sub(lambda match: match.group().replace(" ", ""), _FACTOR.sub(lambda factor: rf"{factor[1] or ''}\cdot ", text))
+    text = _SPACED.sub(
+        lambda match: match.group().replace(" ", ""), _FACTOR.sub(lambda factor: rf"{factor[1] or ''}\cdot ", text)
+    )
     return _DIGITS_APART.sub(lambda digits: digits[1] + UNREADABLE, text)
 
 
@@ -259,7 +268,9 @@ def is_unit(words: str) -> bool:
         return names == ["times"]
     if names[0].isascii():
         return len(names[0]) >= 3 or names[0] in _SHORT_UNITS
-    return not names[0].startswith(_OTHER_SCALES) and not "\u0370" <= names[0][0] <= "\u03ff"  # Greek letters are variables
+    return (
+        not names[0].startswith(_OTHER_SCALES) and not "\u0370" <= names[0][0] <= "\u03ff"
+    )  # Greek letters are variables
 
 
 def _without_units(text: str) -> str:
@@ -270,6 +281,10 @@ def _without_units(text: str) -> str:
         # Scripts without capitals have no variables.
         spaced = text[match.end(1) : match.start(2)] == " " or match[2].casefold() in _CLOSE_UNITS
         caseless = match[2][0].lower() == match[2][0].upper()
-        if caseless or (not match[2].isascii() and unit_of(match[2]) is not None) or (spaced and len(re.sub(r"[\W\d_]", "", match[2])) >= 2 and match[2].casefold() != "percent"):
+        if (
+            caseless
+            or (not match[2].isascii() and unit_of(match[2]) is not None)
+            or (spaced and len(re.sub(r"[\W\d_]", "", match[2])) >= 2 and match[2].casefold() != "percent")
+        ):
             text = match[1]
     return text

@@ -37,7 +37,8 @@ _DOMAIN = (
     r"|\\(?:mathbb|mathbf)\s?\{?[NZQRC]\}?(?:\^[+*]|_\{?[+>\d]+\}?)?|\\(?:ge|geq|geqslant|gt)|>=?|[A-Za-z](?![A-Za-z])|[01])+)"
 )
 _QUANTIFIER = re.compile(
-    rf"(?:,|;)?\s*\(?(?:\bfor (?:all|any|every|each)\b|\\forall\b|\bwhere\b|[,(]\s*(?=[a-zA-Z]\s?\\in\s?\\mathbb)){_DOMAIN}\)?\.?$"
+    r"(?:,|;)?\s*\(?(?:\bfor (?:all|any|every|each)\b|\\forall\b|\bwhere\b"
+    rf"|[,(]\s*(?=[a-zA-Z]\s?\\in\s?\\mathbb)){_DOMAIN}\)?\.?$"
 )
 
 
@@ -52,7 +53,7 @@ def rewritten(text: str) -> str:
 
 
 def without_quantifier(text: str) -> str:
-    r"""`x=3` for "x=3 for all n" and `2k\pi` for `2k\pi, k \in \mathbb{Z}`: a bound of 0 or 1 may be in it, no other."""
+    r"""`x=3` for "x=3 for all n" and `2k\pi` for `2k\pi, k \in \mathbb{Z}`: with no bound but 0 or 1 in it."""
     flat = _MACRO_OPENING.sub(" ", text) if "\\text" in text or "\\mbox" in text else text
     if flat is not text:
         flat = _without_stray_braces(flat)
@@ -86,7 +87,7 @@ def _plain_unit(chain: str) -> str:
 
 
 def _with_prefix_operators(text: str) -> str:
-    r"""`\binom{n}{k}` for `{n \choose k}`, `\frac{a}{b}` for `{a \over b}`; both take all of the group they stand in."""
+    r"""`\binom{n}{k}` for `{n \choose k}`, `\frac{a}{b}` for `{a \over b}`; each takes all of its group."""
     while match := _INFIX.search(text):
         start, end = _group_around(text, match.start(), match.end())
         upper, lower = text[start : match.start()].strip(), text[match.end() : end].strip()

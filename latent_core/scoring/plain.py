@@ -42,8 +42,9 @@ _SIGNS = str.maketrans(
     | dict.fromkeys("\u2032\u2019", "'")  # prime, apostrophe
     | {"\u2033": "''", "\u3002": ".", "\u066b": ".", "\u066c": ",", "\u066a": "%", "\u2103": r"^\circ C"}
     | {
-        letter: rf"\{unicodedata.name(letter).split()[-1].lower().replace('lamda', 'lambda')} "
-        for letter in "\u03b1\u03b2\u03b3\u03b4\u03b5\u03b6\u03b7\u03b8\u03ba\u03bb\u03bc\u03bd\u03be\u03c0\u03c1\u03c3\u03c4\u03c6\u03c7\u03c8\u03c9"
+        chr(code): rf"\{unicodedata.name(chr(code)).split()[-1].lower().replace('lamda', 'lambda')} "
+        for code in range(0x3B1, 0x3CA)  # small Greek letters
+        if code not in (0x3B9, 0x3BF, 0x3C2, 0x3C5)  # which look like Latin ones, or are no other letter
     }
     | {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # full-width ASCII
 )

@@ -11,9 +11,12 @@ import re
 from latent_core.scoring.extraction import PHRASE, first_of_last_boxes, lone_number, split_reasoning
 
 _SENTENCE_END = re.compile(r"[.!?;][\"')*]*\s+|\n")
-_LEAD = r"(?:\b(?:so|thus|hence|therefore|then|and|finally|in conclusion|we conclude that|this means(?: that)?)\b[,: ]*)*"
+_LEAD = (
+    r"(?:\b(?:so|thus|hence|therefore|then|and|finally|in conclusion|we conclude that|this means(?: that)?)\b[,: ]*)*"
+)
 _CLAUSE = re.compile(
-    rf"[ ,;]*{_LEAD}(?:\b(?:the|my|our|its)\s+)?(?:\b(?:final|correct|right|required|desired|last)\s+)*\b(?:answers?|option|choice)\b",
+    rf"[ ,;]*{_LEAD}(?:\b(?:the|my|our|its)\s+)?"
+    r"(?:\b(?:final|correct|right|required|desired|last)\s+)*\b(?:answers?|option|choice)\b",
     re.IGNORECASE,
 )
 _OPENING_LINE = re.compile(r"(?:^|(?<=\n))[ \t]*(?:\\\[|\$\$|\\begin\{[a-z]+\*?\})[ \t]*\n[ \t]*\Z")
@@ -38,7 +41,9 @@ def before_answer(completion: str) -> str:
     if place is None:
         return reasoning
     reasoning = reasoning[:place].rstrip()
-    while (again := _phrase_in_last_sentence(reasoning)) is not None:  # "So the answer is 5.\n\nThe final answer is: ..."
+    while (
+        again := _phrase_in_last_sentence(reasoning)
+    ) is not None:  # "So the answer is 5.\n\nThe final answer is: ..."
         reasoning = reasoning[:again].rstrip()
     return _DANGLING.sub("", _HEADING.sub("", reasoning)).rstrip()
 
@@ -51,11 +56,8 @@ def _statement(text: str) -> int | None:
     last_line = text.rpartition("\n")[2]
     if _HASHES.search(last_line):
         return text.rindex("####")
-    phrase = None
-    for phrase in PHRASE.finditer(text):
-        pass
-    if phrase is not None:
-        return _beginning(text, phrase.start())
+    if phrases := list(PHRASE.finditer(text)):
+        return _beginning(text, phrases[-1].start())
     if len(last_line) < len(text) and (lone_number(last_line) or _LETTER_LINE.fullmatch(last_line[:40])):
         return len(text) - len(last_line)
     return 0 if lone_number(text) else None
@@ -67,11 +69,9 @@ def _beginning(text: str, place: int) -> int:
     start = low
     for end in _SENTENCE_END.finditer(text, low, place):
         start = end.end()
-    clause = None
-    for clause in _CLAUSE.finditer(text, start, min(len(text), place + 10)):
-        pass
-    if clause is not None and clause.start() <= place:
-        return clause.start()
+    clauses = [clause.start() for clause in _CLAUSE.finditer(text, start, min(len(text), place + 10))]
+    if clauses and clauses[-1] <= place:
+        return clauses[-1]
     if len(steps := list(_EQUALS.finditer(text, start, place))) > 1:  # a calculation whose result is the answer
         return steps[-1].start()
     if opening := _OPENING_LINE.search(text, low, start):

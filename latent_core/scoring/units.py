@@ -55,14 +55,19 @@ _UNITS = _table()
 _PER_HOUR = {"mph": "miles per hour", "kph": "km per hour", "mps": "m per second"}
 _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _NUMBER = r"[+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|[+-]?\\[dt]?frac\{\d+\}\{\d+\}"
-_MONEY = r"(?:(?:\\text\s?\{\s?)?(?:US)?\\?\$\s?\}?|\\text\s?\{\s?USD\s?\}|USD|\\euro(?![A-Za-z])|€|EUR|₹|Rs\.?|INR|CNY|RMB|JPY)"
+_MONEY = (
+    r"(?:(?:\\text\s?\{\s?)?(?:US)?\\?\$\s?\}?|\\text\s?\{\s?USD\s?\}|USD|"
+    r"\\euro(?![A-Za-z])|€|EUR|₹|Rs\.?|INR|CNY|RMB|JPY)"
+)
 _MEASURED = re.compile(
     rf"^(?P<money>{_MONEY})?\s*(?P<number>{_NUMBER}|.{{1,80}}?(?=\\(?:text|mbox|mathrm)))"
     r"(?:\s*(?P<degree>\^\{?\\circ\}?|\u00b0)|\s*\\(?:text|mbox|mathrm|textrm)\s*\{(?P<text>[^{}]{1,60})\}"
     r"|(?P<plain>\s?(?:[^\W\d_][^\W\d_]*(?:[ /.]+[^\W\d_]+)*\.?|[€₹]|\\?\$|''|['\"])))?"
     r"(?:\^\{?(?P<power>[23])\}?|(?P<raised>[\u00b2\u00b3]))?$"
 )
-_TEMPERATURE = re.compile(r"(?:\^\s?\{?\s?\\circ\s?\}?|\u00b0)\s?(?:\\(?:text|mathrm)\s?\{\s?([CF])\s?\}|([CF]))$|\u2103$")
+_TEMPERATURE = re.compile(
+    r"(?:\^\s?\{?\s?\\circ\s?\}?|\u00b0)\s?(?:\\(?:text|mathrm)\s?\{\s?([CF])\s?\}|([CF]))$|\u2103$"
+)
 _TEMPERATURES = {"C": "celsius", "F": "fahrenheit", None: "celsius"}
 _CLOCK = re.compile(
     r"^(?P<hour>\d{1,2})(?::(?P<minute>[0-5]\d))?\s*(?:\\(?:text|mbox|mathrm|textrm)\s*\{\s*)?(?:(?P<half>[ap])\.?\s?m\.?\s*\}?)?$",
