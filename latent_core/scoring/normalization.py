@@ -35,8 +35,8 @@ _NOT_UNITS = frozenset(
         r"\w+",
         "hundred thousand million billion trillion dozen mil mille mila millones millions milhões milioni tausend "
         "millionen milliarden milliards miliardi bilhões docena dutzend douzaine dozzina hundert mio mrd not no never "
-        "is isn if unless except than mod modulo over divided multiplied power root roots choose to by pi or and sqrt sin "
-        "cos tan log ln infty i e plus minus times "
+        "is isn if unless except than mod modulo over divided multiplied power root roots choose to by pi or and sqrt "
+        "sin cos tan log ln infty i e plus minus times "
         "factorial half halves third thirds fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths "
         "ninth ninths tenth tenths twelfth twelfths hundredth hundredths thousandth thousandths",
     )

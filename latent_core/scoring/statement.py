@@ -23,6 +23,7 @@ _OPENING_LINE = re.compile(r"(?:^|(?<=\n))[ \t]*(?:\\\[|\$\$|\\begin\{[a-z]+\*?\
 _HEADING = re.compile(r"(?:^|\n)[#*_ \t]*(?:the )?(?:final )?answers?[:*_ \t]*\Z", re.IGNORECASE)
 _OPEN_MATH = re.compile(r"(?:\$\$?|\\\(|\\\[)\s*\Z")
 _EQUALS = re.compile(r"\s*&?=(?!=)")
+_EMPHASIS = re.compile(r"(?:(?<=\s)|^)[#*_]{1,8}\Z")
 _DANGLING = re.compile(r"[ ,;]*\b(?:so|thus|hence|therefore|then|and)[,:]?\s*\Z", re.IGNORECASE)
 _HASHES = re.compile(r"####\s{0,8}[-+$\\.\d]")
 _LETTER_LINE = re.compile(r"[\s*$(]*[A-J][\s$).*]*")
@@ -45,7 +46,9 @@ def before_answer(completion: str) -> str:
         again := _phrase_in_last_sentence(reasoning)
     ) is not None:  # "So the answer is 5.\n\nThe final answer is: ..."
         reasoning = reasoning[:again].rstrip()
-    return _DANGLING.sub("", _HEADING.sub("", reasoning)).rstrip()
+    for remains in (_EMPHASIS, _HEADING, _DANGLING):
+        reasoning = remains.sub("", reasoning).rstrip()
+    return reasoning
 
 
 def _statement(text: str) -> int | None:
