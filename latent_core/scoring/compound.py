@@ -19,6 +19,7 @@ from latent_core.scoring.units import unit_of
 _NUMBER = r"\d{1,3}(?:[ ,]\d{3})+(?:\.\d+)?(?![\d/])|\d+\s+\d+/\d+|\d+(?:\.\d+)?(?:/\d+)?|\.\d+"
 _PART = re.compile(rf"(?P<money>\$)?(?P<number>{_NUMBER})(?P<words>[^\d$.]*(?:\.(?!\d)[^\d$.]*)*)")
 _MACRO = re.compile(rf"\\(?:{TEXT_NAMES}|q?quad(?![A-Za-z]))")
+_FRACTION = re.compile(r"\s?\\[dt]?frac\{(\d+)\}\{(\d+)\}")
 _SEPARATOR = re.compile(r"^\s*(?:and\b|,|;|&)?\s*|\s*(?:,|;|&)?\s*(?:\band\b)?\s*$")
 _WORDS = re.compile(r"(?:[^\W\d_]|[ .-])+")
 _OF_A_DEGREE = {
@@ -107,6 +108,7 @@ def parts(text: str) -> list[Part] | None:
         text = text[1:-1]
     text = re.sub(r"\s?\^\s?\{?\s?\\circ\s?\}?|\\degree(?![A-Za-z])", "\u00b0", text)
     text = re.sub(r"\s?\^\s?\{?\s?\\prime\s?\}?", "'", text).replace("\\$", "$").replace("\\%", "%")
+    text = _FRACTION.sub(r" \1/\2", text)
     text = _MACRO.sub(" ", re.sub(r"\\[,;:! ]|~|\\&", " ", text)).replace("{", " ").replace("}", " ").strip()
     found, position = list[Part](), 0
     while position < len(text):

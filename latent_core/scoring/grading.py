@@ -177,10 +177,11 @@ def _compare_exactly(answer: str, gold: str) -> bool | None:
         return False
     answer_key, gold_key = normalization.exact_key(answer), normalization.exact_key(gold)
     # The second comparison is for lists such as "100, 200", whose tighter spelling looks like a grouped number.
-    if (answer_key and answer_key == gold_key) or answer.replace(", ", ",") == gold.replace(", ", ","):
+    values = plain.number(answer_key), plain.number(gold_key)
+    equal = bool(answer_key) and (answer_key == gold_key or (values[0] is not None and values[0] == values[1]))
+    if equal or answer.replace(", ", ",") == gold.replace(", ", ","):
         # A percentage below one is hardly ever asked for: where the gold is 0.5, 0.5% is another number.
-        value = plain.number(gold_key)
-        below_one = value is not None and 0 < abs(value) < 1
+        below_one = values[1] is not None and 0 < abs(values[1]) < 1
         return not (below_one and _is_percentage(answer) and not _is_percentage(gold))
     if (words := normalization.text_key(gold)) is not None:
         return normalization.fold_words(answer) == words

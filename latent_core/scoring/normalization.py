@@ -19,14 +19,17 @@ _TEXT_MACRO = re.compile(_TEXT)
 _TRAILING_TEXT = re.compile(rf"(?<=[\w}})\]%]) *{_TEXT}(?:\^\{{?\d\}}?)?[ .]*$")
 _AND = "and|or|y|und|et|и|或|和|与|以及"
 _CONJUNCTION = re.compile(
-    rf"\s*,?\s*(?:\\text\s*\{{\s*(?:{_AND})\s*\}}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|[和或与]| и )\s*"
+    rf"\s*,?\s*(?:\\text\s*\{{\s*(?:{_AND})\s*\}}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|[和或与]|(?<=\d) (?:et|y|und|и) (?=[-\d]))\s*"
 )
 _PLAIN_UNIT = re.compile(
-    r"^([+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|-?\\frac\{\d+\}\{\d+\})"
+    r"^([+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|\d+ \d+/\d+|-?\d*\\frac\{\d+\}\{\d+\})"
     r" ?([^\W\d_][^\d+*^_=<>(){}\[\]\\|,;:!%$&]*)(?:\^\{?\d\}?)?$"
 )
 _SHORT_UNITS = frozenset(
     re.findall(r"\w+", "a cm mm km dm nm kg mg g ml l ft in hr h mi m s lb oz pm am yd gb mb mph kph sq us")
+)
+_SI_UNITS = frozenset(  # by their own case, and single letters only in a text macro
+    re.findall(r"\w+", "N J W V A K Pa hPa kPa MPa Hz kHz MHz GHz kN kJ MJ kW MW kWh mol eV T H F C dB L mL ha t")
 )
 _CLOSE_UNITS = frozenset(re.findall(r"\w+", "cm mm km kg mg ml mph"))  # written without a space as well
 # Words after a number that change its value, or that are mathematics rather than a unit.
@@ -93,6 +96,7 @@ UNREADABLE = "\u2032"
 _DIGITS_APART = re.compile(r"(?<![_^\d.A-Za-z}])(\d[\d.]*)(?: +(?=\d)|(?=\{\d))")
 _MARKS = re.compile(r"(?<=\d)\s?(?:''|'|\")$")
 SWISS_GROUPS = re.compile(r"(?<![\d.'])\d{1,3}(?:'\d{3})+(?![\d'])")
+_PERCENT = re.compile(r"\s*(?:\\(?:text|mbox|mathrm)\s?\{\s?percent\s?\}|(?<![A-Za-z])percent)$", re.IGNORECASE)
 _DEGREES = re.compile(
     r"\s*(?:\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree(?![A-Za-z]))(?:\s?(?:\\(?:text|mathrm)\s?\{\s?[CF]\s?\}|[CF])$)?"
 )
@@ -103,7 +107,7 @@ _FONTS = re.compile(
 _BOLD = re.compile(r"^\*\*(?!\*)(.+)(?<!\*)\*\*$")
 _ROUGHLY = re.compile(r"^(?:\\approx(?![A-Za-z])|\\sim(?![A-Za-z])|=)\s*")
 _OPENING_WORDS = re.compile(
-    r"^(?:\\text\s?\{\s?)?(?:exactly|only|just|a total of)(?:\s?\}|\s)\s*(?=[\d.])", re.IGNORECASE
+    r"^(?:\\text\s?\{\s?)?(?:exactly|only|just|the|a total of)(?:\s?\}|\s)\s*(?=[\d.])", re.IGNORECASE
 )
 _MEASURED_TEXT = re.compile(r"^[-+]?[\d.]")
 _REPEATING = re.compile(r"(?<![\d.])(\d{0,20})\.(\d{0,20})\\(?:overline|bar|dot|overbar)\s?\{?(\d{1,20})\}?")
@@ -119,6 +123,7 @@ def clean(text: str) -> str:
     # `\\ ` is a matrix's line break, not a backslash and a space.
     text = re.sub(r"(?<!\\)\\[,;: ]|\\q?quad(?![A-Za-z])|~", " ", text)
     text = text.replace("{,}", ",").replace("{:}", ":").replace("\\%", "%")
+    text = re.sub(r"\^\s?([-+]\d+)", r"^{\1}", _PERCENT.sub("%", text))
     text = text.replace(r"\varnothing", r"\emptyset").replace(r"\langle", "(").replace(r"\rangle", ")")
     text = text.replace(r"\lbrace", r"\{").replace(r"\rbrace", r"\}")
     text = re.sub(r"\\[dtc](frac|binom)(?![A-Za-z])", r"\\\1", text)
@@ -261,7 +266,7 @@ def _unwrap(text: str) -> str:
 
 def is_unit(words: str) -> bool:
     """Whether words behind a number may be dropped: they say what is counted, and do not change how many."""
-    if unit_of(words) is not None:
+    if unit_of(words) is not None or _SI_UNITS.intersection(re.findall(r"[^\W\d_]+", words)[:1]):
         return True
     names = re.findall(r"[^\W\d_]+", words.casefold())
     if not names or _NOT_UNITS.intersection(names) or names in (["squared"], ["cubed"]):

@@ -38,6 +38,7 @@ _DOMAIN = (
 )
 _QUANTIFIER = re.compile(
     r"(?:,|;)?\s*\(?(?:\bfor (?:all|any|every|each)\b|\\forall\b|\bwhere\b"
+    r"|\bfor some(?= (?:real |arbitrary )?constants?\b)|\(\s*(?=\$?[a-z]\$?,? (?:is )?(?:an?|any)\b)"
     rf"|[,(]\s*(?=[a-zA-Z]\s?\\in\s?\\mathbb)){_DOMAIN}\)?\.?$"
 )
 

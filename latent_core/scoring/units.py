@@ -54,7 +54,7 @@ def _table() -> dict[str, tuple[str, Fraction]]:
 _UNITS = _table()
 _PER_HOUR = {"mph": "miles per hour", "kph": "km per hour", "mps": "m per second"}
 _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
-_NUMBER = r"[+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|[+-]?\\[dt]?frac\{\d+\}\{\d+\}"
+_NUMBER = r"\d+ \d+/\d+|\d+ ?\\[dt]?frac\{\d+\}\{\d+\}|[+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|[+-]?\\[dt]?frac\{\d+\}\{\d+\}"
 _MONEY = (
     r"(?:(?:\\text\s?\{\s?)?(?:US)?\\?\$\s?\}?|\\text\s?\{\s?USD\s?\}|USD|"
     r"\\euro(?![A-Za-z])|€|EUR|₹|Rs\.?|INR|CNY|RMB|JPY)"
@@ -188,6 +188,9 @@ def _raised(factor: str) -> tuple[list[str], int]:
 
 def _value(number: str) -> Fraction | None:
     number = number.replace(",", "").strip()
+    if mixed := re.fullmatch(r"(\d+) ?((?<= )\d+/\d+|\\[dt]?frac.*)", number):
+        part = _value(mixed[2])
+        return None if part is None else int(mixed[1]) + part
     if fraction := re.fullmatch(r"([+-]?)\\[dt]?frac\{(\d+)\}\{(\d+)\}", number):
         number = f"{fraction[1]}{fraction[2]}/{fraction[3]}"
     if not re.fullmatch(r"[+-]?(?:\d+(?:\.\d+)?|\.\d+|\d+/\d+)", number) or re.search(r"/0+$", number):
