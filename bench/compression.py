@@ -83,7 +83,12 @@ class EncoderClock:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--texts", type=Path, help="JSON-lines file; default: the packaged word problems")
+    parser.add_argument(
+        "--texts",
+        type=Path,
+        help=f"JSON-lines file of at least {_TOKENIZER_TEXTS:,} rows, of which the encoders' tokenizers are made; "
+        "default: the packaged word problems",
+    )
     parser.add_argument("--field", default="answer", help="its field that holds the chain of thought")
     parser.add_argument("--join", type=int, default=1, help="chains of thought that make one text")
     parser.add_argument("--shape", action="append", choices=sorted(SHAPES), help="may be repeated; default: all")
@@ -95,12 +100,12 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
+    corpus = chains_of_thought(options.texts, options.field, _TOKENIZER_TEXTS)
     peak = matmul_peak()
     results = []
     for name in options.shape or SHAPES:
         per_run, runs = EFFORT[name]
         per_run, runs = options.texts_per_run or per_run, options.runs or runs
-        corpus = chains_of_thought(options.texts, options.field, _TOKENIZER_TEXTS)
         texts = chains_of_thought(options.texts, options.field, per_run * runs, options.join)
         with tempfile.TemporaryDirectory() as scratch:
             folder = save_encoder(SHAPES[name], corpus, Path(scratch))

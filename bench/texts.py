@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from itertools import islice
 from pathlib import Path
 
@@ -12,8 +13,15 @@ from latent_core.errors import InputError
 
 
 def chains_of_thought(file: Path | None, field: str, number: int, join: int = 1) -> list[str]:
-    """`number` texts, each made of `join` consecutive chains of thought; raises InputError when there are too few."""
-    parts = _packaged(number * join) if file is None else _of_file(file, field, number * join)
+    """`number` texts, each made of `join` consecutive chains of thought.
+
+    Too few of them, or none under `field`, end the benchmark with one line that says what is needed.
+    """
+    try:
+        parts = _packaged(number * join) if file is None else _of_file(file, field, number * join)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
     return ["\n".join(parts[start : start + join]) for start in range(0, len(parts), join)]
 
 
@@ -24,11 +32,15 @@ def _packaged(number: int) -> list[str]:
 
 def _of_file(file: Path, field: str, number: int) -> list[str]:
     if not file.is_file():
-        raise InputError(f"--texts: {file} does not exist")
+        raise InputError(f"--texts: {file} does not exist.")
     with file.open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in islice(lines, number)]
     if len(rows) < number:
-        raise InputError(f"--texts: {file} has {len(rows)} rows, {number} are needed; lower the number of texts")
-    if field not in rows[0]:
-        raise InputError(f"--field: {file} has no field {field!r}, only {', '.join(rows[0])}")
+        raise InputError(
+            f"--texts: {file} has {len(rows):,} rows, and this benchmark needs {number:,}; give a longer file, or "
+            "leave --texts out to measure on the packaged word problems."
+        )
+    for line, row in enumerate(rows, start=1):
+        if field not in row:
+            raise InputError(f"--field: line {line} of {file} has no field {field!r}, only {', '.join(row)}.")
     return [str(row[field]) for row in rows]

@@ -82,4 +82,4 @@ def write_collection(
     )
 
 
-COLLECT = Stage("collect_shard", 3, collect_shard)
+COLLECT = Stage("collect_shard", 4, collect_shard)

@@ -128,6 +128,6 @@ def _length(inputs: Inputs) -> Callable[[str], int]:
 
 
 SELECT_EXEMPLARS = Stage("select_exemplars", 1, choose_exemplars)
-COLLECT_FEW_SHOT = Stage("collect_few_shot_shard", 3, collect_few_shot)
+COLLECT_FEW_SHOT = Stage("collect_few_shot_shard", 4, collect_few_shot)
 SELECT_SHORTEST = Stage("select_shortest", 1, select_shortest)
 PREPARE_SELECTED = Stage("prepare_selected", 1, prepare_selected)

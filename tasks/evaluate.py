@@ -131,5 +131,5 @@ _SUMMARY_COLUMNS = (
     COLUMN,
 )
 
-EVALUATE = Stage("evaluate", 3, evaluate, is_shown=True)
-TRUNCATE = Stage("truncate", 3, truncate, is_shown=True)
+EVALUATE = Stage("evaluate", 4, evaluate, is_shown=True)
+TRUNCATE = Stage("truncate", 4, truncate, is_shown=True)

@@ -22,14 +22,12 @@ from latent_core.models.family import ChatFamily, open_family
 from latent_core.models.header import apart
 from latent_core.models.wordwise import BytewiseDecoder, WordwiseEncoder
 from latent_core.scoring import grade
-from latent_core.scoring.extraction import split_reasoning
+from latent_core.scoring.statement import before_answer
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Progress = Callable[[int, int], None]  # (completions done, tokens generated so far)
-ANSWER_SENTENCE = "\n\nThe final answer is:"
-RAW_ANSWER_SENTENCE = "\nThe answer is "
 _XML_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 # Completions handed to the engine at once. Each call ends in a batch that empties; bounded for memory (300 MB of ids at
 # 4,000 tokens each) and because rows are written between calls. Conditions in joined passes have as many each.
@@ -190,7 +188,7 @@ def _graded(
     text_format: TextFormat = TextFormat.BOXED,
 ) -> dict[str, Any]:
     parts = _split(generation.token_ids, model, text_format)
-    readable = _boxed(parts.completion) if text_format is TextFormat.XML else parts.completion
+    readable = _readable(parts.completion, text_format)
     verdict = grade(readable, problem.gold, benchmark=benchmark, finish_reason=generation.finish_reason)
     return {
         "question_id": problem.question_id,
@@ -211,9 +209,9 @@ def _graded(
     } | ({} if generation.logprobs is None else {LOGPROBS: array("f", generation.logprobs)})
 
 
-def _boxed(completion: str) -> str:
+def _readable(completion: str, text_format: TextFormat) -> str:
     """A completion whose last <answer>...</answer> is written as the box that the grader looks for."""
-    answers = list(_XML_ANSWER.finditer(completion))
+    answers = list(_XML_ANSWER.finditer(completion)) if text_format is TextFormat.XML else []
     if not answers:
         return completion
     found = answers[-1]
@@ -231,13 +229,7 @@ def _split(ids: Sequence[int], model: ReadableModel, text_format: TextFormat) ->
                 closing = "" if words is None else f"</think>{words}"
                 return _Parts(f"<think>{thought}{closing}", thought.strip(), model.count(thought.strip()))
             completion = words or ""
-        match text_format:
-            case TextFormat.BOXED:
-                reasoning = completion.rsplit(ANSWER_SENTENCE, 1)[0].strip()
-            case TextFormat.RAW_TEXT:
-                reasoning = completion.rsplit(RAW_ANSWER_SENTENCE, 1)[0].strip()
-            case TextFormat.XML:
-                reasoning = split_reasoning(completion)[0]
+        reasoning = before_answer(_readable(completion, text_format))
         return _Parts(completion, reasoning, model.count(reasoning))
     end = model.family.think_end_id
     try:

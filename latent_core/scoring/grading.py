@@ -18,8 +18,8 @@ from typing import NamedTuple
 from latent_core.benchmarks.forms import Grader
 from latent_core.benchmarks.registry import grader_of
 from latent_core.errors import InputError
-from latent_core.scoring import brackets, choices, normalization, plain, units
-from latent_core.scoring.extraction import closing_phrase, extract_answer, last_box, opens_box
+from latent_core.scoring import brackets, choices, compound, normalization, plain, units
+from latent_core.scoring.extraction import boxed_answer, closing_phrase, extract_answer, opens_box
 from latent_core.scoring.workers import Comparison, shared_pool
 
 FINISH_REASONS = ("stop", "length")
@@ -116,7 +116,7 @@ def reference(gold: str) -> str:
     if "####" in gold:
         gold = gold.rpartition("####")[2].strip().partition("\n")[0]
     if opens_box(gold):
-        return (last_box(gold) or gold).strip()
+        return (boxed_answer(gold) or gold).strip()
     return (closing_phrase(gold) or gold).strip()
 
 
@@ -163,7 +163,7 @@ def _compare_exactly(answer: str, gold: str) -> bool | None:
         if None not in numbers:
             return numbers[0] == numbers[1]
     answer, gold = normalization.unwrap_text(answer), normalization.unwrap_text(gold)
-    for compare in (units.same_time, units.same_measure, _same_cardinal):
+    for compare in (units.same_time, compound.same_compound, units.same_measure, _same_cardinal):
         if (decided := compare(answer, gold)) is not None:
             return decided
     if brackets.is_bound(answer) and not brackets.is_bound(gold):
@@ -177,10 +177,11 @@ def _compare_exactly(answer: str, gold: str) -> bool | None:
         return False
     answer_key, gold_key = normalization.exact_key(answer), normalization.exact_key(gold)
     # The second comparison is for lists such as "100, 200", whose tighter spelling looks like a grouped number.
-    if (answer_key and answer_key == gold_key) or answer.replace(", ", ",") == gold.replace(", ", ","):
+    values = plain.number(answer_key), plain.number(gold_key)
+    equal = bool(answer_key) and (answer_key == gold_key or (values[0] is not None and values[0] == values[1]))
+    if equal or answer.replace(", ", ",") == gold.replace(", ", ","):
         # A percentage below one is hardly ever asked for: where the gold is 0.5, 0.5% is another number.
-        value = plain.number(gold_key)
-        below_one = value is not None and 0 < abs(value) < 1
+        below_one = values[1] is not None and 0 < abs(values[1]) < 1
         return not (below_one and _is_percentage(answer) and not _is_percentage(gold))
     if (words := normalization.text_key(gold)) is not None:
         return normalization.fold_words(answer) == words

@@ -10,27 +10,43 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
+from latent_core.scoring.notation import rewritten, without_quantifier
 from latent_core.scoring.plain import as_latex
+from latent_core.scoring.units import unit_of
 
 _TEXT = r"\\(?:text|mbox|mathrm|textrm|textbf|mathbf|textit|operatorname)\s*\{([^{}]*)\}"
 _TEXT_MACRO = re.compile(_TEXT)
 _TRAILING_TEXT = re.compile(rf"(?<=[\w}})\]%]) *{_TEXT}(?:\^\{{?\d\}}?)?[ .]*$")
-_CONJUNCTION = re.compile(r"\s*,?\s*(?:\\text\s*\{\s*(?:and|or)\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*")
+_AND = "and|or|y|und|et|и|或|和|与|以及"
+_CONJUNCTION = re.compile(
+    rf"\s*,?\s*(?:\\text\s*\{{\s*(?:{_AND})\s*\}}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|[和或与]|(?<=\d) (?:et|y|und|и) (?=[-\d]))\s*"
+)
 _PLAIN_UNIT = re.compile(
-    r"^([+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|-?\\frac\{\d+\}\{\d+\}) ?([A-Za-z][A-Za-z /'.-]*)(?:\^\{?\d\}?)?$"
+    r"^([+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|\d+ \d+/\d+|-?\d*\\frac\{\d+\}\{\d+\})"
+    r" ?([^\W\d_][^\d+*^_=<>(){}\[\]\\|,;:!%$&]*)(?:\^\{?\d\}?)?$"
 )
 _SHORT_UNITS = frozenset(
-    re.findall(r"\w+", "a cm mm km dm nm kg mg g ml l ft in hr h mi m s lb oz pm am yd gb mb mph kph sq")
+    re.findall(r"\w+", "a cm mm km dm nm kg mg g ml l ft in hr h mi m s lb oz pm am yd gb mb mph kph sq us")
+)
+_SI_UNITS = frozenset(  # by their own case, and single letters only in a text macro
+    re.findall(r"\w+", "N J W V A K Pa hPa kPa MPa Hz kHz MHz GHz kN kJ MJ kW MW kWh mol eV T H F C dB L mL ha t")
 )
 _CLOSE_UNITS = frozenset(re.findall(r"\w+", "cm mm km kg mg ml mph"))  # written without a space as well
 # Words after a number that change its value, or that are mathematics rather than a unit.
 _NOT_UNITS = frozenset(
     re.findall(
         r"\w+",
-        "hundred thousand million billion trillion dozen pi or and sqrt sin cos tan log ln infty i e plus minus times "
+        "hundred thousand million billion trillion dozen mil mille mila millones millions milhões milioni tausend "
+        "millionen milliarden milliards miliardi bilhões docena dutzend douzaine dozzina hundert mio mrd not no never "
+        "is isn if unless except than mod modulo over divided multiplied power root roots choose to by pi or and sqrt "
+        "sin cos tan log ln infty i e plus minus times "
         "factorial half halves third thirds fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths "
         "ninth ninths tenth tenths twelfth twelfths hundredth hundredths thousandth thousandths",
     )
+)
+_OTHER_SCALES = tuple(  # words of other languages that multiply
+    "十 百 千 万 萬 亿 億 兆 半 打 십 백 천 만 억 조 반 тыс млн млрд миллион миллиард дюжин половин "
+    "सौ हज़ार हजार लाख करोड़ दर्जन ألف آلاف مليون مليار مئة millón".split()
 )
 _SCALES = {  # what a number before the word is multiplied by
     "dozen": "12",
@@ -44,12 +60,15 @@ _SCALED = re.compile(
     rf"(?<=\d) *(?:\\text *\{{ *({'|'.join(_SCALES)})(?: +[A-Za-z ]{{1,40}})? *\}}"
     rf"|({'|'.join(_SCALES)})\b(?: +[A-Za-z ]{{1,40}}$)?)"  # "million dollars": the unit goes with its scale
 )
-_MIXED_NUMBER = re.compile(r"^(-?)(\d+)\s+(\d+)\s*/\s*(\d+)$")
-_NUMBER_FRACTION = re.compile(r"\\frac\s*(?:\{\s*(\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))")
-_MIXED_FRACTION = re.compile(r"^(-?)(\d{1,20})\s*\\frac\{(\d{1,20})\}\{(\d{1,20})\}(?=\s?%?$)")
+_WHOLE = r"\d{1,3}(?: \d{3})+|\d{1,20}"
+_MIXED_NUMBER = re.compile(rf"^(-?)({_WHOLE})\s+([1-9]\d*)\s*/\s*(\d+)(?=\s?%?$)")
+_NUMBER_FRACTION = re.compile(r"\\(frac|binom)\s*(?:\{\s*(\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))")
+_MIXED_FRACTION = re.compile(rf"^(-?)({_WHOLE})\s*\\frac\{{(\d{{1,20}})\}}\{{(\d{{1,20}})\}}(?=\s?%?$)")
 _FRACTION_PERCENT = re.compile(r"^(-?\\frac\{\d+\}\{\d+)\}\s?%$")
-# math-verify reads `2(5)` as the mixed number 2 + 5.
-_FACTOR = re.compile(r"((?<![\w.}\\])\d[\d.]*|(?<![\w}])\([^(),]*\))\s*(?=\([^(),]*\))")
+# math-verify reads `2(5)` and `2\binom{5}{1}` as the mixed number 2 + 5.
+_FACTOR = re.compile(
+    r"((?<![\w.}\\^])\d[\d.]*|(?<![\w}])\([^(),]*\))\s*(?=\([^(),]*\))|(?<=[\d)}!])()\s*(?=\\binom)|(?<=\))()\s*(?=\\frac)"
+)
 _DIGITS_AS_TEXT = re.compile(r"\\(?:text|mbox)\s*\{([^{}A-Za-z]*\d[^{}A-Za-z]*)\}")
 _VALUE_FIRST = re.compile(r"^([^=<>\\]*\d[^=<>\\]*)=\s*([A-Za-z])$")
 _RATIO_IN_WORDS = re.compile(r"^(\d+)\s*(?:\\text\s*\{\s*to\s*\}|to)\s*(\d+)$")
@@ -66,20 +85,37 @@ _BASE_NAMES = {
     )
 }
 _CLOCK = re.compile(r"^(\d{1,2}:\d\d) ?(?:\\text *\{ *)?([ap])\.? ?m\.? *\}?$", re.IGNORECASE)
-_CURRENCY = re.compile(r"\\(?:textdollar|pounds|euro)(?![A-Za-z])|^(?:USD|US\$|EUR|GBP|Rs\.?)\s*(?=[\d.])")
+_CURRENCY = re.compile(
+    r"\\(?:textdollar|pounds|euro|texteuro|yen)(?![A-Za-z])"
+    r"|^(?:\\(?:text|mathrm|mbox)\s?\{\s?)?(?:(?:USD?|EUR|GBP|INR|CNY|RMB|JPY|CAD|AUD|Rs\.?)"
+    r"\s?\}?(?:\\ |~)?\s?(?:\\?\$\s?)?"
+    r"|(?:AU?|CA?|NZ|HK|NT|S|R)?\s?\}?\s?\\?\$\s?)\}?\s*(?=[\d.])"
+)
+# A sign that math-verify cannot read, where it would drop a mark (`1'23`, `f(x)'`) or add two numbers ("1 23", `2{3}`).
+UNREADABLE = "\u2032"
+_DIGITS_APART = re.compile(r"(?<![_^\d.A-Za-z}])(\d[\d.]*)(?: +(?=\d)|(?=\{\d))")
+_MARKS = re.compile(r"(?<=\d)\s?(?:''|'|\")$")
+SWISS_GROUPS = re.compile(r"(?<![\d.'])\d{1,3}(?:'\d{3})+(?![\d'])")
+_PERCENT = re.compile(r"\s*(?:\\(?:text|mbox|mathrm)\s?\{\s?percent\s?\}|(?<![A-Za-z])percent)$", re.IGNORECASE)
+_DEGREES = re.compile(
+    r"\s*(?:\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree(?![A-Za-z]))(?:\s?(?:\\(?:text|mathrm)\s?\{\s?[CF]\s?\}|[CF])$)?"
+)
 _FONTS = re.compile(
     r"\\(?:boxed|fbox|left|right|[bB]igg?[lr]?|(?:display|text|script)style|bf|rm|it|underline"
     r"|small|large|Large|LARGE|huge|Huge)(?![A-Za-z])|\\(?:text)?color\s*\{[^{}]*\}|(?<!\\)\\[!()\[\]]"
 )
 _BOLD = re.compile(r"^\*\*(?!\*)(.+)(?<!\*)\*\*$")
 _ROUGHLY = re.compile(r"^(?:\\approx(?![A-Za-z])|\\sim(?![A-Za-z])|=)\s*")
+_OPENING_WORDS = re.compile(
+    r"^(?:\\text\s?\{\s?)?(?:exactly|only|just|the|a total of)(?:\s?\}|\s)\s*(?=[\d.])", re.IGNORECASE
+)
 _MEASURED_TEXT = re.compile(r"^[-+]?[\d.]")
 _REPEATING = re.compile(r"(?<![\d.])(\d{0,20})\.(\d{0,20})\\(?:overline|bar|dot|overbar)\s?\{?(\d{1,20})\}?")
 
 
 def clean(text: str) -> str:
     """The answer without delimiters, spacing macros, currency, degrees and units; its mathematics is untouched."""
-    text = as_latex(unwrap_text(text)).replace("\n", " ")
+    text = rewritten(without_quantifier(as_latex(unwrap_text(text)).replace("\n", " ")))
     text = _DIGITS_AS_TEXT.sub(r"\1", text)
     text = _BOLD.sub(r"\1", _CURRENCY.sub("", text).replace("\\$", "").replace("$", "").strip())
     text = re.sub(r",\s*\\!\s*", ",", text)  # `11,\! 111` is one number
@@ -87,13 +123,17 @@ def clean(text: str) -> str:
     # `\\ ` is a matrix's line break, not a backslash and a space.
     text = re.sub(r"(?<!\\)\\[,;: ]|\\q?quad(?![A-Za-z])|~", " ", text)
     text = text.replace("{,}", ",").replace("{:}", ":").replace("\\%", "%")
+    text = re.sub(r"\^\s?([-+]\d+)", r"^{\1}", _PERCENT.sub("%", text))
     text = text.replace(r"\varnothing", r"\emptyset").replace(r"\langle", "(").replace(r"\rangle", ")")
     text = text.replace(r"\lbrace", r"\{").replace(r"\rbrace", r"\}")
-    text = re.sub(r"\\[dtc]frac(?![A-Za-z])", r"\\frac", text)
-    text = _NUMBER_FRACTION.sub(lambda part: rf"\frac{{{part[1] or part[2]}}}{{{part[3] or part[4]}}}", text)
-    text = re.sub(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree(?![A-Za-z])", "", text)
+    text = re.sub(r"\\[dtc](frac|binom)(?![A-Za-z])", r"\\\1", text)
+    text = _NUMBER_FRACTION.sub(lambda part: rf"\{part[1]}{{{part[2] or part[3]}}}{{{part[4] or part[5]}}}", text)
+    text = _DEGREES.sub("", text)
     text = re.sub(r"\s+", " ", text).strip().rstrip(".").strip()
-    text = _REPEATING.sub(_as_fraction, _ROUGHLY.sub("", text))
+    text = _REPEATING.sub(_as_fraction, _OPENING_WORDS.sub("", _ROUGHLY.sub("", text)))
+    text = text if "," in text else text.replace(";", ",")
+    text = SWISS_GROUPS.sub(lambda match: match.group().replace("'", ""), _MARKS.sub("", text))
+    text = re.sub(r"(?<=\d)['\"](?=\d)|(?<=[)\]}])'", UNREADABLE, text)
     if clock := _CLOCK.match(text):
         return f"{clock[1]}\\text{{ {clock[2].casefold()}m}}"
     text = _SCALED.sub(lambda match: rf"\cdot {_SCALES[match[1] or match[2]]}", text)
@@ -104,7 +144,10 @@ def clean(text: str) -> str:
     text = _MIXED_FRACTION.sub(_improper, _MIXED_NUMBER.sub(r"\1\2\\frac{\3}{\4}", text))
     if not re.search(r"[(\[]|\\\{", text):  # inside brackets a comma separates
         text = _GROUPED.sub(lambda match: match.group().replace(",", ""), text)
-    return _SPACED.sub(lambda match: match.group().replace(" ", ""), _FACTOR.sub(r"\1\\cdot ", text))
+    text = _SPACED.sub(
+        lambda match: match.group().replace(" ", ""), _FACTOR.sub(lambda factor: rf"{factor[1] or ''}\cdot ", text)
+    )
+    return _DIGITS_APART.sub(lambda digits: digits[1] + UNREADABLE, text)
 
 
 def unwrap_text(text: str) -> str:
@@ -123,6 +166,7 @@ def _as_fraction(match: re.Match[str]) -> str:
 
 def _improper(match: re.Match[str]) -> str:
     sign, whole, numerator, denominator = match.groups()
+    whole = whole.replace(" ", "")
     return rf"{sign}\frac{{{int(whole) * int(denominator) + int(numerator)}}}{{{int(denominator)}}}"
 
 
@@ -220,19 +264,32 @@ def _unwrap(text: str) -> str:
     return text
 
 
-def _is_unit(words: str) -> bool:
-    names = re.findall(r"[a-z]+", words.casefold())
+def is_unit(words: str) -> bool:
+    """Whether words behind a number may be dropped: they say what is counted, and do not change how many."""
+    if unit_of(words) is not None or _SI_UNITS.intersection(re.findall(r"[^\W\d_]+", words)[:1]):
+        return True
+    names = re.findall(r"[^\W\d_]+", words.casefold())
     if not names or _NOT_UNITS.intersection(names) or names in (["squared"], ["cubed"]):
-        return False
-    return len(names[0]) >= 3 or names[0] in _SHORT_UNITS
+        return names == ["times"]
+    if names[0].isascii():
+        return len(names[0]) >= 3 or names[0] in _SHORT_UNITS
+    return (
+        not names[0].startswith(_OTHER_SCALES) and not "\u0370" <= names[0][0] <= "\u03ff"
+    )  # Greek letters are variables
 
 
 def _without_units(text: str) -> str:
-    if (match := _TRAILING_TEXT.search(text)) and match.start() > 0 and _is_unit(match.group(1)):
+    if (match := _TRAILING_TEXT.search(text)) and match.start() > 0 and is_unit(match.group(1)):
         text = text[: match.start()].rstrip()
-    if (match := _PLAIN_UNIT.match(text)) and _is_unit(match[2]):
+    if (match := _PLAIN_UNIT.match(text)) and is_unit(match[2]):
         # "5 a day" is a unit, "5a" and "5 m" may be products: short names need a space, single letters more words.
+        # Scripts without capitals have no variables.
         spaced = text[match.end(1) : match.start(2)] == " " or match[2].casefold() in _CLOSE_UNITS
-        if spaced and len(re.sub(r"[^A-Za-z]", "", match[2])) >= 2 and match[2].casefold() != "percent":
+        caseless = match[2][0].lower() == match[2][0].upper()
+        if (
+            caseless
+            or (not match[2].isascii() and unit_of(match[2]) is not None)
+            or (spaced and len(re.sub(r"[\W\d_]", "", match[2])) >= 2 and match[2].casefold() != "percent")
+        ):
             text = match[1]
     return text

@@ -19,8 +19,6 @@ _SIGNS = str.maketrans(
         "\u22c5": r"\cdot ",
         "\u00f7": "/",
         "\u2044": "/",  # fraction slash
-        "\u03c0": r"\pi ",
-        "\u03b8": r"\theta ",
         "\u221e": r"\infty ",
         "\u2264": r"\le ",
         "\u2265": r"\ge ",
@@ -36,13 +34,17 @@ _SIGNS = str.maketrans(
         "\u00a0": " ",
         "\u2009": " ",
         "\u202f": " ",
-        "\u20ac": "",  # euro
-        "\u00a3": "",  # pound
-        "\u00a5": "",  # yen
-        "\u20b9": "",  # rupee
         "\u200b": "",  # zero-width space
         "\u2060": "",  # word joiner
         "\ufeff": "",  # byte order mark
+    }
+    | dict.fromkeys("\u3001\u060c", ",")  # ideographic and Arabic comma
+    | dict.fromkeys("\u2032\u2019", "'")  # prime, apostrophe
+    | {"\u2033": "''", "\u3002": ".", "\u066b": ".", "\u066c": ",", "\u066a": "%", "\u2103": r"^\circ C"}
+    | {
+        chr(code): rf"\{unicodedata.name(chr(code)).split()[-1].lower().replace('lamda', 'lambda')} "
+        for code in range(0x3B1, 0x3CA)  # small Greek letters
+        if code not in (0x3B9, 0x3BF, 0x3C2, 0x3C5)  # which look like Latin ones, or are no other letter
     }
     | {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # full-width ASCII
 )
@@ -55,6 +57,7 @@ _ROOT = re.compile(r"\u221a\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+(?:\.\d+)?|[A-Za-
 _BARE_SQRT = re.compile(r"(?<![\\A-Za-z])sqrt\s?(\d+|[A-Za-z])(?![A-Za-z])")
 _BARE_PI = re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])")
 _POWER = re.compile(r"(?<=[\w)}])\s?\*\*\s?(?=[\w(-])")
+_MICRO = re.compile(r"(?<=\d)\s?[\u00b5\u03bc](?=[A-Za-z])")
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")  # of another script
 _SCIENTIFIC = re.compile(r"^([+-]?\d+(?:\.\d+)?)[eE]([+-]?\d{1,4})$")
 _TIMES_TEN = re.compile(r"(?<=\d) ?[xX*] ?(?=10 ?\^)")
@@ -87,6 +90,8 @@ _PARTS = {
 def as_latex(text: str) -> str:
     """The text with its Unicode signs and ASCII mathematics as LaTeX; what is LaTeX already stays as it is."""
     if not text.isascii():
+        text = "".join(sign for sign in text if sign == "$" or unicodedata.category(sign) != "Sc")  # currencies
+        text = _MICRO.sub(" micro", text)
         text = _VULGAR.sub(lambda sign: _vulgar(sign.group()), text)
         text = _RAISED.sub(lambda digits: f"^{{{digits.group().translate(_SUPERSCRIPTS)}}}", text)
         text = _ROOT.sub(lambda root: rf"\sqrt{{{root[1] or root[2] or root[3] or ''}}}", text)

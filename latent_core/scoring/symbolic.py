@@ -28,6 +28,8 @@ def equivalent(gold: str, answer: str) -> bool:
     """Whether math-verify holds two cleaned answers equal; both are read as LaTeX, never searched for numbers."""
     from math_verify import LatexExtractionConfig, parse, verify
 
+    from latent_core.scoring.exactness import exact_numbers
+
     # Units are off: they were removed before, and its list holds "ab", "s" and "t", so that `2ab` would equal 2.
     spelling = replace(LatexExtractionConfig().normalization_config, units=False)
     reading = LatexExtractionConfig(boxed_match_priority=0, normalization_config=spelling)
@@ -44,8 +46,8 @@ def equivalent(gold: str, answer: str) -> bool:
     if not all(readings):
         return False
     first, second = ([_with_imaginary_unit(value) for value in reading] for reading in readings)
-    equal = bool(verify(first, second, allow_set_relation_comp=True, timeout_seconds=None))
-    return equal and _not_apart(first[0], second[0])
+    with exact_numbers():
+        return bool(verify(first, second, allow_set_relation_comp=True, timeout_seconds=None))
 
 
 def _with_imaginary_unit(value: Any) -> Any:
@@ -61,18 +63,6 @@ def _with_imaginary_unit(value: Any) -> Any:
         return value.subs(dict.fromkeys(value.free_symbols, sympy.I))
     except (TypeError, ValueError):  # max(2, i) compares, which complex numbers do not
         return value
-
-
-def _not_apart(first: Any, second: Any) -> bool:
-    """False for complex numbers that lie apart: sympy's simplification finds (1+i)^10000 - 5 to be zero."""
-    import sympy
-
-    pair = (first, second)
-    if not all(isinstance(value, sympy.Expr) and not value.free_symbols for value in pair):
-        return True
-    if not any(value.has(sympy.I) for value in pair):
-        return True
-    return bool(abs(sympy.N(first - second)) < 1e-6 * (1 + abs(sympy.N(second))))
 
 
 def main() -> None:

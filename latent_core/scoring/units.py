@@ -8,20 +8,33 @@ that are not in the table ("18 eggs") are not compared.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from fractions import Fraction
 from typing import NamedTuple
 
+from latent_core.scoring.notation import joined_unit
+
 _DEFINITIONS = {  # the scales are exact: the international foot, pound and gallon
-    "length": "mm millimeter millimetre 1/1000; cm centimeter centimetre 1/100; dm 1/10; m meter metre 1; "
-    "km kilometer kilometre 1000; in inch inches 127/5000; ft foot feet 381/1250; yd yard 1143/1250; "
-    "mi mile 201168/125",
-    "mass": "mg milligram 1/1000; g gram 1; kg kilogram 1000; oz ounce 45359237/1600000; lb lbs pound 45359237/100000",
-    "time": "ms millisecond 1/1000; s sec second 1; min minute 60; h hr hour 3600; day 86400; week 604800",
+    "length": "mm millimeter millimetre 毫米 мм 1/1000; cm centimeter centimetre 厘米 см 1/100; dm 1/10; "
+    "m meter metre 米 м 1; km kilometer kilometre 千米 公里 км 1000; in inch inches 127/5000; ft foot feet 381/1250; "
+    "yd yard 1143/1250; mi mile 201168/125",
+    "mass": "mg milligram 毫克 мг 1/1000; g gram 克 г 1; kg kilogram 千克 公斤 кг 1000; "
+    "oz ounce 45359237/1600000; lb lbs pound 45359237/100000",
+    "time": "ms millisecond 1/1000; s sec second 秒 1; min minute 分钟 мин 60; h hr hour 小时 час 3600; "
+    "day 天 86400; week 604800",
     "calendar": "month 1; year yr 12",  # not a fixed number of days
-    "volume": "ml milliliter millilitre 1/1000; l liter litre 1; gal gallon 473176473/125000000; "
+    "volume": "ml milliliter millilitre 毫升 мл 1/1000; l liter litre 升 л 1; gal gallon 473176473/125000000; "
     "qt quart 473176473/500000000",
-    "dollars": "cent 1/100; dollar usd 1; quarter 1/4; dime 1/10; nickel 1/20",
-    "degrees": "degree deg 1",
+    "dollars": "cent 1/100; dollar usd $ us$ 1; quarter 1/4; dime 1/10; nickel 1/20",
+    "euros": "euro eur € 1",
+    "yuan": "yuan rmb cny 元 1",
+    "yen": "yen jpy 円 1",
+    "rupees": "rupee rs inr ₹ 1",
+    "degrees": "degree deg ° 1",
+    "minute marks": "' 1",
+    "second marks": "'' \" 1",
+    "celsius": "celsius 1",
+    "fahrenheit": "fahrenheit 1",
     "radians": "radian rad 1",
 }
 
@@ -41,15 +54,21 @@ def _table() -> dict[str, tuple[str, Fraction]]:
 _UNITS = _table()
 _PER_HOUR = {"mph": "miles per hour", "kph": "km per hour", "mps": "m per second"}
 _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
-_NUMBER = r"[+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|[+-]?\\[dt]?frac\{\d+\}\{\d+\}"
+_NUMBER = r"\d+ \d+/\d+|\d+ ?\\[dt]?frac\{\d+\}\{\d+\}|[+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|[+-]?\\[dt]?frac\{\d+\}\{\d+\}"
+_MONEY = (
+    r"(?:(?:\\text\s?\{\s?)?(?:US)?\\?\$\s?\}?|\\text\s?\{\s?USD\s?\}|USD|"
+    r"\\euro(?![A-Za-z])|€|EUR|₹|Rs\.?|INR|CNY|RMB|JPY)"
+)
 _MEASURED = re.compile(
-    rf"^(?P<money>\\\$)?\s*(?P<number>{_NUMBER}|.{{1,80}}?(?=\\(?:text|mbox|mathrm)))"
+    rf"^(?P<money>{_MONEY})?\s*(?P<number>{_NUMBER}|.{{1,80}}?(?=\\(?:text|mbox|mathrm)))"
     r"(?:\s*(?P<degree>\^\{?\\circ\}?|\u00b0)|\s*\\(?:text|mbox|mathrm|textrm)\s*\{(?P<text>[^{}]{1,60})\}"
-    r"|(?P<plain>\s?[A-Za-z][A-Za-z /.]{0,60}))?"
+    r"|(?P<plain>\s?(?:[^\W\d_][^\W\d_]*(?:[ /.]+[^\W\d_]+)*\.?|[€₹]|\\?\$|''|['\"])))?"
     r"(?:\^\{?(?P<power>[23])\}?|(?P<raised>[\u00b2\u00b3]))?$"
 )
-
-
+_TEMPERATURE = re.compile(
+    r"(?:\^\s?\{?\s?\\circ\s?\}?|\u00b0)\s?(?:\\(?:text|mathrm)\s?\{\s?([CF])\s?\}|([CF]))$|\u2103$"
+)
+_TEMPERATURES = {"C": "celsius", "F": "fahrenheit", None: "celsius"}
 _CLOCK = re.compile(
     r"^(?P<hour>\d{1,2})(?::(?P<minute>[0-5]\d))?\s*(?:\\(?:text|mbox|mathrm|textrm)\s*\{\s*)?(?:(?P<half>[ap])\.?\s?m\.?\s*\}?)?$",
     re.IGNORECASE,
@@ -66,20 +85,26 @@ class Measure(NamedTuple):
 
 def measure(text: str) -> Measure | None:
     """What an answer measures; None where it has no unit of the table."""
-    text = text.strip().strip("$").replace("\\!", "").replace("\\,", " ").replace("\\ ", " ").rstrip(". ")
-    match = _MEASURED.match(text)
+    text = joined_unit(text.strip().strip("$").replace("\\!", ""))
+    text = text.replace("\\,", " ").replace("\\ ", " ").replace("~", " ").rstrip(". ")
+    match = _MEASURED.match(_TEMPERATURE.sub(lambda scale: rf"\text{{{_TEMPERATURES[scale[1] or scale[2]]}}}", text))
     if match is None:
         return None
     if match["degree"]:
         return Measure((("degrees", 1),), Fraction(1), match["number"])
     words = match["text"] or match["plain"]
     if match["money"] and words is None:
-        return Measure((("dollars", 1),), Fraction(1), match["number"])
-    if words is None or (match["plain"] and len(words.strip()) < 2 and not words.startswith(" ")):
+        words = re.sub(r"\\text|\\(?=euro|\$)|[{} .]", "", match["money"])
+    elif words is None or (match["plain"] and re.fullmatch("[A-Za-z]", words)):
         return None  # "5m" may be a product
     power = int(match["power"]) if match["power"] else {"\u00b2": 2, "\u00b3": 3}.get(match["raised"] or "", 1)
     unit = _unit(words, power)
     return None if unit is None else Measure(*unit, match["number"])
+
+
+def unit_of(words: str) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:
+    """Dimension and size, in the base unit, of a unit's words; None for what the table does not hold."""
+    return _unit(words, 1)
 
 
 def same_measure(answer: str, gold: str) -> bool | None:
@@ -89,9 +114,9 @@ def same_measure(answer: str, gold: str) -> bool | None:
         return None
     if not _comparable(ours.dimension, theirs.dimension):
         return False
-    if ours.scale == theirs.scale or ours.dimension != theirs.dimension:
-        return None  # the numbers alone decide
     first, second = _value(ours.number), _value(theirs.number)
+    if ours.dimension != theirs.dimension or (ours.scale == theirs.scale and None in (first, second)):
+        return None  # the numbers alone decide
     return first is not None and second is not None and first * ours.scale == second * theirs.scale
 
 
@@ -124,32 +149,48 @@ def _comparable(first: tuple[tuple[str, int], ...], second: tuple[tuple[str, int
     """Equal dimensions, or one of them lacks only its power, as in "864 inches" for an area."""
     if len(first) != len(second) or [name for name, _ in first] != [name for name, _ in second]:
         return False
-    return all(one == other or 1 in (one, other) for (_, one), (_, other) in zip(first, second, strict=True))
+    return all(
+        one == other or (1 in (one, other) and min(one, other) > 0)
+        for (_, one), (_, other) in zip(first, second, strict=True)
+    )
 
 
 def _unit(words: str, power: int) -> tuple[tuple[tuple[str, int], ...], Fraction] | None:
-    """Dimension and scale of unit words such as "square inches", "miles per hour", "m/s"; None if one is unknown."""
-    words = words.casefold().strip(" .")
+    """Dimension and scale of words such as "square inches", "miles per hour", "kg*m/s^2"; None if one is unknown."""
+    words = words.casefold().strip(" .").replace("\\", "")
     parts = re.split(r"\s*/\s*|\s+per\s+|\s+an?\s+", _PER_HOUR.get(words, words))
-    dimensions: list[tuple[str, int]] = []
+    dimensions: Counter[str] = Counter()
     scale = Fraction(1)
     for place, part in enumerate(parts):
-        names = part.split()
-        exponent = next((_POWERS[name] for name in names if name in _POWERS), 1)
-        names = [name for name in names if name not in _POWERS]
-        if len(names) != 1 or names[0] not in _UNITS:
-            return None
-        if place == len(parts) - 1 and exponent == 1:
-            exponent = power
-        dimension, size = _UNITS[names[0]]
-        exponent = exponent if place == 0 else -exponent
-        dimensions.append((dimension, exponent))
-        scale *= size**exponent
-    return tuple(dimensions), scale
+        factors = re.split(r"\s*[*\u00b7\u22c5]\s*", part)
+        for factor_place, factor in enumerate(factors):
+            names, exponent = _raised(factor)
+            if len(names) != 1 or names[0] not in _UNITS:
+                return None
+            is_last = place == len(parts) - 1 and factor_place == len(factors) - 1
+            exponent = power if is_last and exponent == 1 else exponent
+            exponent = exponent if place == 0 else -exponent
+            dimension, size = _UNITS[names[0]]
+            dimensions[dimension] += exponent
+            scale *= size**exponent
+    return tuple(sorted(dimensions.items())), scale
+
+
+def _raised(factor: str) -> tuple[list[str], int]:
+    """The words of a factor, and the power they are raised to: "square feet", "s^-1", "m\u00b2"."""
+    exponent = 1
+    if match := re.fullmatch(r"(.*[^\W\d_])(?:\^?(-?[1-4])|([\u00b2\u00b3]))", factor):
+        factor, exponent = match[1], int(match[2] or {"\u00b2": 2, "\u00b3": 3}[match[3]])
+    names = factor.split()
+    exponent = next((_POWERS[name] for name in names if name in _POWERS), exponent)
+    return [name for name in names if name not in _POWERS], exponent
 
 
 def _value(number: str) -> Fraction | None:
     number = number.replace(",", "").strip()
+    if mixed := re.fullmatch(r"(\d+) ?((?<= )\d+/\d+|\\[dt]?frac.*)", number):
+        part = _value(mixed[2])
+        return None if part is None else int(mixed[1]) + part
     if fraction := re.fullmatch(r"([+-]?)\\[dt]?frac\{(\d+)\}\{(\d+)\}", number):
         number = f"{fraction[1]}{fraction[2]}/{fraction[3]}"
     if not re.fullmatch(r"[+-]?(?:\d+(?:\.\d+)?|\.\d+|\d+/\d+)", number) or re.search(r"/0+$", number):

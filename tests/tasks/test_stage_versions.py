@@ -32,7 +32,7 @@ from tasks.train import BUILD_DUAL, TRAIN_STAGE
 
 PARENT = ArtifactRef("parent", "0" * 64)
 CASES: list[tuple[Stage, StageConfig, str]] = [
-    (COLLECT, CollectShard(sampling=SamplingConfig(), start=0, stop=10), "a626d45130001d3e"),
+    (COLLECT, CollectShard(sampling=SamplingConfig(), start=0, stop=10), "f3f96bd39dd4d0d1"),
     (SCORE_WORDS, ScoreWordsConfig(), "e97d0a21b6a605e6"),
     (SCORE_WORDS, ScoreWordsConfig(spans=True), "af3070941e8bd33c"),
     (COMPRESS, CompressConfig(), "9c9b9148b96dcb02"),
@@ -45,7 +45,7 @@ CASES: list[tuple[Stage, StageConfig, str]] = [
     ),
     (BUILD_DUAL, DualBuildConfig(), "61e9c7d41d78d180"),
     (TRAIN_STAGE, TrainConfig(), "98148bd1a36bd4f9"),
-    (EVALUATE, EvaluateCondition(sampling=SamplingConfig(), questions=5, ratio=0.5), "76011a17c5bed00a"),
+    (EVALUATE, EvaluateCondition(sampling=SamplingConfig(), questions=5, ratio=0.5), "8c7cde0e5142c22d"),
     (REPORT, ReportConfig(title="t"), "9766434169a815e9"),
     (MINI_INIT, MiniInitConfig(), "6b76f4825accaf9c"),
     (MINI_CORPUS, MiniCorpusConfig(), "5f59e84792ad6f2d"),

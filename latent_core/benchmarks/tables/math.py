@@ -5,12 +5,12 @@ Source: arXiv 2103.03874. The hub's copy has 12,000 training problems and the 50
 
 from latent_core.benchmarks.rows import Row
 from latent_core.benchmarks.table import Hub, TableBenchmark
-from latent_core.scoring.extraction import last_box
+from latent_core.scoring.extraction import boxed_answer
 
 
 def boxed_gold(row: Row) -> str | None:
     """The answer where a row has it apart, else what the last box of its solution holds."""
-    return row.answer("answer") or last_box(row.answer("solution") or "")
+    return row.answer("answer") or boxed_answer(row.answer("solution") or "")
 
 
 BENCHMARK = TableBenchmark(

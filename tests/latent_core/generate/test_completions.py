@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,3 +65,21 @@ def test_truncated_in_the_reasoning_has_no_answer(model: ReadableModel) -> None:
     cut = truncated_row(whole, 5, model, benchmark=BENCHMARK)
     assert cut["reasoning_tokens"] == 5 and cut["answer"] is None
     assert prompts.encode(cut["reasoning"], model.tokenizer)
+
+
+@pytest.mark.parametrize(
+    "statement", ["\nSo the answer is 5.", " Thus $x = \\boxed{5}$.", "\nAnswer: 5", "\n#### 5", "\n5"]
+)
+def test_reasoning_without_think_marks_ends_at_the_answer_sentence_however_it_is_spelt(
+    model: ReadableModel, statement: str
+) -> None:
+    family = replace(model.family, think_start=None, think_end=None, think_start_id=None, think_end_id=None)
+    plain = ReadableModel(model.tokenizer, family, None)
+    ids = plain.encode(f"2 + 3 = 5 apples.{statement}")
+    row = {
+        "question_id": "q", "sample_index": 0, "question": "2 + 3?", "gold": "5", "level": None,
+        "prompt_token_ids": [], "output_token_ids": [*ids, *plain.encode(" and more")], "tokens": len(ids) + 2,
+    }  # fmt: skip
+    cut = truncated_row(row, len(ids), plain, benchmark=BENCHMARK)
+    assert cut["reasoning"] == "2 + 3 = 5 apples."
+    assert cut["reasoning_tokens"] == plain.count("2 + 3 = 5 apples.")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from latent_core.scoring.extraction import extract_answer, last_box, split_reasoning
+from latent_core.scoring.extraction import boxed_answer, extract_answer, split_reasoning
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,39 @@ from latent_core.scoring.extraction import extract_answer, last_box, split_reaso
         ("no box", None),
     ],
 )
-def test_last_box_text_gives_balanced_content(text: str, content: str | None) -> None:
-    assert last_box(text) == content
+def test_boxed_answer_text_gives_balanced_content(text: str, content: str | None) -> None:
+    assert boxed_answer(text) == content
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        (r"\boxed{3}, \boxed{5}, \boxed{7}", "3, 5, 7"),
+        (r"$\boxed{3}$ apples and $\boxed{5}$ pears", "3, 5"),
+        (r"\boxed{3} hens, \boxed{4} cows and \boxed{5} pigs", "3, 4, 5"),
+        (r"$x = \boxed{3}$ and $y = \boxed{5}$", "3, 5"),
+        (r"\boxed{3}; \boxed{5}", "3, 5"),
+        ("- \\boxed{3}\n- \\boxed{5}", "3, 5"),
+        ("\\boxed{5}\n\\boxed{5}", "5"),
+        (r"\boxed{3} and \boxed{3}", "3, 3"),
+        (r"\boxed{3}, no, \boxed{5}", "5"),
+        (r"\boxed{3} ... wait, \boxed{5}", "5"),
+        (r"\boxed{3} is wrong, \boxed{5}", "5"),
+        (r"\boxed{3}, so \boxed{5}", "5"),
+        (r"\boxed{3} and \boxed{5}. Wait: \boxed{7}", "7"),
+        (r"\boxed{1}, no: \boxed{3}, \boxed{5}", "3, 5"),
+        (r"\boxed{3} and \boxed{5", None),
+    ],
+)
+def test_boxed_answer_several_boxes_are_one_unless_words_correct_them(text: str, content: str | None) -> None:
+    assert boxed_answer(text) == content
+
+
+@pytest.mark.parametrize("gap", [" ", " $", "\n", "\\, ", "a ", " and ", ", ", "} ", "\\text{"])
+def test_boxed_answer_of_many_boxes_and_long_gaps_is_found_in_linear_time(gap: str) -> None:
+    started = time.process_time()
+    boxed_answer((r"\boxed{5}" + (gap * 80)[:79]) * 2000 + r"\boxed{6}")
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(
