@@ -102,7 +102,5 @@ def test_damaged_input_that_no_call_of_the_run_makes_is_refused(store: ArtifactS
     repair = InputRepair(store, lambda call: _computed(call, store))
     repair.inputs_of(use)
     _flip(model)
-    with pytest.raises(
-        DamagedError, match=r"^hidden/\w{12} is damaged: numbers\.parquet: .*start the run that made it"
-    ):
+    with pytest.raises(DamagedError, match=r"^hidden/\w{12} is damaged: numbers\.parquet: .*run again what made it"):
         InputRepair(store, lambda call: _computed(call, store)).inputs_of(use)
