@@ -73,8 +73,7 @@ class Journal:
     def write(self, store: ArtifactStore) -> None:
         """Best effort: a store that cannot be written costs a warning, not the finished run."""
         try:
-            with store.open_for_writing(f"{FOLDER}/{self.id}.json") as handle:
-                handle.write(_sealed(asdict(self)))
+            store.create(f"{FOLDER}/{self.id}.json", _sealed(asdict(self)))  # whole or not at all
         except (OSError, InfrastructureError) as error:
             logger.warning("the run's journal was not written, so `latent track sync` cannot rebuild it: %s", error)
 
@@ -91,8 +90,7 @@ class Promotion:
     def write(self, store: ArtifactStore) -> None:
         """Best effort, as a journal is."""
         try:
-            with store.open_for_writing(f"{CHAMPIONS}/{uuid.uuid4().hex}.json") as handle:
-                handle.write(_sealed(asdict(self)))
+            store.create(f"{CHAMPIONS}/{uuid.uuid4().hex}.json", _sealed(asdict(self)))
         except (OSError, InfrastructureError) as error:
             logger.warning("the new champion was not written to the store, so MLflow alone knows it: %s", error)
 
@@ -166,7 +164,8 @@ def promotions(store: ArtifactStore) -> Iterator[Promotion]:
 
 
 def _files(store: ArtifactStore, folder: str) -> Iterator[tuple[str, bytes]]:
-    for key, raw in store.read_many([key for key, _ in store.files(folder)]):
+    written = [key for key, _ in store.files(folder) if key.endswith(".json")]  # others are still being written
+    for key, raw in store.read_many(written):
         if raw is not None:  # else removed in this moment
             yield key, raw
 

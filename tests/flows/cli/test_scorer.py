@@ -16,7 +16,8 @@ from latent_core.identity import fingerprint
 from latent_core.models.family import SETTINGS_FILE
 from latent_core.models.source import open_model
 from latent_core.store import ArtifactRef, ArtifactStore
-from tasks.tracking import open_client, register
+from tasks.registry import register
+from tasks.tracking import open_client
 
 Served = list[tuple[Path, str, str, int]]
 
