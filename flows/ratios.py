@@ -8,17 +8,15 @@ from collections.abc import Iterable
 from latent_core.config.tokenskip import PrepareConfig, RatioLabel
 from latent_core.models.source import EMBEDDED
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
-from tasks.concise import PREPARE_SELECTED
-from tasks.direct import PREPARE_DIRECT
-from tasks.grpo import GRPO
-from tasks.prepare import PREPARE, PREPARE_WARM_START
 from tasks.run import Input, Run
 from tasks.stage import ModelInput
-from tasks.train import BUILD_DUAL, TRAIN_STAGE
 
 logger = logging.getLogger("latent")
 Ratios = frozenset[float]
 PLAIN: Ratios = frozenset({1.0})  # a prompt at ratio 1 names none
+# Names of stages; importing all of these would load torch for every plan.
+TRAIN, GRPO, BUILD_DUAL = "train", "grpo", "build_dual"
+PREPARED_BY = ("prepare", "prepare_warm_start", "prepare_direct", "prepare_selected")
 _planned: set[str] = set()  # what planning said already: the flow that follows need not
 
 
@@ -56,13 +54,12 @@ def warn_of_untrained(run: Run, ratios: Iterable[float], known: Ratios | None, w
 
 def _taught_to(artifact: Artifact) -> Ratios | None:
     content, store = artifact.manifest.content, artifact.store
-    earlier = _first(store, (TRAIN_STAGE.name, GRPO.name, BUILD_DUAL.name), content.parents.get("model"))
+    earlier = _first(store, (TRAIN, GRPO, BUILD_DUAL), content.parents.get("model"))
     before = PLAIN if earlier is None else _taught_to(earlier)
-    if artifact.ref.stage == TRAIN_STAGE.name:
-        stages = (PREPARE.name, PREPARE_WARM_START.name, PREPARE_DIRECT.name, PREPARE_SELECTED.name)
-        prepared = _first(store, stages, content.parents.get("prepared"))
+    if artifact.ref.stage == TRAIN:
+        prepared = _first(store, PREPARED_BY, content.parents.get("prepared"))
         return None if prepared is None or before is None else _joined(prepared, before)
-    if artifact.ref.stage == GRPO.name:
+    if artifact.ref.stage == GRPO:
         return None if before is None else before | frozenset(map(float, content.identity["ratios"]))
     return before
 

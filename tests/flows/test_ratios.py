@@ -100,3 +100,16 @@ def test_flow_says_it_itself_unless_its_plan_just_did(tmp_path: Path, lines: lis
     for planning, said in ((False, 1), (False, 2), (True, 3), (False, 3), (False, 4)):
         warn_of_untrained(run(planning), [0.5], frozenset({1.0}), "m")
         assert len(lines) == said
+
+
+def test_stages_are_called_by_their_names() -> None:
+    from flows import ratios
+    from tasks.concise import PREPARE_SELECTED
+    from tasks.direct import PREPARE_DIRECT
+    from tasks.grpo import GRPO
+    from tasks.prepare import PREPARE, PREPARE_WARM_START
+    from tasks.train import BUILD_DUAL, TRAIN_STAGE
+
+    assert (TRAIN_STAGE.name, GRPO.name, BUILD_DUAL.name) == (ratios.TRAIN, ratios.GRPO, ratios.BUILD_DUAL)
+    prepared = (PREPARE, PREPARE_WARM_START, PREPARE_DIRECT, PREPARE_SELECTED)
+    assert tuple(stage.name for stage in prepared) == ratios.PREPARED_BY
