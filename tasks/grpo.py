@@ -79,4 +79,4 @@ class _Summary:
         }
 
 
-GRPO = Stage("grpo", 1, grpo)
+GRPO = Stage("grpo", 2, grpo)

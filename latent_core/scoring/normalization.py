@@ -19,7 +19,8 @@ _TEXT_MACRO = re.compile(_TEXT)
 _TRAILING_TEXT = re.compile(rf"(?<=[\w}})\]%]) *{_TEXT}(?:\^\{{?\d\}}?)?[ .]*$")
 _AND = "and|or|y|und|et|и|或|和|与|以及"
 _CONJUNCTION = re.compile(
-    rf"\s*,?\s*(?:\\text\s*\{{\s*(?:{_AND})\s*\}}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|[和或与]|(?<=\d) (?:et|y|und|и) (?=[-\d]))\s*"
+    rf"\s*,?\s*(?:\\text\s*\{{\s*(?:{_AND})\s*\}}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])"
+    r"|[和或与]|(?<=\d) (?:et|y|und|и) (?=[-\d]))\s*"
 )
 _PLAIN_UNIT = re.compile(
     r"^([+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|\d+ \d+/\d+|-?\d*\\frac\{\d+\}\{\d+\})"

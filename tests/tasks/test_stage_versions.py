@@ -50,7 +50,7 @@ CASES: list[tuple[Stage, StageConfig, str]] = [
     (LABEL_WORDS, LabelWordsConfig(), "434b869c03c8b6c9"),
     (TRAIN_COMPRESSOR, TrainCompressorConfig(), "705006bda6fda880"),
     (COMPARE_LABEL_KINDS, CompareLabelKinds(), "a7cbfbdf781a9887"),
-    (GRPO, GrpoConfig(), "e9475b8daaa3cff7"),
+    (GRPO, GrpoConfig(), "2dbd08069a231779"),
 ]
 
 
