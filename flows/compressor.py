@@ -43,7 +43,7 @@ def compressor(cfg: CompressorConfig, force: Sequence[str] = ()) -> dict[str, st
 
 def compose(cfg: CompressorConfig, run: Run) -> Pending:
     """The stages and how they hang together; returns the classifier with its card."""
-    labeller = ModelInput.find(cfg.labeller)
+    labeller = ModelInput.find(cfg.labeller, "labeller")
     corpora: dict[str, Input] = {}
     for index, corpus in enumerate(cfg.corpora):
         rows = corpus.labels.questions + corpus.labels.held_out

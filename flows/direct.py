@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
+from flows.questions import fitted
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.methods import DirectConfig
@@ -33,6 +34,7 @@ def direct(cfg: DirectConfig, force: Sequence[str] = ()) -> dict[str, str]:
 
 def compose(cfg: DirectConfig, run: Run) -> Pending:
     """The stages and how they hang together; returns the report."""
+    cfg = fitted(cfg)
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"prepare.questions": cfg.prepare.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     base = ModelInput.find(cfg.model)

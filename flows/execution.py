@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from flows.ending import ENDING
 from flows.parameters import load
 from flows.registry import FlowEntry, find_flow
 from latent_core.config.base import StageConfig
-from latent_core.errors import InfrastructureError
 from latent_core.store import Artifact
 from tasks.estimates import Estimate, Rates
 from tasks.progress import ProgressBars, shown_by
 from tasks.run import Pending, Run
 
-# Set before Prefect is imported: a quiet client, and time for its temporary server to start on a busy machine.
+# Set before Prefect is imported: a quiet client.
 _ENVIRONMENT = {
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "DO_NOT_TRACK": "true",
@@ -80,7 +78,7 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
         console.print(
             f"{len(planned.plan) - len(missing)} of {len(planned.plan)} stages are in the store; running the rest"
         )
-        _execute(entry, config, force)
+        execute_entry(entry, config, force)
     else:
         console.print(f"all {len(planned.plan)} stages are in the store: nothing to compute")
     artifact = planned.store.require(result.ref)
@@ -91,57 +89,23 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
     return artifact
 
 
-def _execute(entry: FlowEntry, config: StageConfig, force: Sequence[str]) -> None:
-    """Run the flow with its progress; raises InfrastructureError when its Prefect server is gone for good.
-
-    Ctrl-C ends the process with exit code 130.
-    """
+def execute_entry(entry: FlowEntry, config: Any, force: Sequence[str]) -> None:
+    """Run the flow with its progress; raises InfrastructureError when its Prefect server is gone for good."""
     from httpx import TransportError
 
+    from flows.server import ensure_server, lost
+
+    server = None
+    ENDING.note = "what was finished is in the store: the same command goes on from there"
     try:
-        _ensure_server()
+        server = ensure_server(Path(config.runtime.work_dir) / "logs")
         if sys.stderr.isatty():
             with ProgressBars() as bars, shown_by(bars):
                 entry.execute(config, list(force))
         else:
             entry.execute(config, list(force))
-    except KeyboardInterrupt:
-        console.print("interrupted; what was finished is in the store: the same command goes on from there")
-        sys.exit(130)
     except TransportError as error:
-        raise InfrastructureError(
-            f"prefect: the server at {os.environ.get('PREFECT_API_URL', 'its temporary address')} does not answer "
-            f"({error}); what was finished is in the store, so start the server and repeat the command"
-        ) from error
-
-
-def _ensure_server() -> None:
-    """Start Prefect's temporary server, where no other is configured, such that Ctrl-C leaves it alone.
-
-    It is a process of the same terminal, so that Ctrl-C, or the terminal's end, would end it first, and what Prefect
-    still has to say to it of the interrupted run would be tried again for minutes. Raises InfrastructureError when it
-    does not start.
-    """
-    from prefect.settings import PREFECT_API_URL
-
-    if PREFECT_API_URL.value():
-        return
-    with ThreadPoolExecutor(1) as starter:
-        try:
-            starter.submit(_start_server).result()
-        except RuntimeError as error:
-            raise InfrastructureError(
-                f"prefect: its temporary server did not start ({error}); run `prefect server start` and set "
-                "PREFECT_API_URL to its address"
-            ) from error
-
-
-def _start_server() -> None:
-    from prefect.server.api.server import SubprocessASGIServer
-
-    # Of this thread, and so of the process it starts.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-    SubprocessASGIServer().start()  # the one that Prefect itself finds, and ends
+        raise lost(server, error) from error
 
 
 def _about(estimate: Estimate | None) -> str:

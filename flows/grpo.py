@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluations import contamination, evaluated_at_ratios
+from flows.questions import fitted
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.grpo import GrpoFlowConfig
@@ -40,6 +41,7 @@ def grpo(cfg: GrpoFlowConfig, force: Sequence[str] = ()) -> dict[str, str]:
 
 def compose(cfg: GrpoFlowConfig, run: Run) -> Pending:
     """The stages and how they hang together; returns the report."""
+    cfg = fitted(cfg)
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"grpo.questions": cfg.grpo.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     start = find_model(cfg.model, run.store, cfg.tracking)

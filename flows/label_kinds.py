@@ -15,6 +15,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluations import evaluated_at_ratios
+from flows.questions import fitted
 from flows.registry import FlowEntry
 from flows.tokenskip_math import collected_shards, compressed, dropped_at_random
 from latent_core.config.label_kinds import LabelKindsConfig
@@ -49,11 +50,12 @@ def label_kinds(cfg: LabelKindsConfig, force: Sequence[str] = ()) -> dict[str, s
 
 def compose(cfg: LabelKindsConfig, run: Run) -> Pending:
     """The stages and how they hang together; returns the comparison."""
+    cfg = fitted(cfg)
     labelled = cfg.labels.questions + cfg.labels.held_out
     wanted = {"collect.questions": cfg.collect.questions, "labels.questions + labels.held_out": labelled}
     train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
-    base, labeller = ModelInput.find(cfg.model), ModelInput.find(cfg.labeller)
+    base, labeller = ModelInput.find(cfg.model), ModelInput.find(cfg.labeller, "labeller")
     shards = collected_shards(cfg.collect, run, base, train_split)
     samples = run.merge("collect", shards)
     compared: dict[str, Input] = {}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from latent_core.config.base import StageConfig
 from latent_core.errors import InputError
 
 C = TypeVar("C", bound=StageConfig)
+_SUGGESTED = 3  # places that a hint names at most
+_ALIKE = 0.75  # difflib's ratio; at its default of 0.6 "steps" is like "store"
 
 
 def load(model: type[C], file: Path | None, overrides: Sequence[str] = ()) -> C:
@@ -24,6 +27,7 @@ def load(model: type[C], file: Path | None, overrides: Sequence[str] = ()) -> C:
     values: dict[str, Any] = {}
     if file is not None:
         values = _read(file)
+        _check_kind(model, file, values)
     for override in overrides:
         _apply(values, override)
     return checked(model, values)
@@ -71,6 +75,16 @@ def _read(file: Path) -> dict[str, Any]:
     return values
 
 
+def _check_kind(model: type[BaseModel], file: Path, values: dict[str, Any]) -> None:
+    """Raise InputError for Prefect's own file, and for the parameters of a deployment with the name it gives them."""
+    for key, found in (("deployments", "declares Prefect's deployments"), ("cfg", "holds the parameters under cfg")):
+        if key in values and key not in model.model_fields:
+            raise InputError(
+                f"--config: {file} {found}; give a file with the flow's parameters at its top, such as "
+                "deployments/smoke.yaml, or what stands under a deployment's cfg"
+            )
+
+
 def _apply(values: dict[str, Any], override: str) -> None:
     path, equals, raw = override.partition("=")
     if not equals or not path:
@@ -108,9 +122,7 @@ def _line(model: type[BaseModel], item: Any) -> str:
     path = [str(part) for part in item["loc"]]
     field = ".".join(path) or "config"
     if item["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(path[-1], _fields_at(model, path[:-1]), 1)
-        hint = f"did you mean {near[0]!r}?" if near else "remove it"
-        return f"{field}: unknown key; {hint}"
+        return f"{field}: unknown key; {_hint(model, path)}"
     message: str = _WANTED.get(item["type"], item["msg"].removeprefix("Value error, "))
     if item["type"] != "value_error":
         return f"{field}: {message} (got {item['input']!r})"
@@ -120,13 +132,42 @@ def _line(model: type[BaseModel], item: Any) -> str:
     return f"{field}.{message}" if within else f"{field}: {message}"
 
 
+def _hint(model: type[BaseModel], path: Sequence[str]) -> str:
+    """What was meant by a key that its section does not have: the same word elsewhere, else a similar one."""
+    *section, word = path
+    everywhere = sorted(_paths(model), key=len)  # those near the top first
+    elsewhere = [".".join(known) for known in everywhere if known[-1] == word]
+    if not elsewhere and (near := difflib.get_close_matches(word, _fields_at(model, section), 1, _ALIKE)):
+        return f"did you mean {near[0]!r}?"
+    if not elsewhere:
+        similar = difflib.get_close_matches(word, [known[-1] for known in everywhere], 1, _ALIKE)
+        elsewhere = [".".join(known) for known in everywhere if known[-1] in similar]
+    return f"did you mean {' or '.join(elsewhere[:_SUGGESTED])}?" if elsewhere else "remove it"
+
+
+def _paths(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every parameter that an override can name, sections included."""
+    for name, field in model.model_fields.items():
+        yield (*above, name)
+        if get_origin(field.annotation) is not tuple:  # what stands in a list has no name of its own
+            for section in _sections(field):
+                yield from _paths(section, (*above, name))
+
+
+def _sections(field: FieldInfo) -> list[type[BaseModel]]:
+    """The kinds of section that a field can hold."""
+    options = [field.annotation, *get_args(field.annotation)]
+    return [item for item in options if isinstance(item, type) and issubclass(item, BaseModel)]
+
+
 def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
-    """Field names of the section at `path`."""
+    """Field names of the section at `path`, in which numbers are places in a list."""
     current: type[BaseModel] = model
     for part in path:
+        if part.isdecimal():
+            continue
         field = current.model_fields.get(part)
-        options = [field.annotation, *get_args(field.annotation)] if field else []
-        sections = [item for item in options if isinstance(item, type) and issubclass(item, BaseModel)]
+        sections = _sections(field) if field else []
         if not sections:
             return []
         current = sections[0]

@@ -10,6 +10,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluations import evaluated_at_ratios
+from flows.questions import fitted
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.reevaluate import ReevaluateConfig
@@ -36,6 +37,7 @@ def reevaluate(cfg: ReevaluateConfig, force: Sequence[str] = ()) -> dict[str, st
         cfg: The model, the problems and the ratios.
         force: Names of stages to compute again although the store has their results.
     """
+    cfg = fitted(cfg)
     with open_run("reevaluate", cfg, force=force) as run:
         report = compose(cfg, run)
         result = publish(run, report)
@@ -45,6 +47,7 @@ def reevaluate(cfg: ReevaluateConfig, force: Sequence[str] = ()) -> dict[str, st
 
 def compose(cfg: ReevaluateConfig, run: Run) -> Pending:
     """One evaluation per ratio, and the report over them."""
+    cfg = fitted(cfg)
     problems = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     model = find_model(cfg.model, run.store, cfg.tracking)
     evaluations = evaluated_at_ratios(cfg.evaluate, run, model, problems, "model")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from pydantic import ValidationError
+
 from latent_core.config.base import StageConfig
 from latent_core.errors import InputError
 from latent_core.store import Artifact
@@ -37,8 +39,14 @@ _MODULES = {
 
 
 def find_flow(name: str) -> FlowEntry:
-    """Raises InputError for an unknown name."""
+    """Raises InputError for an unknown name, and for a setting of Prefect's, which it reads first, that is none."""
     if name not in _MODULES:
         raise InputError(f"flow: unknown flow {name!r}; choose one of {', '.join(_MODULES)}")
-    entry: FlowEntry = import_module(_MODULES[name]).ENTRY
+    try:
+        entry: FlowEntry = import_module(_MODULES[name]).ENTRY
+    except ValidationError as error:
+        if not error.title.endswith("Settings"):  # as all of Prefect's are called
+            raise
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))} {item['msg']}".strip() for item in error.errors())
+        raise InputError(f"prefect: a PREFECT_ variable or the active profile is wrong: {wrong}") from error
     return entry

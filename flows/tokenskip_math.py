@@ -10,6 +10,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
+from flows.questions import fitted
 from flows.registry import FlowEntry
 from flows.results import publish, show
 from latent_core.config.tokenskip import (
@@ -59,6 +60,7 @@ def tokenskip_math(cfg: TokenSkipConfig, force: Sequence[str] = ()) -> dict[str,
 
 def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
     """The stages and how they hang together; returns the report."""
+    cfg = fitted(cfg)
     wanted = {"collect.questions": cfg.collect.questions}
     if cfg.warm_start is not None:
         wanted["warm_start.questions"] = cfg.warm_start.questions

@@ -18,6 +18,7 @@ Canonical = None | bool | int | float | str | list["Canonical"] | dict[str, "Can
 MAX_DEPTH = 100  # levels of lists and mappings; a value that holds itself has no end
 MAX_INTEGER = 10**4300  # Python writes no longer ones by default, and whether it does is a setting of the process
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_CONTAINERS = (dict, list, tuple)  # not asked for an identity, a question that costs more than all others together
 
 
 class NotCanonicalError(InputError, TypeError):
@@ -59,7 +60,7 @@ def _canonical(value: object, path: str, depth: int) -> Canonical:
         if not math.isfinite(value):
             raise NotCanonicalError(f"{path}: {value} has no canonical form; use a finite number")
         return int(value) if value.is_integer() else value
-    if isinstance(value, HasIdentity) and not isinstance(value, type):
+    if type(value) not in _CONTAINERS and isinstance(value, HasIdentity) and not isinstance(value, type):
         return _canonical(value.identity(), path, depth + 1)
     if isinstance(value, Mapping):
         for key in value:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LOG_TAIL = 12  # lines of a dead process's log that the error about it carries
@@ -28,3 +30,13 @@ def _follow(owner: int) -> None:
     with suppress(psutil.NoSuchProcess):
         psutil.Process(owner).wait()
     os._exit(1)
+
+
+@contextmanager
+def deaf_to(*numbers: signal.Signals) -> Iterator[None]:
+    """Processes that this thread starts meanwhile never hear of these signals, nor do those that they start."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -97,5 +97,5 @@ def _read(corpus: Artifact, name: str) -> list[LabelledText]:
     ]
 
 
-LABEL_WORDS = Stage("label_words", 1, label_words)
+LABEL_WORDS = Stage("label_words", 2, label_words)
 TRAIN_COMPRESSOR = Stage("train_compressor", 1, train_compressor)

@@ -90,7 +90,8 @@ class StageProgress:
             tally.done[progress.fingerprint] = progress.done
             tally.total[progress.fingerprint] = progress.total
             tally.tokens[progress.fingerprint] = progress.tokens
-            if tally.entry is None or now - tally.shown >= INTERVAL:
+            late = len(tally.finished) == tally.calls  # a worker's last words came after its result
+            if tally.entry is None or late or now - tally.shown >= INTERVAL:
                 self._show(stage, tally, now)
 
     def finish(self, call: StageCall) -> None:

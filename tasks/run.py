@@ -15,13 +15,14 @@ from typing import Any
 
 from latent_core.config.base import StageConfig
 from latent_core.config.runtime import InputCheck, LeasePolicy, Runner, RuntimeConfig, TrackingConfig
-from latent_core.errors import InfrastructureError, InputError, LatentError, StageFailed
+from latent_core.errors import InputError, LatentError, StageFailed
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
 from tasks.companions import Group
 from tasks.merge import MERGED, Merge
 from tasks.pool import Pool, ProgressSink
+from tasks.prefect_tasks import Ended, StageTasks, reference_to
 from tasks.progress import current_sink, shown_to
 from tasks.progress_artifacts import PrefectBoard, StageProgress
 from tasks.repair import InputRepair
@@ -34,10 +35,9 @@ logger = logging.getLogger("latent")
 
 @dataclass(frozen=True)
 class Pending:
-    """A stage's result to be: its address now, its Prefect future while a run executes."""
+    """A stage's result to be: its address is known before it is computed."""
 
     call: StageCall
-    future: Any = None
 
     @property
     def ref(self) -> ArtifactRef:
@@ -69,11 +69,14 @@ class Run:
     planning: bool = False
     force: frozenset[str] = frozenset()
     plan: list[PlannedStage] = field(default_factory=list)
-    _pending: list[Pending] = field(default_factory=list)
+    _asked: dict[ArtifactRef, StageCall] = field(default_factory=dict)
+    _ended: dict[ArtifactRef, Ended] = field(default_factory=dict)
+    _tasks: StageTasks | None = None
+    _shards: set[ArtifactRef] = field(default_factory=set)
+    _whole: dict[ArtifactRef, str] = field(default_factory=dict)  # content hashes of what this plan found
     _pool: Pool | None = None
     _progress: StageProgress | None = None
     _tracker: Tracker | None = None
-    _results: Any = None
     _budgets: dict[str, Budget] = field(default_factory=dict)
     _forced: set[ArtifactRef] = field(default_factory=set)
     _force_lock: threading.Lock = field(default_factory=threading.Lock)
@@ -84,7 +87,7 @@ class Run:
     def __enter__(self) -> Run:
         if not self.planning:
             self.store.check_writable()
-            self._results = _open_results(self.store)
+            self._tasks = StageTasks(self.runtime, self.store, _open_results(self.store), self._perform)
             self._progress = StageProgress(PrefectBoard())
             self._pool = _open_pool(self.runtime, self.store.root, shown_to(current_sink(), self._progress))
             self._repair = InputRepair(self.store, lambda call: self._compute(call, None))
@@ -97,6 +100,8 @@ class Run:
         self._over.set()
         if self._pool is not None:
             self._pool.close()
+        if self._tasks is not None and error is None:
+            self._tasks.settle()
         if self._tracker is not None:
             self._tracker.finish(failed=error is not None)
 
@@ -109,8 +114,8 @@ class Run:
         label: str = "",
         rows: int | None = None,
     ) -> Pending:
-        """Ask for a stage's result; returns at once. `rows` is what the plan shows as expected."""
-        return self._ask(_call(stage, config, inputs, label, rows), inputs)
+        """Ask for a stage's result; returns at once, and `finish` computes it. `rows` is what a plan expects."""
+        return self._ask(_call(stage, config, inputs, label, rows))
 
     def stages(
         self, stage: Stage, configs: Mapping[str, StageConfig], inputs: Mapping[str, Input], *, rows: int | None = None
@@ -122,23 +127,21 @@ class Run:
         calls = [_call(stage, config, inputs, label, rows) for label, config in configs.items()]
         group = Group(calls, self.runtime.workers)
         self._groups |= {call.ref: group for call in calls}
-        return [self._ask(call, inputs) for call in calls]
+        return [self._ask(call) for call in calls]
 
-    def _ask(self, call: StageCall, inputs: Mapping[str, Input]) -> Pending:
+    def _ask(self, call: StageCall) -> Pending:
         if self.planning:
-            artifact = self.store.get(call.ref.stage, call.ref.fingerprint)
+            artifact = _look(self.store, call.ref, self._whole)
             hit = artifact is not None and call.stage.name not in self.force
             rows = artifact.rows if artifact else call.expected_rows
             self.plan.append(PlannedStage(call.title, call.ref, hit, rows))
             return Pending(call)
-        if self._progress is not None:
+        if call.ref not in self._asked:
+            assert self._progress is not None and self._repair is not None
+            self._asked[call.ref] = call
             self._progress.expect(call)
-        waits = [item.future for item in inputs.values() if isinstance(item, Pending)]
-        if self._repair is not None:
             self._repair.learn(call)
-        pending = Pending(call, self._task(call).submit(wait_for=waits))
-        self._pending.append(pending)
-        return pending
+        return Pending(call)
 
     def limit(self, stage: Stage, budget: Budget) -> None:
         """Stop before a further result of `stage` is computed once `budget` is reached."""
@@ -147,6 +150,7 @@ class Run:
     def merge(self, name: str, shards: Iterable[Pending], label: str = "") -> Pending:
         """The sharded artifact over `shards`, in order."""
         inputs = {f"shard_{index}": shard for index, shard in enumerate(shards)}
+        self._shards.update(shard.ref for shard in inputs.values())
         return self.stage(MERGED[name], Merge(shards=len(inputs)), inputs, label=label)
 
     def artifact(self, pending: Pending) -> Artifact:
@@ -155,23 +159,30 @@ class Run:
         return self.store.require(pending.ref)
 
     def finish(self) -> None:
-        """Wait for every stage; raises the first failure that is not merely the consequence of another.
+        """Compute every stage asked for by now; raises the first failure that is not the consequence of another.
 
-        Raises InputError, without waiting, when a stage is to be forced that this flow does not have.
+        What does not depend on a stage that failed is computed all the same. Raises InputError, before anything is
+        computed, when `force` names a stage that this flow does not have.
         """
         self.check_force()
-        for pending in self._pending:
-            pending.future.wait()
-        failed = [pending for pending in self._pending if not pending.future.state.is_completed()]
-        for pending in failed:
-            if pending.future.state.is_failed() or pending.future.state.is_crashed():
-                raise _failure(pending)
-        if failed:
-            raise StageFailed(f"{failed[0].call.title}: {failed[0].future.state.message or 'did not complete'}")
+        assert self._tasks is not None
+        calls = [call for call in self._asked.values() if call.ref not in self._ended]
+        whole: dict[ArtifactRef, str] = {}
+        found = {call.ref: call for call in calls if not self._must_force(call) and self._is_found(call, whole)}
+        self._tasks.run(calls, found, self._ended)
+        for call in self._asked.values():
+            end = self._ended.get(call.ref)
+            if end is not None and end.failure:
+                raise _failure(call, end)
+
+    def state_of(self, pending: Pending) -> str | None:
+        """How a stage ended: Completed, Cached, or the name of a failure's state; None when it was not tried."""
+        end = self._ended.get(pending.ref)
+        return end.state if end is not None else None
 
     def check_force(self) -> None:
-        """Raise InputError when a stage is to be forced that was not asked for by now."""
-        names = {line.ref.stage for line in self.plan} | {pending.ref.stage for pending in self._pending}
+        """Raise InputError when `force` names a stage that this flow does not have."""
+        names = {line.ref.stage for line in self.plan} | {ref.stage for ref in self._asked}
         unknown = sorted(self.force - names)
         if unknown:
             raise InputError(f"force: {unknown[0]!r} is no stage of this flow; choose among {', '.join(sorted(names))}")
@@ -198,54 +209,45 @@ class Run:
     def tracking_url(self) -> str | None:
         return self._tracker.url() if self._tracker is not None else None
 
-    def _task(self, call: StageCall) -> Any:
-        from prefect import task
-        from prefect.tasks import exponential_backoff
+    def _is_found(self, call: StageCall, whole: dict[ArtifactRef, str] | None = None) -> bool:
+        """Whether the call's artifact is in the store; if so, the run has nothing more to do for it.
 
-        from tasks.results import OneFilePerTaskRun
+        With `whole`, content hashes of what was found a moment ago, to which it adds, no shard is looked at twice.
+        """
+        artifact = _look(self.store, call.ref, whole if whole is not None else {})
+        if artifact is not None:
+            self._found(call, artifact)
+        return artifact is not None
 
-        return task(
-            name=call.stage.name,
-            task_run_name=call.title,
-            tags=[f"fingerprint:{call.ref.fingerprint[:12]}"],
-            cache_policy=OneFilePerTaskRun(),
-            refresh_cache=True,
-            persist_result=True,
-            result_storage=self._results,
-            result_serializer="json",
-            retries=self.runtime.retries,
-            retry_delay_seconds=exponential_backoff(backoff_factor=self.runtime.retry_seconds),
-            retry_jitter_factor=0.5,
-            retry_condition_fn=_is_worth_a_retry,
-        )(lambda: self._perform(call))
+    def _found(self, call: StageCall, artifact: Artifact, *, cached: bool = True) -> None:
+        assert self._tracker is not None and self._progress is not None
+        budget = self._budgets.get(call.stage.name)
+        if cached and budget is not None:
+            budget.spend(artifact)
+        if call.ref not in self._shards:  # a merged artifact stands for its shards
+            self._tracker.stage(artifact, cached=cached)
+        self._progress.finish(call)
 
     def _perform(self, call: StageCall) -> Any:
+        """What a call's task does: what it returns is a reference, or the state `Cached`."""
         from prefect.states import Completed
 
-        assert self._pool is not None and self._tracker is not None and self._repair is not None
-        assert self._progress is not None
-        reference = {"stage": call.ref.stage, "fingerprint": call.ref.fingerprint, "uri": self.store.uri(call.ref)}
-        artifact = None if self._must_force(call) else self.store.get(call.ref.stage, call.ref.fingerprint)
-        budget = self._budgets.get(call.stage.name)
+        assert self._repair is not None
         group = self._groups.get(call.ref)
-        if artifact is not None and (group is None or not group.has_dealt(call)):
-            if budget is not None:
-                budget.spend(artifact)
-            self._tracker.stage(artifact, cached=True)
-            self._progress.finish(call)
-            return Completed(name="Cached", message=f"{call.ref} is in the store", data=reference)
+        if (group is None or not group.has_dealt(call)) and self._is_found(call):  # another run was quicker
+            return Completed(name="Cached", message=f"{call.ref} is in the store", data=reference_to(call, self.store))
         self._clear_damage(call)
         if self.runtime.check_inputs is InputCheck.HASHES:
             self._repair.inputs_of(call)
-        computed = self._compute(call, budget)
+        computed = self._compute(call, self._budgets.get(call.stage.name))
         artifact = self.store.require(call.ref)
         if computed:
             self._repair.trust(call.ref)
-        self._tracker.stage(artifact, cached=not computed)
-        self._progress.finish(call)
-        if not computed:
-            return Completed(name="Cached", message=f"{call.ref} was computed by another run", data=reference)
-        return reference
+        self._found(call, artifact, cached=not computed)
+        reference = reference_to(call, self.store)
+        if computed:
+            return reference
+        return Completed(name="Cached", message=f"{call.ref} was computed by another run", data=reference)
 
     def _compute(self, call: StageCall, budget: Budget | None) -> bool:
         """Whether this run computed it: with leases another one may have."""
@@ -323,6 +325,13 @@ def _call(stage: Stage, config: StageConfig, inputs: Mapping[str, Input], label:
     return stage.call(config, parents, label, rows)
 
 
+def _look(store: ArtifactStore, ref: ArtifactRef, whole: dict[ArtifactRef, str]) -> Artifact | None:
+    artifact = store.get(ref.stage, ref.fingerprint, whole)
+    if artifact is not None:
+        whole[ref] = artifact.manifest.content.sha256
+    return artifact
+
+
 def _open_results(store: ArtifactStore) -> Any:
     from tasks.results import results_in
 
@@ -345,15 +354,11 @@ def _open_pool(runtime: RuntimeConfig, root: str, sink: ProgressSink) -> Pool:
             return DaskPool(runtime, root, sink)
 
 
-def _is_worth_a_retry(task: Any, task_run: Any, state: Any) -> bool:
-    error = state.result(raise_on_failure=False)
-    return isinstance(error, InfrastructureError | OSError) and not isinstance(error, InputError | PermissionError)
-
-
-def _failure(pending: Pending) -> LatentError:
-    error = pending.future.state.result(raise_on_failure=False)
-    if isinstance(error, LatentError):
-        return error
-    failure = StageFailed(f"{pending.call.title}: {type(error).__name__}: {error}")
-    failure.__cause__ = error if isinstance(error, BaseException) else None
+def _failure(call: StageCall, end: Ended) -> LatentError:
+    if isinstance(end.error, LatentError):
+        return end.error
+    if end.error is None:
+        return StageFailed(f"{call.title}: {end.failure}")
+    failure = StageFailed(f"{call.title}: {type(end.error).__name__}: {end.error}")
+    failure.__cause__ = end.error
     return failure

@@ -12,7 +12,7 @@ from typing import Any
 
 from latent_core.benchmarks.problem import ProblemSource
 from latent_core.benchmarks.registry import open_split, word_problem_generator
-from latent_core.compress.choice import compressor_fingerprint
+from latent_core.compress.choice import check_compressor, compressor_fingerprint
 from latent_core.config.base import StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.errors import InputError
@@ -34,8 +34,9 @@ class ModelInput:
     fingerprint: str
 
     @classmethod
-    def find(cls, spec: str) -> ModelInput:
-        return cls(spec, model_fingerprint(spec))
+    def find(cls, spec: str, field: str = "model") -> ModelInput:
+        """`field` is the parameter to name when there is no such model."""
+        return cls(spec, model_fingerprint(spec, field))
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class CompressorInput:
 
     @classmethod
     def find(cls, spec: str) -> CompressorInput:
+        check_compressor(spec)
         return cls(spec, compressor_fingerprint(spec))
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from latent_core.addresses import without_password
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError, InputError
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, Manifest
 from tasks.journal import Journal, JournalEntry, JournalModel, journals
 
 logger = logging.getLogger("latent")
@@ -93,12 +93,15 @@ def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:
     flows = logged = there = 0
     journaled = set()
     written = list(journals(store))
+    shards = _shards_of_merged(store)
     for journal in written:
         found = client.search_runs([experiment_id], f"tags.`{RUN_TAG}` = '{journal.id}'", max_results=1)
         flows += not found
         parent_id = found[0].info.run_id if found else create_parent(client, experiment_id, journal)
         for entry in journal.stages:
             journaled.add((entry.stage, entry.fingerprint))
+            if ArtifactRef(entry.stage, entry.fingerprint) in shards:
+                continue
             under = f"tags.`{PARENT_TAG}` = '{parent_id}' AND "
             if _is_logged(client, experiment_id, entry.stage, entry.fingerprint, under):
                 there += 1
@@ -110,7 +113,7 @@ def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:
         if not found or found[0].info.status != journal.status:
             close_parent(client, parent_id, journal)
     for ref in store.list():
-        if (ref.stage, ref.fingerprint) in journaled:
+        if (ref.stage, ref.fingerprint) in journaled or ref in shards:
             continue
         if _is_logged(client, experiment_id, ref.stage, ref.fingerprint):
             there += 1
@@ -122,6 +125,12 @@ def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:
         log_artifact_run(client, experiment_id, artifact, tags={"cache": "rebuilt"})
         logged += 1
     return Synced(flows, logged, there, _sync_registry(store, client, written))
+
+
+def _shards_of_merged(store: ArtifactStore) -> set[ArtifactRef]:
+    """Shards have no runs of their own: the merged artifact stands for them, of which there may be thousands."""
+    manifests = (manifest for _, manifest in store.committed() if isinstance(manifest, Manifest))
+    return {entry.ref for manifest in manifests for entry in manifest.content.shards}
 
 
 def _sync_registry(store: ArtifactStore, client: Any, written: Sequence[Journal]) -> int:

@@ -16,14 +16,13 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from multiprocessing import get_context
-from multiprocessing.connection import wait
+from multiprocessing import get_context, resource_tracker
 from pathlib import Path
 from typing import Any
 
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import InfrastructureError, InputError, StageFailed
-from latent_core.processes import end_with, log_tail
+from latent_core.processes import deaf_to, end_with, log_tail
 from latent_core.store import ArtifactRef, ArtifactStore
 from latent_core.store.lease import LeaseTerms
 from tasks.budget import Budget
@@ -33,7 +32,6 @@ from tasks.joint import perform_with
 from tasks.pool import ProgressSink, workplace_for
 from tasks.stage import StageCall, Workplace
 
-STOP_SECONDS = 5.0  # from asking a worker to end to ending it
 _REAP_SECONDS = 30.0  # for the exit code of a dead process, which a starved machine is slow to reap
 
 
@@ -47,6 +45,8 @@ class WorkerPool:
         self._runtime = runtime
         self._store_root = store_root
         self._context = get_context("spawn")
+        with deaf_to(signal.SIGHUP):  # it ignores the other signals by itself, and complains when it is ended early
+            resource_tracker.ensure_running()
         _make_work_dir(Path(runtime.work_dir))
         self._inbox = self._context.Queue()
         self._free: queue.Queue[_Worker] = queue.Queue()
@@ -170,9 +170,7 @@ class _Worker:
             return
         if self._busy:  # the pool has no public way to end a call in progress
             for process in list((pool._processes or {}).values()):
-                process.terminate()
-                if not wait([process.sentinel], STOP_SECONDS):
-                    process.kill()
+                process.kill()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -183,7 +181,9 @@ def _start_worker(outbox: Any, threads: int, log: str, parent: int, devices: str
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(handle, sys.stdout.fileno())
     os.dup2(handle, sys.stderr.fileno())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    for number in (signal.SIGINT, signal.SIGHUP):  # the parent's to answer, whoever else is told
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _go_on)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost several times the work on busy cores
     os.environ["OMP_NUM_THREADS"] = str(threads)
     if devices is not None:
@@ -191,6 +191,10 @@ def _start_worker(outbox: Any, threads: int, log: str, parent: int, devices: str
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     end_with(parent)
+
+
+def _go_on(number: int, frame: object) -> None:
+    """As if the signal was ignored; but programs that a worker starts do not inherit that, so that it can end them."""
 
 
 def _compute(

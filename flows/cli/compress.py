@@ -32,7 +32,7 @@ app = typer.Typer(
 
 @app.command(_TEXT)
 def compress(
-    file: Annotated[Path | None, typer.Argument(help="Text file to compress")] = None,
+    file: Annotated[Path | None, typer.Argument(help="Text file to compress; - is standard input")] = None,
     text: Annotated[str | None, typer.Option(help="Text to compress")] = None,
     ratio: Annotated[list[float], typer.Option(help="Share of the words to keep; may be repeated")] = [0.5],  # noqa: B006
     model: Annotated[str, typer.Option(help="Token classifier: packaged, directory or hub id")] = "latent-compressor",

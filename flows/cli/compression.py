@@ -12,9 +12,13 @@ from latent_core.compress import CompressedText, ScoringOptions, align, compress
 from latent_core.compress.selection import check_ratio
 from latent_core.errors import InputError
 
+STANDARD_INPUT = Path("-")
+
 
 def show(file: Path | None, text: str | None, ratios: Sequence[float], model: str, as_json: bool) -> None:
-    """Print the compressions of a file's or an option's text; raises InputError unless exactly one is given.
+    """Print the compressions of a file's or an option's text; the file - is standard input.
+
+    Raises InputError unless exactly one is given, and for a text that is empty or no UTF-8.
 
     A terminal shows dropped words in red and struck through; anything else gets the marks [-dropped-], so that a pipe
     or a log loses nothing.
@@ -22,7 +26,7 @@ def show(file: Path | None, text: str | None, ratios: Sequence[float], model: st
     source = _source(file, text)
     for ratio in ratios:
         check_ratio(ratio)
-    scored = open_compressor(model, ScoringOptions(spans=True)).score_words([source])[0]
+    scored = open_compressor(model, ScoringOptions(spans=True), "--model").score_words([source])[0]
     kept = {ratio: kept_words(scored, ratio) for ratio in ratios}
     compressed = {ratio: compressed_text(scored, ratio, masks) for ratio, masks in kept.items()}
     if as_json:
@@ -52,13 +56,20 @@ def _source(file: Path | None, text: str | None) -> str:
     if (file is None) == (text is None):
         raise InputError("FILE or --text: give exactly one of them")
     if file is None:
-        return str(text)
-    if not file.is_file():
-        raise InputError(f"FILE: {file} does not exist")
+        name, content = "--text:", str(text).encode(errors="surrogateescape")  # the command line's own bytes
+    elif file == STANDARD_INPUT:
+        name, content = "FILE: standard input", sys.stdin.buffer.read()
+    elif file.is_file():
+        name, content = f"FILE: {file}", file.read_bytes()
+    else:
+        raise InputError(f"FILE: {file} {'is no file' if file.exists() else 'does not exist'}")
     try:
-        return file.read_text(encoding="utf-8")
+        source = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"FILE: {file} is not UTF-8 text ({error.reason}); convert it first") from error
+        raise InputError(f"{name} is not UTF-8 text ({error.reason}); convert it first") from error
+    if not source.strip():
+        raise InputError(f"{name} holds no text to compress")
+    return source
 
 
 def _achieved(item: CompressedText) -> float:

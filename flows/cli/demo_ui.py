@@ -55,7 +55,8 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
     directory = model_directory(model, opened)
     tokenizer = load_tokenizer(directory)
     desk = CompressionDesk(
-        open_compressor(compressor, ScoringOptions(spans=True)), lambda text: len(prompts.encode(text, tokenizer))
+        open_compressor(compressor, ScoringOptions(spans=True), "--compressor"),
+        lambda text: len(prompts.encode(text, tokenizer)),
     )
 
     def offers() -> list[Offer]:

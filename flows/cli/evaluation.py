@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from flows.questions import fitted
 from latent_core.benchmarks.registry import open_split
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.evaluation.contamination import find_contamination, training_stream
@@ -32,7 +33,7 @@ def evaluate(settings: Sequence[str], check_contamination: bool, lm_eval_json: P
 
 def contamination_line(config: ReevaluateConfig) -> str:
     """The evaluated test questions compared with the benchmark's whole training split, in a sentence."""
-    test = open_split(config.benchmark, "test").problems(0, config.evaluate.questions)
+    test = open_split(config.benchmark, "test").problems(0, fitted(config).evaluate.questions)
     return find_contamination(test, training_stream(open_split(config.benchmark, "train"))).line()
 
 

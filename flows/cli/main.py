@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import traceback
 from io import TextIOWrapper
@@ -15,6 +14,7 @@ import typer
 
 from flows.cli import artifacts, compress, dual, track
 from flows.cli.running import ConfigFile, DryRun, Force, Overrides, run_or_plan
+from flows.ending import ENDING
 from latent_core.errors import InputError, LatentError, StageFailed
 
 app = typer.Typer(
@@ -123,11 +123,6 @@ def demo_ui(
     serve(store, compressor, model, host, port, share)
 
 
-def _leave(number: int, frame: object) -> None:
-    """End as after Ctrl-C: a signal's own end would leave behind what ends with Python, such as Prefect's server."""
-    sys.exit(128 + number)
-
-
 def _quoted(text: str) -> str:
     """A word as YAML writes it, whatever signs it holds."""
     return json.dumps(text, ensure_ascii=False)
@@ -136,17 +131,17 @@ def _quoted(text: str) -> str:
 def main() -> None:
     """Entry point: one clear line for what a user can mend, a traceback for what only we can.
 
-    Exit codes: 0 done; 1 failed, or found wrong; 2 asked for wrongly, so that the same command will fail again.
+    Exit codes: 0 done; 1 failed, or found wrong; 2 asked for wrongly, so that the same command will fail again; 128 and
+    the signal's number when it was told to end (see `flows.ending`).
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
     if os.environ["HF_HUB_OFFLINE"] == "1":  # the bars that are left tell of loading weights, which takes no time
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a table must not be lost for a sign that the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        with ENDING.handled():
+            app()
     except LatentError as error:
         from latent_core.store import DamagedError
 

@@ -5,19 +5,19 @@ Each table benchmark declares itself in one file of the folder `tables`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from latent_core.benchmarks.forms import Grader, PromptForm, lettered
 from latent_core.benchmarks.problem import Problem, ProblemSource
+from latent_core.benchmarks.rows import Row, refuse
+from latent_core.benchmarks.rows import read_file as _read_file
+from latent_core.benchmarks.values import Unusable, as_answer
 from latent_core.errors import InputError
+from latent_core.hub import failures, reason
 from latent_core.identity import hash_file
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,14 @@ class Hub:
 class TableBenchmark:
     """A benchmark of rows. `question` and `rationale` list accepted column names, the first that is filled is taken.
 
-    `gold` gives a row's answer, None where it has none; `hub` is None for tables that are always local files.
+    `gold` gives a row's answer, None where it has none. What questions, and what gold answers, rationales, levels and
+    the options in `choices` may be is told in `values`. `hub` is None for tables that are always local files.
     """
 
     name: str
     hub: Hub | None
     question: tuple[str, ...]
-    gold: Callable[[Row], str | None]
+    gold: Callable[[Row], object]
     rationale: tuple[str, ...] = ()
     level: str | None = None
     prompt: PromptForm = PromptForm.QUESTION
@@ -49,71 +50,74 @@ class TableBenchmark:
 def open_table(benchmark: TableBenchmark, split: str, path: Path | None) -> ProblemSource:
     """A split from a local JSONL or Parquet file when `path` is given, else from the hub.
 
-    Raises InputError for a missing file, an unknown suffix, a split the benchmark does not have, an unreachable hub, or
-    a row without question or gold answer (named by its number).
+    Raises InputError for a missing file, an unknown suffix, a split the benchmark does not have, an unreachable hub, a
+    table without rows, and for rows that cannot be used: the first are named by their numbers, all are counted.
     """
     if path is not None and not path.is_file():
         raise InputError(f"benchmark: {path} {'is no file' if path.exists() else 'does not exist'}")
     content = hash_file(path) if path is not None else _hub_revision(benchmark, split)
-    problems = _problems(benchmark, split, path, content)
+    table = _read(benchmark, split, path, content)
+    problems = table.problems
+    if table.from_lists:  # such rows were once read as Python spells them, and evaluated under the file's hash
+        content = f"{content}/lists"
     return ProblemSource(benchmark.name, split, content, len(problems), lambda start, stop: list(problems[start:stop]))
+
+
+@dataclass(frozen=True)
+class _Table:
+    """All problems of a split; `from_lists`: some value was a list that stands for one, or a chat."""
+
+    problems: tuple[Problem, ...]
+    from_lists: bool
 
 
 # A worker opens a split again for every shard. By `content`, so that a changed file is read again.
 @lru_cache(maxsize=4)
-def _problems(benchmark: TableBenchmark, split: str, path: Path | None, content: str) -> tuple[Problem, ...]:
+def _read(benchmark: TableBenchmark, split: str, path: Path | None, content: str) -> _Table:
     rows = _read_file(path) if path is not None else _read_hub(_hub(benchmark, split), split, content)
-    return tuple(_problem(benchmark, split, index, row) for index, row in enumerate(rows))
+    if not rows:
+        raise InputError(f"benchmark: {path or benchmark.name} holds no rows in split {split!r}; give another file")
+    problems: list[Problem] = []
+    faults: list[str] = []
+    for index, row in enumerate(rows):
+        if isinstance(row, Unusable):
+            faults.append(str(row))
+            continue
+        try:
+            problems.append(_problem(benchmark, split, index, row))
+        except Unusable as error:
+            faults.append(f"row {index} of {benchmark.name}/{split} {error} ({row.place})")
+    refuse(faults, len(rows))
+    return _Table(tuple(problems), any(row.from_lists for row in rows if isinstance(row, Row)))
 
 
 def _problem(benchmark: TableBenchmark, split: str, index: int, row: Row) -> Problem:
-    def first(columns: tuple[str, ...]) -> str | None:
-        return next((str(row[column]) for column in columns if row.get(column)), None)
-
-    name = benchmark.name
-    question, gold = first(benchmark.question), benchmark.gold(row)
-    if question is None or gold is None:
-        missing = f"question (one of {', '.join(benchmark.question)})" if question is None else "gold answer"
-        raise InputError(f"benchmark: row {index} of {name}/{split} has no {missing}; it has {sorted(row)}")
+    question = row.question(*benchmark.question)
+    if question is None:
+        raise Unusable(f"has no question, nothing in {' or '.join(benchmark.question)}; it has {', '.join(row)}")
+    gold = _gold(benchmark, row)
     if benchmark.prompt is PromptForm.OPTIONS:
-        question = lettered(question, [str(option) for option in row["choices"]])
-    level = row.get(benchmark.level) if benchmark.level else None
+        question = lettered(question, row.options("choices"))
     return Problem(
-        question_id=f"{name}_{split}_{index}",
+        question_id=f"{benchmark.name}_{split}_{index}",
         question=question,
         gold=gold,
-        rationale=first(benchmark.rationale),
-        level=None if level in (None, "") else str(level),
+        rationale=row.answer(*benchmark.rationale),
+        level=row.answer(benchmark.level) if benchmark.level else None,
     )
 
 
-def _read_file(path: Path) -> list[dict[str, Any]]:
-    if path.suffix == ".parquet":
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-        except pa.ArrowException as error:
-            raise InputError(f"benchmark: {path} is not a Parquet file ({error})") from error
-        return rows
-    if path.suffix in (".jsonl", ".json"):
-        try:
-            lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would also cut at U+2028
-        except UnicodeDecodeError as error:
-            raise InputError(f"benchmark: {path} is not UTF-8 text ({error.reason} at byte {error.start})") from error
-        return [_json_row(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    raise InputError(f"benchmark: {path} must be a .jsonl or .parquet file")
-
-
-def _json_row(path: Path, number: int, line: str) -> dict[str, Any]:
+def _gold(benchmark: TableBenchmark, row: Row) -> str:
     try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise InputError(f"benchmark: line {number} of {path} is not JSON ({error}); write an object a line") from error
-    if not isinstance(row, dict):
-        raise InputError(f"benchmark: line {number} of {path} is no JSON object; write objects")
-    return row
+        found = benchmark.gold(row)
+    except Unusable:
+        raise
+    except (LookupError, TypeError, ValueError) as error:  # a benchmark's own function met a row it does not expect
+        raise Unusable(f"has no gold answer that can be read, {type(error).__name__}: {error}") from error
+    gold = row.value("gold answer", as_answer, found)
+    if gold is None:
+        raise Unusable(f"has no gold answer; it has {', '.join(row)}")
+    return gold
 
 
 def _hub(benchmark: TableBenchmark, split: str) -> Hub:
@@ -130,20 +134,20 @@ def _hub_revision(benchmark: TableBenchmark, split: str) -> str:
 
     try:
         return str(HfApi().dataset_info(hub.id).sha)
-    except OSError as error:  # ConnectionError and the hub's own errors derive from it
+    except failures() as error:
         raise _unreachable(hub, split, error) from error
 
 
-def _read_hub(hub: Hub, split: str, revision: str) -> list[dict[str, Any]]:
+def _read_hub(hub: Hub, split: str, revision: str) -> list[Row | Unusable]:
     from datasets import load_dataset
 
     try:
         table = load_dataset(hub.id, hub.config, split=hub.splits[split], revision=revision)
-    except OSError as error:
+    except failures() as error:
         raise _unreachable(hub, split, error) from error
-    return [dict(row) for row in table]
+    return [Row(dict(row), f"{hub.id}, counted from 0") for row in table]
 
 
-def _unreachable(hub: Hub, split: str, error: OSError) -> InputError:
+def _unreachable(hub: Hub, split: str, error: Exception) -> InputError:
     fix = f"set HF_HUB_OFFLINE=0 with a network, or give a local file in benchmark.{split}_path"
-    return InputError(f"benchmark: {hub.id} cannot be read from the hub ({error}); {fix}")
+    return InputError(f"benchmark: {hub.id} cannot be read from the hub ({reason(error)}); {fix}")

@@ -1,7 +1,8 @@
 """Baselines that every learned compressor must beat: dropping words at random, and cutting the end off.
 
-They score words (whitespace-separated stretches of the source) without a model and share `select` with the rest, so
-that ratios, target tokens and accounting mean the same. `surprisal_baseline` has the one that asks a language model.
+They score words (what stands between whitespace; in scripts without spaces what `clusters` finds) without a model and
+share `select` with the rest, so that ratios, target tokens and accounting mean the same. `surprisal_baseline` has the
+one that asks a language model.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from latent_core.compress.clusters import cut, is_plain
 from latent_core.compress.lengths import TokenCounter
 from latent_core.compress.scored import CompressedText, ScoredChunk, ScoredText
 from latent_core.compress.selection import PAPER_SELECTION, SelectionOptions, check_ratio, select
@@ -74,19 +76,18 @@ class BaselineCompressor(ABC):
 
 
 def _words(text: str) -> tuple[list[str], NDArray[np.int64]]:
-    """Every whitespace-separated word, and [start, end) of each, shape (words, 2)."""
+    """Every word, and [start, end) of each, shape (words, 2)."""
     words = text.split()
-    if " ".join(words) != text:
-        found = list(_WORD.finditer(text))
-        spans = np.asarray([match.span() for match in found], dtype=np.int64).reshape(-1, 2)
-        return [match.group() for match in found], spans
+    if not is_plain(text) or " ".join(words) != text:
+        spans = cut(text, _WORD)
+        return [text[start:end] for start, end in spans], np.asarray(spans, dtype=np.int64).reshape(-1, 2)
     lengths = np.fromiter(map(len, words), np.int64, len(words))
     ends = np.cumsum(lengths + 1) - 1
     return words, np.column_stack([ends - lengths, ends])
 
 
 class _WordCompressor(BaselineCompressor):
-    """Scores words (whitespace-separated stretches) from the text alone."""
+    """Scores words from the text alone."""
 
     def score_words(self, texts: Sequence[str]) -> list[ScoredText]:
         """Keep-probability of every word, ratio-free; see `ScoredText`."""

@@ -21,8 +21,8 @@ from latent_core.compress.encoder import TokenClassifier
 from latent_core.compress.lengths import CachedCounter, TokenCounter, WordLength, cl100k_counter
 from latent_core.compress.scored import CompressedText, ScoredChunk, ScoredText
 from latent_core.compress.selection import PAPER_SELECTION, SelectionOptions, check_ratio, select
-from latent_core.compress.spans import average_over_units, split_units
-from latent_core.compress.words import MergeRule, TokenToWord
+from latent_core.compress.spans import SpacedText, average_over_units, spaced_out, split_units
+from latent_core.compress.words import MergeRule, TokenFamily, TokenToWord
 from latent_core.errors import InputError
 
 _MAX_FORCE_TOKENS = 100  # llmlingua 0.2.2, `max_force_token`
@@ -191,7 +191,9 @@ class MultiRatioCompressor:
         return [ScoredText(text, tuple(own), self._encoder.family) for text, own in zip(texts, chunks, strict=True)]
 
     def _score_spans(self, texts: Sequence[str]) -> list[ScoredText]:
-        encodings = self._encoder.encodings(texts)
+        units = [split_units(text) for text in texts]
+        read = [self._words_apart(text, own) for text, own in zip(texts, units, strict=True)]
+        encodings = self._encoder.encodings([spelt.text for spelt in read])
         # One token fewer than the reference's chunk, so that no source token falls to the truncation.
         tokens = [encoding.tokens for encoding in encodings]  # made anew, as a whole, each time it is asked for
         bounds = [list(chunk_bounds(own, self._ends, self._encoder.window - 1)) for own in tokens]
@@ -202,22 +204,32 @@ class MultiRatioCompressor:
         for owner, row in zip(owners, rows, strict=True):
             of_text[owner].append(row.keep_probability[1:-1])  # without the special tokens
         return [
-            ScoredText(text, self._span_chunks(text, encoding.offsets, own, probabilities), None)
-            for text, encoding, own, probabilities in zip(texts, encodings, bounds, of_text, strict=True)
+            ScoredText(text, self._span_chunks(text, spans, spelt.places(encoding.offsets), own, probabilities), None)
+            for text, spans, spelt, encoding, own, probabilities in zip(
+                texts, units, read, encodings, bounds, of_text, strict=True
+            )
         ]
+
+    def _words_apart(self, text: str, units: NDArray[np.int64]) -> SpacedText:
+        """What the encoder reads: WordPiece knows a word by the spaces around it.
+
+        It would take a sentence without any for one unknown word, and all words of it would score alike.
+        """
+        if self._encoder.family is TokenFamily.WORDPIECE:
+            return spaced_out(text, units)
+        return SpacedText(text)
 
     def _span_chunks(
         self,
         text: str,
-        offsets: Sequence[tuple[int, int]],
+        spans: NDArray[np.int64],
+        tokens: NDArray[np.int64],
         windows: Sequence[tuple[int, int]],
         probabilities: Sequence[NDArray[np.float32]],
     ) -> tuple[ScoredChunk, ...]:
-        """The units of `text`, each in the window that reads its first token, scored over all its tokens."""
+        """The units `spans` of `text`, each in the window that reads its first token, scored over all its tokens."""
         if not windows:
             return ()
-        spans = split_units(text)
-        tokens = np.asarray(offsets, dtype=np.int64).reshape(-1, 2)
         units = average_over_units(spans, tokens, np.concatenate(probabilities))
         words = [text[start:end] for start, end in spans.tolist()]
         forced = np.fromiter((self._is_forced(word) for word in words), np.bool_, len(words))

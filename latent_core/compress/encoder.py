@@ -37,7 +37,7 @@ class TokenClassifier:
 
     def __init__(self, model_dir: str | os.PathLike[str], device: str | None = None) -> None:
         self.model_dir = Path(model_dir)
-        _check_config(self.model_dir)
+        check_token_classifier(self.model_dir)
         import torch
         from safetensors import SafetensorError
         from transformers import AutoModelForTokenClassification, AutoTokenizer
@@ -157,28 +157,29 @@ class TokenClassifier:
             results[index] = probabilities[line][mask[line]].numpy()
 
 
-def _check_config(model_dir: Path) -> None:
+def check_token_classifier(model_dir: Path, field: str = "model_dir") -> None:
+    """Raise InputError, naming the parameter, unless the config is that of a token classifier of two labels."""
     config_file = model_dir / "config.json"
     if not config_file.is_file():
-        raise InputError(f"model_dir: {model_dir} holds no config.json; give the directory of a token classifier")
+        raise InputError(f"{field}: {model_dir} holds no config.json; give the directory of a token classifier")
     try:
         config = json.loads(config_file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"model_dir: {config_file} is not JSON ({error}); save the model again") from error
+        raise InputError(f"{field}: {config_file} is not JSON ({error}); save the model again") from error
     if not isinstance(config, dict):
-        raise InputError(f"model_dir: {config_file} holds no object; save the model again")
+        raise InputError(f"{field}: {config_file} holds no object; save the model again")
     if not any((model_dir / name).is_file() for name in _TOKENIZER_FILES):  # transformers would make up an empty one
-        raise InputError(f"model_dir: {model_dir} holds no tokenizer ({' or '.join(_TOKENIZER_FILES)})")
+        raise InputError(f"{field}: {model_dir} holds no tokenizer ({' or '.join(_TOKENIZER_FILES)})")
     architectures = config.get("architectures") or []
     if not any(str(name).endswith("ForTokenClassification") for name in architectures):
         found = ", ".join(map(str, architectures)) or "none"
         raise InputError(
-            f"model_dir: {model_dir} is not a token classifier (architectures: {found}); compression needs a trained "
+            f"{field}: {model_dir} is not a token classifier (architectures: {found}); compression needs a trained "
             "*ForTokenClassification"
         )
     labels = len(config.get("id2label") or {0: "", 1: ""})  # transformers writes no id2label for its default of two
     if labels != 2:
-        raise InputError(f"model_dir: {model_dir} has {labels} labels; compression needs two, drop (0) and keep (1)")
+        raise InputError(f"{field}: {model_dir} has {labels} labels; compression needs two, drop (0) and keep (1)")
 
 
 def _positions(config: Any) -> int:

@@ -23,7 +23,7 @@ from latent_core.compress.agreement import Agreement, agreement
 from latent_core.compress.chunks import CHUNK_SPECIAL_TOKENS
 from latent_core.compress.compressor import MultiRatioCompressor, ScoringOptions
 from latent_core.compress.labels import LabelledText
-from latent_core.compress.spans import UNIT
+from latent_core.compress.spans import UNIT, spaced_out
 from latent_core.errors import InputError
 
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -89,7 +89,7 @@ def train_token_classifier(
     from transformers import TrainingArguments as Arguments
     from transformers.trainer_utils import get_last_checkpoint
 
-    tokenizer = train_tokenizer([row.text for row in rows], settings.vocabulary)
+    tokenizer = train_tokenizer([spaced_out(row.text, row.spans).text for row in rows], settings.vocabulary)
     torch.manual_seed(settings.seed)
     model = BertForTokenClassification(
         BertConfig(
@@ -202,8 +202,9 @@ def _check_rows(rows: Sequence[LabelledText], held_out: Sequence[LabelledText]) 
 
 def _examples(tokenizer: Any, row: LabelledText) -> list[dict[str, list[int]]]:
     """Windows of one text; a token's label is that of the unit it begins in, or ignored outside every unit."""
-    encoding = tokenizer(row.text, add_special_tokens=False, return_offsets_mapping=True)
-    starts = np.asarray([start for start, _ in encoding["offset_mapping"]], dtype=np.int64)
+    read = spaced_out(row.text, row.spans)  # as the compressor will read it
+    encoding = tokenizer(read.text, add_special_tokens=False, return_offsets_mapping=True)
+    starts = read.places(encoding["offset_mapping"])[:, 0]
     unit = np.searchsorted(row.spans[:, 1], starts, side="right")
     labels = np.full(len(starts), _IGNORED, dtype=np.int64)
     inside = unit < len(row.spans)

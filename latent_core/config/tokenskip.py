@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -108,6 +108,11 @@ class CollectConfig(StageConfig):
         return prompting
 
 
+# How spans are cut; raised when `latent_core.compress.spans` cuts some text otherwise. 2: grapheme clusters stay whole,
+# and scripts without spaces are cut into words. Encoder words, which are llmlingua's, have no part in it.
+_SPAN_RULE = 2
+
+
 class ScoreWordsConfig(StageConfig):
     """The encoder's only pass over the correct chains of thought; ratios play no part in it."""
 
@@ -119,6 +124,10 @@ class ScoreWordsConfig(StageConfig):
     """LLMLingua's own option; it keeps digits as tokens, yet may still split 99.3. `spans` keeps numbers whole."""
     spans: Annotated[bool, IDENTITY] = False
     """Score spans of the source text instead of the encoder's words: case, newlines, decimals, LaTeX stay intact."""
+
+    def identity(self) -> dict[str, Any]:
+        """With spans, the rule that they are cut by is part of it."""
+        return super().identity() | ({"span_rule": _SPAN_RULE} if self.spans else {})
 
 
 class CompressConfig(StageConfig):

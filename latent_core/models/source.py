@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latent_core.errors import InputError
+from latent_core.hub import failures, reason
 from latent_core.identity import fingerprint, hash_tree
 
 if TYPE_CHECKING:
@@ -46,31 +47,31 @@ def cache_dir() -> Path:
     return Path(os.environ.get("LATENT_CACHE", "~/.cache/latent")).expanduser()
 
 
-def open_model(spec: str) -> ModelSource:
+def open_model(spec: str, field: str = "model") -> ModelSource:
     """Find a model: latent-mini, latent-compressor, smollm2, a directory, or a hub id `owner/name[@revision]`.
 
     A directory that holds a LoRA adapter is merged into the base that it names, once, in the cache.
 
-    Raises InputError when nothing is found, naming what was tried.
+    Raises InputError when nothing is found, naming the parameter (`field`) and what was tried.
     """
     if spec in EMBEDDED:
         directory = Path(str(files("latent_core") / "models" / "embedded" / EMBEDDED[spec]))
-        return ModelSource(spec, directory, _content_of(directory, spec))
+        return ModelSource(spec, directory, _content_of(directory, spec, field))
     if spec == "smollm2":
         from latent_core.models.smollm2 import CONVERTER_VERSION, SMOLLM2_SHA256, prepare_smollm2
 
         identity = fingerprint("smollm2", CONVERTER_VERSION, {"gguf": SMOLLM2_SHA256}, {})
         return ModelSource(spec, prepare_smollm2(cache_dir() / "smollm2"), identity)
     local = Path(spec).expanduser()
-    if (adapter := find_adapter(spec)) is not None:
+    if (adapter := find_adapter(spec, field)) is not None:
         return _merged(spec, adapter)
     if local.is_dir():
-        return ModelSource(spec, local, _content_of(local, spec))
+        return ModelSource(spec, local, _content_of(local, spec, field))
     if spec.count("/") != 1 or spec.startswith((".", "/", "~")):
         raise InputError(
-            f"model: {spec!r} is neither a directory, a hub id owner/name, smollm2, nor one of {', '.join(EMBEDDED)}"
+            f"{field}: {spec!r} is neither a directory, a hub id owner/name, smollm2, nor one of {', '.join(EMBEDDED)}"
         )
-    return _from_hub(spec)
+    return _from_hub(spec, field)
 
 
 def model_in(artifact: Artifact) -> Path:
@@ -81,13 +82,13 @@ def model_in(artifact: Artifact) -> Path:
     return artifact.directory(configs[0].removesuffix("/config.json"))
 
 
-def model_fingerprint(spec: str) -> str:
+def model_fingerprint(spec: str, field: str = "model") -> str:
     """The hash that stands for a model's content; unlike `open_model` it merges no adapter to say so."""
-    adapter = find_adapter(spec)
-    return open_model(spec).fingerprint if adapter is None else adapter.fingerprint
+    adapter = find_adapter(spec, field)
+    return open_model(spec, field).fingerprint if adapter is None else adapter.fingerprint
 
 
-def find_adapter(spec: str) -> Adapter | None:
+def find_adapter(spec: str, field: str = "model") -> Adapter | None:
     """The adapter in the directory `spec`, None where there is none. Raises InputError when it names no base."""
     directory = Path(spec).expanduser()
     if spec in EMBEDDED or not (directory / ADAPTER_CONFIG).is_file():
@@ -95,12 +96,12 @@ def find_adapter(spec: str) -> Adapter | None:
     base_spec = json.loads((directory / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
     if not base_spec:
         raise InputError(
-            f"model: the adapter {spec} names no base (base_model_name_or_path in {ADAPTER_CONFIG}); "
+            f"{field}: the adapter {spec} names no base (base_model_name_or_path in {ADAPTER_CONFIG}); "
             "a train artifact holds the merged model beside it"
         )
     if not (directory / ADAPTER_WEIGHTS).is_file():
-        raise InputError(f"model: the adapter {spec} has no {ADAPTER_WEIGHTS}; pickled weights are not read")
-    base = open_model(str(base_spec))
+        raise InputError(f"{field}: the adapter {spec} has no {ADAPTER_WEIGHTS}; pickled weights are not read")
+    base = open_model(str(base_spec), field)
     names = sorted(path for path in directory.iterdir() if path.suffix in _IDENTITY_SUFFIXES)
     parents = {"base": base.fingerprint, "adapter": hash_tree(directory, names)}
     return Adapter(directory, base, fingerprint("merged_adapter", 1, {}, parents))
@@ -116,34 +117,34 @@ def _merged(spec: str, adapter: Adapter) -> ModelSource:
     return ModelSource(spec, target, adapter.fingerprint)
 
 
-def _from_hub(spec: str) -> ModelSource:
+def _from_hub(spec: str, field: str) -> ModelSource:
     from huggingface_hub import snapshot_download
 
     name, _, revision = spec.partition("@")
     patterns = [f"*{suffix}" for suffix in _IDENTITY_SUFFIXES]
     try:
         directory = Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
-    except (OSError, ValueError) as error:
+    except failures() as error:
         raise InputError(
-            f"model: {spec!r} is not in the local hub cache and cannot be fetched ({type(error).__name__}); download "
-            "it first, set HF_HUB_OFFLINE=0, or give a local directory"
+            f"{field}: {spec!r} is not in the local hub cache and cannot be fetched ({reason(error)}); download it "
+            "first, set HF_HUB_OFFLINE=0, or give a local directory"
         ) from error
     return ModelSource(spec, directory, fingerprint("hub_model", 1, {"id": name, "commit": directory.name}, {}))
 
 
-def _content_of(directory: Path, spec: str) -> str:
+def _content_of(directory: Path, spec: str, field: str) -> str:
     """Hash of the files that define a model, remembered by size and time so that a second look costs nothing."""
     names = sorted(path for path in directory.iterdir() if path.suffix in _IDENTITY_SUFFIXES)
     if not (directory / "config.json").is_file() or not any(path.suffix == ".safetensors" for path in names):
         where = repr(spec) if Path(spec) == directory else f"{spec} at {directory}"
-        raise InputError(f"model: {where} needs config.json and at least one .safetensors file")
+        raise InputError(f"{field}: {where} needs config.json and at least one .safetensors file")
     stamp = {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in names}
     memo = cache_dir() / "model_hashes" / f"{_memo_name(directory)}.json"
     if memo.is_file():
         known = json.loads(memo.read_text())
         if known["stamp"] == stamp:
             return str(known["sha256"])
-    _check_readable(directory / "config.json", [path for path in names if path.suffix == ".safetensors"])
+    _check_readable(field, directory / "config.json", [path for path in names if path.suffix == ".safetensors"])
     sha256 = hash_tree(directory, names)
     with suppress(OSError):  # a home that cannot be written costs time, not the run
         memo.parent.mkdir(parents=True, exist_ok=True)
@@ -153,22 +154,22 @@ def _content_of(directory: Path, spec: str) -> str:
     return sha256
 
 
-def _check_readable(config: Path, weights: Sequence[Path]) -> None:
+def _check_readable(field: str, config: Path, weights: Sequence[Path]) -> None:
     """Raise InputError for a config that is no JSON object, and for weights that are damaged or cut short."""
     from safetensors import SafetensorError, safe_open
 
     try:
         settings = json.loads(config.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"model: {config} is not valid JSON ({error}); restore the file") from error
+        raise InputError(f"{field}: {config} is not valid JSON ({error}); restore the file") from error
     if not isinstance(settings, dict):
-        raise InputError(f"model: {config} is no JSON object; restore the file")
+        raise InputError(f"{field}: {config} is no JSON object; restore the file")
     for path in weights:
         try:
             with safe_open(path, framework="np"):
                 pass
         except SafetensorError as error:
-            raise InputError(f"model: {path} is damaged or cut short ({error}); fetch it again") from error
+            raise InputError(f"{field}: {path} is damaged or cut short ({error}); fetch it again") from error
 
 
 def _memo_name(directory: Path) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 Asked = TypeVar("Asked")
@@ -40,6 +41,7 @@ class Batcher(Generic[Asked, Answered]):
         self._observe = observe
         self._waiting: deque[tuple[Asked, Future[Answered]]] = deque()
         self._changed = threading.Condition()
+        self._running: list[Future[Answered]] = []
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="scorer", daemon=True)
         self._thread.start()
@@ -67,21 +69,34 @@ class Batcher(Generic[Asked, Answered]):
             self._changed.notify()
         self._thread.join()
 
+    def abandon(self) -> None:
+        """Take nothing more, and refuse what is not answered yet with Overloaded, what is being computed too."""
+        with self._changed:
+            self._closed = True
+            left = [*self._running, *(future for _, future in self._waiting)]
+            self._waiting.clear()
+            self._changed.notify()
+        for future in left:
+            with suppress(InvalidStateError):  # answered, or cancelled, meanwhile
+                future.set_exception(Overloaded("the server is shutting down"))
+
     def _work(self) -> None:
         while batch := self._take():
             running = [(item, future) for item, future in batch if future.set_running_or_notify_cancel()]
             if not running:
                 continue
+            self._running = [future for _, future in running]
             self._observe(len(running))
             try:
                 results = self._answer([item for item, _ in running])
             except Exception as error:  # handed to those who asked; the thread must outlive it
                 results = [error] * len(running)
             for (_, future), result in zip(running, results, strict=True):
-                if isinstance(result, Exception):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
+                with suppress(InvalidStateError):  # abandoned
+                    if isinstance(result, Exception):
+                        future.set_exception(result)
+                    else:
+                        future.set_result(result)
 
     def _take(self) -> list[tuple[Asked, Future[Answered]]]:
         """What waits now; empty when the batcher is closed and nothing does."""

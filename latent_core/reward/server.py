@@ -2,7 +2,7 @@
 
 Status codes: 413 for a body over the limit, 422 for a request that cannot be scored (the message names the field), 503
 when too much waits or the server shuts down, 504 when a score took too long, 500 for damaged weights. SIGTERM stops new
-connections, answers what is in flight, and ends.
+connections, answers what is in flight, with 503 what takes longer than `ServerLimits.shutdown_seconds`, and ends.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
@@ -45,7 +47,7 @@ class ServerLimits:
     body_bytes: int = 16 << 20
     waiting: int = 4_096  # completions in the queue
     timeout_seconds: float = 100.0  # less than the client's 120, so that the client hears why
-    shutdown_seconds: int = 105  # more than a request may take: what is in flight at SIGTERM is answered, or 504
+    shutdown_seconds: float = 2.5  # for what is in flight at SIGTERM; whoever sent that may wait 5 s, and then kills
 
 
 class ScoreBody(BaseModel):
@@ -147,6 +149,7 @@ def create_app(scorer: Scorer, model: str, limits: ServerLimits = ServerLimits()
         return [ScoreAnswer(**vars(score)) for score in found]
 
     app = FastAPI(title="Latent scorer", lifespan=lifespan)
+    app.state.batcher = batcher
     app.add_middleware(_BodyLimit, limit=limits.body_bytes)
     _answer_errors(app, limits)
 
@@ -203,7 +206,16 @@ def serve(model_dir: Path, model: str, host: str, port: int) -> None:
         raise InputError(f"port: {port} on {host} cannot be used ({error}); give another with --port") from error
     limits = ServerLimits()
     app = create_app(Scorer(model_dir), model, limits)
-    uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=limits.shutdown_seconds)
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            super().handle_exit(sig, frame)
+            timer = threading.Timer(limits.shutdown_seconds, app.state.batcher.abandon)
+            timer.daemon = True
+            timer.start()
+
+    # asyncio's own loop: uvloop takes over the signals' file descriptor, which `latent` watches.
+    Server(uvicorn.Config(app, host=host, port=port, loop="asyncio")).run()
 
 
 def _read_or_error(body: ScoreBody, scorer: Scorer) -> ScoreRequest | InputError:

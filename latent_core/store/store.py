@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from latent_core.errors import InputError
@@ -15,7 +16,7 @@ from latent_core.identity import hash_file
 from latent_core.store.columns import rows_of_batch
 from latent_core.store.known import KnownManifests
 from latent_core.store.layout import MANIFEST, ArtifactRef, check_relative, manifest_address
-from latent_core.store.manifest import DamagedError, Manifest, StoredFile
+from latent_core.store.manifest import DamagedError, Manifest, ShardEntry, StoredFile
 from latent_core.store.remote import is_s3
 from latent_core.store.root import COPY_BYTES, NO_FILE, Root
 from latent_core.store.writer import ArtifactWriter
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_NOTHING: Mapping[ArtifactRef, str] = MappingProxyType({})
 _TOGETHER = 512  # manifests that are read, and remembered, together
 
 
@@ -61,12 +63,13 @@ class Artifact:
 
     def shards(self) -> list[Artifact]:
         """The shards in order; raises DamagedError when one is gone or no longer the one that was merged."""
-        found = []
-        for entry in self.manifest.content.shards:
-            shard = self.store.get(entry.stage, entry.fingerprint)
-            if shard is None or shard.manifest.content.sha256 != entry.content_sha256:
-                raise DamagedError(f"{self.ref}: shard {entry.ref} is missing or was replaced; run the stage again")
-            found.append(shard)
+        return [self.shard(entry) for entry in self.manifest.content.shards]
+
+    def shard(self, entry: ShardEntry) -> Artifact:
+        """One of the shards; raises as `shards` does."""
+        found = self.store.get(entry.stage, entry.fingerprint)
+        if found is None or found.manifest.content.sha256 != entry.content_sha256:
+            raise DamagedError(f"{self.ref}: shard {entry.ref} is missing or was replaced; run the stage again")
         return found
 
     def batches(self, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -85,8 +88,8 @@ class Artifact:
                 yield from table.iter_batches(columns=list(columns) if columns is not None else None)
         elif not self.manifest.content.shards:
             raise InputError(f"path: {self.ref} has no table {path!r}")
-        for shard in self.shards():
-            yield from shard.batches(path, columns)
+        for entry in self.manifest.content.shards:
+            yield from self.shard(entry).batches(path, columns)
 
     def rows_of(self, path: str, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Stream a table's rows as dictionaries."""
@@ -119,15 +122,18 @@ class ArtifactStore(Root):
         """Start an attempt at an artifact; several may race. Raises InputError for a malformed address."""
         return ArtifactWriter(self, ArtifactRef(stage, fingerprint))
 
-    def get(self, stage: str, fingerprint: str) -> Artifact | None:
-        """The artifact if it exists and is whole (manifest sealed, every file there with its size), else None."""
+    def get(self, stage: str, fingerprint: str, whole: Mapping[ArtifactRef, str] = _NOTHING) -> Artifact | None:
+        """The artifact if it exists and is whole (manifest sealed, every file there with its size), else None.
+
+        `whole` holds the content hashes of artifacts found whole a moment ago: as shards they are not looked at again.
+        """
         ref = ArtifactRef(stage, fingerprint)
         try:
-            return self.require(ref)
+            return self.require(ref, whole)
         except (DamagedError, FileNotFoundError):
             return None
 
-    def require(self, ref: ArtifactRef) -> Artifact:
+    def require(self, ref: ArtifactRef, whole: Mapping[ArtifactRef, str] = _NOTHING) -> Artifact:
         """Like `get`, but raises FileNotFoundError when nothing was committed and DamagedError saying what is wrong."""
         artifact = Artifact(self, self.manifest(ref))
         for item in artifact.manifest.content.files:
@@ -139,7 +145,9 @@ class ArtifactStore(Root):
                 raise DamagedError(f"{ref}: {item.path} is missing") from error
             if size != item.bytes:
                 raise DamagedError(f"{ref}: {item.path} has {size} bytes, its manifest says {item.bytes}")
-        artifact.shards()
+        for entry in artifact.manifest.content.shards:
+            if whole.get(entry.ref) != entry.content_sha256:
+                artifact.shard(entry)
         return artifact
 
     def manifest(self, ref: ArtifactRef) -> Manifest:

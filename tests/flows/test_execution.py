@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from flows import execution
+from flows import execution, server
 from flows.registry import FlowEntry, find_flow
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError
@@ -18,6 +17,8 @@ from latent_core.errors import InfrastructureError
 def test_run_whose_prefect_server_is_gone_says_so_and_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
     flow = find_flow("reevaluate")
 
     def lose_the_server(*words: Any) -> None:
@@ -26,9 +27,13 @@ def test_run_whose_prefect_server_is_gone_says_so_and_how_to_go_on(
     lost = FlowEntry(flow.config, flow.open_run, flow.compose, lose_the_server, flow.show)
     monkeypatch.setattr(execution, "_ENVIRONMENT", {})  # of this process, which goes on with other tests
     monkeypatch.setattr(execution, "find_flow", lambda name: lost)
-    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setattr(server, "_check_configured", lambda: None)  # it went away later
     settings = [f"store={tmp_path}", "model=latent-mini"]
-    with pytest.raises(InfrastructureError, match=r"127\.0\.0\.1:9/api does not answer .*Connection refused.*repeat"):
+    lines = r"PREFECT_API_URL, http://127\.0\.0\.1:9/api, does not answer .*Connection refused.*repeat"
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
+        pytest.raises(InfrastructureError, match=lines),
+    ):
         execution.execute("reevaluate", None, settings, [])
 
 
@@ -54,35 +59,3 @@ def test_run_says_where_its_own_mlflow_runs_are(
     show_where_to_look(TrackingConfig.model_validate(settings))
     printed = capsys.readouterr().out
     assert line in printed if line is not None else "MLflow" not in printed
-
-
-def test_temporary_server_is_started_where_ctrl_c_does_not_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from prefect.server.api.server import SubprocessASGIServer
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    masks: list[set[signal.Signals | int]] = []
-    monkeypatch.setattr(
-        SubprocessASGIServer, "start", lambda _: masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, []))
-    )
-    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
-        execution._ensure_server()
-    assert masks == []
-    with temporary_settings(restore_defaults={PREFECT_API_URL}):
-        execution._ensure_server()
-    assert [{signal.SIGINT, signal.SIGHUP} <= mask for mask in masks] == [True]
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-
-
-def test_temporary_server_that_does_not_start_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    from prefect.server.api.server import SubprocessASGIServer
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    def fail(_: object) -> None:
-        raise RuntimeError("Unable to find an available port")
-
-    monkeypatch.setattr(SubprocessASGIServer, "start", fail)
-    with (
-        temporary_settings(restore_defaults={PREFECT_API_URL}),
-        pytest.raises(InfrastructureError, match=r"^prefect: .*available port.*PREFECT_API_URL"),
-    ):
-        execution._ensure_server()

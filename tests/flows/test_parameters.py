@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from flows.parameters import load
+from latent_core.config.compressor import CompressorConfig
 from latent_core.config.runtime import LeasePolicy
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.errors import InputError
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_overrides_reach_nested_sections(tmp_path: Path) -> None:
@@ -24,6 +27,12 @@ def test_overrides_reach_nested_sections(tmp_path: Path) -> None:
     [
         ("colect.questions=3", "colect: unknown key; did you mean 'collect'"),
         ("collect.question=3", "collect.question: unknown key; did you mean 'questions'"),
+        ("steps=5", r"^steps: unknown key; did you mean train\.steps or warm_start\.train\.steps\?$"),
+        ("train.questions=5", r"did you mean .*collect\.questions or evaluate\.questions\?$"),
+        ("max_new_token=5", r"did you mean collect\.sampling\.max_new_tokens or evaluate\.sampling\.max_new_tokens\?$"),
+        ("sampling.seed=5", r"^sampling: unknown key; did you mean collect\.sampling or evaluate\.sampling\?$"),
+        ("step=5", r"did you mean train\.steps"),
+        ("zzz=5", "zzz: unknown key; remove it"),
         ("evaluate.ratios=[1.2]", r"evaluate\.ratios\.0: .*less than or equal to 1 \(got 1\.2\)"),
         ("evaluate.ratios=[0]", r"evaluate\.ratios\.0: .*greater than 0"),
         ("prepare.ratios=[0.9]", r"prepare\.ratios: \[0\.9\] are not in compress\.ratios"),
@@ -86,6 +95,26 @@ def test_file_that_holds_no_parameters_is_refused(tmp_path: Path, content: bytes
         load(TokenSkipConfig, file)
     with pytest.raises(InputError, match="is no file"):
         load(TokenSkipConfig, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ((ROOT / "prefect.yaml").read_bytes(), "declares Prefect's deployments; give a file .*smoke.yaml"),
+        (b"cfg: {model: latent-mini}\n", "holds the parameters under cfg"),
+    ],
+)
+def test_file_of_prefect_is_told_from_parameters(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "prefect.yaml"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=rf"^--config: .*prefect\.yaml {message}") as refused:
+        load(TokenSkipConfig, file)
+    assert "\n" not in str(refused.value)
+
+
+def test_key_unknown_to_an_item_of_a_list_is_compared_with_those_it_has() -> None:
+    with pytest.raises(InputError, match=r"corpora\.0\.label: unknown key; did you mean 'labels'"):
+        load(CompressorConfig, None, ["corpora=[{benchmark: {}, label: {}}]"])
 
 
 def test_file_may_use_anchors_and_override_what_it_merges(tmp_path: Path) -> None:

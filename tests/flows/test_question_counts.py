@@ -1,4 +1,7 @@
-"""More questions than a benchmark has are refused before anything is computed, naming the parameter."""
+"""More questions than a benchmark has are refused before anything is computed, naming the parameter.
+
+Of a user's own file more than it holds means all of it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from flows import questions
+from flows.cli.evaluation import contamination_line
 from flows.execution import plan
 from flows.registry import find_flow
 from latent_core.errors import InputError
@@ -63,6 +68,41 @@ def test_flow_refuses_more_questions_than_there_are(
     plan(entry, entry.config.model_validate(common | enough))
     with pytest.raises(InputError, match=rf"^{parameter}.*\d were asked for; set it to [34] or less"):
         plan(entry, entry.config.model_validate(common | enough | settings))
+
+
+@pytest.mark.parametrize(
+    ("flow", "section", "split"),
+    [
+        ("reevaluate", "evaluate", "test"),
+        ("tokenskip-math", "evaluate", "test"),
+        ("tokenskip-math", "collect", "train"),
+        ("tokenskip-math", "warm_start", "train"),
+        ("concise", "collect", "train"),
+        ("direct", "prepare", "train"),
+    ],
+)
+def test_more_questions_than_ones_own_file_holds_are_all_of_them(
+    tmp_path: Path, benchmark: dict[str, str], caplog: pytest.LogCaptureFixture, flow: str, section: str, split: str
+) -> None:
+    questions._say.cache_clear()
+    count = TEST if split == "test" else TRAIN
+    entry = find_flow(flow)
+    wanted: dict[str, Any] = {"benchmark": {**benchmark, "name": "file"}, "store": str(tmp_path / "store")}
+    wanted["evaluate"] = {"questions": TEST}
+    if flow != "reevaluate":
+        wanted["prepare" if flow == "direct" else "collect"] = {"questions": TRAIN}
+    exact, _ = plan(entry, entry.config.model_validate(wanted | {section: {"questions": count}}))
+    more, _ = plan(entry, entry.config.model_validate(wanted | {section: {"questions": count + 1000}}))
+    assert more.plan == exact.plan
+    assert caplog.messages == [
+        f"{section}.questions: {count + 1000} were asked for, the {split} file holds {count}: all of them are taken"
+    ]
+
+
+def test_contamination_of_ones_own_file_is_looked_for_in_all_of_it(benchmark: dict[str, str]) -> None:
+    asked = {"benchmark": {**benchmark, "name": "file"}, "evaluate": {"questions": TEST + 1000}}
+    line = contamination_line(find_flow("reevaluate").config.model_validate(asked))
+    assert line.startswith(f"contamination: of {TEST} test questions") and f"({TRAIN} read)" in line
 
 
 def test_no_deployment_asks_for_more_questions_than_its_benchmark_has() -> None:

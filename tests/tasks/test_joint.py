@@ -168,7 +168,7 @@ def _execute(config: ToyConfig, log: Path, trouble: str = "", counts: Sequence[i
     def toy() -> Any:
         with open_run("toy", config, **options) as run:
             artifact = run.artifact(compose(run))
-            states.update((pending.call.title, pending.future.state.name) for pending in run._pending)
+            states.update((call.title, run.state_of(Pending(call))) for call in run._asked.values())
         return artifact.manifest.content.metrics["sum"]
 
     return toy(), states

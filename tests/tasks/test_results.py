@@ -41,7 +41,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def _run(root: str, folder: Path) -> tuple[Any, Any]:
-    """Run one stage as a flow; returns its reference and the final state of its task."""
+    """Run one stage as a flow; returns its reference and how its task ended."""
     from prefect import flow
 
     config = ToyConfig(store=root, runtime=RuntimeConfig(work_dir=str(folder / "work"), retry_seconds=0))
@@ -51,7 +51,7 @@ def _run(root: str, folder: Path) -> tuple[Any, Any]:
         with open_run("toy", config) as run:
             pending = run.stage(NUMBERS, Numbers(count=2, log=str(folder / "log")), {})
             run.artifact(pending)
-            return pending.ref, pending.future.state
+            return pending.ref, run._ended[pending.ref]
 
     return toy()
 
@@ -59,12 +59,12 @@ def _run(root: str, folder: Path) -> tuple[Any, Any]:
 def test_results_lie_in_the_store_can_be_read_by_anybody_and_are_nobodys_garbage(root: str, tmp_path: Path) -> None:
     from prefect.client.orchestration import get_client
 
-    ref, state = _run(root, tmp_path)
+    ref, end = _run(root, tmp_path)
     store = ArtifactStore(root)
     (key,) = [key for key, _ in store.files(".prefect")]
     assert key.startswith(".prefect/")
     with get_client(sync_client=True) as client:  # as a process does that knows only what the server says
-        told = client.read_task_run(state.state_details.task_run_id).state
+        told = client.read_task_run(end.task_run_id).state
     assert told.result()["fingerprint"] == ref.fingerprint
     assert list(store.list()) == [ref] and find_garbage(store, grace=0).leftovers == []
 
@@ -86,8 +86,8 @@ def test_results_older_than_a_month_are_collected_and_younger_ones_stay(
 def test_result_of_a_deleted_artifact_is_not_believed(root: str, tmp_path: Path) -> None:
     ref, _ = _run(root, tmp_path)
     ArtifactStore(root).set_aside(ref)
-    _, state = _run(root, tmp_path)
-    assert state.name == "Completed"  # computed, not `Cached`
+    _, end = _run(root, tmp_path)
+    assert end.state == "Completed"  # computed, not `Cached`
     assert (tmp_path / "log").read_text().split() == ["numbers2"] * 2
-    _, state = _run(root, tmp_path)
-    assert state.name == "Cached"
+    _, end = _run(root, tmp_path)
+    assert end.state == "Cached"

@@ -44,7 +44,7 @@ def _execute(config: ToyConfig, log: Path, **options: Any) -> tuple[Artifact, li
     def toy() -> Any:
         with open_run("toy", config, force=force) as run:
             artifact = run.artifact(_compose(run, log, **options))
-            states.extend(pending.future.state.name for pending in run._pending)
+            states.extend(run.state_of(Pending(call)) or "not tried" for call in run._asked.values())
         return artifact.ref.fingerprint
 
     toy()

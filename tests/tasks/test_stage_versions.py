@@ -33,6 +33,7 @@ PARENT = ArtifactRef("parent", "0" * 64)
 CASES: list[tuple[Stage, StageConfig, str]] = [
     (COLLECT, CollectShard(sampling=SamplingConfig(), start=0, stop=10), "f3f96bd39dd4d0d1"),
     (SCORE_WORDS, ScoreWordsConfig(), "e97d0a21b6a605e6"),
+    (SCORE_WORDS, ScoreWordsConfig(spans=True), "af3070941e8bd33c"),
     (COMPRESS, CompressConfig(), "9c9b9148b96dcb02"),
     (MERGED["collect"], Merge(shards=2), "ea6ead69431a5322"),
     (PREPARE, PrepareConfig(), "33d8eb2565cbdd0c"),
@@ -47,7 +48,7 @@ CASES: list[tuple[Stage, StageConfig, str]] = [
     (REPORT, ReportConfig(title="t"), "9766434169a815e9"),
     (MINI_INIT, MiniInitConfig(), "6b76f4825accaf9c"),
     (MINI_CORPUS, MiniCorpusConfig(), "5f59e84792ad6f2d"),
-    (LABEL_WORDS, LabelWordsConfig(), "434b869c03c8b6c9"),
+    (LABEL_WORDS, LabelWordsConfig(), "fddeb11adfec1493"),
     (TRAIN_COMPRESSOR, TrainCompressorConfig(), "705006bda6fda880"),
     (COMPARE_LABEL_KINDS, CompareLabelKinds(), "a7cbfbdf781a9887"),
     (GRPO, GrpoConfig(), "2dbd08069a231779"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor, wait
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
+from gated_stage import GATED, Gate
 from toy_stages import NUMBERS, Numbers
 
 from latent_core.config.benchmark import BenchmarkConfig
@@ -60,6 +63,23 @@ def test_closing_the_pool_ends_the_call_in_progress_commits_nothing_and_starts_n
                 answer.result(30)
     assert log.read_text().split() == ["numbers1"]
     assert list(ArtifactStore(tmp_path / "store").list()) == []
+
+
+def test_signal_sent_to_all_processes_of_a_run_does_not_end_a_worker_before_its_pool_does(tmp_path: Path) -> None:
+    pool = WorkerPool(RuntimeConfig(work_dir=str(tmp_path / "work")), str(tmp_path / "store"))
+    for name in ("arrivals", "go"):
+        os.mkfifo(tmp_path / name)
+    call = GATED.call(Gate(folder=str(tmp_path)), {})
+    with ThreadPoolExecutor(1) as threads:
+        try:
+            answer = threads.submit(pool.compute, call)
+            worker = int((tmp_path / "arrivals").read_text())
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                os.kill(worker, number)
+            (tmp_path / "go").write_text("go")
+            assert answer.result(60) == call.ref
+        finally:
+            pool.close()
 
 
 @pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed")

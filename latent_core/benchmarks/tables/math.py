@@ -3,13 +3,14 @@
 Source: arXiv 2103.03874. The hub's copy has 12,000 training problems and the 500 of MATH-500 as its test split.
 """
 
-from latent_core.benchmarks.table import Hub, Row, TableBenchmark
+from latent_core.benchmarks.rows import Row
+from latent_core.benchmarks.table import Hub, TableBenchmark
 from latent_core.scoring.extraction import boxed_answer
 
 
 def boxed_gold(row: Row) -> str | None:
-    """The answer where a row has it apart, else what the last box of its solution holds."""
-    return str(row["answer"]) if row.get("answer") else boxed_answer(str(row.get("solution", "")))
+    """The answer where a row has it apart, else what the last boxes of its solution hold."""
+    return row.answer("answer") or boxed_answer(row.answer("solution") or "")
 
 
 BENCHMARK = TableBenchmark(

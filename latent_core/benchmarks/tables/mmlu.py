@@ -3,17 +3,15 @@
 import re
 
 from latent_core.benchmarks.forms import Grader, PromptForm
-from latent_core.benchmarks.table import Hub, Row, TableBenchmark
+from latent_core.benchmarks.rows import Row
+from latent_core.benchmarks.table import Hub, TableBenchmark
 
 MOST_OPTIONS = 10  # A to J, what the grader reads
 
 
 def _gold(row: Row) -> str | None:
     """The letter of `answer`: a place counted from 0 (as on the hub), or the letter itself."""
-    answer, options = row.get("answer"), row.get("choices")
-    if not isinstance(options, list) or isinstance(answer, bool):
-        return None
-    text = str(answer).strip().upper()
+    text, options = (row.answer("answer") or "").strip().upper(), row.options("choices")
     place = int(text) if text.isdecimal() else ord(text) - ord("A") if re.fullmatch("[A-J]", text) else -1
     return chr(ord("A") + place) if 0 <= place < min(len(options), MOST_OPTIONS) else None
 

@@ -67,6 +67,40 @@ def test_compress_needs_exactly_one_readable_source(tmp_path):
             show(file, text, [0.5], "latent-compressor", False)
 
 
+@pytest.mark.parametrize("text", ["", " \n\t"])
+def test_compress_without_a_text_is_refused(tmp_path, text):
+    blank = tmp_path / "blank.txt"
+    blank.write_text(text)
+    with pytest.raises(InputError, match="--text: holds no text"):
+        show(None, text, [0.5], "truncate", False)
+    with pytest.raises(InputError, match=r"FILE: .*blank\.txt holds no text"):
+        show(blank, None, [0.5], "truncate", False)
+    refused = CliRunner().invoke(app, ["compress", "-", "--model", "truncate"], input=text)
+    assert isinstance(refused.exception, InputError) and "standard input holds no text" in str(refused.exception)
+
+
+def test_compress_of_a_command_line_that_is_no_utf8_is_refused():
+    with pytest.raises(InputError, match="--text: is not UTF-8 text"):
+        show(None, "caf\udce9", [0.5], "truncate", False)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_compress_reads_standard_input(mark):
+    arguments = ["compress", "-", "--ratio", "1", "--model", "truncate", "--json"]
+    read = CliRunner().invoke(app, arguments, input=f"{mark}Größe zählt.".encode())
+    assert read.exit_code == 0 and json.loads(read.stdout)[0]["text"] == "Größe zählt."
+    refused = CliRunner().invoke(app, arguments, input=b"\xff\xfe")
+    assert isinstance(refused.exception, InputError) and "standard input is not UTF-8" in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("model", "why"), [("nope", "is neither a directory"), ("latent-mini", "is not a token classifier")]
+)
+def test_compress_with_a_wrong_model_names_the_option(model, why):
+    with pytest.raises(InputError, match=rf"^--model: .*{why}"):
+        show(None, "One. Two.", [0.5], model, False)
+
+
 def test_latent_compress_takes_a_file_or_options_without_naming_text_and_train_by_name(tmp_path, monkeypatch):
     shown, planned = [], []
     monkeypatch.setattr("flows.cli.compression.show", lambda *arguments: shown.append(arguments))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import signal
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +13,6 @@ import pytest
 from flows.cli.main import main
 from latent_core.errors import InfrastructureError, InputError, LatentError
 from latent_core.store import ArtifactStore, DamagedError
-
-
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    """The command line takes signals over, for a process that is all its own."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def _exit(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:

@@ -20,6 +20,7 @@ from latent_core.compress.labels import word_surprisals
 from latent_core.compress.surprisal_baseline import windows
 from latent_core.errors import InputError
 from latent_core.models.source import open_model
+from tasks.stage import CompressorInput
 
 TEXT = "the total is 12 + 30 = 42 apples"
 
@@ -87,6 +88,23 @@ def test_wrong_name_of_a_compressor_is_refused(spec, message):
     for opens in (open_compressor, compressor_fingerprint):
         with pytest.raises(InputError, match=message):
             opens(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ("nowhere", "is neither a directory"),
+        ("owner/name", "is not in the local hub cache"),
+        ("lm_surprisal:nowhere", "is neither a directory"),
+        ("random:x", "must be a whole number"),
+        ("latent-mini", "is not a token classifier"),
+    ],
+)
+def test_wrong_compressor_is_named_by_the_parameter_that_it_stands_in(spec, why):
+    with pytest.raises(InputError, match=rf"^--model: .*{why}"):
+        open_compressor(spec, field="--model")
+    with pytest.raises(InputError, match=rf"^compress\.model: .*{why}"):
+        CompressorInput.find(spec)
 
 
 def test_force_options_on_a_baseline_are_refused():

@@ -49,6 +49,19 @@ def test_train_token_classifier_learns_what_no_word_tells_and_loads(tmp_path):
     assert scored.chunks[0].words == ("It", "costs", "$", "99.3", "or", "\\frac", "{", "1", "}", "{", "2", "}", ".")
 
 
+def test_train_token_classifier_learns_words_that_no_space_divides(tmp_path):
+    def row(seed: int) -> LabelledText:
+        rng = random.Random(seed)
+        words = [rng.choice(["ทอม", "มี", "ซื้อ", "อีก"]) for _ in range(12)]
+        spans = split_units("".join(words))
+        units = ["".join(words)[start:end] for start, end in spans.tolist()]
+        return LabelledText("".join(words), spans, np.asarray([int(unit in ("ทอม", "ซื้อ")) for unit in units]))
+
+    rows = [row(seed) for seed in range(80)]
+    report = train_token_classifier(rows[:60], tmp_path, held_out=rows[60:], settings=TOY)
+    assert report.model.auc > 0.95  # the whole text would be one unknown word
+
+
 def test_train_token_classifier_continues_from_its_checkpoint(tmp_path):
     from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""`latent scorer` as a process of its own: what is in flight when SIGTERM comes is answered, and then it ends."""
+"""`latent scorer` as a process of its own: what is in flight when SIGTERM comes is answered, and then it ends, soon."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -38,7 +39,7 @@ def test_sigterm_answers_the_request_that_is_being_scored_and_ends_the_process(
     server: tuple[subprocess.Popen[str], str],
 ) -> None:
     process, url = server
-    items = [{"prompt": PROMPT, "completion": f"{i} {'so ' * 300}</think>", "gold": "7"} for i in range(32)]
+    items = [{"prompt": PROMPT, "completion": f"{i} {'so ' * 300}</think>", "gold": "7"} for i in range(16)]
     with ThreadPoolExecutor(1) as pool:
         pending = pool.submit(httpx.post, f"{url}/score_batch", json={"items": items}, timeout=300)
         while "latent_scorer_batch_size_count 1.0" not in httpx.get(f"{url}/metrics", timeout=60).text:
@@ -46,7 +47,27 @@ def test_sigterm_answers_the_request_that_is_being_scored_and_ends_the_process(
         process.send_signal(signal.SIGTERM)
         answer = pending.result()
     assert answer.status_code == 200
-    assert [item["status"] for item in answer.json()["items"]] == ["scored"] * 32
+    assert [item["status"] for item in answer.json()["items"]] == ["scored"] * 16
     assert process.wait(60) == 128 + signal.SIGTERM
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/health")
+
+
+def test_sigterm_ends_the_process_within_seconds_whatever_is_in_flight(
+    server: tuple[subprocess.Popen[str], str],
+) -> None:
+    process, url = server
+    items = [{"prompt": PROMPT, "completion": f"{i} {'so ' * 600}</think>", "gold": "7"} for i in range(1024)]
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(httpx.post, f"{url}/score_batch", json={"items": items}, timeout=300)
+        while "latent_scorer_batch_size_count 1.0" not in httpx.get(f"{url}/metrics", timeout=60).text:
+            assert not pending.done(), "it was answered before its batch was seen; make it larger"
+        told = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM
+        assert time.monotonic() - told < 10  # 5 on an idle machine
+        answer = pending.result()
+    assert (answer.status_code, answer.json()["detail"][0]["msg"]) == (503, "the server is shutting down")
+    assert process.stderr is not None
+    said = process.stderr.read()
+    assert "Traceback" not in said and said.endswith("ended by SIGTERM\n")
