@@ -79,4 +79,4 @@ class _Summary:
         }
 
 
-GRPO = Stage("grpo", 1, grpo, is_shown=True)
+GRPO = Stage("grpo", 2, grpo, is_shown=True)

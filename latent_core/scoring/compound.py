@@ -16,7 +16,7 @@ from latent_core.scoring.normalization import SWISS_GROUPS, is_unit
 from latent_core.scoring.notation import TEXT_NAMES
 from latent_core.scoring.units import unit_of
 
-_NUMBER = r"\d{1,3}(?:[ ,]\d{3})+(?:\.\d+)?(?![\d/])|\d+\s+\d+/\d+|\d+(?:\.\d+)?(?:/\d+)?|\.\d+"
+_NUMBER = r"\d{1,3}(?:[ ,]\d{3})+(?:\.\d+)?(?![\d/])|\d+\s+\d+/0*[1-9]\d*|\d+(?:\.\d+)?(?:/0*[1-9]\d*)?|\.\d+"
 _PART = re.compile(rf"(?P<money>\$)?(?P<number>{_NUMBER})(?P<words>[^\d$.]*(?:\.(?!\d)[^\d$.]*)*)")
 _MACRO = re.compile(rf"\\(?:{TEXT_NAMES}|q?quad(?![A-Za-z]))")
 _FRACTION = re.compile(r"\s?\\[dt]?frac\{(\d+)\}\{(\d+)\}")
@@ -139,7 +139,7 @@ def _value(number: str) -> Fraction:
     if mixed := re.fullmatch(r"(\d+)\s+(\d+/\d+)", number):
         return Fraction(int(mixed[1])) + _value(mixed[2])
     numerator, _, denominator = number.replace(",", "").replace(" ", "").partition("/")
-    return Fraction(numerator) / Fraction(denominator or 1) if int(denominator or 1) else Fraction(-1)
+    return Fraction(numerator) / Fraction(denominator or 1)
 
 
 def _singular(words: str) -> str:

@@ -19,7 +19,8 @@ _TEXT_MACRO = re.compile(_TEXT)
 _TRAILING_TEXT = re.compile(rf"(?<=[\w}})\]%]) *{_TEXT}(?:\^\{{?\d\}}?)?[ .]*$")
 _AND = "and|or|y|und|et|и|或|和|与|以及"
 _CONJUNCTION = re.compile(
-    rf"\s*,?\s*(?:\\text\s*\{{\s*(?:{_AND})\s*\}}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|[和或与]|(?<=\d) (?:et|y|und|и) (?=[-\d]))\s*"
+    rf"\s*,?\s*(?:\\text\s*\{{\s*(?:{_AND})\s*\}}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])"
+    r"|[和或与]|(?<=\d) (?:et|y|und|и) (?=[-\d]))\s*"
 )
 _PLAIN_UNIT = re.compile(
     r"^([+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|\d+ \d+/\d+|-?\d*\\frac\{\d+\}\{\d+\})"
@@ -94,7 +95,7 @@ _CURRENCY = re.compile(
 # A sign that math-verify cannot read, where it would drop a mark (`1'23`, `f(x)'`) or add two numbers ("1 23", `2{3}`).
 UNREADABLE = "\u2032"
 _DIGITS_APART = re.compile(r"(?<![_^\d.A-Za-z}])(\d[\d.]*)(?: +(?=\d)|(?=\{\d))")
-_MARKS = re.compile(r"(?<=\d)\s?(?:''|'|\")$")
+_MARKS = re.compile(r"^([-+]?\d[\d.,]*)\s?(?:''|'|\")$|^(['\"])(.*)\2$")  # 30' of a degree; "30" in quotes
 SWISS_GROUPS = re.compile(r"(?<![\d.'])\d{1,3}(?:'\d{3})+(?![\d'])")
 _PERCENT = re.compile(r"\s*(?:\\(?:text|mbox|mathrm)\s?\{\s?percent\s?\}|(?<![A-Za-z])percent)$", re.IGNORECASE)
 _DEGREES = re.compile(
@@ -132,8 +133,8 @@ def clean(text: str) -> str:
     text = re.sub(r"\s+", " ", text).strip().rstrip(".").strip()
     text = _REPEATING.sub(_as_fraction, _OPENING_WORDS.sub("", _ROUGHLY.sub("", text)))
     text = text if "," in text else text.replace(";", ",")
-    text = SWISS_GROUPS.sub(lambda match: match.group().replace("'", ""), _MARKS.sub("", text))
-    text = re.sub(r"(?<=\d)['\"](?=\d)|(?<=[)\]}])'", UNREADABLE, text)
+    text = SWISS_GROUPS.sub(lambda match: match.group().replace("'", ""), _MARKS.sub(r"\1\3", text))
+    text = re.sub(r"(?<=[\d)\]}])\s?['\"]", UNREADABLE, text)
     if clock := _CLOCK.match(text):
         return f"{clock[1]}\\text{{ {clock[2].casefold()}m}}"
     text = _SCALED.sub(lambda match: rf"\cdot {_SCALES[match[1] or match[2]]}", text)
@@ -273,9 +274,8 @@ def is_unit(words: str) -> bool:
         return names == ["times"]
     if names[0].isascii():
         return len(names[0]) >= 3 or names[0] in _SHORT_UNITS
-    return (
-        not names[0].startswith(_OTHER_SCALES) and not "\u0370" <= names[0][0] <= "\u03ff"
-    )  # Greek letters are variables
+    is_greek = "\u0370" <= names[0][0] <= "\u03ff"  # a variable
+    return not is_greek and not names[0].startswith(_OTHER_SCALES)
 
 
 def _without_units(text: str) -> str:

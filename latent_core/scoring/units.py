@@ -54,7 +54,10 @@ def _table() -> dict[str, tuple[str, Fraction]]:
 _UNITS = _table()
 _PER_HOUR = {"mph": "miles per hour", "kph": "km per hour", "mps": "m per second"}
 _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
-_NUMBER = r"\d+ \d+/\d+|\d+ ?\\[dt]?frac\{\d+\}\{\d+\}|[+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|[+-]?\\[dt]?frac\{\d+\}\{\d+\}"
+_NUMBER = (
+    r"\d+ \d+/\d+|\d+ ?\\[dt]?frac\{\d+\}\{\d+\}|"
+    r"[+-]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:/\d+)?|[+-]?\\[dt]?frac\{\d+\}\{\d+\}"
+)
 _MONEY = (
     r"(?:(?:\\text\s?\{\s?)?(?:US)?\\?\$\s?\}?|\\text\s?\{\s?USD\s?\}|USD|"
     r"\\euro(?![A-Za-z])|€|EUR|₹|Rs\.?|INR|CNY|RMB|JPY)"

@@ -53,7 +53,7 @@ CASES: list[tuple[Stage, StageConfig, str]] = [
     (TRAIN_COMPRESSOR, TrainCompressorConfig(), "705006bda6fda880"),
     (COMPARE_LABEL_KINDS, CompareLabelKinds(), "a7cbfbdf781a9887"),
     (COMPARE_EVALUATIONS, CompareEvaluations(), "ac48cfb315ddba0e"),
-    (GRPO, GrpoConfig(), "e9475b8daaa3cff7"),
+    (GRPO, GrpoConfig(), "2dbd08069a231779"),
 ]
 
 

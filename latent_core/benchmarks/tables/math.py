@@ -9,7 +9,7 @@ from latent_core.scoring.extraction import boxed_answer
 
 
 def boxed_gold(row: Row) -> str | None:
-    """The answer where a row has it apart, else what the last box of its solution holds."""
+    """The answer where a row has it apart, else what the last boxes of its solution hold."""
     return row.answer("answer") or boxed_answer(row.answer("solution") or "")
 
 
