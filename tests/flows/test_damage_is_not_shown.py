@@ -120,9 +120,9 @@ def test_compare_refuses_a_damaged_evaluation_in_one_line(folder: Path) -> None:
 
 
 def test_demo_page_refuses_a_damaged_model_and_damaged_samples(tmp_path: Path) -> None:
-    from tasks.registry import model_directory
     from latent_core.ui.samples import SampleLibrary
     from latent_core.ui.shelf import stored_offers
+    from tasks.registry import model_directory
 
     store = ArtifactStore(str(tmp_path / "store"))
     with store.begin("train", "a" * 64) as out:
@@ -217,3 +217,12 @@ def test_journal_that_was_altered_is_no_yardstick_and_no_run_is_measured_by_anot
         run.accepted({})
     assert [journal.id for journal in journals(run.store)] == ["night0", "night1"]
     assert "night2.json is no whole journal" in caplog.text
+
+
+def test_journal_that_a_killed_run_was_still_writing_stops_no_later_one(tmp_path: Path) -> None:
+    config = ReevaluateConfig.model_validate({"store": str(tmp_path / "store")})
+    run = open_run("reevaluate", config, planning=True)
+    last = Journal("night1", "reevaluate", "", {}, 1.0, 2.0, "FINISHED", {"latent.report": "1" * 64})
+    last.write(run.store)
+    (tmp_path / "store" / ".runs" / ".night2.json.0123").write_text('{"id": "nig')
+    assert run.accepted({}) == last and list(journals(run.store)) == [last]

@@ -96,6 +96,23 @@ def test_result_of_an_input_that_was_computed_again_stays_where_that_is_equal(
         assert hits.find(second) is not None
 
 
+def test_result_is_outdated_by_what_its_input_held_first_however_often_that_was_computed_again(
+    store: ArtifactStore,
+) -> None:
+    first = HIDDEN.call(Numbers(first=1), {})
+    second = HIDDEN.call(Numbers(first=2), {"numbers": first.ref})
+    _computed(first, store)
+    _computed(second, store)
+    hits = Hits(store)
+    for luck in (5, 5):
+        hits.set_aside(first.ref)
+        _computed(HIDDEN.call(Numbers(first=1, luck=luck), {}), store)
+        assert hits.find(second) is None
+    hits.set_aside(first.ref)
+    _computed(first, store)
+    assert hits.find(second) is not None
+
+
 def test_damaged_input_that_no_call_of_the_run_makes_is_refused(store: ArtifactStore) -> None:
     """Such as the champion of another run: it can be neither trusted nor computed again here."""
     model = _computed(HIDDEN.call(Numbers(first=1), {}), store)

@@ -11,9 +11,9 @@ import pytest
 from toy_stages import NUMBERS, SUM, Numbers
 
 from latent_core.config.runtime import RuntimeConfig
-from latent_core.errors import InputError
+from latent_core.errors import InfrastructureError, InputError
 from latent_core.store import ArtifactRef, ArtifactStore
-from tasks.prefect_tasks import LEAST_WINDOW, Ended, StageTasks, reference_to
+from tasks.prefect_tasks import LEAST_WINDOW, Ended, StageTasks, _is_worth_a_retry, reference_to
 from tasks.results import results_in
 from tasks.stage import StageCall
 
@@ -119,6 +119,17 @@ def test_all_but_what_needs_a_failed_stage_is_computed(tmp_path: Path) -> None:
     assert [call.ref for call in work.computed if call.stage is SUM] == [spared.ref]
     assert isinstance(ended[one.ref].error, InputError) and cut_off.ref not in ended
     assert sorted(run.state_name for run in runs) == ["Completed"] * 3 + ["Failed"]
+
+
+def test_what_the_same_call_will_meet_again_is_not_retried() -> None:
+    from prefect.states import exception_to_failed_state
+    from prefect.utilities.asyncutils import run_coro_as_sync
+
+    def is_retried(error: Exception) -> bool:
+        return _is_worth_a_retry(None, None, run_coro_as_sync(exception_to_failed_state(error)))
+
+    assert is_retried(InfrastructureError("the network blinked")) and is_retried(ConnectionResetError())
+    assert not any(map(is_retried, (InputError("count: is wrong"), PermissionError(), ZeroDivisionError())))
 
 
 def test_arrows_lead_from_inputs_to_what_is_made_of_them(tmp_path: Path) -> None:

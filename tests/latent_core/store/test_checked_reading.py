@@ -208,3 +208,10 @@ def test_copy_of_a_remote_directory_that_was_damaged_is_fetched_again(
     weights = artifact.directory("model") / "model.safetensors"
     _flip(weights, 64)
     assert (artifact.directory("model") / "model.safetensors").read_bytes() == bytes(range(256))
+
+
+def test_state_in_which_a_file_had_one_hash_says_nothing_of_another() -> None:
+    known = checks.CheckedFiles()
+    known.remember("here", "state", "a" * 64, 1)
+    assert known.knows("here", "state", "a" * 64, 1)
+    assert not known.knows("here", "state", "b" * 64, 1) and not known.knows("here", "later", "a" * 64, 1)
