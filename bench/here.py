@@ -20,7 +20,7 @@ class RunHere(Run):
     """Looks up, repairs, computes and journals as any run does; each result is there when `stage` returns."""
 
     def __enter__(self) -> Run:
-        self._repair = InputRepair(self.store, self._perform_here, self._hits.set_aside)
+        self._repair = InputRepair(self.store, self._perform_here, self._hits.set_aside, self._hits.is_outdated)
         self._tracker = Tracker(self.tracking, self.name, self.config, self.store)
         self.computed: list[StageCall] = []
         return self
@@ -41,13 +41,14 @@ class RunHere(Run):
             self._hits.clear(call)
             self._repair.inputs_of(call)
             self._perform_here(call)
-            self._hits.renewed(call.ref)
         self._asked[call.ref] = call
         return Pending(call)
 
     def _perform_here(self, call: StageCall) -> None:
         self.computed.append(call)
+        made_from = self._hits.renewable(call)
         perform(call, self.store, Workplace(Path(self.runtime.work_dir) / call.ref.key, lambda *_: None))
+        self._hits.renewed(call, made_from)
 
 
 def run_here(name: str, entry: FlowEntry, config: Any, force: Sequence[str] = ()) -> tuple[Artifact, list[StageCall]]:

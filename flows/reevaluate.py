@@ -124,8 +124,9 @@ def conclude(cfg: ReevaluateConfig, run: Run, report: Artifact) -> None:
     if run.planning:
         is_known = yardstick is not None and yardstick.tags.get(REPORT_TAG) == report.ref.fingerprint
         run.unrecorded = cfg.tracking.enabled and not is_known
-    elif message is not None:
-        logger.warning("%s. Accepted by fail_on_regression: false; later runs are compared with this one", message)
+    if message is not None and not run.unrecorded:  # else the run that records it says so
+        later = "compared with this one" if cfg.tracking.enabled else "not, as tracking is off: nothing was recorded"
+        logger.warning("%s. Accepted by fail_on_regression: false; later runs are %s", message, later)
 
 
 def _setting(asked: Evaluated, problems: ProblemsInput) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, DamagedError
+from tasks.schedule import stored_parents
 from tasks.stage import StageCall
 
 logger = logging.getLogger("latent")
@@ -17,7 +19,7 @@ class Hits:
     def __init__(self, store: ArtifactStore) -> None:
         self._store = store
         self._before: dict[ArtifactRef, str] = {}  # the content of what was set aside
-        self._renewed: set[ArtifactRef] = set()
+        self._made_from: dict[ArtifactRef, Mapping[ArtifactRef, str]] = {}  # of what this run computed
         self._lock = threading.Lock()
 
     def find(self, call: StageCall, whole: dict[ArtifactRef, str] | None = None) -> Artifact | None:
@@ -28,7 +30,7 @@ class Hits:
         which this one is added: no shard is looked at again for the artifact that it was merged into.
         """
         artifact = self._store.get(call.ref.stage, call.ref.fingerprint, whole or {})
-        if artifact is None or self._is_outdated(call):
+        if artifact is None or self.is_outdated(call):
             return None
         if self._problems(call, artifact):
             return None
@@ -44,7 +46,7 @@ class Hits:
             damage = "; ".join(self._problems(call, artifact))
         if damage:
             logger.warning("%s is damaged and is computed again: %s", call.title, damage)
-        elif artifact is not None and self._is_outdated(call):
+        elif artifact is not None and self.is_outdated(call):
             logger.warning("%s is computed again: what it was made from came out different this time", call.title)
         else:
             return
@@ -61,22 +63,33 @@ class Hits:
                 self._before.setdefault(ref, content)
         self._store.set_aside(ref)
 
-    def renewed(self, ref: ArtifactRef) -> None:
-        """This run has computed the artifact, from its inputs as they are now."""
+    def renewable(self, call: StageCall) -> dict[ArtifactRef, str]:
+        """The content of those inputs of a call that were set aside, as they are now, for `renewed`."""
+        found = {}
+        for parent in stored_parents(call) if self._before else ():
+            if parent in self._before and (content := self._content(parent)) is not None:
+                found[parent] = content
+        return found
+
+    def renewed(self, call: StageCall, made_from: Mapping[ArtifactRef, str]) -> None:
+        """This run has computed the call's artifact, from its inputs as `renewable` found them before."""
         with self._lock:
-            self._renewed.add(ref)
+            self._made_from[call.ref] = made_from
+
+    def is_outdated(self, call: StageCall) -> bool:
+        """Whether an input was computed again since the call's artifact was made of it, and came out different."""
+        if not self._before:
+            return False
+        made_from = self._made_from.get(call.ref, {})
+        for parent in stored_parents(call):
+            before = made_from.get(parent, self._before.get(parent))
+            if before is not None and self._content(parent) not in (None, before):
+                return True
+        return False
+
+    def _content(self, ref: ArtifactRef) -> str | None:
+        artifact = self._store.get(ref.stage, ref.fingerprint)
+        return None if artifact is None else artifact.manifest.content.sha256
 
     def _problems(self, call: StageCall, artifact: Artifact) -> list[str]:
         return artifact.problems() if call.stage.is_shown else []
-
-    def _is_outdated(self, call: StageCall) -> bool:
-        if call.ref in self._renewed:
-            return False
-        for parent in call.parents.values():
-            before = self._before.get(parent) if isinstance(parent, ArtifactRef) else None
-            if before is None or not isinstance(parent, ArtifactRef):
-                continue
-            now = self._store.get(parent.stage, parent.fingerprint)
-            if now is not None and now.manifest.content.sha256 != before:
-                return True
-        return False

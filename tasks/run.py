@@ -99,7 +99,7 @@ class Run:
             self._tasks = StageTasks(self.runtime, self.store, _open_results(self.store), self._perform)
             self._progress = StageProgress(PrefectBoard())
             self._pool = _open_pool(self.runtime, self.store.root, shown_to(current_sink(), self._progress))
-            self._repair = InputRepair(self.store, lambda call: self._compute(call, None), self._hits.set_aside)
+            self._repair = InputRepair(self.store, self._compute_again, self._hits.set_aside, self._hits.is_outdated)
             self._tracker = Tracker(self.tracking, self.name, self.config, self.store)
         return self
 
@@ -302,16 +302,23 @@ class Run:
         self._hits.clear(call)
         if self.runtime.check_inputs is InputCheck.HASHES:
             self._repair.inputs_of(call)
+        made_from = self._hits.renewable(call)
         computed = self._compute(call, self._budgets.get(call.stage.name))
         artifact = self.store.require(call.ref)
         if computed:
             self._repair.trust(call.ref)
-            self._hits.renewed(call.ref)
+            self._hits.renewed(call, made_from)
         self._found(call, artifact, cached=not computed)
         reference = reference_to(call, self.store)
         if computed:
             return reference
         return Completed(name="Cached", message=f"{call.ref} was computed by another run", data=reference)
+
+    def _compute_again(self, call: StageCall) -> None:
+        """What was found damaged, or outdated by that, when another call needed it."""
+        made_from = self._hits.renewable(call)
+        self._compute(call, None)
+        self._hits.renewed(call, made_from)
 
     def _compute(self, call: StageCall, budget: Budget | None) -> bool:
         """Whether this run computed it: with leases another one may have."""
@@ -324,6 +331,7 @@ class Run:
                 companions = part.others(call)
                 for companion in companions:
                     self._hits.clear(companion)
+                    self._hits.renewed(companion, self._hits.renewable(companion))  # if so: its task may come later
                 return self._compute_with(call, budget, companions, part.over.set)
             finally:
                 part.over.set()

@@ -58,7 +58,7 @@ def again(
         computed.extend(call.title for call in run_here("reevaluate", entry, config)[1])
 
     monkeypatch.setattr(execution, "_ENVIRONMENT", {})
-    monkeypatch.setattr(execution, "_ensure_server", lambda: None)
+    monkeypatch.setattr("flows.server.ensure_server", lambda logs: None)
     monkeypatch.setattr(execution, "find_flow", lambda name: dataclasses.replace(entry, execute=execute))
     file = folder / "parameters.yaml"
     file.write_text(yaml.safe_dump(_parameters(folder)))
@@ -120,7 +120,7 @@ def test_compare_refuses_a_damaged_evaluation_in_one_line(folder: Path) -> None:
 
 
 def test_demo_page_refuses_a_damaged_model_and_damaged_samples(tmp_path: Path) -> None:
-    from flows.cli.demo_ui import model_directory
+    from tasks.registry import model_directory
     from latent_core.ui.samples import SampleLibrary
     from latent_core.ui.shelf import stored_offers
 

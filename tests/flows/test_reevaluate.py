@@ -62,7 +62,7 @@ def from_the_command_line(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> Ca
 
     monkeypatch.setattr(execution, "_ENVIRONMENT", {})
     monkeypatch.setattr(execution, "find_flow", lambda name: dataclasses.replace(entry, execute=execute))
-    monkeypatch.setattr(execution, "_ensure_server", lambda: None)
+    monkeypatch.setattr("flows.server.ensure_server", lambda logs: None)
 
     def run(**fields: Any) -> int:
         file = nights.folder / "parameters.yaml"
@@ -130,6 +130,21 @@ def test_cached_acceptance_is_said_and_recorded_once_and_holds(
     assert caplog.text.count("got worse") == 1 and "Accepted" in caplog.text
     assert from_the_command_line() == 0
     assert [journal.status for journal in journals(nights.store)][-1] == "FINISHED"
+
+
+def test_acceptance_without_a_record_is_said_every_time_and_for_what_it_is(
+    nights: Nights, from_the_command_line: Callable[..., int], caplog: pytest.LogCaptureFixture
+) -> None:
+    _fallen_champion(nights, nights.config())
+    untracked = nights.parameters()["tracking"] | {"enabled": False}
+    accepting: dict[str, Any] = {"tracking": untracked, "fail_on_regression": False}
+    nights.night(nights.config(**accepting))
+    for times in (1, 2):
+        assert caplog.text.count("got worse") == caplog.text.count("nothing was recorded") == times
+        assert from_the_command_line(**accepting) == 0
+    assert "compared with this one" not in caplog.text
+    with pytest.raises(RegressionFound):
+        from_the_command_line()
 
 
 def test_champion_that_did_not_change_starts_no_flow(nights: Nights, from_the_command_line: Callable[..., int]) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from toy_stages import NUMBERS, SUM, Numbers, ToyConfig
+from toy_stages import COPY, DRAW, NUMBERS, SUM, Numbers, ToyConfig
 
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.runtime import LeasePolicy, RuntimeConfig
@@ -195,6 +195,29 @@ def test_run_computes_together_what_is_missing_and_only_that(
     assert total == 10 and [states[f"numbers {count}"] for count in (2, 3, 4)] == ["Completed"] * 3
     words = log.read_text().split()
     assert [words.count(f"numbers{count}") for count in (2, 3, 4, 5)] == [2, 2, 2, 1]
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_joined_condition_whose_task_comes_late_is_not_computed_again_when_its_input_came_out_different(
+    config: ToyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect import flow
+
+    monkeypatch.setattr("tasks.prefect_tasks.LEAST_WINDOW", 1)  # so that the third waits until the first two are done
+    log = str(tmp_path / "log")
+
+    @flow(name="toy")
+    def toy(force: Sequence[str]) -> Any:
+        with open_run("toy", config, force=force) as run:
+            drawn = run.stage(DRAW, Numbers(count=0, log=log), {})
+            configs = {str(count): Numbers(count=count, log=log) for count in (1, 2, 3)}
+            copies = run.stages(COPY, configs, {"numbers": drawn})
+            shards = {f"shard_{index}": copied for index, copied in enumerate(copies)}
+            return run.artifact(run.stage(SUM, Numbers(count=0, log=log), shards)).manifest.content.metrics["sum"]
+
+    assert toy([]) == 3 * 1000
+    assert toy(["draw"]) == 3 * 2000
+    assert sorted(Path(log).read_text().split()) == sorted(["draw", "copy1", "copy2", "copy3", "sum"] * 2)
 
 
 @pytest.mark.usefixtures("prefect_server")

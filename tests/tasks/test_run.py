@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_stages import NUMBERS, SUM, Numbers, ToyConfig
+from toy_stages import COPY, DRAW, NUMBERS, SUM, Numbers, ToyConfig
 
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import BudgetReached, InfrastructureError, InputError
@@ -109,6 +109,38 @@ def test_flipped_bit_in_an_input_that_is_needed_is_noticed_said_and_healed(
     assert again.manifest.content == first.manifest.content and again.store.verify(shard.ref).ok
     assert _words(log).count("numbers3") == 2 and _words(log).count("numbers2") == 1
     assert "is damaged and is computed again" in caplog.text
+
+
+@pytest.mark.parametrize("order", [("drawn", "copied"), ("copied", "drawn")])
+def test_input_that_was_damaged_and_came_out_different_is_not_joined_with_what_was_made_of_the_earlier_one(
+    config: ToyConfig, tmp_path: Path, order: tuple[str, str]
+) -> None:
+    """As completions that are sampled anew, and a compression of the earlier ones that is in the store."""
+    from prefect import flow
+
+    log = str(tmp_path / "log")
+
+    @flow(name="toy")
+    def toy(last: int) -> Any:
+        with open_run("toy", config) as run:
+            drawn = run.stage(DRAW, Numbers(count=0, log=log), {})
+            first = run.stage(COPY, Numbers(count=1, log=log), {"numbers": drawn})
+            copied = run.stage(COPY, Numbers(count=2, log=log), {"numbers": first})
+            inputs = {"drawn": drawn, "copied": copied}
+            result = run.stage(SUM, Numbers(count=last, log=log), {role: inputs[role] for role in order})
+            return run.artifact(result).manifest.content.metrics["sum"], run.artifact(drawn)
+
+    total, drawn = toy(1)
+    assert total == 2000
+    path = drawn.store.local_path(drawn.key("numbers.parquet"))
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 3] ^= 4
+    path.write_bytes(bytes(raw))
+    total, _ = toy(2)
+    assert total == 2 * 2000
+    total, _ = toy(3)
+    assert total == 2 * 2000
+    assert _words(Path(log)) == ["copy1"] * 2 + ["copy2"] * 2 + ["draw"] * 2 + ["sum"] * 3
 
 
 def test_killed_worker_is_replaced_and_its_call_retried(config: ToyConfig, tmp_path: Path) -> None:

@@ -71,3 +71,22 @@ def add_up(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Work
 
 NUMBERS = Stage("numbers", 1, count_up)
 SUM = Stage("sum", 1, add_up)
+
+
+def draw(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Workplace) -> Outcome:
+    """A number that is another each time, as an engine draws."""
+    with out.table("numbers.parquet", SCHEMA) as table:
+        table.add({"number": 1000 * _logged(config.log, "draw")})
+    return Outcome(accounting={"kept": 1})
+
+
+def copy(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Workplace) -> Outcome:
+    _logged(config.log, f"copy{config.count}")
+    with out.table("numbers.parquet", SCHEMA) as table:
+        (role,) = inputs.roles()
+        table.extend(inputs.artifact(role).rows_of("numbers.parquet"))
+    return Outcome(accounting={"kept": 1})
+
+
+DRAW = Stage("draw", 1, draw)
+COPY = Stage("copy", 1, copy)
