@@ -94,7 +94,7 @@ def test_more_questions_than_ones_own_file_holds_are_all_of_them(
     exact, _ = plan(entry, entry.config.model_validate(wanted | {section: {"questions": count}}))
     more, _ = plan(entry, entry.config.model_validate(wanted | {section: {"questions": count + 1000}}))
     assert more.plan == exact.plan
-    assert caplog.messages == [
+    assert [message for message in caplog.messages if ".questions: " in message] == [
         f"{section}.questions: {count + 1000} were asked for, the {split} file holds {count}: all of them are taken"
     ]
 

@@ -76,7 +76,8 @@ def test_reevaluation_names_the_untrained_ratio_on_every_run(
     store: ArtifactStore, tmp_path: Path, lines: list[str]
 ) -> None:
     model = trained(store, ratios=(1.0, 0.5))
-    config = flow_config("reevaluate", tmp_path, model=str(model), evaluate={"ratios": [1.0, 0.5, 0.4]})
+    fields: dict[str, Any] = {"benchmark": {}, "evaluate": {"ratios": [1.0, 0.5, 0.4]}}
+    config = flow_config("reevaluate", tmp_path, model=str(model), **fields)
     for run in (1, 2):  # the command line plans every run, also one that has everything in the store
         plan(find_flow("reevaluate"), config)
         assert len(lines) == run

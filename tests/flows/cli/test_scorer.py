@@ -16,7 +16,7 @@ from latent_core.identity import fingerprint
 from latent_core.models.family import SETTINGS_FILE
 from latent_core.models.source import open_model
 from latent_core.store import ArtifactRef, ArtifactStore
-from tasks.registry import register
+from tasks.registry import register, set_champion
 from tasks.tracking import open_client
 
 Served = list[tuple[Path, str, str, int]]
@@ -59,8 +59,9 @@ def test_scorer_serves_a_registered_model(
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     store = ArtifactStore(tmp_path / "store")
-    client, _ = open_client(TrackingConfig(uri=uri))
-    register(client, "m", trained, store, "standard")
+    config = TrackingConfig(uri=uri)
+    client, _ = open_client(config)
+    set_champion(config, "m", register(client, "m", trained, store, "standard"))
     arguments = ["scorer", "--model", "models:/m@champion", "--store", str(tmp_path / "store")]
     assert CliRunner().invoke(app, arguments).exit_code == 0
     assert served[0][0].joinpath("model.safetensors").read_bytes() == _weights()
