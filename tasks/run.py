@@ -265,7 +265,7 @@ class Run:
         found: dict[ArtifactRef, StageCall] = {}
         missing: set[ArtifactRef] = set()
         for call in calls:
-            must = self._must_force(call)
+            must = call.stage.name in self.force and call.ref not in self._forced
             if not must and missing.isdisjoint(stored_parents(call)) and self._is_found(call, whole):
                 found[call.ref] = call
             else:
@@ -297,7 +297,8 @@ class Run:
 
         assert self._repair is not None
         group = self._groups.get(call.ref)
-        if (group is None or not group.has_dealt(call)) and self._is_found(call):  # another run was quicker
+        is_new = self._must_force(call) or (group is not None and group.has_dealt(call))
+        if not is_new and self._is_found(call):  # another run was quicker
             return Completed(name="Cached", message=f"{call.ref} is in the store", data=reference_to(call, self.store))
         self._hits.clear(call)
         if self.runtime.check_inputs is InputCheck.HASHES:

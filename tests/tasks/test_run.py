@@ -9,9 +9,10 @@ import pytest
 from toy_stages import COPY, DRAW, NUMBERS, SUM, Numbers, ToyConfig
 
 from latent_core.config.runtime import RuntimeConfig
-from latent_core.errors import BudgetReached, InfrastructureError, InputError
+from latent_core.errors import BudgetReached, InfrastructureError, InputError, StageFailed
 from latent_core.store import Artifact
 from tasks.budget import Budget
+from tasks.prefect_tasks import StageTasks
 from tasks.run import Pending, Run, open_run
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -218,3 +219,19 @@ def test_stage_has_one_progress_artifact_over_its_calls_in_the_flow_run(config: 
         (shown,) = [item for item in client.read_artifacts(artifact_filter=wanted) if item.id not in before]
     assert shown.data == 100.0 and shown.flow_run_id is not None
     assert "numbers: 3 of 3 done, 9 rows" in str(shown.description)
+
+
+def test_forced_results_that_an_early_end_did_not_reach_are_kept(
+    config: ToyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    _execute(config, log)
+
+    def end_early(*_: object) -> None:
+        raise StageFailed("the machine went down")
+
+    with monkeypatch.context() as patched, pytest.raises(StageFailed, match="went down"):
+        patched.setattr(StageTasks, "run", end_early)
+        _execute(config, log, force=["numbers"])
+    _, states = _execute(config, log)
+    assert states == ["Cached"] * 4
