@@ -119,10 +119,12 @@ def execute_entry(entry: FlowEntry, config: Any, force: Sequence[str]) -> None:
     from httpx import TransportError
 
     from flows.server import ensure_server, lost
+    from tasks.workers import make_work_dir
 
     server = None
     ENDING.note = "what was finished is in the store: the same command goes on from there"
     try:
+        make_work_dir(Path(config.runtime.work_dir))  # before the server, whose log is written there first
         server = ensure_server(Path(config.runtime.work_dir) / "logs")
         if sys.stderr.isatty():
             with ProgressBars() as bars, shown_by(bars):

@@ -61,6 +61,14 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
+def _one_line(error: yaml.YAMLError) -> str:
+    """What is wrong and where, without the excerpt that YAML draws over several lines."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{error.problem}, line {mark.line + 1}, column {mark.column + 1}"
+    return " ".join(str(error).split())
+
+
 def _read(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise InputError(f"--config: {file} {'is no file' if file.exists() else 'does not exist'}")
@@ -69,7 +77,7 @@ def _read(file: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise InputError(f"--config: {file} is not UTF-8 text ({error.reason} at byte {error.start})") from error
     except yaml.YAMLError as error:
-        raise InputError(f"--config: {file} is not YAML ({error})") from error
+        raise InputError(f"--config: {file} is not YAML ({_one_line(error)})") from error
     if not isinstance(values, dict):
         raise InputError(f"--config: {file} must hold a mapping of sections")
     return values
@@ -98,7 +106,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
     try:
         target[last] = yaml.load(raw, _Loader)
     except yaml.YAMLError as error:
-        raise InputError(f"--set: the value in {override!r} is not YAML ({error}); mend or quote it") from error
+        problem = _one_line(error)
+        raise InputError(f"--set: the value in {override!r} is not YAML ({problem}); mend or quote it") from error
 
 
 def _is_consequence(item: Any, found: Sequence[Any]) -> bool:

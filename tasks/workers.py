@@ -47,7 +47,7 @@ class WorkerPool:
         self._context = get_context("spawn")
         with deaf_to(signal.SIGHUP):  # it ignores the other signals by itself, and complains when it is ended early
             resource_tracker.ensure_running()
-        _make_work_dir(Path(runtime.work_dir))
+        make_work_dir(Path(runtime.work_dir))
         self._inbox = self._context.Queue()
         self._free: queue.Queue[_Worker] = queue.Queue()
         devices = visible_devices()
@@ -102,7 +102,8 @@ class WorkerPool:
         self._inbox.join_thread()
 
 
-def _make_work_dir(folder: Path) -> None:
+def make_work_dir(folder: Path) -> None:
+    """Raises InputError, which names the field, where the folder cannot be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

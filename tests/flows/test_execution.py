@@ -11,7 +11,7 @@ import pytest
 from flows import execution, server
 from flows.registry import FlowEntry, find_flow
 from latent_core.config.runtime import TrackingConfig
-from latent_core.errors import InfrastructureError
+from latent_core.errors import InfrastructureError, InputError
 
 
 def test_run_whose_prefect_server_is_gone_says_so_and_how_to_go_on(
@@ -100,3 +100,10 @@ def test_outage_of_tracking_is_the_last_thing_that_a_run_says_of_mlflow(
     assert lines[-2].strip().startswith("tracking was off from ") and "latent track sync" in lines[-2]
     execution.execute("reevaluate", None, settings, [])  # nothing to compute, nothing to track
     assert "tracking was off" not in capsys.readouterr().out
+
+
+def test_work_dir_that_cannot_be_made_is_named_before_the_prefect_server_starts(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings = [f"store={tmp_path / 'store'}", "model=latent-mini", f"runtime.work_dir={tmp_path / 'file' / 'work'}"]
+    with pytest.raises(InputError, match=r"^runtime\.work_dir: .*file/work cannot be made"):
+        execution.execute("reevaluate", None, settings, [])

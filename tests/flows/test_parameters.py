@@ -82,7 +82,7 @@ def test_list_with_one_wrong_item_is_told_of_that_item_alone() -> None:
     [
         (b"\xfc\x00", "is not UTF-8 text"),
         (b"collect: {questions: 5}\ncollect: {questions: 6}\n", "the key 'collect' is given twice"),
-        (b"collect:\n\tquestions: 5\n", "is not YAML"),
+        (b"collect:\n\tquestions: 5\n", r"is not YAML \(.*line 2, column 1\)"),
         (b"- collect\n", "must hold a mapping"),
         (b"model: &a [*a]\n", "is not YAML"),
         (b"1: 2\n", r"^1: keys are words"),
@@ -91,8 +91,9 @@ def test_list_with_one_wrong_item_is_told_of_that_item_alone() -> None:
 def test_file_that_holds_no_parameters_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     file = tmp_path / "run.yaml"
     file.write_bytes(content)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as refused:
         load(TokenSkipConfig, file)
+    assert "\n" not in str(refused.value)
     with pytest.raises(InputError, match="is no file"):
         load(TokenSkipConfig, tmp_path)
 
