@@ -29,7 +29,7 @@ _POWER = r"\s?\^\s?(?:\{\s?-?\d\s?\}|\d)"
 _UNIT = rf"\\(?:{TEXT_NAMES})\s*\{{(?!\s*(?:and|or)\b)[^{{}}\d,;]*\}}(?:{_POWER})?"
 _RAISED_UNIT = rf"\\(?:{TEXT_NAMES})\s*\{{[^{{}}\d,;]*(?:\^\{{-?\d\}}[^{{}}\d,;]*){{1,3}}\}}"  # \mathrm{m s^{-1}}
 _UNIT_CHAIN = re.compile(
-    rf"(?<=[\w}})\].% ]) ?({_UNIT}(?:\s*(?:/|\\cdot|\\times|\*)?\s*{_UNIT})+|{_RAISED_UNIT})\s*\.?$"
+    rf"(?<=[\w}})\].% ]) ?({_UNIT}(?:\s*(?:(?:/|\\cdot|\\times|\*)\s*)?{_UNIT})+|{_RAISED_UNIT})\s*\.?$"
 )
 _GAP = re.compile(r"(?<!\\)\\(?:[,;: !]|(?:thin|med|thick)space(?![A-Za-z])|q?quad(?![A-Za-z]))|~")
 # `{\rm m}` and `\rm{m}` are older spellings of `\mathrm{m}`, and a macro takes one character without braces.
