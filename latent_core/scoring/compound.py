@@ -113,6 +113,7 @@ def parts(text: str) -> list[Part] | None:
     text = re.sub(r"\s?\\!\s?", "", text)  # `32,\!348` is one number
     text = _FRACTION.sub(r" \1/\2", text)
     text = _MACRO.sub(" ", re.sub(r"\\[,;:! ]|~|\\&", " ", text)).replace("{", " ").replace("}", " ").strip()
+    text = re.sub(r"\s+", " ", text)  # the separators take cubic time on a run of spaces
     found, position = list[Part](), 0
     while position < len(text):
         match = _PART.match(text, position)
