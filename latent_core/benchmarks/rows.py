@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from latent_core.benchmarks.values import Unreadable, Unusable, as_answer, as_options, as_question
+from latent_core.benchmarks.values import Narrow, Unreadable, Unusable, as_answer, as_options, as_question
 from latent_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _NAMED = 3  # bad rows that a message names; it counts the others
+_KEPT_DIGITS = 17  # of a JSON number with a fraction; 17 are what other languages print
 _MOST_DIGITS = 4000  # Python converts no longer numbers; they stay the text that they are in the file
 
 
@@ -53,7 +54,7 @@ class Row(Mapping[str, Any]):
 
     def value(self, name: str, reading: Callable[[object], str | None], value: object) -> str | None:
         """`reading` of a value of this row; raises Unusable with the name before what is wrong."""
-        self.from_lists |= isinstance(value, list)
+        self.from_lists |= isinstance(value, list | Narrow)
         return _named(name, reading, value)
 
     def _first(self, reading: Callable[[object], str | None], columns: tuple[str, ...]) -> str | None:
@@ -118,6 +119,11 @@ def _real(digits: str) -> float | Unreadable:
     value = float(digits)
     if value == 0 and digits.lower().partition("e")[0].strip("-0."):
         return Unreadable("too small a number; write it as text")
+    if (
+        len(digits) > _KEPT_DIGITS
+        and len(digits.lower().partition("e")[0].strip("-0.").replace(".", "")) > _KEPT_DIGITS
+    ):
+        return Unreadable("a number of more digits than can be kept; write it as text")
     return value
 
 
@@ -181,7 +187,13 @@ class _TableRow(Mapping[str, Any]):
 
 
 def _cell(cell: Any) -> Any:
+    import numpy as np
+
     try:
-        return cell.as_py()
+        value = cell.as_py()
     except ValueError as error:  # text that is not UTF-8, a time beyond Python's
         return Unreadable(f"damaged ({error})")
+    precision = {"float": np.float32, "halffloat": np.float16}.get(str(cell.type))
+    if precision is None or value is None or float(written := str(precision(value))) == value or value != value:
+        return value
+    return Narrow(written)

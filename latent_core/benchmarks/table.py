@@ -5,6 +5,7 @@ Each table benchmark declares itself in one file of the folder `tables`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -18,6 +19,8 @@ from latent_core.benchmarks.values import Unusable, as_answer
 from latent_core.errors import InputError
 from latent_core.hub import failures, reason
 from latent_core.identity import hash_file
+
+_NOTHING_MARKED = re.compile(r"(?:####|\\(?:boxed|fbox)\s*\{\s*\})[\s$.]*\Z")
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,8 @@ def _gold(benchmark: TableBenchmark, row: Row) -> str:
     gold = row.value("gold answer", as_answer, found)
     if gold is None:
         raise Unusable(f"has no gold answer; it has {', '.join(row)}")
+    if _NOTHING_MARKED.search(gold) or not gold.strip("$ \n"):  # the grader would find none, after all completions
+        raise Unusable(f"has no gold answer in {gold[-40:]!r}")
     return gold
 
 

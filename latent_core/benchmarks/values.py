@@ -115,6 +115,10 @@ def _kind(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
+class Narrow(float):
+    """A number of a column of single or half precision, with the digits that it has there: 0.1, not 0.10000000149."""
+
+
 class Unreadable:
     """Stands in a row for a value that cannot be read from its file; the reason is told as what it is."""
 

@@ -117,7 +117,8 @@ class _Reading:
         """Whether a variable of the template says if the model thinks in these marks."""
         on, off = (asked(self._template, ((switch, value),)) for value in (True, False))
         marks = {self._opening(((switch, value),)) for value in (True, False)}
-        return on != off and (len(marks) == 2 or self._tells_reasoning())
+        told = len({text.count(self._pair[0]) for text in (on, off)}) == 2  # Granite: the system turn asks for it
+        return on != off and (len(marks) == 2 or told or self._tells_reasoning())
 
     def _opening(self, options: Options) -> Opening:
         text = generation_prompt_of(asked(self._template, options))

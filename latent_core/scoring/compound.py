@@ -20,6 +20,7 @@ _NUMBER = r"\d{1,3}(?:[ ,]\d{3})+(?:\.\d+)?(?![\d/])|\d+\s+\d+/0*[1-9]\d*|\d+(?:
 _PART = re.compile(rf"(?P<money>\$)?(?P<number>{_NUMBER})(?P<words>[^\d$.]*(?:\.(?!\d)[^\d$.]*)*)")
 _MACRO = re.compile(rf"\\(?:{TEXT_NAMES}|q?quad(?![A-Za-z]))")
 _FRACTION = re.compile(r"\s?\\[dt]?frac\{(\d+)\}\{(\d+)\}")
+_CLOCKED = re.compile(r"^(\d+)\s?h\s?(\d+)\s?m(?:in)?(?=$|\s|\d)")  # 2h30m
 _SEPARATOR = re.compile(r"^\s*(?:and\b|,|;|&)?\s*|\s*(?:,|;|&)?\s*(?:\band\b)?\s*$")
 _WORDS = re.compile(r"(?:[^\W\d_]|[ .-])+")
 _OF_A_DEGREE = {
@@ -106,10 +107,13 @@ def parts(text: str) -> list[Part] | None:
     text = SWISS_GROUPS.sub(lambda match: match.group().replace("'", ""), text.strip().strip("$").strip())
     if text[:1] == "(" and text[-1:] == ")":
         text = text[1:-1]
+    text = _CLOCKED.sub(r"\1 h \2 min", text)
     text = re.sub(r"\s?\^\s?\{?\s?\\circ\s?\}?|\\degree(?![A-Za-z])", "\u00b0", text)
-    text = re.sub(r"\s?\^\s?\{?\s?\\prime\s?\}?", "'", text).replace("\\$", "$").replace("\\%", "%")
+    text = re.sub(r"\s?\^\s?\{?\s?\\prime\s?\}?", "'", text).replace("\\$", "$").replace("\\%", "%").replace("{,}", ",")
+    text = re.sub(r"\s?\\!\s?", "", text)  # `32,\!348` is one number
     text = _FRACTION.sub(r" \1/\2", text)
     text = _MACRO.sub(" ", re.sub(r"\\[,;:! ]|~|\\&", " ", text)).replace("{", " ").replace("}", " ").strip()
+    text = re.sub(r"\s+", " ", text)  # the separators take cubic time on a run of spaces
     found, position = list[Part](), 0
     while position < len(text):
         match = _PART.match(text, position)

@@ -163,6 +163,8 @@ def _compare_exactly(answer: str, gold: str) -> bool | None:
         if None not in numbers:
             return numbers[0] == numbers[1]
     answer, gold = normalization.unwrap_text(answer), normalization.unwrap_text(gold)
+    if normalization.has_primed_number(answer) and not (normalization.has_marks(gold) or units.takes_marks(gold)):
+        return False  # `7'` is no spelling of 7
     for compare in (units.same_time, compound.same_compound, units.same_measure, _same_cardinal):
         if (decided := compare(answer, gold)) is not None:
             return decided

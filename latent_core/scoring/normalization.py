@@ -27,7 +27,7 @@ _PLAIN_UNIT = re.compile(
     r" ?([^\W\d_][^\d+*^_=<>(){}\[\]\\|,;:!%$&]*)(?:\^\{?\d\}?)?$"
 )
 _SHORT_UNITS = frozenset(
-    re.findall(r"\w+", "a cm mm km dm nm kg mg g ml l ft in hr h mi m s lb oz pm am yd gb mb mph kph sq us")
+    re.findall(r"\w+", "a of cm mm km dm nm kg mg g ml l ft in hr h mi m s lb oz pm am yd gb mb mph kph sq us")
 )
 _SI_UNITS = frozenset(  # by their own case, and single letters only in a text macro
     re.findall(r"\w+", "N J W V A K Pa hPa kPa MPa Hz kHz MHz GHz kN kJ MJ kW MW kWh mol eV T H F C dB L mL ha t")
@@ -87,7 +87,7 @@ _BASE_NAMES = {
 }
 _CLOCK = re.compile(r"^(\d{1,2}:\d\d) ?(?:\\text *\{ *)?([ap])\.? ?m\.? *\}?$", re.IGNORECASE)
 _CURRENCY = re.compile(
-    r"\\(?:textdollar|pounds|euro|texteuro|yen)(?![A-Za-z])"
+    r"\\(?:textdollar|mathdollar|pounds|euro|texteuro|yen)(?![A-Za-z])"
     r"|^(?:\\(?:text|mathrm|mbox)\s?\{\s?)?(?:(?:USD?|EUR|GBP|INR|CNY|RMB|JPY|CAD|AUD|Rs\.?)"
     r"\s?\}?(?:\\ |~)?\s?(?:\\?\$\s?)?"
     r"|(?:AU?|CA?|NZ|HK|NT|S|R)?\s?\}?\s?\\?\$\s?)\}?\s*(?=[\d.])"
@@ -95,6 +95,12 @@ _CURRENCY = re.compile(
 # A sign that math-verify cannot read, where it would drop a mark (`1'23`, `f(x)'`) or add two numbers ("1 23", `2{3}`).
 UNREADABLE = "\u2032"
 _DIGITS_APART = re.compile(r"(?<![_^\d.A-Za-z}])(\d[\d.]*)(?: +(?=\d)|(?=\{\d))")
+_INDEXED_ROOT = re.compile(r"(\\sqrt\s?\[\s?\d+\s?\])\s?(\w)")
+_BARE_EXPONENT = re.compile(r"(\\text\{[^{}]*\})|\^\s?([-+]\d+)")  # a unit's stay as they are
+_PRIME_BEHIND_DIGIT = re.compile(r"(?<=\d)\s?\^\s?(?:\\prime(?![A-Za-z])|\{((?:\s?\\prime(?![A-Za-z]))+)\s?\})")
+_PRIMED_NUMBER = re.compile(r"\d(?:[\s})]|\\[,;: !])?'")
+_QUOTED = re.compile(r"(?<![\d'])'([^']+)'(?!')")
+_ARC = re.compile(r"\\circ|\\degree|\d\s?'\s?\d+(?:\.\d+)?\s?(?:''|\")")
 _MARKS = re.compile(r"^([-+]?\d[\d.,]*)\s?(?:''|'|\")$|^(['\"])(.*)\2$")  # 30' of a degree; "30" in quotes
 SWISS_GROUPS = re.compile(r"(?<![\d.'])\d{1,3}(?:'\d{3})+(?![\d'])")
 _PERCENT = re.compile(r"\s*(?:\\(?:text|mbox|mathrm)\s?\{\s?percent\s?\}|(?<![A-Za-z])percent)$", re.IGNORECASE)
@@ -102,7 +108,7 @@ _DEGREES = re.compile(
     r"\s*(?:\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree(?![A-Za-z]))(?:\s?(?:\\(?:text|mathrm)\s?\{\s?[CF]\s?\}|[CF])$)?"
 )
 _FONTS = re.compile(
-    r"\\(?:boxed|fbox|left|right|[bB]igg?[lr]?|(?:display|text|script)style|bf|rm|it|underline"
+    r"\\(?:boxed|fbox|left|right|[bB]igg?[lr]?|(?:display|text|script)style|boldsymbol|bm|pmb|bf|rm|it|underline"
     r"|small|large|Large|LARGE|huge|Huge)(?![A-Za-z])|\\(?:text)?color\s*\{[^{}]*\}|(?<!\\)\\[!()\[\]]"
 )
 _BOLD = re.compile(r"^\*\*(?!\*)(.+)(?<!\*)\*\*$")
@@ -116,20 +122,21 @@ _REPEATING = re.compile(r"(?<![\d.])(\d{0,20})\.(\d{0,20})\\(?:overline|bar|dot|
 
 def clean(text: str) -> str:
     """The answer without delimiters, spacing macros, currency, degrees and units; its mathematics is untouched."""
-    text = rewritten(without_quantifier(as_latex(unwrap_text(text)).replace("\n", " ")))
+    text = rewritten(without_quantifier(_with_marks(as_latex(unwrap_text(text))).replace("\n", " ")))
     text = _DIGITS_AS_TEXT.sub(r"\1", text)
     text = _BOLD.sub(r"\1", _CURRENCY.sub("", text).replace("\\$", "").replace("$", "").strip())
     text = re.sub(r",\s*\\!\s*", ",", text)  # `11,\! 111` is one number
     text = _FONTS.sub("", text)
     # `\\ ` is a matrix's line break, not a backslash and a space.
-    text = re.sub(r"(?<!\\)\\[,;: ]|\\q?quad(?![A-Za-z])|~", " ", text)
+    text = re.sub(r"(?<!\\)\\(?:[,;: ]|$)|\\q?quad(?![A-Za-z])|~", " ", text)
     text = text.replace("{,}", ",").replace("{:}", ":").replace("\\%", "%")
-    text = re.sub(r"\^\s?([-+]\d+)", r"^{\1}", _PERCENT.sub("%", text))
+    text = _BARE_EXPONENT.sub(lambda found: found[1] or f"^{{{found[2]}}}", _PERCENT.sub("%", text))
     text = text.replace(r"\varnothing", r"\emptyset").replace(r"\langle", "(").replace(r"\rangle", ")")
     text = text.replace(r"\lbrace", r"\{").replace(r"\rbrace", r"\}")
     text = re.sub(r"\\[dtc](frac|binom)(?![A-Za-z])", r"\\\1", text)
     text = _NUMBER_FRACTION.sub(lambda part: rf"\{part[1]}{{{part[2] or part[3]}}}{{{part[4] or part[5]}}}", text)
     text = _DEGREES.sub("", text)
+    text = _INDEXED_ROOT.sub(r"\1{\2}", text)
     text = re.sub(r"\s+", " ", text).strip().rstrip(".").strip()
     text = _REPEATING.sub(_as_fraction, _OPENING_WORDS.sub("", _ROUGHLY.sub("", text)))
     text = text if "," in text else text.replace(";", ",")
@@ -149,6 +156,22 @@ def clean(text: str) -> str:
         lambda match: match.group().replace(" ", ""), _FACTOR.sub(lambda factor: rf"{factor[1] or ''}\cdot ", text)
     )
     return _DIGITS_APART.sub(lambda digits: digits[1] + UNREADABLE, text)
+
+
+def has_primed_number(text: str) -> bool:
+    """Whether a prime stands behind a number of a text, as in `7'`, that is no arc and no length (30° 7', 5'6'')."""
+    text = _with_marks(as_latex(text))
+    return _PRIMED_NUMBER.search(SWISS_GROUPS.sub("0", _QUOTED.sub(r"\1", text))) is not None and not _ARC.search(text)
+
+
+def has_marks(text: str) -> bool:
+    """Whether a text has a prime or a quotation mark, as a letter of its own or as a macro."""
+    return re.search(r"['\"]|\\prime", as_latex(text)) is not None
+
+
+def _with_marks(text: str) -> str:
+    r"""`7'` for `7^{\prime}`."""
+    return _PRIME_BEHIND_DIGIT.sub(lambda primes: "'" * max(1, (primes[1] or "").count("prime")), text)
 
 
 def unwrap_text(text: str) -> str:

@@ -27,7 +27,13 @@ _ORDINAL = re.compile(
 )
 _POWER = r"\s?\^\s?(?:\{\s?-?\d\s?\}|\d)"
 _UNIT = rf"\\(?:{TEXT_NAMES})\s*\{{(?!\s*(?:and|or)\b)[^{{}}\d,;]*\}}(?:{_POWER})?"
-_UNIT_CHAIN = re.compile(rf"(?<=[\w}})\].% ]) ?({_UNIT}(?:\s*(?:/|\\cdot|\\times|\*)?\s*{_UNIT})+)\s*\.?$")
+_RAISED_UNIT = rf"\\(?:{TEXT_NAMES})\s*\{{[^{{}}\d,;]*(?:\^\{{-?\d\}}[^{{}}\d,;]*){{1,3}}\}}"  # \mathrm{m s^{-1}}
+_UNIT_CHAIN = re.compile(
+    rf"(?<=[\w}})\].% ]) ?({_UNIT}(?:\s*(?:(?:/|\\cdot|\\times|\*)\s*)?{_UNIT})+|{_RAISED_UNIT})\s*\.?$"
+)
+_GAP = re.compile(r"(?<!\\)\\(?:[,;: !]|(?:thin|med|thick)space(?![A-Za-z])|q?quad(?![A-Za-z]))|~")
+# `{\rm m}` and `\rm{m}` are older spellings of `\mathrm{m}`, and a macro takes one character without braces.
+_OLD_ROMAN = re.compile(r"\{\s*\\rm(?![A-Za-z])([^{}]*)\}|\\rm\s*\{([^{}]*)\}|\\mathrm\s+([A-Za-z])(?![A-Za-z])")
 _UNIT_FRACTION = re.compile(rf"\\[dt]?frac\s*\{{\s*({_UNIT})\s*\}}\s*\{{\s*({_UNIT})\s*\}}$")
 _SPACE_BEHIND = re.compile(r"(?:\\q?quad|\\[,;: ]|\\$|\s)+$")
 _MACRO_OPENING = re.compile(rf"\\(?:{TEXT_NAMES})\s*\{{")
@@ -45,7 +51,7 @@ _QUANTIFIER = re.compile(
 
 def rewritten(text: str) -> str:
     """All of what this module does, in its order."""
-    text = _UPRIGHT.sub(r" \1", text)
+    text = _UPRIGHT.sub(r" \1", with_braced_fonts(text))
     text = _FUNCTION.sub(lambda name: rf"\{_OTHER_NAMES.get(name[1] or name[2], name[1])} ", text)
     text = _with_prefix_operators(text)
     text = _ORDINAL.sub(_cardinal, text)
@@ -75,10 +81,16 @@ def _without_stray_braces(text: str) -> str:
     return "".join(kept)
 
 
+def with_braced_fonts(text: str) -> str:
+    r"""`\mathrm{m}` for `{\rm m}`, `\rm{m}` and `\mathrm m`."""
+    return _OLD_ROMAN.sub(lambda found: rf"\mathrm{{{found[1] or found[2] or found[3] or ''}}}", text)
+
+
 def joined_unit(text: str) -> str:
-    r"""`20 \text{m/s^2}` for `20 \mathrm{~m} / \mathrm{s}^{2}` and for `20 \frac{\text{m}}{\text{s}^2}`."""
-    text = _UNIT_FRACTION.sub(r"\1/\2", text.rstrip())
-    return _UNIT_CHAIN.sub(lambda chain: rf" \text{{{_plain_unit(chain[1])}}}", text)
+    r"""`20 \text{m/s^2}` for `20\,\mathrm{m} / \mathrm{s}^{2}` and for `20 \frac{\text{m}}{\text{s}^2}`."""
+    flat = _UNIT_FRACTION.sub(r"\1/\2", _GAP.sub(" ", text.replace(r"\,\!", "")).rstrip())
+    joined = _UNIT_CHAIN.sub(lambda chain: rf" \text{{{_plain_unit(chain[1])}}}", flat)
+    return text if joined == flat else joined
 
 
 def _plain_unit(chain: str) -> str:

@@ -22,6 +22,7 @@ _CLAUSE = re.compile(
 _OPENING_LINE = re.compile(r"(?:^|(?<=\n))[ \t]*(?:\\\[|\$\$|\\begin\{[a-z]+\*?\})[ \t]*\n[ \t]*\Z")
 _HEADING = re.compile(r"(?:^|\n)[#*_ \t]*(?:the )?(?:final )?answers?[:*_ \t]*\Z", re.IGNORECASE)
 _OPEN_MATH = re.compile(r"(?:\$\$?|\\\(|\\\[)\s*\Z")
+_OPENED_DISPLAY = re.compile(r"(?<!\\)(?:\\\[|\$\$)\Z")
 _EQUALS = re.compile(r"\s*&?=(?!=)")
 _EMPHASIS = re.compile(r"(?:(?<=\s)|^)[#*_]{1,8}\Z")
 _DANGLING = re.compile(r"[ ,;]*\b(?:so|thus|hence|therefore|then|and)[,:]?\s*\Z", re.IGNORECASE)
@@ -46,6 +47,8 @@ def before_answer(completion: str) -> str:
         again := _phrase_in_last_sentence(reasoning)
     ) is not None:  # "So the answer is 5.\n\nThe final answer is: ..."
         reasoning = reasoning[:again].rstrip()
+    if _OPENED_DISPLAY.search(reasoning) and (not reasoning.endswith("$$") or reasoning.count("$$") % 2):
+        reasoning = reasoning[:-2].rstrip()
     for remains in (_EMPHASIS, _HEADING, _DANGLING):
         reasoning = remains.sub("", reasoning).rstrip()
     return reasoning

@@ -12,7 +12,7 @@ from collections import Counter
 from fractions import Fraction
 from typing import NamedTuple
 
-from latent_core.scoring.notation import joined_unit
+from latent_core.scoring.notation import joined_unit, with_braced_fonts
 
 _DEFINITIONS = {  # the scales are exact: the international foot, pound and gallon
     "length": "mm millimeter millimetre 毫米 мм 1/1000; cm centimeter centimetre 厘米 см 1/100; dm 1/10; "
@@ -25,10 +25,10 @@ _DEFINITIONS = {  # the scales are exact: the international foot, pound and gall
     "calendar": "month 1; year yr 12",  # not a fixed number of days
     "volume": "ml milliliter millilitre 毫升 мл 1/1000; l liter litre 升 л 1; gal gallon 473176473/125000000; "
     "qt quart 473176473/500000000",
-    "dollars": "cent 1/100; dollar usd $ us$ 1; quarter 1/4; dime 1/10; nickel 1/20",
-    "euros": "euro eur € 1",
+    "dollars": "cent 1/100; dollar usd $ us$ 美元 1; quarter 1/4; dime 1/10; nickel 1/20",
+    "euros": "euro eur € 欧元 1",
     "yuan": "yuan rmb cny 元 1",
-    "yen": "yen jpy 円 1",
+    "yen": "yen jpy 円 日元 1",
     "rupees": "rupee rs inr ₹ 1",
     "degrees": "degree deg ° 1",
     "minute marks": "' 1",
@@ -53,6 +53,7 @@ def _table() -> dict[str, tuple[str, Fraction]]:
 
 _UNITS = _table()
 _PER_HOUR = {"mph": "miles per hour", "kph": "km per hour", "mps": "m per second"}
+_MARKED_LENGTHS = {"minute marks": "foot", "second marks": "inch"}
 _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cu": 3, "cubed": 3}
 _NUMBER = (
     r"\d+ \d+/\d+|\d+ ?\\[dt]?frac\{\d+\}\{\d+\}|"
@@ -71,6 +72,7 @@ _MEASURED = re.compile(
 _TEMPERATURE = re.compile(
     r"(?:\^\s?\{?\s?\\circ\s?\}?|\u00b0)\s?(?:\\(?:text|mathrm)\s?\{\s?([CF])\s?\}|([CF]))$|\u2103$"
 )
+_SCIENTIFIC = re.compile(r"([+-]?\d+(?:\.\d+)?)\s?\\(?:times|cdot)\s?10\s?\^\s?\{?\s?(-?\d{1,3})\s?\}?")
 _TEMPERATURES = {"C": "celsius", "F": "fahrenheit", None: "celsius"}
 _CLOCK = re.compile(
     r"^(?P<hour>\d{1,2})(?::(?P<minute>[0-5]\d))?\s*(?:\\(?:text|mbox|mathrm|textrm)\s*\{\s*)?(?:(?P<half>[ap])\.?\s?m\.?\s*\}?)?$",
@@ -88,7 +90,7 @@ class Measure(NamedTuple):
 
 def measure(text: str) -> Measure | None:
     """What an answer measures; None where it has no unit of the table."""
-    text = joined_unit(text.strip().strip("$").replace("\\!", ""))
+    text = joined_unit(with_braced_fonts(text.strip().strip("$").replace("\\!", "").replace("{,}", ",")))
     text = text.replace("\\,", " ").replace("\\ ", " ").replace("~", " ").rstrip(". ")
     match = _MEASURED.match(_TEMPERATURE.sub(lambda scale: rf"\text{{{_TEMPERATURES[scale[1] or scale[2]]}}}", text))
     if match is None:
@@ -115,12 +117,27 @@ def same_measure(answer: str, gold: str) -> bool | None:
     ours, theirs = measure(answer), measure(gold)
     if ours is None or theirs is None:
         return None
+    ours, theirs = _mark_as_length(ours, theirs), _mark_as_length(theirs, ours)
     if not _comparable(ours.dimension, theirs.dimension):
         return False
     first, second = _value(ours.number), _value(theirs.number)
     if ours.dimension != theirs.dimension or (ours.scale == theirs.scale and None in (first, second)):
         return None  # the numbers alone decide
     return first is not None and second is not None and first * ours.scale == second * theirs.scale
+
+
+def _mark_as_length(one: Measure, other: Measure) -> Measure:
+    """`7"` in inches and `7'` in feet, where the other is a length."""
+    name = one.dimension[0][0] if len(one.dimension) == 1 else ""
+    if name not in _MARKED_LENGTHS or other.dimension != (("length", 1),):
+        return one
+    return Measure(other.dimension, _UNITS[_MARKED_LENGTHS[name]][1], one.number)
+
+
+def takes_marks(text: str) -> bool:
+    """Whether an answer is a length or an angle, whose unit may be written as a mark (5' for 5 feet)."""
+    measured = measure(text)
+    return measured is not None and measured.dimension in ((("length", 1),), (("degrees", 1),))
 
 
 def same_time(answer: str, gold: str) -> bool | None:
@@ -196,6 +213,8 @@ def _value(number: str) -> Fraction | None:
         return None if part is None else int(mixed[1]) + part
     if fraction := re.fullmatch(r"([+-]?)\\[dt]?frac\{(\d+)\}\{(\d+)\}", number):
         number = f"{fraction[1]}{fraction[2]}/{fraction[3]}"
+    if scientific := _SCIENTIFIC.fullmatch(number):
+        return Fraction(scientific[1]) * Fraction(10) ** int(scientific[2])
     if not re.fullmatch(r"[+-]?(?:\d+(?:\.\d+)?|\.\d+|\d+/\d+)", number) or re.search(r"/0+$", number):
         return None
     return Fraction(number)

@@ -294,3 +294,24 @@ def test_gold_of_a_function_of_ones_own_is_typed_too(tmp_path: Path, row: dict[s
     own = TableBenchmark(name="own", hub=None, question=("question",), gold=lambda row: row["x"])
     with pytest.raises(InputError, match=rf"^benchmark: row 1 of own/test .*{reason}"):
         open_table(own, "test", path)
+
+
+@pytest.mark.parametrize("gold", ["#### ", "two steps\n####  ", r"\boxed{}", r"so $\boxed{ }$.", "$$", "$ $"])
+def test_file_row_whose_gold_marks_an_answer_and_gives_none_is_named_when_opened(tmp_path: Path, gold: str) -> None:
+    with pytest.raises(InputError, match="row 0 of file/test has no gold answer in"):
+        _opened(_lines(tmp_path / "rows.jsonl", _row(json.dumps(gold))))
+
+
+def test_file_row_with_a_number_of_more_digits_than_a_float_has_is_refused_not_rounded(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="more digits than can be kept"):
+        _opened(_lines(tmp_path / "rows.jsonl", _row("0.1234567890123456789")))
+    assert _problems(_lines(tmp_path / "seventeen.jsonl", _row("0.10000000000000001")))[0].gold == "0.1"
+
+
+@pytest.mark.parametrize(("type_", "gold"), [(pa.float32(), "0.1"), (pa.float16(), "0.1"), (pa.float32(), "7.0")])
+def test_parquet_number_of_less_precision_is_read_with_the_digits_it_has(
+    tmp_path: Path, type_: pa.DataType, gold: str
+) -> None:
+    values = pa.array([float(gold)], pa.float64()).cast(type_)
+    pq.write_table(pa.table({"question": [QUESTION], "gold": values}), tmp_path / "rows.parquet")
+    assert _problems(tmp_path / "rows.parquet")[0].gold == gold

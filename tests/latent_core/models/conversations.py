@@ -118,6 +118,20 @@ EMPTY_PAIR = (
 )
 """An instruct model that writes an empty pair of marks before every answer by itself."""
 
+GRANITE = r"""
+{%- if messages[0].role == 'system' %}
+    {%- set words = messages[0].content %}
+    {%- set messages = messages[1:] %}
+{%- else %}
+    {%- set words = 'You are Granite.' %}
+    {%- if thinking %}{%- set words = words + ' Write your thoughts between <think></think>.' %}{%- endif %}
+{%- endif %}
+{{- '<|im_start|>system\n' + words + '<|im_end|>\n' }}
+{%- for message in messages %}{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}
+""".strip()
+"""The switch changes what the system turn asks for, and nothing else."""
+
 HARMONY = r"""
 {{- '<|start|>system<|message|>You are ChatGPT.\nCurrent date: ' + strftime_now('%Y-%m-%d') + '\n\n# Valid channels: analysis, commentary, final.<|end|>' }}
 {%- for message in messages %}

@@ -33,6 +33,8 @@ STATES: dict[str, tuple[str, str, str, str]] = {
     "system prompt names the marks, off": (
         written.SMOLLM3, "chatml", "off", CHATML_END + "<think>\n\n</think>\n"
     ),
+    "system turn asks for it": (written.GRANITE, "chatml", "auto", CHATML_END),
+    "system turn asks for it, on": (written.GRANITE, "chatml", "on", CHATML_END + OPENED),
     "distilled": (written.DEEPSEEK_R1, "deepseek", "auto", R1_END + OPENED),
     "distilled, earlier": (written.DEEPSEEK_R1_SILENT, "deepseek", "auto", R1_END + OPENED),
     "distilled, earlier, off": (written.DEEPSEEK_R1_SILENT, "deepseek", "off", R1_END),
@@ -66,6 +68,12 @@ def test_target_closes_the_reasoning_once_exactly_where_the_prompt_opened_it(nam
     assert whole.index("R\n\n") < whole.index("The final answer is")
     between = whole[whole.index("R\n\n") :]
     assert ("</think>" in between) == family.thinks  # reasoning stands before the mark, or there is none after it
+
+
+def test_switch_that_only_changes_the_system_turn_is_set_for_a_model_that_shall_think() -> None:
+    tokenizer, family = opened("system turn asks for it, on")
+    assert "between <think></think>" in family.render([{"role": "user", "content": "How many?"}], tokenizer)
+    assert opened("system turn asks for it")[1].options == ()
 
 
 @pytest.mark.parametrize("name", [name for name in STATES if STATES[name][2] == "auto"])

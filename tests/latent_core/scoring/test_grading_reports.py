@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from latent_core.scoring import grade
@@ -61,3 +63,10 @@ def test_grade_of_a_reported_answer_is_what_the_report_says_is_right(
 ) -> None:
     completion = answer if r"\boxed" in answer else f"So the result is $\\boxed{{{answer}}}$."
     assert grade(completion, gold, benchmark="file").outcome == verdict
+
+
+@pytest.mark.parametrize("answer", ["20" + r"\," * 480 + "x!", "20" + r"\text{a} " * 40 + "x!"])
+def test_grade_of_an_answer_of_many_gaps_or_units_ends(answer: str) -> None:
+    started = time.process_time()
+    assert grade(f"\\boxed{{{answer}}}", "20", benchmark="file").outcome == "wrong"
+    assert time.process_time() - started < 3

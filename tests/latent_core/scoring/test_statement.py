@@ -26,6 +26,8 @@ from latent_core.scoring.statement import before_answer
         "\n\\boxed{5}",
         " So $x = \\boxed{5}$.",
         "\n\\[\n x = \\boxed{5}\n\\]",
+        " \\[\n\\boxed{5}\n\\]",
+        " $$\n\\boxed{5}\n$$",
         " Hence she has $\\boxed{5}$ apples. Let me check: it fits.",
         " Then $\\boxed{5}$ and $\\boxed{5}$.",
         "\nFinal Answer: The final answer is $5$. I hope it is correct.",
