@@ -31,7 +31,7 @@ from tasks.stage import ModelInput, ProblemsInput
 from tasks.train import TRAIN_STAGE
 
 
-@flow(name="concise", task_runner=ThreadPoolTaskRunner(max_workers=64), validate_parameters=True)  # type: ignore[arg-type]
+@flow(name="concise", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
 def concise(cfg: ConciseConfig, force: Sequence[str] = ()) -> dict[str, str]:
     """Sample, show the shortest as worked examples, sample again, and train on the shortest correct of all.
 

@@ -36,12 +36,10 @@ from tasks.run import Input, Pending, Run, open_run
 from tasks.stage import CompressorInput, FileInput, ModelInput, ProblemsInput
 from tasks.train import BUILD_DUAL, TRAIN_STAGE
 
-SUBMITTED_AT_ONCE = 64  # stages that may wait for a worker at a time; threads only, the work is in the workers
-
 
 @flow(
     name="tokenskip-math",
-    task_runner=ThreadPoolTaskRunner(max_workers=SUBMITTED_AT_ONCE),  # type: ignore[arg-type]
+    task_runner=ThreadPoolTaskRunner(),  # type: ignore[arg-type]
     persist_result=True,
     result_serializer="json",
     validate_parameters=True,
