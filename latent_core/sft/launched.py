@@ -93,6 +93,11 @@ def work(folder: Path) -> None:
     result = fit(_read_job(folder, described), report if rank == 0 else None)
     if result is not None:
         write_json(folder / RESULT, asdict(result))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is written. What native libraries do at interpreter exit (a thread that is still alive aborts the process)
+    # must not turn a finished training into a failed one.
+    os._exit(0)
 
 
 def _read_job(folder: Path, described: dict[str, Any]) -> Job:

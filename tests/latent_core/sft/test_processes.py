@@ -101,6 +101,16 @@ def test_processes_listen_on_the_loopback_interface_alone(root: Path) -> None:
     assert heard <= {"127.0.0.1", "::1"}
 
 
+def test_training_that_is_done_does_not_fail_by_how_its_processes_end(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aborts = 'import atexit, os\nif "RANK" in os.environ:\n    atexit.register(os.abort)\n'
+    (tmp_path / "sitecustomize.py").write_text(aborts)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    result = run(root, "aborts", {"steps": 2, "method": "lora", "processes": 2})
+    assert result.trainable_parameters > 0
+
+
 def test_processes_on_gpus_get_one_each_and_meet_on_the_loopback_interface_unless_told_where(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
