@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +91,10 @@ def test_processes_listen_on_the_loopback_interface_alone(root: Path) -> None:
 
     def look(done: int, total: int) -> None:
         for process in psutil.Process().children(recursive=True):
-            ranks.add(process.environ().get("RANK", "launcher"))
-            heard.update(
-                connection.laddr.ip for connection in process.net_connections("inet")
-                if connection.status == psutil.CONN_LISTEN
-            )  # fmt: skip
+            with suppress(psutil.NoSuchProcess):  # it may end while it is looked at
+                ranks.add(process.environ().get("RANK", "launcher"))
+                listening = [c for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+                heard.update(connection.laddr.ip for connection in listening)
 
     run(root, "heard", SHARED | {"method": "lora", "processes": 2}, progress=look)
     assert ranks == {"launcher", "0", "1"}
