@@ -96,7 +96,7 @@ def test_processes_listen_on_the_loopback_interface_alone(root: Path) -> None:
                 listening = [c for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
                 heard.update(connection.laddr.ip for connection in listening)
 
-    run(root, "heard", SHARED | {"method": "lora", "processes": 2}, progress=look)
+    run(root, "heard", SHARED | {"method": "lora", "processes": 2, "steps": 60}, progress=look)
     assert ranks == {"launcher", "0", "1"}
     assert heard <= {"127.0.0.1", "::1"}
 
