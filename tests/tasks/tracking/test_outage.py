@@ -16,7 +16,6 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.store import ArtifactStore
 from tasks.run.execution import Run, open_run
-from tasks.tracking import models as registry
 from tasks.tracking import tracker as tracker_module
 from tasks.tracking.tracker import Tracker, gaps_told
 from tests.support.toy_stages import NUMBERS, Numbers, ToyConfig
@@ -122,7 +121,7 @@ def test_refused_entry_is_told_like_an_outage(tmp_path: Path, tables: Path, monk
     def refuse(*words: Any) -> None:
         raise MlflowException("no rights to the registry", PERMISSION_DENIED)
 
-    monkeypatch.setattr(registry, "register", refuse)
+    monkeypatch.setattr(tracker_module, "register", refuse)
     ref = []
 
     def trained(run: Run) -> None:
