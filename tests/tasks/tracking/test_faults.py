@@ -148,9 +148,9 @@ def test_waits_that_each_end_well_are_taken_from_the_same_five_seconds(
         now[0] += 2
 
     monkeypatch.setattr(tracker_module, "time", SimpleNamespace(monotonic=monotonic, time=time.time))
-    monkeypatch.setattr(tracking, "open_client", lambda config: (SimpleNamespace(tracking_uri=config.uri), "1"))
-    monkeypatch.setattr(tracking, "create_parent", lambda *words: "parent")
-    monkeypatch.setattr(tracking, "log_artifact_run", slow)
+    monkeypatch.setattr(tracker_module, "open_client", lambda config: (SimpleNamespace(tracking_uri=config.uri), "1"))
+    monkeypatch.setattr(tracker_module, "create_parent", lambda *words: "parent")
+    monkeypatch.setattr(tracker_module, "log_artifact_run", slow)
     store = ArtifactStore(tmp_path)
     tracker = Tracker(TrackingConfig(uri="http://127.0.0.1:9"), "flow", TrackingConfig(), store)
     for seed in range(3):  # six seconds in sum
@@ -158,7 +158,7 @@ def test_waits_that_each_end_well_are_taken_from_the_same_five_seconds(
         tracker.stage(_artifact(store, seed), cached=False)
         assert tracker.describe()
     stuck = threading.Event()
-    monkeypatch.setattr(tracking, "log_artifact_run", lambda *words: stuck.wait(60))
+    monkeypatch.setattr(tracker_module, "log_artifact_run", lambda *words: stuck.wait(60))
     step[0] = 0.5  # seconds that pass between two looks
     tracker.stage(_artifact(store, 3), cached=False)
     before = now[0]
@@ -177,7 +177,7 @@ def test_server_that_falls_asleep_in_the_middle_never_holds_a_stage_up(
         wake.wait(600)
 
     monkeypatch.setattr(tracker_module, "LOCAL_PATIENCE", 1.0)
-    monkeypatch.setattr(tracking, "log_artifact_run", dawdle)
+    monkeypatch.setattr(tracker_module, "log_artifact_run", dawdle)
     store = ArtifactStore(tmp_path / "store")
     config = database(tables, tmp_path / "live")
     tracker = Tracker(config, "flow", TrackingConfig(), store)
