@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.evaluate import EvaluateConfig
+from latent_core.config.prompting import Prompting
 from latent_core.config.reevaluate import Evaluated
-from latent_core.config.tokenskip import EvaluateConfig, Prompting
 from latent_core.identity import canonical_json
 from latent_core.store import ArtifactRef, ArtifactStore, Manifest
 from tasks.evaluate import EVALUATE, EvaluateCondition

@@ -10,7 +10,7 @@ import pytest
 from flows.launch.execute import plan
 from flows.launch.registry import find_flow
 from flows.parts.ratios import taught, taught_to, warn_of_untrained
-from latent_core.config.tokenskip import PrepareConfig, RatioLabel
+from latent_core.config.prepare import PrepareConfig, RatioLabel
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.run.execution import Run, open_run
