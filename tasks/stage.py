@@ -20,7 +20,7 @@ from latent_core.errors import InputError
 from latent_core.identity import fingerprint, hash_file
 from latent_core.models.chat import chat_model_fingerprint, find_chat_adapter, open_chat_model
 from latent_core.models.source import Adapter, model_in
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter, Reference
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter, Reference, begin
 from latent_core.store.lease import LeaseTerms, held
 from tasks.environment import environment
 from tasks.workers.deaths import end_process
@@ -249,7 +249,7 @@ def _reference(parent: Parent) -> Reference:
 
 
 def _compute(call: StageCall, store: ArtifactStore, workplace: Workplace, confirm: Callable[[], None]) -> Artifact:
-    with store.begin(call.ref.stage, call.ref.fingerprint) as out:
+    with begin(store, call.ref) as out:
         outcome = call.stage.body(out, Inputs(store, call.parents), call.config, workplace)
         confirm()
         artifact = out.commit(
