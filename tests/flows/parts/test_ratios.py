@@ -13,8 +13,8 @@ from flows.parts.ratios import taught, taught_to, warn_of_untrained
 from latent_core.config.tokenskip import PrepareConfig, RatioLabel
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, ArtifactStore
+from tasks.inputs import ModelInput
 from tasks.run.execution import Run, open_run
-from tasks.stage import ModelInput
 
 
 @pytest.fixture
@@ -105,12 +105,12 @@ def test_flow_says_it_itself_unless_its_plan_just_did(tmp_path: Path, lines: lis
 
 def test_stages_are_called_by_their_names() -> None:
     from flows.parts import ratios
-    from tasks.concise import PREPARE_SELECTED
-    from tasks.direct import PREPARE_DIRECT
-    from tasks.grpo import GRPO
-    from tasks.prepare import PREPARE, PREPARE_WARM_START
-    from tasks.train import BUILD_DUAL, TRAIN_STAGE
+    from tasks.concise import prepare_selected
+    from tasks.direct import prepare_direct
+    from tasks.grpo import train_policy
+    from tasks.prepare import prepare, prepare_warm_start
+    from tasks.train import build_dual, train
 
-    assert (TRAIN_STAGE.name, GRPO.name, BUILD_DUAL.name) == (ratios.TRAIN, ratios.GRPO, ratios.BUILD_DUAL)
-    prepared = (PREPARE, PREPARE_WARM_START, PREPARE_DIRECT, PREPARE_SELECTED)
+    assert (train.name, train_policy.name, build_dual.name) == (ratios.TRAIN, ratios.GRPO, ratios.BUILD_DUAL)
+    prepared = (prepare, prepare_warm_start, prepare_direct, prepare_selected)
     assert tuple(stage.name for stage in prepared) == ratios.PREPARED_BY
