@@ -127,7 +127,7 @@ def scene_of(entry: Any, config: Any, report: Artifact, mend: Callable[[], list[
         run, result = plan(entry, config)
         if not all(line.hit for line in run.plan):
             raise Missing
-        found = store.require(result.ref)
+        found = store.require(result)
         entry.conclude(config, run, found)
         return _printed(lambda: entry.show(found))
 
