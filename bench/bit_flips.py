@@ -29,9 +29,9 @@ from typing import Any
 from bench.here import run_here
 from bench.record import add_json_option, save
 from flows.cli.comparison import show as show_comparison
-from flows.execution import plan
-from flows.registry import find_flow
-from flows.results import show_card
+from flows.launch.execute import plan
+from flows.launch.registry import find_flow
+from flows.parts.publish import show_card
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactStore, DamagedError
@@ -39,9 +39,9 @@ from latent_core.ui.samples import PRESET_SOURCE, SampleLibrary
 from latent_core.ui.shelf import stored_offers
 from tasks.collect import SAMPLES
 from tasks.comparison import AFTER, BEFORE, COMPARE_EVALUATIONS, COMPARISON_MARKDOWN, CompareEvaluations, fallen
-from tasks.hits import Hits
-from tasks.journal import Journal
+from tasks.run.hits import Hits
 from tasks.stage import StageCall, Workplace, perform
+from tasks.tracking.journal import Journal
 
 RECIPE: dict[str, Any] = {
     "benchmark": {"difficulties": [1]},

@@ -31,8 +31,8 @@ from latent_core.generate.completions import ReadableModel
 from latent_core.models.source import open_model
 from latent_core.store import ArtifactStore
 from tasks.collect import COLLECT, CollectShard
-from tasks.engines import Served, warm_engine
 from tasks.stage import ModelInput, ProblemsInput, Workplace, perform
+from tasks.workers.engines import Served, warm_engine
 
 TARGET = 0.95  # of the plain engine's tokens per CPU second
 BENCHMARK = BenchmarkConfig()

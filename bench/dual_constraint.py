@@ -59,7 +59,7 @@ def load(kind: str, directory: Path) -> Any:
 @contextmanager
 def without_constraint(kind: str, engine: Any) -> Iterator[None]:
     if kind == "vllm":
-        from latent_core.dual.vllm_constraint import DualConstraint
+        from latent_core.serving.constraint import DualConstraint
 
         apply, update = DualConstraint.apply, DualConstraint.update_state
         DualConstraint.apply = lambda self, logits: logits

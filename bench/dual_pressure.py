@@ -29,7 +29,7 @@ def start(directory: Path, blocks: int, step_tokens: int, chunked: bool) -> Any:
     prepare_environment()
     from vllm import LLM
 
-    from latent_core.dual.vllm_constraint import PROCESSOR
+    from latent_core.serving.constraint import PROCESSOR
 
     length = 512
     return LLM(

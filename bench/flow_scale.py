@@ -28,12 +28,12 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from bench.memory import PeakMemory
 from bench.record import add_json_option, save
-from flows.execution import execute_entry, plan
-from flows.registry import FlowEntry
+from flows.launch.execute import execute_entry, plan
+from flows.launch.registry import FlowEntry
 from flows.tokenskip_math import collected
 from latent_core.config.tokenskip import CollectConfig, TokenSkipConfig
 from latent_core.store import Artifact, ArtifactStore, Manifest
-from tasks.run import Pending, Run, open_run
+from tasks.run.execution import Pending, Run, open_run
 from tasks.stage import ModelInput, ProblemsInput
 
 WORKERS = 2

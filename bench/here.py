@@ -7,13 +7,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from flows.registry import FlowEntry
+from flows.launch.registry import FlowEntry
 from latent_core.config.base import StageConfig
 from latent_core.store import Artifact, ArtifactStore
-from tasks.repair import InputRepair
-from tasks.run import Pending, Run
+from tasks.run.execution import Pending, Run
+from tasks.run.repair import InputRepair
 from tasks.stage import StageCall, Workplace, perform
-from tasks.tracker import Tracker
+from tasks.tracking.tracker import Tracker
 
 
 class RunHere(Run):

@@ -26,10 +26,10 @@ from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.sampling import SamplingConfig, VllmConfig
 from latent_core.store import ArtifactStore
 from tasks.collect import SAMPLES
-from tasks.engines import close_engine
 from tasks.evaluate import EVALUATE, EvaluateCondition
-from tasks.joint import perform_with
 from tasks.stage import ModelInput, ProblemsInput, StageCall, Workplace, perform
+from tasks.workers.engines import close_engine
+from tasks.workers.joined import perform_with
 
 PROMPT_TOKENS = 150  # about what a word problem takes: with max_new_tokens a slot of the transformers engine
 

@@ -27,7 +27,7 @@ from latent_core.config.sampling import SamplingConfig
 from latent_core.store import Artifact, ArtifactStore
 from tasks.collect import COLLECT, CollectShard
 from tasks.stage import ModelInput, ProblemsInput
-from tasks.workers import WorkerPool
+from tasks.workers.processes import WorkerPool
 
 BENCHMARK = BenchmarkConfig()
 LOADED_SECONDS = 0.01  # a warm engine is handed over in microseconds

@@ -8,12 +8,12 @@ from functools import partial
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.registry import FlowEntry
-from flows.results import show_card
+from flows.launch.registry import FlowEntry
+from flows.parts.publish import show_card
 from latent_core.config.compressor import CompressorConfig, LabelKind
 from tasks.card import COMPRESSOR_CARD, CardConfig
 from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
-from tasks.run import Input, Pending, Run, open_run
+from tasks.run.execution import Input, Pending, Run, open_run
 from tasks.stage import ModelInput, ProblemsInput
 
 SUMMARY = (

@@ -8,14 +8,13 @@ from functools import partial
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
-from flows.questions import fitted
-from flows.registry import FlowEntry
-from flows.results import publish, show, trained_models
+from flows.launch.registry import FlowEntry
+from flows.parts.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
+from flows.parts.publish import publish, show, trained_models
+from flows.parts.questions import fitted
 from latent_core.config.methods import ConciseConfig, FewShotConfig
 from latent_core.config.tokenskip import CollectConfig
 from latent_core.store import Artifact
-from tasks.budget import Budget
 from tasks.collect import COLLECT, CollectShard
 from tasks.concise import (
     COLLECT_FEW_SHOT,
@@ -26,9 +25,10 @@ from tasks.concise import (
     PrepareFormat,
 )
 from tasks.report import REPORT, ReportConfig
-from tasks.run import Input, Pending, Run, open_run
+from tasks.run.execution import Input, Pending, Run, open_run
 from tasks.stage import ModelInput, ProblemsInput
 from tasks.train import TRAIN_STAGE
+from tasks.workers.budget import Budget
 
 
 @flow(name="concise", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]

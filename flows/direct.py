@@ -8,15 +8,15 @@ from functools import partial
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
-from flows.questions import fitted
-from flows.registry import FlowEntry
-from flows.results import publish, show, trained_models
+from flows.launch.registry import FlowEntry
+from flows.parts.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
+from flows.parts.publish import publish, show, trained_models
+from flows.parts.questions import fitted
 from latent_core.config.methods import DirectConfig
 from latent_core.store import Artifact
 from tasks.direct import PREPARE_DIRECT
 from tasks.report import REPORT, ReportConfig
-from tasks.run import Pending, Run, open_run
+from tasks.run.execution import Pending, Run, open_run
 from tasks.stage import ModelInput, ProblemsInput
 from tasks.train import TRAIN_STAGE
 

@@ -8,18 +8,18 @@ from functools import partial
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.evaluations import contamination, evaluated_at_ratios
-from flows.questions import fitted
-from flows.ratios import taught_to, warn_of_untrained
-from flows.registry import FlowEntry
-from flows.results import publish, show
+from flows.launch.registry import FlowEntry
+from flows.parts.evaluations import contamination, evaluated_at_ratios
+from flows.parts.publish import publish, show
+from flows.parts.questions import fitted
+from flows.parts.ratios import taught_to, warn_of_untrained
 from latent_core.config.grpo import GrpoFlowConfig
 from latent_core.store import Artifact, ArtifactRef
 from tasks.grpo import GRPO
-from tasks.registry import find_model
 from tasks.report import REPORT, ReportConfig
-from tasks.run import Pending, Run, open_run
+from tasks.run.execution import Pending, Run, open_run
 from tasks.stage import ProblemsInput
+from tasks.tracking.models import find_model
 
 TRAINED = "train/grpo"  # the trained model's role in the report
 

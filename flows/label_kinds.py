@@ -14,10 +14,10 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.evaluations import evaluated_at_ratios
-from flows.questions import fitted
-from flows.ratios import taught, warn_of_untrained
-from flows.registry import FlowEntry
+from flows.launch.registry import FlowEntry
+from flows.parts.evaluations import evaluated_at_ratios
+from flows.parts.questions import fitted
+from flows.parts.ratios import taught, warn_of_untrained
 from flows.tokenskip_math import collected_shards, compressed, dropped_at_random
 from latent_core.config.chat import ChatConfig
 from latent_core.config.label_kinds import LabelKindsConfig
@@ -25,7 +25,7 @@ from latent_core.store import Artifact
 from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
 from tasks.label_kinds import COMPARE_LABEL_KINDS, COMPARISON, CompareLabelKinds
 from tasks.prepare import PREPARE
-from tasks.run import Input, Pending, Run, open_run
+from tasks.run.execution import Input, Pending, Run, open_run
 from tasks.stage import ModelInput, ProblemsInput
 from tasks.train import TRAIN_STAGE
 

@@ -8,8 +8,8 @@ from functools import partial
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.registry import FlowEntry
-from flows.results import show_card
+from flows.launch.registry import FlowEntry
+from flows.parts.publish import show_card
 from latent_core.benchmarks.word_problems import MAX_DIFFICULTY
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.mini import MiniConfig
@@ -17,7 +17,7 @@ from latent_core.config.sampling import SamplingConfig
 from tasks.card import MINI_CARD, CardConfig
 from tasks.evaluate import EVALUATE, EvaluateCondition
 from tasks.mini import MINI_CORPUS, MINI_INIT
-from tasks.run import Pending, Run, open_run
+from tasks.run.execution import Pending, Run, open_run
 from tasks.stage import ProblemsInput
 from tasks.train import TRAIN_STAGE
 

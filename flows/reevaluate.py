@@ -11,11 +11,11 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.evaluations import evaluated_at_ratios
-from flows.questions import questions_there
-from flows.ratios import taught_to, warn_of_untrained
-from flows.registry import FlowEntry
-from flows.results import publish, show
+from flows.launch.registry import FlowEntry
+from flows.parts.evaluations import evaluated_at_ratios
+from flows.parts.publish import publish, show
+from flows.parts.questions import questions_there
+from flows.parts.ratios import taught_to, warn_of_untrained
 from latent_core.config.reevaluate import Evaluated, ReevaluateConfig
 from latent_core.config.tokenskip import TextFormat
 from latent_core.errors import InputError, RegressionFound
@@ -30,12 +30,12 @@ from tasks.comparison import (
     conditions_of,
     fallen,
 )
-from tasks.following import first_evaluation
-from tasks.journal import Journal
-from tasks.registry import FoundModel, find_version
 from tasks.report import REPORT, ReportConfig
-from tasks.run import Input, Pending, Run, open_run
+from tasks.run.execution import Input, Pending, Run, open_run
 from tasks.stage import ProblemsInput
+from tasks.tracking.following import first_evaluation
+from tasks.tracking.journal import Journal
+from tasks.tracking.models import FoundModel, find_version
 
 logger = logging.getLogger("latent")
 MODEL_TAG, VERSION_TAG, SETTING_TAG, REPORT_TAG = "latent.model", "latent.version", "latent.setting", "latent.report"

@@ -9,11 +9,11 @@ from functools import partial
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
-from flows.questions import fitted
-from flows.ratios import taught, warn_of_untrained
-from flows.registry import FlowEntry
-from flows.results import publish, show, trained_models
+from flows.launch.registry import FlowEntry
+from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
+from flows.parts.publish import publish, show, trained_models
+from flows.parts.questions import fitted
+from flows.parts.ratios import taught, warn_of_untrained
 from latent_core.config.tokenskip import (
     CollectConfig,
     CompressConfig,
@@ -26,15 +26,15 @@ from latent_core.config.training import LatentRows, TrainConfig
 from latent_core.models.chat import check_dual
 from latent_core.report.seeds import seeded
 from latent_core.store import Artifact
-from tasks.budget import Budget
 from tasks.collect import COLLECT, CollectShard
 from tasks.compress import COMPRESS, SCORE_WORDS
 from tasks.prepare import PREPARE, PREPARE_WARM_START, WarmStartExamples
 from tasks.quality import SCORE_QUALITY
 from tasks.report import REPORT, ReportConfig
-from tasks.run import Input, Pending, Run, open_run
+from tasks.run.execution import Input, Pending, Run, open_run
 from tasks.stage import CompressorInput, FileInput, ModelInput, ProblemsInput
 from tasks.train import BUILD_DUAL, TRAIN_STAGE
+from tasks.workers.budget import Budget
 
 
 @flow(

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from latent_core.compress.agreement import Agreement
+from latent_core.compressor_training.agreement import Agreement
 from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.store import Artifact, ArtifactWriter
 from tasks.stage import Inputs, Outcome, Stage, Workplace

@@ -13,9 +13,9 @@ from latent_core.config.tokenskip import Prompting
 from latent_core.generate.completions import graded_completions, sample_schema
 from latent_core.generate.engine import Engine
 from latent_core.store import ArtifactWriter
-from tasks.engines import served, usage_record, used, warm_engine
 from tasks.stage import Inputs, Outcome, Stage, Workplace
-from tasks.warm import warm_readable
+from tasks.workers.engines import served, usage_record, used, warm_engine
+from tasks.workers.warm import warm_readable
 
 SAMPLES = "samples.parquet"
 

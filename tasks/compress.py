@@ -19,7 +19,7 @@ from latent_core.config.tokenskip import CompressConfig, ScoreWordsConfig
 from latent_core.store import ArtifactWriter
 from tasks.collect import SAMPLES
 from tasks.stage import Inputs, Outcome, Stage, Workplace
-from tasks.warm import warm_compressor, warm_readable
+from tasks.workers.warm import warm_compressor, warm_readable
 
 SCORES = "scores.parquet"
 COMPRESSED = "compressed.parquet"

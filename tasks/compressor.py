@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from latent_core.benchmarks.problem import Problem
-from latent_core.compress.answer_labels import Reader, Solutions, answer_ablation_labels, answer_aware_labels
-from latent_core.compress.conversation import PLAIN_TEXT, Conversation, own_conversation
-from latent_core.compress.labels import LabelledText, surprisal_labels
-from latent_core.compress.training import TrainingSettings, train_token_classifier
+from latent_core.compressor_training.answer_labels import Reader, Solutions, answer_ablation_labels, answer_aware_labels
+from latent_core.compressor_training.conversation import PLAIN_TEXT, Conversation, own_conversation
+from latent_core.compressor_training.labels import LabelledText, surprisal_labels
+from latent_core.compressor_training.training import TrainingSettings, train_token_classifier
 from latent_core.config.compressor import LabelKind, LabelReading, LabelWordsConfig, TrainCompressorConfig
 from latent_core.store import Artifact, ArtifactWriter
 from tasks.stage import Inputs, Outcome, Stage, Workplace

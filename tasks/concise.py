@@ -26,10 +26,10 @@ from latent_core.methods.concise import (
 from latent_core.models.family import load_tokenizer
 from latent_core.store import ArtifactWriter
 from tasks.collect import SAMPLES, write_collection
-from tasks.engines import served, warm_engine
 from tasks.prepare import write_examples
 from tasks.stage import Inputs, Outcome, Stage, Workplace
-from tasks.warm import warm_readable
+from tasks.workers.engines import served, warm_engine
+from tasks.workers.warm import warm_readable
 
 EXEMPLARS, SELECTED = "exemplars.parquet", "selected.parquet"
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from latent_core.benchmarks.contamination import find_contamination, training_stream
 from latent_core.config.base import IDENTITY, StageConfig
-from latent_core.evaluation.contamination import find_contamination, training_stream
 from latent_core.store import Artifact, ArtifactWriter
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 

@@ -1,9 +1,9 @@
 """Stage `evaluate`: one model under one condition on the test split; per-sample rows and a summary.
 
 Every condition is a stage of its own, so that a new ratio computes one evaluation. Where `evaluate.joined` says so,
-those of a model that are missing are computed together (`tasks.joint`): one start of the engine, and passes over all of
-them, question by question, so that its prefix cache gives the question to every ratio, and its slots stay full until
-the last condition ends. `bench/joined_ratios.py` measures what that saves. With several workers each takes a part.
+those of a model that are missing are computed together (`tasks.workers.joined`): one start of the engine, and passes
+over all of them, question by question, so that its prefix cache gives the question to every ratio, and its slots stay
+full until the last condition ends. `bench/joined_ratios.py` measures what that saves. Each worker takes a part.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from latent_core.generate.completions import graded_completions, sample_schema, 
 from latent_core.generate.joined import SharedEngine
 from latent_core.store import ArtifactWriter
 from tasks.collect import SAMPLES, with_exemplar_set
-from tasks.engines import beside_scorer, foreign_seconds, served, usage_record, used, warm_engine, warm_scorer
 from tasks.stage import Inputs, Outcome, Stage, Workplace
-from tasks.warm import warm_readable
+from tasks.workers.engines import beside_scorer, foreign_seconds, served, usage_record, used, warm_engine, warm_scorer
+from tasks.workers.warm import warm_readable
 
 if TYPE_CHECKING:
     import pyarrow as pa

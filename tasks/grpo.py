@@ -10,7 +10,7 @@ from latent_core.config.grpo import GrpoConfig
 from latent_core.rl.rollouts import rollout_schema
 from latent_core.store import ArtifactWriter
 from tasks.stage import Inputs, Outcome, Stage, Workplace
-from tasks.warm import cool_down
+from tasks.workers.warm import cool_down
 
 ROLLOUTS = "rollouts.parquet"
 _ENDS = 10  # the first and the last tenth of the steps are what the summary compares

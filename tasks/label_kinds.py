@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from latent_core.compress.agreement import Agreement
 from latent_core.compress.corpus import merged_drift
+from latent_core.compressor_training.agreement import Agreement
 from latent_core.config.base import StageConfig
 from latent_core.evaluation.regression import p_value_of
 from latent_core.evaluation.scores import Scores, read_scores

@@ -10,8 +10,8 @@ from latent_core.methods.quality import QualityScorer, quality_report, quality_s
 from latent_core.store import ArtifactWriter
 from tasks.collect import SAMPLES
 from tasks.compress import COMPRESSED
-from tasks.engines import make_room
 from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.workers.engines import make_room
 
 QUALITY = "quality.parquet"
 _TEXTS_PER_CALL = 512  # bounds memory, large enough to batch by length

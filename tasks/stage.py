@@ -22,8 +22,8 @@ from latent_core.models.chat import chat_model_fingerprint, find_chat_adapter, o
 from latent_core.models.source import Adapter, model_in
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter
 from latent_core.store.lease import LeaseTerms, held
-from tasks.deaths import end_process
 from tasks.environment import environment
+from tasks.workers.deaths import end_process
 
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 

@@ -22,7 +22,7 @@ from tasks.collect import SAMPLES
 from tasks.compress import COMPRESSED
 from tasks.prepare import TRAIN, VALIDATION
 from tasks.stage import Inputs, Outcome, Stage, Workplace
-from tasks.warm import cool_down
+from tasks.workers.warm import cool_down
 
 
 def build(out: ArtifactWriter, inputs: Inputs, config: DualBuildConfig, workplace: Workplace) -> Outcome:

@@ -10,8 +10,8 @@ import typer
 from flows.cli.artifacts import find_artifact
 from latent_core.evaluation.regression import p_value_of
 from latent_core.evaluation.scores import Scores, read_scores
+from latent_core.evaluation.statistics import Estimate
 from latent_core.evaluation.summary import compare_scores, summarise_scores
-from latent_core.scoring.statistics import Estimate
 from tasks.collect import SAMPLES
 
 

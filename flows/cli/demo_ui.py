@@ -49,7 +49,7 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
     from latent_core.ui.shelf import ModelShelf, base_offers, stored_offers
     from tasks.collect import SAMPLES
     from tasks.grpo import GRPO
-    from tasks.registry import model_directory
+    from tasks.tracking.models import model_directory
     from tasks.train import BUILD_DUAL, TRAIN_STAGE
 
     opened = ArtifactStore(store)

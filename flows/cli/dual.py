@@ -35,7 +35,7 @@ def build(
     """Write the dual-vocabulary model of a base model and say what was added."""
     from transformers import AutoTokenizer
 
-    from flows.parameters import checked
+    from flows.launch.parameters import checked
     from latent_core.config.tokenskip import DualBuildConfig
     from latent_core.dual import build_dual
     from latent_core.dual.coverage import count_reasoning_tokens, coverage_of

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import typer
 
-from flows.questions import questions_there
+from flows.parts.questions import questions_there
+from latent_core.benchmarks.contamination import find_contamination, training_stream
 from latent_core.benchmarks.registry import open_split
 from latent_core.config.reevaluate import ReevaluateConfig
-from latent_core.evaluation.contamination import find_contamination, training_stream
 from latent_core.evaluation.lm_eval import write_lm_eval
 from latent_core.store import Artifact
 from tasks.collect import SAMPLES
@@ -20,8 +20,8 @@ from tasks.report import evaluation_refs
 
 def evaluate(settings: Sequence[str], check_contamination: bool, lm_eval_json: Path | None) -> None:
     """Evaluate with `settings` (section.field=value) of the flow, and print its table."""
-    from flows.execution import execute
-    from flows.parameters import load
+    from flows.launch.execute import execute
+    from flows.launch.parameters import load
 
     config = load(ReevaluateConfig, None, settings)
     if check_contamination:

@@ -14,7 +14,7 @@ import typer
 
 from flows.cli import artifacts, compress, dual, track
 from flows.cli.running import ConfigFile, DryRun, Force, Overrides, run_or_plan
-from flows.ending import ENDING
+from flows.launch.ending import ENDING
 from latent_core.errors import InputError, LatentError, StageFailed
 
 app = typer.Typer(
@@ -70,7 +70,7 @@ def run(
 @app.command()
 def plan(flow: FlowName, config: ConfigFile = None, overrides: Overrides = []) -> None:  # noqa: B006
     """Show each stage of a flow, its fingerprint, and whether the store has it; writes nothing."""
-    from flows.execution import show_plan
+    from flows.launch.execute import show_plan
 
     show_plan(flow, config, overrides, [])
 
@@ -171,7 +171,7 @@ def main() -> None:
     """Entry point: one clear line for what a user can mend, a traceback for what only we can.
 
     Exit codes: 0 done; 1 failed, or found wrong; 2 asked for wrongly, so that the same command will fail again; 128 and
-    the signal's number when it was told to end (see `flows.ending`).
+    the signal's number when it was told to end (see `flows.launch.ending`).
     """
     if os.environ["HF_HUB_OFFLINE"] == "1":  # the bars that are left tell of loading weights, which takes no time
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

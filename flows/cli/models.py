@@ -10,8 +10,8 @@ import typer
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InputError
 from latent_core.store import ArtifactStore
-from tasks.registry import CHAMPION
-from tasks.versions import ModelVersion, compare, find_candidate, known_versions, promote, registered_names
+from tasks.tracking.models import CHAMPION
+from tasks.tracking.versions import ModelVersion, compare, find_candidate, known_versions, promote, registered_names
 
 
 def list_models(name: str | None, store: ArtifactStore, tracking: TrackingConfig) -> None:

@@ -6,7 +6,7 @@ from latent_core.config.chat import ChatConfig, Thinking
 from latent_core.errors import InputError
 from latent_core.reward.server import serve
 from latent_core.store import ArtifactStore
-from tasks.registry import model_directory
+from tasks.tracking.models import model_directory
 
 
 def serve_scorer(model: str, store: str, thinking: str, host: str, port: int) -> None:

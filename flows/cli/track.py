@@ -17,7 +17,7 @@ TrackingUri = Annotated[str | None, typer.Option(help="MLflow tracking URI; defa
 
 def tracking_at(uri: str | None, **fields: str) -> TrackingConfig:
     """Where a command finds MLflow; raises InputError for an address that must not be given so."""
-    from flows.parameters import checked
+    from flows.launch.parameters import checked
     from latent_core.config.runtime import TrackingConfig
 
     return checked(TrackingConfig, {"uri": uri, **fields})
@@ -54,7 +54,7 @@ def sync(
     experiment: Annotated[str, typer.Option(help="MLflow experiment")] = "latent-reasoning",
 ) -> None:
     """Rebuild what MLflow lacks: stages' runs from their manifests, flows' from their journals, registered models."""
-    from tasks.tracking import sync as synchronise
+    from tasks.tracking.mlflow import sync as synchronise
 
     done = synchronise(open_store(store), tracking_at(uri, experiment=experiment))
     typer.echo(f"{done.stages} runs of stages and {done.flows} of flows logged, {done.there} were there already")

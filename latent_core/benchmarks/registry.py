@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from latent_core.benchmarks import gym, word_problems
+from latent_core.benchmarks.contamination import without_contaminated
 from latent_core.benchmarks.forms import Grader
 from latent_core.benchmarks.problem import Problem, ProblemSource
 from latent_core.benchmarks.table import open_table
 from latent_core.benchmarks.tables import table_benchmarks
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.errors import InputError
-from latent_core.evaluation.contamination import without_contaminated
 
 WORD_PROBLEMS = "word_problems"
 SPLITS = ("train", "validation", "test")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from latent_core.evaluation.scores import Scores
-from latent_core.scoring.statistics import majority_at_k, pass_at_k
+from latent_core.evaluation.statistics import majority_at_k, pass_at_k
 
 
 class AtK(NamedTuple):

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from latent_core.evaluation.statistics import Estimate, bootstrap_mean, paired_bootstrap
 from latent_core.reward.scores import Score, ScoreRequest, Status
-from latent_core.scoring.statistics import Estimate, bootstrap_mean, paired_bootstrap
 
 if TYPE_CHECKING:
     import pyarrow as pa

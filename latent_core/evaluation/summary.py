@@ -17,8 +17,7 @@ from latent_core.errors import InputError
 from latent_core.evaluation.at_k import AtK, at_k
 from latent_core.evaluation.logprob import LogProb, LogProbDifference, by_question, log_prob, log_prob_difference
 from latent_core.evaluation.scores import OUTCOMES, Floats, Scores, read_scores
-from latent_core.scoring.grading import Outcome
-from latent_core.scoring.statistics import (
+from latent_core.evaluation.statistics import (
     RESAMPLES,
     Estimate,
     bootstrap_mean,
@@ -26,6 +25,7 @@ from latent_core.scoring.statistics import (
     paired_bootstrap,
     wilson_interval,
 )
+from latent_core.scoring.grading import Outcome
 
 QUANTILES = (5, 25, 50, 75, 95)  # percent
 # Four bins an octave from 8 to 65536 tokens, the same for every evaluation so that histograms can be laid side by

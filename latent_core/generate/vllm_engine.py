@@ -160,7 +160,7 @@ class VllmEngine:
             # Compiling costs a CPU engine 90 to 125 seconds of its start and gains nothing.
             arguments |= {"enforce_eager": True, "block_size": _CPU_BLOCK_SIZE, "max_num_seqs": _CPU_SEQUENCES}
         if self._machine is not None and self._constraint == "processor":
-            from latent_core.dual.vllm_constraint import PROCESSOR
+            from latent_core.serving.constraint import PROCESSOR
 
             arguments["logits_processors"] = [PROCESSOR]
         if self._lora_rank is not None:

@@ -8,7 +8,7 @@ import pytest
 
 from bench.bit_flips import AGAIN, WRONG, Scene, campaign, repair, scene_of
 from bench.here import run_here
-from flows.registry import find_flow
+from flows.launch.registry import find_flow
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.store import Artifact
 

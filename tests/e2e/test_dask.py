@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.registry import find_flow
+from flows.launch.registry import find_flow
 from flows.tokenskip_math import compose
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.store import ArtifactStore
-from tasks.run import open_run
+from tasks.run.execution import open_run
 from tests.e2e.test_ray import CONFIG
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]

@@ -17,7 +17,7 @@ from flows.tokenskip_math import compose, tokenskip_math
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.store import Artifact, ArtifactStore
 from tasks.report import REPORT_HTML, entries_of
-from tasks.run import open_run
+from tasks.run.execution import open_run
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 SMALL: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.registry import find_flow
+from flows.launch.registry import find_flow
 from latent_core.config.base import StageConfig
 from latent_core.dual import build_dual
 from latent_core.models.source import open_model

@@ -125,7 +125,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         start("server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
         _until(answers)
         site.prefect("work-pool", "create", POOL, "--type", "process")
-        entrypoint = "tests/e2e/worker_flow.py:toy"
+        entrypoint = "tests/support/worker_flow.py:toy"
         site.prefect("--no-prompt", "deploy", entrypoint, "--name", "toy", "--pool", POOL)
         start("worker", "start", "--pool", POOL)
         yield site

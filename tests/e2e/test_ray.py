@@ -19,12 +19,12 @@ import psutil
 import pytest
 import yaml
 
-from bench.s3_faults import make_bucket
-from bench.s3_servers import free_ports, start_seaweed
 from flows.tokenskip_math import compose
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.store import ArtifactStore
-from tasks.run import open_run
+from tasks.run.execution import open_run
+from tests.support.s3_faults import make_bucket
+from tests.support.s3_servers import free_ports, start_seaweed
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 CONFIG: dict[str, Any] = {

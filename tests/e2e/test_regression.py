@@ -15,9 +15,9 @@ from latent_core.config.training import TrainConfig, TrainMethod
 from latent_core.errors import InputError, RegressionFound
 from latent_core.store import Artifact, ArtifactStore
 from tasks.direct import PREPARE_DIRECT
-from tasks.registry import register, set_champion
 from tasks.stage import ModelInput, ProblemsInput, StageCall, Workplace, perform
-from tasks.tracking import open_client
+from tasks.tracking.mlflow import open_client
+from tasks.tracking.models import register, set_champion
 from tasks.train import TRAIN_STAGE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.usefixtures("prefect_server")]

@@ -14,18 +14,18 @@ from typer.testing import CliRunner
 
 from bench.bit_flips import flip
 from bench.here import run_here
-from flows import execution
 from flows.cli.main import app
-from flows.registry import find_flow
-from flows.results import findings
+from flows.launch import execute as execution
+from flows.launch.registry import find_flow
+from flows.parts.publish import findings
 from flows.tokenskip_math import conclude
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, ArtifactStore, DamagedError
 from tasks.collect import SAMPLES
-from tasks.journal import Journal, JournalModel, journals
-from tasks.run import open_run
+from tasks.run.execution import open_run
+from tasks.tracking.journal import Journal, JournalModel, journals
 
 
 def _parameters(folder: Path) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def again(
         computed.extend(call.title for call in run_here("reevaluate", entry, config)[1])
 
     monkeypatch.setattr(execution, "_ENVIRONMENT", {})
-    monkeypatch.setattr("flows.server.ensure_server", lambda logs: None)
+    monkeypatch.setattr("flows.launch.server.ensure_server", lambda logs: None)
     monkeypatch.setattr(execution, "find_flow", lambda name: dataclasses.replace(entry, execute=execute))
     file = folder / "parameters.yaml"
     file.write_text(yaml.safe_dump(_parameters(folder)))
@@ -122,7 +122,7 @@ def test_compare_refuses_a_damaged_evaluation_in_one_line(folder: Path) -> None:
 def test_demo_page_refuses_a_damaged_model_and_damaged_samples(tmp_path: Path) -> None:
     from latent_core.ui.samples import SampleLibrary
     from latent_core.ui.shelf import stored_offers
-    from tasks.registry import model_directory
+    from tasks.tracking.models import model_directory
 
     store = ArtifactStore(str(tmp_path / "store"))
     with store.begin("train", "a" * 64) as out:

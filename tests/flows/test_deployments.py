@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.parameters import checked, load
-from flows.registry import find_flow
+from flows.launch.parameters import checked, load
+from flows.launch.registry import find_flow
 from latent_core.errors import InputError
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from flows.compressor import summary
 from flows.label_kinds import compose
 from latent_core.config.compressor import CompressorConfig, Corpus, LabelKind, LabelWordsConfig
 from latent_core.config.label_kinds import LabelKindsConfig
-from tasks.run import open_run
+from tasks.run.execution import open_run
 
 
 def _plan(root: Path, **settings: Any) -> dict[str, str]:

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from flows.registry import find_flow
+from flows.launch.registry import find_flow
 from latent_core.config.methods import ConciseConfig
-from tasks.run import PlannedStage
+from tasks.run.execution import PlannedStage
 
 ROOT = Path(__file__).parents[2]
 EMBEDDED = {"model": "latent-mini", "benchmark": {"name": "word_problems"}}

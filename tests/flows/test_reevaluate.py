@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 import yaml
-from nights import NAME, QUESTIONS, Nights
 
-from flows import execution
-from flows.registry import find_flow
+from flows.launch import execute as execution
+from flows.launch.registry import find_flow
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.errors import InputError, RegressionFound
 from latent_core.store import DamagedError
 from tasks.collect import SAMPLES
 from tasks.comparison import COMPARE_EVALUATIONS, COMPARISON_JSON, COMPARISON_MARKDOWN
-from tasks.journal import Journal, JournalEntry, journals
-from tasks.tracking import open_client
+from tasks.tracking.journal import Journal, JournalEntry, journals
+from tasks.tracking.mlflow import open_client
+from tests.support.nights import NAME, QUESTIONS, Nights
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +62,7 @@ def from_the_command_line(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> Ca
 
     monkeypatch.setattr(execution, "_ENVIRONMENT", {})
     monkeypatch.setattr(execution, "find_flow", lambda name: dataclasses.replace(entry, execute=execute))
-    monkeypatch.setattr("flows.server.ensure_server", lambda logs: None)
+    monkeypatch.setattr("flows.launch.server.ensure_server", lambda logs: None)
 
     def run(**fields: Any) -> int:
         file = nights.folder / "parameters.yaml"

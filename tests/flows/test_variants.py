@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from flows.tokenskip_math import compose, trainings
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
 from latent_core.config.training import LatentRows
-from tasks.run import open_run
+from tasks.run.execution import open_run
 
 
 def _titles(root: Path, **settings: Any) -> list[str]:

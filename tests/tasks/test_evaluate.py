@@ -11,9 +11,9 @@ from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.generate.engine import Finished, Generation, Request
 from latent_core.store import ArtifactStore
-from tasks import engines
 from tasks.evaluate import EVALUATE, EvaluateCondition
 from tasks.stage import ModelInput, ProblemsInput, Workplace, perform
+from tasks.workers import engines
 
 QUESTIONS = 300
 

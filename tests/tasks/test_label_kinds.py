@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from latent_core.compress.agreement import Agreement
+from latent_core.compressor_training.agreement import Agreement
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
 from latent_core.models.source import open_model

@@ -19,9 +19,9 @@ from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.collect import SAMPLES
-from tasks.journal import Journal, JournalEntry, promotions
-from tasks.registry import register
-from tasks.tracking import open_client, sync
+from tasks.tracking.journal import Journal, JournalEntry, promotions
+from tasks.tracking.mlflow import open_client, sync
+from tasks.tracking.models import register
 
 QUESTIONS = 60
 NAME = "toy-model"
@@ -241,7 +241,7 @@ def test_champion_again_changes_nothing(registry: Registry) -> None:
 
 
 def test_champions_made_by_hand_are_rebuilt_from_the_store(registry: Registry, tmp_path: Path, tables: Path) -> None:
-    from tasks.journal import JournalModel
+    from tasks.tracking.journal import JournalModel
 
     for seed in (1, 2):
         registry.train(seed, {1.0: 10 * seed})

@@ -12,8 +12,8 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from flows.cli.main import FLOWS, app
-from flows.parameters import load
-from flows.registry import find_flow
+from flows.launch.parameters import load
+from flows.launch.registry import find_flow
 from latent_core.config.reevaluate import ReevaluateConfig
 from tasks.environment import code_version
 
@@ -87,6 +87,6 @@ def test_eval_reads_and_writes_the_store_that_is_named(
     monkeypatch: pytest.MonkeyPatch, options: list[str], store: str
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr("flows.execution.execute", lambda flow, file, settings, force: asked.append(settings))
+    monkeypatch.setattr("flows.launch.execute.execute", lambda flow, file, settings, force: asked.append(settings))
     assert CliRunner().invoke(app, ["eval", "--model", "latent-mini", *options]).exit_code == 0
     assert load(ReevaluateConfig, None, asked[0]).store == store

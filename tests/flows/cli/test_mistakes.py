@@ -73,9 +73,9 @@ def test_eval_takes_names_as_they_are_whatever_they_would_be_in_yaml(
     monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr("flows.execution.execute", lambda flow, file, settings, force: asked.append(settings))
+    monkeypatch.setattr("flows.launch.execute.execute", lambda flow, file, settings, force: asked.append(settings))
     _exit(monkeypatch, "eval", "--model", model, "--benchmark", f"file:{model}.jsonl")
-    from flows.parameters import load
+    from flows.launch.parameters import load
     from latent_core.config.reevaluate import ReevaluateConfig
 
     config = load(ReevaluateConfig, None, asked[0])

@@ -16,8 +16,8 @@ from latent_core.identity import fingerprint
 from latent_core.models.family import SETTINGS_FILE
 from latent_core.models.source import open_model
 from latent_core.store import ArtifactRef, ArtifactStore
-from tasks.registry import register, set_champion
-from tasks.tracking import open_client
+from tasks.tracking.mlflow import open_client
+from tasks.tracking.models import register, set_champion
 
 Served = list[tuple[Path, str, str, int]]
 
@@ -74,7 +74,7 @@ def test_scorer_of_an_unknown_address_says_so(served: Served, tmp_path: Path) ->
 
 
 def test_scorer_is_told_whether_a_model_from_outside_thinks(served: Served, tmp_path: Path) -> None:
-    from tests.latent_core.models import conversations as written
+    from tests.support import conversations as written
 
     model = written.model_dir_of(tmp_path / "model", written.tokenizer_of(written.CHATML))
     result = CliRunner().invoke(app, ["scorer", "--model", str(model), "--thinking", "on"])

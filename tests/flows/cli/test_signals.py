@@ -12,7 +12,7 @@ import pytest
 
 PROGRAM = """
 import atexit, hashlib, os, signal, subprocess, sys, threading, time
-import flows.ending
+import flows.launch.ending
 from flows.cli import main
 from latent_core.errors import InfrastructureError
 
@@ -22,7 +22,7 @@ def told():
 def app():
     {body}
 
-flows.ending.SECONDS = {seconds}
+flows.launch.ending.SECONDS = {seconds}
 atexit.register(print, "cleaned up", flush=True)
 main.app = app
 main.main()

@@ -24,8 +24,8 @@ from latent_core.models.chat import chat_model_fingerprint
 from latent_core.models.family import open_family, stop_ids_in
 from latent_core.models.source import open_model
 from latent_core.prompts import encode, render_prompt, render_target
-from tests.latent_core.models import conversations as written
-from tests.latent_core.models.conversations import model_dir_of, tokenizer_of
+from tests.support import conversations as written
+from tests.support.conversations import model_dir_of, tokenizer_of
 
 PROBLEM = Problem("q", "How many?", "7")
 OTHER_END = "<|call|>"  # of the tokenizer below: neither its eos nor its turn's end

@@ -16,8 +16,8 @@ from latent_core.models.chat_template import Clock
 from latent_core.models.family import chat_family, open_family
 from latent_core.models.source import open_model
 from latent_core.prompts import render_prompt
-from tests.latent_core.models import conversations as written
-from tests.latent_core.models.conversations import model_dir_of, tokenizer_of
+from tests.support import conversations as written
+from tests.support.conversations import model_dir_of, tokenizer_of
 
 READERS: dict[str, tuple[str, str, tuple[str, ...], str]] = {
     "llama 3.2": (written.LLAMA_32, "llama", (), "Today Date: 26 Jul 2024\n"),

@@ -10,8 +10,8 @@ from latent_core.exemplars import Exemplar
 from latent_core.generate.completions import ReadableModel, _split
 from latent_core.models.family import chat_family
 from latent_core.prompts import encode, render_direct_target, render_prompt, render_target
-from tests.latent_core.models import conversations as written
-from tests.latent_core.models.conversations import tokenizer_of
+from tests.support import conversations as written
+from tests.support.conversations import tokenizer_of
 
 FINAL = "<|channel|>final<|message|>"
 SENTENCE = "The final answer is: $\\boxed{7}$"

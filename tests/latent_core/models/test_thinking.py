@@ -11,8 +11,8 @@ from latent_core.errors import InputError
 from latent_core.models.family import ChatFamily, chat_family
 from latent_core.models.mini import CHAT_TEMPLATE
 from latent_core.prompts import render_prompt, render_target
-from tests.latent_core.models import conversations as written
-from tests.latent_core.models.conversations import tokenizer_of
+from tests.support import conversations as written
+from tests.support.conversations import tokenizer_of
 
 OPENED, CLOSED, PLAIN = "<think>\n", "<think>\n\n</think>\n\n", ""
 CHATML_END, R1_END = "<|im_end|>\n<|im_start|>assistant\n", "<｜Assistant｜>"

@@ -15,7 +15,7 @@ from latent_core.models.chat import open_chat_model
 from latent_core.models.family import ChatFamily
 from latent_core.prompts import encode, render_prompt, render_target
 from latent_core.sft.trainer import train
-from tests.latent_core.models import conversations as written
+from tests.support import conversations as written
 
 TOLD = ChatConfig(date="2020-02-29")
 

@@ -18,7 +18,7 @@ from latent_core.generate.completions import ReadableModel
 from latent_core.models.mini_corpus import examples
 from latent_core.sft.launch import environment_of
 from latent_core.sft.trainer import train
-from tests.latent_core.sft.training_runs import (
+from tests.support.training_runs import (
     SETTINGS,
     example_rows,
     largest_difference,

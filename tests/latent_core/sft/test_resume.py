@@ -11,7 +11,7 @@ import pytest
 
 from latent_core.generate.completions import ReadableModel
 from latent_core.sft.checkpoints import newest_checkpoint
-from tests.latent_core.sft.training_runs import (
+from tests.support.training_runs import (
     example_rows,
     largest_difference,
     loss_curve,

@@ -20,7 +20,7 @@ from latent_core.sft import weights as weights_of_training
 from latent_core.sft.rank import TrainResult
 from latent_core.sft.trainer import train
 from latent_core.sft.weights import load_model
-from tests.latent_core.sft.training_runs import SETTINGS, largest_difference, loss_curve, weights
+from tests.support.training_runs import SETTINGS, largest_difference, loss_curve, weights
 
 
 def _table(model: ReadableModel, count: int, start: int = 0) -> pa.Table:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.s3_faults import make_bucket
-from bench.s3_servers import Server, start_moto, start_seaweed
+from tests.support.s3_faults import make_bucket
+from tests.support.s3_servers import Server, start_moto, start_seaweed
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from bench.s3_faults import make_bucket
-from bench.s3_servers import Behaviour, Relay, Server, environment, forget_connections
 from latent_core.store import Artifact, ArtifactStore
+from tests.support.s3_faults import make_bucket
+from tests.support.s3_servers import Behaviour, Relay, Server, environment, forget_connections
 
 ADDRESS = "a" * 64
 

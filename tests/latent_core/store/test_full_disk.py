@@ -82,7 +82,7 @@ def test_error_about_something_else_is_not_taken_for_a_full_disk(tmp_path: Path)
 @pytest.mark.slow
 def test_full_filesystem_is_one_clear_error_and_resumes_when_there_is_room(tmp_path: Path) -> None:
     """A small tmpfs in a namespace of its own, where this user may make one."""
-    script = Path(__file__).with_name("full_tmpfs.py")
+    script = Path(__file__).parents[2] / "support" / "full_tmpfs.py"
     command = ["unshare", "--user", "--map-root-user", "--mount", "--", sys.executable, str(script), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1:] == ["resumed"], done.stdout + done.stderr

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from bench.s3_faults import make_bucket
 from latent_core.errors import InfrastructureError, StageFailed
 from latent_core.store import ArtifactRef, ArtifactStore, collect_garbage, find_garbage
 from latent_core.store.lease import HeldError, LeaseTerms, LostLeaseError, held, wait_for_lease
+from tests.support.s3_faults import make_bucket
 
 REF = ArtifactRef("words", "a" * 64)
 LONG = 600.0  # seconds that no test waits for

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.s3_faults import FAULTS, WAITS, Fault, observe
-from bench.s3_servers import Server
 from bench.store_memory import beyond_start
 from latent_core.store import ArtifactStore
+from tests.support.s3_faults import FAULTS, WAITS, Fault, observe
+from tests.support.s3_servers import Server
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "_"))

@@ -1,0 +1,61 @@
+"""The flows a user can name; a flow's module is imported only when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from pydantic import ValidationError
+
+from latent_core.config.base import StageConfig
+from latent_core.errors import InputError
+from latent_core.store import Artifact
+from tasks.run.execution import Pending, Run
+
+
+def no_verdict(cfg: Any, run: Run, result: Artifact) -> None:
+    """What a flow says whose result is all there is to say."""
+
+
+@dataclass(frozen=True)
+class FlowEntry:
+    """What the command line needs of a flow: its parameters, how to open and compose a run, how to execute it.
+
+    `conclude` is what follows from the finished result, whether it was computed or found: verdicts, which it raises,
+    and records. The flow itself ends with it too. In a planning run it only notes what would be recorded.
+    """
+
+    config: type[StageConfig]
+    open_run: Callable[..., Run]
+    compose: Callable[[Any, Run], Pending]
+    execute: Callable[..., Any]
+    show: Callable[[Artifact], None]
+    conclude: Callable[[Any, Run, Artifact], None] = no_verdict
+
+
+_MODULES = {
+    "tokenskip-math": "flows.tokenskip_math",
+    "mini": "flows.mini",
+    "direct": "flows.direct",
+    "concise": "flows.concise",
+    "compressor": "flows.compressor",
+    "label-kinds": "flows.label_kinds",
+    "grpo": "flows.grpo",
+    "reevaluate": "flows.reevaluate",
+}
+
+
+def find_flow(name: str) -> FlowEntry:
+    """Raises InputError for an unknown name, and for a setting of Prefect's, which it reads first, that is none."""
+    if name not in _MODULES:
+        raise InputError(f"flow: unknown flow {name!r}; choose one of {', '.join(_MODULES)}")
+    try:
+        entry: FlowEntry = import_module(_MODULES[name]).ENTRY
+    except ValidationError as error:
+        if not error.title.endswith("Settings"):  # as all of Prefect's are called
+            raise
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))} {item['msg']}".strip() for item in error.errors())
+        raise InputError(f"prefect: a PREFECT_ variable or the active profile is wrong: {wrong}") from error
+    return entry

@@ -1,0 +1,111 @@
+"""What a finished run shows: the results table, the way to the report, and the links; in Prefect and on a terminal."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+
+from latent_core.addresses import without_password
+from latent_core.config.runtime import TrackingConfig
+from latent_core.errors import InfrastructureError
+from latent_core.store import Artifact, ArtifactRef
+from tasks.contamination import CONTAMINATION, finding
+from tasks.report import REPORT_HTML, TABLE_MARKDOWN, entries_of
+from tasks.run.execution import Pending, Run
+from tasks.train import TRAIN_STAGE
+
+logger = logging.getLogger("latent")
+
+
+def publish(run: Run, report: Pending) -> dict[str, str]:
+    """Wait for the report, publish it in Prefect's Artifacts tab, and return where it lies."""
+    artifact = run.artifact(report)
+    found = "".join(f"{line}\n\n" for line in findings(artifact))
+    page = page_of(artifact)
+    table = artifact.read_bytes(TABLE_MARKDOWN).decode()
+    create_markdown_artifact(
+        key=f"{run.name}-results",
+        markdown=f"{table}\n{found}Report: `{page}`\n\nMLflow: {run.tracked()}\n",
+        description="Results per condition",
+    )
+    link = run.tracking_url()
+    if link is not None:
+        create_link_artifact(key=f"{run.name}-mlflow", link=link, link_text="MLflow run", description="Tracked run")
+    return {"report": page, "fingerprint": artifact.ref.fingerprint}
+
+
+WIDTH_IN_FILES = 140  # columns when the output is no terminal: room for the whole table
+
+
+def findings(report: Artifact) -> list[str]:
+    """What the checks behind a report found, in sentences; those that the store still has."""
+    parents = report.manifest.content.parents
+    found = report.store.get(CONTAMINATION.name, parents[CONTAMINATION.name]) if CONTAMINATION.name in parents else None
+    return [] if found is None else [finding(found)]
+
+
+def page_of(report: Artifact) -> str:
+    """Path or URL of a report's HTML page."""
+    return f"{report.store.root.rstrip('/')}/{report.key(REPORT_HTML)}"
+
+
+def trained_models(report: Artifact) -> dict[str, ArtifactRef]:
+    """The trained models behind a finished report, by variant."""
+    return {
+        role.removeprefix("train/"): ArtifactRef(TRAIN_STAGE.name, parent)
+        for role, parent in report.manifest.content.parents.items()
+        if role.startswith("train/")
+    }
+
+
+def show(report: Artifact) -> None:
+    """Print a finished run's table, and where to look further."""
+    from rich.console import Console
+
+    from latent_core.report.table import rich_table
+
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH_IN_FILES)
+    console.print(rich_table(entries_of(report), width=console.width, title=report.manifest.content.identity["title"]))
+    for line in findings(report):
+        console.print(line, soft_wrap=True, highlight=False)
+    page = page_of(report)
+    console.print(f"Report:  {page}", soft_wrap=True)
+
+
+def show_where_to_look(tracking: TrackingConfig, gaps: Sequence[str] = ()) -> None:
+    """Print how the pages of MLflow and Prefect are opened, and what MLflow lacks of the run (`gaps_told`)."""
+    from tasks.tracking.client import tracking_uri
+    from tasks.tracking.moved import embedded_database, put_right
+
+    database = embedded_database(tracking_uri(tracking))
+    if tracking.enabled and database is not None:
+        try:
+            put_right(database)  # MLflow's own server, which is named below, would look in the old place
+        except InfrastructureError as error:
+            logger.warning(error)
+    uri = without_password(tracking_uri(tracking)).replace(f"sqlite:///{Path.cwd()}/", "sqlite:///")
+    if tracking.enabled and uri.startswith("http"):
+        typer.echo(f"MLflow:  {uri}")
+    elif tracking.enabled:
+        typer.echo(f"MLflow:  {_program('mlflow')} server --backend-store-uri {shlex.quote(uri)}")
+    for gap in gaps:
+        typer.echo(f"         {gap}")
+    typer.echo(f"Prefect: {_program('prefect')} server start")
+
+
+def _program(name: str) -> str:
+    """How a program of this environment is called from here."""
+    path, here = Path(sys.executable).with_name(name), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def show_card(card: Artifact) -> None:
+    """Print the finished model's card, and where the model lies."""
+    typer.echo((card.directory("model") / "README.md").read_text(encoding="utf-8"))
+    typer.echo(f"Model: {card.directory('model')}")

@@ -1,0 +1,21 @@
+"""What vLLM learns about dual models at start-up: entry point `latent_dual` of the group `vllm.general_plugins`.
+
+Registers the names `--tokenizer-mode dual` and `--reasoning-parser dual`; nothing is loaded until they are used. The
+constraint is named by `--logits-processors` instead (see `latent_core.serving.constraint`).
+"""
+
+from __future__ import annotations
+
+NAME = "dual"
+
+
+def register() -> None:
+    """Called by vLLM in each of its processes, possibly more than once."""
+    from vllm.reasoning import ReasoningParserManager
+    from vllm.renderers.registry import RENDERER_REGISTRY
+    from vllm.tokenizers.registry import TokenizerRegistry
+
+    if NAME not in TokenizerRegistry.tokenizers:
+        TokenizerRegistry.register(NAME, "latent_core.serving.tokenizer", "DualTokenizer")
+        RENDERER_REGISTRY.register(NAME, "vllm.renderers.hf", "HfRenderer")
+    ReasoningParserManager.register_lazy_module(NAME, "latent_core.serving.reasoning_parser", "DualReasoningParser")

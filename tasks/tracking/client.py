@@ -1,0 +1,78 @@
+"""The way to MLflow: where runs go, a client that does not hang, and what its errors are called here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+from latent_core.addresses import without_password
+from latent_core.config.runtime import TrackingConfig
+from latent_core.errors import InfrastructureError
+from tasks.tracking.moved import artifacts_of, embedded_database, put_right
+
+# MLflow's own defaults hang for minutes on a dead server, for as long as one that is busy says (Retry-After), and print
+# two lines for each run. A call that fails is tried three times within some three seconds.
+_CLIENT_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+_LONGEST_REASON = 160  # characters of an error that are worth a page's place
+
+
+def tracking_uri(config: TrackingConfig) -> str:
+    """Where runs go: the configured URI, MLFLOW_TRACKING_URI, or a local SQLite file."""
+    return config.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('.latent').absolute()}/mlflow.db"
+
+
+def connect(config: TrackingConfig) -> Any:
+    """An MLflow client. An embedded database is made if there is none, and follows the checkout that it lies in."""
+    for name, value in _CLIENT_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    uri = tracking_uri(config)
+    database = embedded_database(uri)
+    if database is not None:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        put_right(database)
+    return MlflowClient(uri)
+
+
+def open_client(config: TrackingConfig) -> tuple[Any, str]:
+    """An MLflow client and the id of the configured experiment, created if there is none."""
+    client = connect(config)
+    experiment = client.get_experiment_by_name(config.experiment)
+    if experiment is not None:
+        return client, experiment.experiment_id
+    database = embedded_database(tracking_uri(config))
+    location = None if database is None else artifacts_of(database)
+    return client, client.create_experiment(config.experiment, artifact_location=location)
+
+
+@contextmanager
+def answering(config: TrackingConfig) -> Iterator[None]:
+    """Raise InfrastructureError where the tracking server, or its database, does not do its work."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, RequestException, SQLAlchemyError) as error:
+        where = without_password(tracking_uri(config))
+        raise InfrastructureError(f"tracking: {where} does not do its work ({one_line(error, config)})") from error
+
+
+def one_line(error: Exception | str, config: TrackingConfig) -> str:
+    """What went wrong, short enough for a page and without the password of the tracking server's address."""
+    uri = tracking_uri(config).rstrip("/")
+    text = str(error).replace(uri, without_password(uri))
+    return shorten(text, _LONGEST_REASON, placeholder=" …")

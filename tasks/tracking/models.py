@@ -1,0 +1,209 @@
+"""Models by where they are kept: outside, in the store, or under a name in MLflow's model registry.
+
+A registered version points at an artifact of the store; nothing is copied into MLflow. Runs register what they train
+under the name that their configuration gives (tracking.register_as), and none makes a champion: that is a decision
+(`latent track champion`).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from latent_core.addresses import without_password
+from latent_core.config.chat import DEFAULT_CHAT, ChatConfig
+from latent_core.config.runtime import MODEL_NAME, TrackingConfig
+from latent_core.errors import InputError
+from latent_core.models.chat import check_settings, open_chat_model
+from latent_core.models.source import model_in
+from latent_core.store import ArtifactRef, ArtifactStore
+from tasks.stage import ModelInput, Parent
+from tasks.tracking.client import answering, connect
+from tasks.tracking.journal import Journal, JournalModel, promotions
+
+logger = logging.getLogger("latent")
+CHAMPION = "champion"
+_REGISTERED = re.compile(rf"models:/(?P<name>{MODEL_NAME})(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))")
+_ADDRESS = re.compile(r"(train|build_dual|grpo)/[^/]+")
+_UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow says of a name, a number and an alias
+
+
+class FoundModel(NamedTuple):
+    """A model, and in words which one it is at the moment: its version in the registry, its address in the store."""
+
+    parent: Parent
+    words: str
+
+
+def find_version(
+    spec: str, store: ArtifactStore, tracking: TrackingConfig, chat: ChatConfig = DEFAULT_CHAT
+) -> FoundModel:
+    """As `find_model`, with the version that an alias stands for now."""
+    registered = _REGISTERED.fullmatch(spec)
+    if registered is None:
+        parent = find_model(spec, store, tracking, chat)
+        return FoundModel(parent, str(parent) if isinstance(parent, ArtifactRef) else spec)
+    ref, version = _from_registry(registered, store, tracking)
+    return FoundModel(_kept(ref, store, chat), f"version {version} ({ref})")
+
+
+def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig, chat: ChatConfig = DEFAULT_CHAT) -> Parent:
+    """The model that `spec` names, as a stage's input.
+
+    `models:/NAME@ALIAS` and `models:/NAME/VERSION` are looked up in MLflow's registry, `train/FINGERPRINT` or
+    `grpo/FINGERPRINT` (which may be shortened while it stays unique) in the store; anything else as `open_model` does.
+    `chat` says how the conversations of a model from outside are read; one of the store keeps what it was trained with.
+    Raises InputError naming the field, and InfrastructureError when the registry does not answer.
+    """
+    registered = _REGISTERED.fullmatch(spec)
+    if registered is not None:
+        return _kept(_from_registry(registered, store, tracking)[0], store, chat)
+    if spec.startswith("models:/"):
+        raise InputError(f"model: {spec!r} is not of the form models:/NAME@ALIAS or models:/NAME/VERSION")
+    if _ADDRESS.fullmatch(spec) and not Path(spec).is_dir():
+        return _kept(store.find(spec), store, chat)
+    return ModelInput.find(spec, chat=chat)
+
+
+def model_directory(
+    spec: str, store: ArtifactStore, tracking: TrackingConfig | None = None, chat: ChatConfig = DEFAULT_CHAT
+) -> Path:
+    """The local directory of the model that `spec` names, as `find_model` finds it. Raises InputError likewise."""
+    found = find_model(spec, store, tracking or TrackingConfig(), chat)
+    if isinstance(found, ArtifactRef):
+        return model_in(store.require(found))
+    return open_chat_model(spec, chat).directory
+
+
+def _kept(ref: ArtifactRef, store: ArtifactStore, chat: ChatConfig) -> ArtifactRef:
+    if chat != DEFAULT_CHAT:
+        check_settings(store.require(ref), chat)
+    return ref
+
+
+def _from_registry(wanted: re.Match[str], store: ArtifactStore, tracking: TrackingConfig) -> tuple[ArtifactRef, str]:
+    """Where a registered version lies, and its number."""
+    with answering(tracking):
+        version = version_of(connect(tracking), wanted["name"], wanted["version"] or wanted["alias"])
+    return in_store(version, store), str(version.version)
+
+
+def version_of(client: Any, name: str, version: str) -> Any:
+    """MLflow's version of a model by its number or alias; raises InputError saying which there are instead."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if version.isdigit():
+            return client.get_model_version(name, version)
+        return client.get_model_version_by_alias(name, version)
+    except MlflowException as error:
+        if error.error_code not in _UNKNOWN:
+            raise
+        where = f"the MLflow registry at {without_password(client.tracking_uri)}"
+        spec = f"models:/{name}/{version}" if version.isdigit() else f"models:/{name}@{version}"
+        if not versions(client, name):
+            lack = f"is not in {where}: no run registered a model as {name} (tracking.register_as); see `latent models`"
+        elif version == CHAMPION:
+            lack = (
+                f"names no version in {where} yet: `latent models {name}`, then `latent track champion {name} VERSION`"
+            )
+        else:
+            lack = f"is not in {where}; `latent models {name}` lists its versions and aliases"
+        raise InputError(f"model: {spec} {lack}") from error
+
+
+def versions(client: Any, name: str, fingerprint: str = "") -> list[Any]:
+    """The versions of a registered model, oldest first; with `fingerprint` those of this artifact."""
+    wanted = f"name = '{name}'" + (f" AND tags.fingerprint = '{fingerprint}'" if fingerprint else "")
+    found: list[Any] = []
+    token = None
+    while token != "":
+        page = client.search_model_versions(wanted, page_token=token)
+        found += page
+        token = page.token or ""
+    return sorted(found, key=lambda version: int(version.version))
+
+
+def in_store(version: Any, store: ArtifactStore) -> ArtifactRef:
+    """Where a version's artifact lies in `store`; raises InputError, naming the store that it was registered from.
+
+    An artifact is what its fingerprint says wherever the store lies, so a store that was moved or copied serves too.
+    """
+    tags, spec = version.tags, f"models:/{version.name}/{version.version}"
+    if not {"stage", "fingerprint", "store"} <= set(tags):
+        raise InputError(f"model: {spec} was not registered by a run of this project; give its directory instead")
+    ref = ArtifactRef(tags["stage"], tags["fingerprint"])
+    if tags["store"] != store.root and store.get(ref.stage, ref.fingerprint) is None:
+        raise InputError(f"model: {spec} lies in the store {tags['store']}, not in {store.root}; set store to it")
+    return ref
+
+
+def register(client: Any, name: str, ref: ArtifactRef, store: ArtifactStore, variant: str) -> str:
+    """Make the trained model at `ref` a version of `name` unless it is one; returns the version.
+
+    The variant (standard, dual) becomes an alias of its newest version.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    known = versions(client, name, ref.fingerprint)
+    if known:
+        version = str(known[0].version)
+    else:
+        tags = {"stage": ref.stage, "fingerprint": ref.fingerprint, "store": store.root, "variant": variant}
+        version = str(client.create_model_version(name, source=_source(ref, store), tags=tags).version)
+    client.set_registered_model_alias(name, variant, version)
+    return version
+
+
+def _source(ref: ArtifactRef, store: ArtifactStore) -> str:
+    """Where a version's files are. An MLflow server refuses paths of a disk, which the version's tags tell instead."""
+    uri = store.uri(ref)
+    return uri if "://" in uri and not uri.startswith("file:") else f"latent://{ref.key}"
+
+
+def set_champion(config: TrackingConfig, name: str, version: str) -> str:
+    """Point the alias `champion` of a registered model at a version, named by number or alias; returns its number."""
+    with answering(config):
+        client = connect(config)
+        number = str(version_of(client, name, version).version)
+        client.set_registered_model_alias(name, CHAMPION, number)
+    return number
+
+
+def sync_registry(store: ArtifactStore, client: Any, written: Sequence[Journal]) -> int:
+    """Register, in the order of the runs, what the registry lacks; returns how many versions that were.
+
+    The aliases of a model that lacked a version become what the runs left, and its champion, where it has none, what
+    was made one last; others stay as they are.
+    """
+    lacking: set[str] = set()
+    count = 0
+    last: dict[tuple[str, str], JournalModel] = {}
+    for model in (model for journal in written for model in journal.models):
+        known = versions(client, model.name, model.fingerprint)
+        found = None if known else store.get(model.stage, model.fingerprint)
+        if not known and (found is None or found.problems()):
+            logger.warning("%s/%s is gone or damaged and was not registered", model.stage, model.fingerprint[:12])
+            continue
+        last[model.name, model.variant] = model
+        if not known:
+            register(client, model.name, ArtifactRef(model.stage, model.fingerprint), store, model.variant)
+            lacking.add(model.name)
+            count += 1
+    for (name, variant), model in last.items():
+        if name in lacking:
+            register(client, name, ArtifactRef(model.stage, model.fingerprint), store, variant)
+    champions = {promotion.name: promotion for promotion in promotions(store)}
+    for name, promotion in champions.items():
+        known = versions(client, name, promotion.fingerprint)
+        if known and CHAMPION not in client.get_registered_model(name).aliases:
+            client.set_registered_model_alias(name, CHAMPION, str(known[0].version))
+    return count

@@ -1,0 +1,229 @@
+"""A run's own line to MLflow: it writes in a thread of its own, so that tracking never stops the work.
+
+A tracking server that is down, slow or wrong costs a run at most `PATIENCE` seconds, and one that refuses an entry is
+asked to take the others. What did not arrive is rebuilt by `latent track sync` from the store: stages from their
+manifests, the run from its journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from latent_core.addresses import without_password
+from latent_core.config.base import StageConfig
+from latent_core.config.runtime import TrackingConfig
+from latent_core.errors import LatentError
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from tasks.tracking.client import one_line, tracking_uri
+from tasks.tracking.journal import Journal, JournalEntry, JournalModel
+from tasks.tracking.mlflow import close_parent, create_parent, log_artifact_run, nested_tags, open_client, open_parent
+from tasks.tracking.models import register
+
+if TYPE_CHECKING:
+    from mlflow.exceptions import MlflowException
+
+logger = logging.getLogger("latent")
+PATIENCE = 5.0
+"""Seconds that a run waits at its end for a tracking server."""
+LOCAL_PATIENCE = 600.0
+"""The same for a local database, which is no server that may be away, and makes its tables when it is first opened."""
+_LOOK = 0.2  # seconds between two looks whether the thread still lives
+_gaps: ContextVar[list[str] | None] = ContextVar("gaps", default=None)
+
+
+@contextmanager
+def gaps_told() -> Iterator[list[str]]:
+    """What MLflow lacks of the runs that end within the block, one sentence a run that it lacks something of."""
+    told: list[str] = []
+    token = _gaps.set(told)
+    try:
+        yield told
+    finally:
+        _gaps.reset(token)
+
+
+class Tracker:
+    """Writes to MLflow until it fails, then warns once and stays silent; an entry that it refuses is left out."""
+
+    def __init__(self, config: TrackingConfig, name: str, parameters: StageConfig, store: ArtifactStore) -> None:
+        self._config = config
+        self._store = store
+        flow_run_id = _flow_run_id()
+        self.journal = Journal(
+            id=uuid.uuid4().hex,
+            flow=name,
+            flow_run_id=flow_run_id,
+            config=parameters.model_dump(mode="json"),
+            started=time.time(),
+        )
+        self._patience = PATIENCE if tracking_uri(config).startswith("http") else LOCAL_PATIENCE
+        self._client: Any = None
+        self._experiment_id = ""
+        self._parent_id = ""
+        self._there: frozenset[ArtifactRef] = frozenset()  # stages that an earlier attempt at the run has logged
+        self._off = not config.enabled
+        self._outage = ""
+        self._refusals: set[str] = set()
+        self._actions: queue.SimpleQueue[Callable[[], object] | threading.Event | None] = queue.SimpleQueue()
+        self._told = _gaps.get()
+        # In the context of the flow, so that Prefect files what is logged with its run.
+        self._thread = threading.Thread(target=copy_context().run, args=(self._work,), name="tracking", daemon=True)
+        if config.enabled:
+            self._actions.put(self._open)
+            self._thread.start()
+
+    def stage(self, artifact: Artifact, *, cached: bool) -> None:
+        """A nested run for one artifact."""
+        entry = JournalEntry(artifact.ref.stage, artifact.ref.fingerprint, cached)
+        self.journal.stages.append(entry)
+
+        def write() -> None:
+            if entry.ref in self._there:
+                return
+            tags = nested_tags(self.journal, entry, self._parent_id)
+            log_artifact_run(self._client, self._experiment_id, artifact, tags)
+
+        self._do(write)
+
+    def register_model(self, name: str, ref: ArtifactRef, variant: str) -> None:
+        """Make a trained model a version of `name` in the model registry."""
+        self.journal.models.append(JournalModel(name, variant, ref.stage, ref.fingerprint))
+        self._do(lambda: register(self._client, name, ref, self._store, variant))
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Tags of the parent run, by which later runs find it."""
+        self.journal.tags.update(tags)
+
+        def write() -> None:
+            for name, value in tags.items():
+                self._client.set_tag(self._parent_id, name, value)
+
+        self._do(write)
+
+    def describe(self) -> str:
+        """The parent run's id and where it is tracked; empty when tracking is off."""
+        self._wait()
+        return "" if self._off else f"run `{self._parent_id}` at `{without_password(self._client.tracking_uri)}`"
+
+    def gap(self) -> str:
+        """What MLflow lacks of this run so far, and why, in a sentence; empty when it lacks nothing."""
+        if self._outage:
+            return f"tracking was off from {self._outage}; `latent track sync` rebuilds it"
+        if self._refusals:
+            return f"tracking refused some of it ({'; '.join(sorted(self._refusals))}); `latent track sync` tries again"
+        return ""
+
+    def url(self) -> str | None:
+        """A link to the parent run where the tracking server has pages."""
+        self._wait()
+        uri = "" if self._off else without_password(self._client.tracking_uri)
+        return f"{uri}/#/experiments/{self._experiment_id}/runs/{self._parent_id}" if uri.startswith("http") else None
+
+    def finish(self, *, failed: bool) -> None:
+        """Close the parent run, and leave the journal from which it can be rebuilt."""
+        if not self._config.enabled:
+            return
+        self.journal.close("FAILED" if failed else "FINISHED")
+        self.journal.write(self._store)
+        self._do(lambda: close_parent(self._client, self._parent_id, self.journal))
+        self._wait()
+        self._actions.put(None)
+
+    def tell_gap(self) -> None:
+        """Say of a finished run what MLflow lacks of it: on its Prefect page, and to whoever asked (`gaps_told`)."""
+        gap = self.gap()
+        if not gap:
+            return
+        if self._told is not None:
+            self._told.append(gap)
+        if self.journal.flow_run_id:
+            _publish(f"{self.journal.flow}-tracking", f"MLflow: {gap}\n")
+
+    def _open(self) -> None:
+        self._client, self._experiment_id = open_client(self._config)
+        if not self.journal.flow_run_id:  # nothing that could be tried again
+            self._parent_id = create_parent(self._client, self._experiment_id, self.journal)
+            return
+        parent = open_parent(self._client, self._experiment_id, self.journal)
+        if parent.status != "RUNNING":
+            self._client.update_run(parent.id, status="RUNNING")
+        self._parent_id, self._there = parent.id, parent.stages
+
+    def _do(self, action: Callable[[], object]) -> None:
+        if not self._off:
+            self._actions.put(action)
+
+    def _wait(self) -> None:
+        """Until all that was asked for is written, or patience ends and tracking with it."""
+        if self._off:
+            return
+        written, started = threading.Event(), time.monotonic()
+        self._actions.put(written)
+        while not written.wait(min(self._patience, _LOOK)):
+            if not self._thread.is_alive() or time.monotonic() - started > self._patience:
+                self._give_up("the tracking server is too slow")
+                break
+        self._patience -= time.monotonic() - started  # one sum for the whole run
+
+    def _work(self) -> None:
+        from mlflow.exceptions import MlflowException
+        from requests.exceptions import RequestException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        while (action := self._actions.get()) is not None:
+            if isinstance(action, threading.Event):
+                action.set()
+            elif not self._off:
+                try:
+                    action()
+                except (MlflowException, RequestException, SQLAlchemyError, OSError, LatentError) as error:
+                    if isinstance(error, MlflowException) and self._parent_id and _is_refusal(error):
+                        self._leave_out(str(error))
+                    else:
+                        self._give_up(str(error))
+
+    def _leave_out(self, error: str) -> None:
+        reason = one_line(error, self._config)
+        if reason not in self._refusals:
+            self._refusals.add(reason)
+            logger.warning("tracking: refused and left out (`latent track sync` tries it again): %s", reason)
+
+    def _give_up(self, error: str) -> None:
+        if not self._off:
+            reason = one_line(error, self._config)
+            self._outage = f"{datetime.now():%H:%M} ({reason})"
+            self._off = True
+            logger.warning("tracking is off for the rest of this run (`latent track sync` rebuilds it): %s", reason)
+
+
+def _is_refusal(error: MlflowException) -> bool:
+    """Whether MLflow works and would not have this one entry: a bad value, a right that is lacking, a name unknown."""
+    status: int = error.get_http_status_code()
+    return status in (400, 403, 404, 409)
+
+
+def _publish(key: str, markdown: str) -> None:
+    """Best effort: what a page does not show, the log does."""
+    import httpx
+    from prefect.artifacts import create_markdown_artifact
+
+    try:
+        create_markdown_artifact(key=key, markdown=markdown, description="What MLflow lacks of this run")
+    except (httpx.HTTPError, OSError, RuntimeError) as error:
+        logger.warning("Prefect's page does not say what MLflow lacks of this run: %s", error)
+
+
+def _flow_run_id() -> str:
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    return str(context.flow_run.id) if context is not None and context.flow_run is not None else ""

@@ -1,0 +1,84 @@
+"""What a run asks of its workers, wherever they live: a blocking `compute`, and words on how far each call is."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from latent_core.store import ArtifactRef, ArtifactStore
+from latent_core.store.lease import LeaseTerms
+from tasks.stage import StageCall, Workplace
+from tasks.workers.budget import Budget
+from tasks.workers.joined import perform_with
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A worker's word on how far a call is."""
+
+    title: str
+    fingerprint: str
+    done: int
+    total: int
+    tokens: int
+
+
+ProgressSink = Callable[[Progress], None]
+
+
+class Pool(Protocol):
+    """A number of workers; calls that find all of them busy wait."""
+
+    def compute(
+        self,
+        call: StageCall,
+        budget: Budget | None = None,
+        terms: LeaseTerms | None = None,
+        companions: Sequence[StageCall] = (),
+    ) -> ArtifactRef:
+        """Run a call on the next free worker. Raises InfrastructureError when the worker dies, else what it raised.
+
+        Raises BudgetReached instead of starting the call when `budget` is used up by then. With `terms` the worker
+        holds the artifact's lease while it computes. `companions` are computed along with it (`tasks.workers.joined`).
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop all workers; a call in progress commits nothing."""
+        ...
+
+
+def perform_remotely(
+    call: StageCall,
+    store_root: str,
+    sink: ProgressSink,
+    terms: LeaseTerms | None = None,
+    companions: Sequence[StageCall] = (),
+) -> ArtifactRef:
+    """A call on a machine of a cluster, with that machine's own temporary folder as scratch."""
+
+    scratch = Path(tempfile.gettempdir()) / "latent-reasoning"
+    return perform_with(
+        call, companions, ArtifactStore(store_root), lambda one: workplace_for(one, scratch, sink), terms
+    ).ref
+
+
+def workplace_for(call: StageCall, scratch: Path, sink: ProgressSink) -> Workplace:
+    """A folder of the call's own below `scratch`, and its progress to `sink`."""
+
+    def progress(done: int, total: int, tokens: int) -> None:
+        sink(Progress(call.title, call.ref.fingerprint, done, total, tokens))
+
+    return Workplace(scratch / call.ref.key, progress)
+
+
+def prepare_remote_environment(threads: int) -> None:
+    """Set, on a machine of a cluster and before torch is imported there, what local workers are started with."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost several times the work on busy cores
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

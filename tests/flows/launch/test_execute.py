@@ -1,0 +1,110 @@
+"""Executing a flow from the command line: what its Prefect server does is told in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from flows.launch import execute as execution
+from flows.launch import server
+from flows.launch.registry import FlowEntry, find_flow
+from latent_core.config.runtime import TrackingConfig
+from latent_core.errors import InfrastructureError, InputError
+
+
+def test_run_whose_prefect_server_is_gone_says_so_and_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    flow = find_flow("reevaluate")
+
+    def lose_the_server(*words: Any) -> None:
+        raise httpx.ConnectError("Connection refused")
+
+    lost = FlowEntry(flow.config, flow.open_run, flow.compose, lose_the_server, flow.show)
+    monkeypatch.setattr(execution, "_ENVIRONMENT", {})  # of this process, which goes on with other tests
+    monkeypatch.setattr(execution, "find_flow", lambda name: lost)
+    monkeypatch.setattr(server, "_check_configured", lambda: None)  # it went away later
+    settings = [f"store={tmp_path}", "model=latent-mini"]
+    lines = r"PREFECT_API_URL, http://127\.0\.0\.1:9/api, does not answer .*Connection refused.*repeat"
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
+        pytest.raises(InfrastructureError, match=lines),
+    ):
+        execution.execute("reevaluate", None, settings, [])
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({}, "server --backend-store-uri sqlite:///.latent/mlflow.db"),
+        ({"uri": "http://127.0.0.1:5000"}, "MLflow:  http://127.0.0.1:5000\n"),
+        ({"enabled": False}, None),
+    ],
+)
+def test_run_says_where_its_own_mlflow_runs_are(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    settings: dict[str, Any],
+    line: str | None,
+) -> None:
+    from flows.parts.publish import show_where_to_look
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    show_where_to_look(TrackingConfig.model_validate(settings))
+    printed = capsys.readouterr().out
+    assert line in printed if line is not None else "MLflow" not in printed
+
+
+def test_outage_of_tracking_is_the_last_thing_that_a_run_says_of_mlflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from latent_core.config.reevaluate import ReevaluateConfig
+    from latent_core.store import Artifact, ArtifactStore
+    from tasks.run.execution import Pending, Run
+    from tasks.stage import Outcome, Stage, StageCall
+    from tasks.tracking.tracker import Tracker
+
+    marker = Stage("marker", 1, lambda *words: Outcome())
+    calls: list[StageCall] = []
+
+    def compose(config: ReevaluateConfig, run: Run) -> Pending:
+        pending = run.stage(marker, TrackingConfig(), {})
+        calls.append(pending.call)
+        return pending
+
+    def run_it(config: ReevaluateConfig, force: list[str]) -> None:
+        store = ArtifactStore(config.store)
+        tracker = Tracker(config.tracking, "reevaluate", config, store)
+        with store.begin("marker", calls[0].ref.fingerprint) as out:
+            out.commit(config=TrackingConfig())
+        tracker.finish(failed=False)
+        tracker.tell_gap()
+
+    def show(result: Artifact) -> None: ...
+
+    flow = find_flow("reevaluate")
+    entry = FlowEntry(flow.config, flow.open_run, compose, run_it, show)
+    monkeypatch.setattr(execution, "_ENVIRONMENT", {})
+    monkeypatch.setattr(execution, "find_flow", lambda name: entry)
+    monkeypatch.setattr(execution, "execute_entry", lambda entry, config, force: entry.execute(config, force))
+    settings = [f"store={tmp_path / 'store'}", "tracking.uri=http://127.0.0.1:9", f"runtime.work_dir={tmp_path}"]
+    execution.execute("reevaluate", None, settings, [])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3] == "MLflow:  http://127.0.0.1:9" and lines[-1].startswith("Prefect: ")
+    assert lines[-2].strip().startswith("tracking was off from ") and "latent track sync" in lines[-2]
+    execution.execute("reevaluate", None, settings, [])  # nothing to compute, nothing to track
+    assert "tracking was off" not in capsys.readouterr().out
+
+
+def test_work_dir_that_cannot_be_made_is_named_before_the_prefect_server_starts(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings = [f"store={tmp_path / 'store'}", "model=latent-mini", f"runtime.work_dir={tmp_path / 'file' / 'work'}"]
+    with pytest.raises(InputError, match=r"^runtime\.work_dir: .*file/work cannot be made"):
+        execution.execute("reevaluate", None, settings, [])

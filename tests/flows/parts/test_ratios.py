@@ -1,0 +1,116 @@
+"""Evaluating at a ratio that was never trained is said in one line, on every run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.launch.execute import plan
+from flows.launch.registry import find_flow
+from flows.parts.ratios import taught, taught_to, warn_of_untrained
+from latent_core.config.tokenskip import PrepareConfig, RatioLabel
+from latent_core.identity import fingerprint
+from latent_core.store import ArtifactRef, ArtifactStore
+from tasks.run.execution import Run, open_run
+from tasks.stage import ModelInput
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(tmp_path / "store")
+
+
+def made(store: ArtifactStore, stage: str, config: Any, **parents: str) -> ArtifactRef:
+    ref = ArtifactRef(stage, fingerprint(stage, 1, config, parents))
+    with store.begin(ref.stage, ref.fingerprint) as out:
+        out.commit(config=config, parents=parents)
+    return ref
+
+
+def trained(store: ArtifactStore, base: str = "f" * 64, **prepare: Any) -> ArtifactRef:
+    """A model that a run trained at `prepare`'s ratios."""
+    prepared = made(store, "prepare", PrepareConfig(**prepare), model=base)
+    return made(store, "train", {"steps": 1}, model=base, prepared=prepared.fingerprint)
+
+
+def flow_config(name: str, tmp_path: Path, **fields: Any) -> Any:
+    places = {"store": str(tmp_path / "store"), "tracking": {"uri": f"sqlite:///{tmp_path}/mlflow.db"}}
+    return find_flow(name).config.model_validate({**places, **fields})
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is said of untrained ratios. Prefect takes the logger over when it is imported, from pytest too."""
+    said: list[str] = []
+    monkeypatch.setattr("flows.parts.ratios.logger.warning", lambda form, *values: said.append(form % values))
+    return said
+
+
+def test_ratios_of_a_trained_model_are_those_of_all_its_examples(store: ArtifactStore) -> None:
+    first = trained(store, ratios=(1.0, 0.5))
+    again = trained(store, first.fingerprint, ratios=(0.3,))
+    assert taught_to(first, store) == {1.0, 0.5}
+    assert taught_to(again, store) == {1.0, 0.5, 0.3}
+    reinforced = made(store, "grpo", {"ratios": [0.25]}, model=first.fingerprint)
+    assert taught_to(reinforced, store) == {1.0, 0.5, 0.25}
+
+
+def test_ratios_of_models_that_heard_none_are_one(store: ArtifactStore) -> None:
+    direct = made(store, "prepare_direct", {"seed": 1})
+    answering = made(store, "train", {"steps": 1}, model="f" * 64, prepared=direct.fingerprint)
+    assert taught_to(answering, store) == {1.0}
+    assert taught_to(ModelInput.find("latent-mini"), store) == {1.0}
+    assert taught_to(made(store, "build_dual", {"seed": 0}, model="f" * 64), store) == {1.0}
+
+
+def test_nothing_is_claimed_where_nothing_is_known(store: ArtifactStore) -> None:
+    assert taught_to(ModelInput("owner/name", "f" * 64), store) is None
+    assert taught_to(made(store, "train", {"steps": 2}, model="f" * 64, prepared="e" * 64), store) is None
+    assert taught_to(trained(store, ratios=(0.5,), ratio_label=RatioLabel.ACHIEVED), store) is None
+    assert taught(PrepareConfig(ratio_label=RatioLabel.ACHIEVED)) is None
+
+
+def test_reevaluation_names_the_untrained_ratio_on_every_run(
+    store: ArtifactStore, tmp_path: Path, lines: list[str]
+) -> None:
+    model = trained(store, ratios=(1.0, 0.5))
+    fields: dict[str, Any] = {"benchmark": {}, "evaluate": {"ratios": [1.0, 0.5, 0.4]}}
+    config = flow_config("reevaluate", tmp_path, model=str(model), **fields)
+    for run in (1, 2):  # the command line plans every run, also one that has everything in the store
+        plan(find_flow("reevaluate"), config)
+        assert len(lines) == run
+    assert lines[0].startswith(f"evaluate.ratios: 0.4 was never trained ({model}: trained at 1, 0.5)")
+
+
+def test_main_job_compares_the_ratios_it_evaluates_with_those_it_prepares(tmp_path: Path, lines: list[str]) -> None:
+    fields: dict[str, Any] = {"prepare": {"ratios": [1.0, 0.5]}, "variants": ["standard"], "collect": {"questions": 4}}
+    flow = find_flow("tokenskip-math")
+    plan(flow, flow_config("tokenskip-math", tmp_path, **fields, evaluate={"ratios": [0.5]}))
+    assert not lines
+    plan(flow, flow_config("tokenskip-math", tmp_path, **fields, evaluate={"ratios": [0.5, 0.3, 0.1]}))
+    (line,) = lines
+    assert line.startswith("evaluate.ratios: 0.3, 0.1 were never trained (prepare.ratios: trained at 1, 0.5), so")
+
+
+def test_flow_says_it_itself_unless_its_plan_just_did(tmp_path: Path, lines: list[str]) -> None:
+    def run(planning: bool) -> Run:
+        return open_run("reevaluate", flow_config("reevaluate", tmp_path), planning=planning)
+
+    for planning, said in ((False, 1), (False, 2), (True, 3), (False, 3), (False, 4)):
+        warn_of_untrained(run(planning), [0.5], frozenset({1.0}), "m")
+        assert len(lines) == said
+
+
+def test_stages_are_called_by_their_names() -> None:
+    from flows.parts import ratios
+    from tasks.concise import PREPARE_SELECTED
+    from tasks.direct import PREPARE_DIRECT
+    from tasks.grpo import GRPO
+    from tasks.prepare import PREPARE, PREPARE_WARM_START
+    from tasks.train import BUILD_DUAL, TRAIN_STAGE
+
+    assert (TRAIN_STAGE.name, GRPO.name, BUILD_DUAL.name) == (ratios.TRAIN, ratios.GRPO, ratios.BUILD_DUAL)
+    prepared = (PREPARE, PREPARE_WARM_START, PREPARE_DIRECT, PREPARE_SELECTED)
+    assert tuple(stage.name for stage in prepared) == ratios.PREPARED_BY

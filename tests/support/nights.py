@@ -1,0 +1,111 @@
+"""Nights of re-evaluation without a model: champions that were never trained, and what they answered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.here import run_here
+from flows.reevaluate import ENTRY
+from latent_core.config.reevaluate import ReevaluateConfig
+from latent_core.generate.completions import sample_schema
+from latent_core.identity import fingerprint
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter
+from tasks.collect import SAMPLES
+from tasks.evaluate import EVALUATE, EvaluateCondition
+from tasks.run.execution import Pending, Run
+from tasks.stage import Inputs, Outcome, StageCall, Workplace, perform
+from tasks.tracking.mlflow import open_client
+from tasks.tracking.models import register, set_champion
+
+NAME = "toy"
+QUESTIONS = 60
+
+
+class Nights:
+    """A store, a registry of champions, and the re-evaluations of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = ArtifactStore(folder / "store")
+
+    def config(self, **fields: Any) -> ReevaluateConfig:
+        return ReevaluateConfig.model_validate(self.parameters() | fields)
+
+    def parameters(self) -> dict[str, Any]:
+        return {
+            "model": f"models:/{NAME}@champion",
+            "benchmark": {"difficulties": [1]},
+            "evaluate": {"questions": QUESTIONS, "ratios": [1.0, 0.5], "sampling": {"max_new_tokens": 64}},
+            "store": self.store.root,
+            "runtime": {"work_dir": str(self.folder / "work")},
+            "tracking": {"uri": f"sqlite:///{self.folder}/mlflow.db"},
+        }
+
+    def crown(self, seed: int) -> str:
+        """Make a model of that seed the champion; returns its version."""
+        ref = ArtifactRef("train", fingerprint("train", 1, {"seed": seed}, {}))
+        if self.store.get(ref.stage, ref.fingerprint) is None:
+            with self.store.begin(ref.stage, ref.fingerprint) as out:
+                with out.directory("weights/model") as folder:
+                    (folder / "config.json").write_text(str(seed))
+                out.commit()
+        client, _ = open_client(self.config().tracking)
+        version = register(client, NAME, ref, self.store, f"seed{seed}")
+        set_champion(self.config().tracking, NAME, version)
+        return version
+
+    def answer(self, config: ReevaluateConfig, correct: dict[float, int]) -> None:
+        """Evaluate the champion as `config` will: the first `correct[ratio]` questions are right."""
+        for call in _planned(config):
+            ratio = call.config.ratio if isinstance(call.config, EvaluateCondition) else None
+            if ratio is not None and self.store.get(call.ref.stage, call.ref.fingerprint) is None:
+                perform(_answered(call, correct[ratio]), self.store, Workplace(self.folder / "work", lambda *_: None))
+
+    def night(self, config: ReevaluateConfig) -> Artifact:
+        """The flow, in this process; raises RegressionFound."""
+        return run_here("reevaluate", ENTRY, config)[0]
+
+
+def _planned(config: ReevaluateConfig) -> list[StageCall]:
+    calls: list[StageCall] = []
+
+    class Listing(Run):
+        def _ask(self, call: StageCall) -> Pending:
+            calls.append(call)
+            return super()._ask(call)
+
+    run = Listing("reevaluate", config, ArtifactStore(config.store), config.runtime, config.tracking, planning=True)
+    ENTRY.compose(config, run)
+    return [call for call in calls if call.ref.stage == EVALUATE.name]
+
+
+def _answered(call: StageCall, right: int) -> StageCall:
+    """The call with a body that needs no model."""
+
+    def body(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, workplace: Workplace) -> Outcome:
+        with out.table(SAMPLES, sample_schema()) as table:
+            table.extend(_row(number, number < right) for number in range(config.questions))
+        return Outcome(accounting={"kept": config.questions}, record={"tokens_per_second": 1.0})
+
+    return replace(call, stage=replace(call.stage, body=body))
+
+
+def _row(number: int, is_right: bool) -> dict[str, Any]:
+    return dict.fromkeys(sample_schema().names) | {
+        "question_id": f"q{number}",
+        "sample_index": 0,
+        "question": "1 + 1",
+        "gold": "2",
+        "prompt_token_ids": [1],
+        "output_token_ids": [2],
+        "finish_reason": "stop",
+        "completion": "2",
+        "reasoning": "1 + 1",
+        "answer": "2",
+        "verdict": "correct" if is_right else "wrong",
+        "tokens": 10,
+        "reasoning_tokens": 5,
+        "latent_tokens": 0,
+    }
