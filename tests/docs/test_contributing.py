@@ -9,12 +9,17 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+import pyarrow as pa
 import pytest
 
 from latent_core.benchmarks import tables
 from latent_core.benchmarks.registry import grader_of, open_split
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.errors import InputError
+from latent_core.store import ArtifactStore
+from tasks.collect import SAMPLES
+from tasks.stage import Workplace
+from tasks.workers.compute import perform
 from tests.support.pages import ROOT, Block, blocks
 
 EXAMPLES = {
@@ -43,7 +48,7 @@ def imported() -> Iterator[None]:
 
 
 def test_examples_are_short_and_name_files_that_are_not_there_yet() -> None:
-    assert len(EXAMPLES) >= 2
+    assert len(EXAMPLES) == 3
     for path, block in EXAMPLES.items():
         assert len(block.text.splitlines()) < 40 and not (ROOT / path).exists()
         assert (ROOT / path).parent.is_dir()
@@ -78,3 +83,30 @@ def test_compressor_example_keeps_the_longest_words(
     assert compressed[1.0].text == "a considerable sum of 12 marbles remains"
     assert "considerable" in compressed[0.5].text and " of " not in compressed[0.5].text
     assert empty[0.5].text == ""
+
+
+def test_stage_example_keeps_short_correct_samples_and_counts_the_others(
+    imported: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tasks
+
+    module = import_module(_module(EXAMPLES["tasks/short_samples.py"], tasks, tmp_path, monkeypatch))
+    store = ArtifactStore(str(tmp_path / "store"))
+    samples = pa.table(
+        {
+            "question_id": ["a", "b", "c"],
+            "reasoning": ["short", "wrong", "long"],
+            "verdict": ["correct", "wrong", "correct"],
+            "reasoning_tokens": [5, 5, 500],
+        }
+    )
+    with store.begin("collect", "c" * 64) as out:
+        with out.table(SAMPLES, samples.schema) as table:
+            table.extend(samples.to_pylist())
+        collected = out.commit().ref
+    call = module.short_samples.call(module.ShortSamplesConfig(), module.ShortSamplesInputs(collected))
+    result = perform(call, Workplace(store, tmp_path / "work", lambda *_: None))
+    assert list(result.rows_of("short.parquet")) == [{"question_id": "a", "reasoning": "short"}]
+    assert result.manifest.content.accounting == {"kept": 1, "wrong": 1, "too_long": 1}
+    longer = module.short_samples.call(module.ShortSamplesConfig(max_tokens=600), module.ShortSamplesInputs(collected))
+    assert longer.ref.fingerprint != call.ref.fingerprint
