@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.here import run_here
+from bench.record import add_json_option, save
 from flows.cli.comparison import show as show_comparison
 from flows.launch.execute import plan
 from flows.launch.registry import find_flow
@@ -290,6 +291,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--repairs", type=int, default=REPAIRS, help="how many flips are mended for real afterwards")
     parser.add_argument("--folder", type=Path, help="where the tiny run is made, or lies already")
+    add_json_option(parser)
     options = parser.parse_args()
     logging.getLogger("latent").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as scratch:
@@ -315,6 +317,9 @@ def main() -> int:
             there = {file for some in _files(scene.store).values() for file in some}
             if len(mended) < options.repairs and path in there:
                 mended.append(repair(scene, path, bit))
+        outcomes = {kind: {name: tally.outcomes[name] for name in columns} for kind, tally in tallies.items()}
+        repairs = {"made": len(mended), "whole": sum(mended)}
+        save(options.json, {"flips": total.total(), "outcomes": outcomes, "repairs": repairs})
         print(f"{sum(mended)} of {len(mended)} repairs made for real gave the same table, and a whole store")
     return int(total[WRONG] > 0 or not all(mended))
 

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.record import add_json_option, save
 from latent_core import prompts
 from latent_core.benchmarks.registry import open_split
 from latent_core.config.benchmark import BenchmarkConfig
@@ -95,6 +96,7 @@ def main() -> None:
     parser.add_argument("--max-new-tokens", type=int, default=192)
     parser.add_argument("--batch-size", type=int, default=32, help="of the plain transformers side")
     parser.add_argument("--pairs", type=int, default=5)
+    add_json_option(parser)
     options = parser.parse_args()
 
     source, problems = open_model(options.model), open_split(BENCHMARK, "train")
@@ -141,6 +143,7 @@ def main() -> None:
     }
     print(f"{options.engine}, {options.model}: pipeline / plain = {result['median_ratio']} (target {TARGET} for vllm)")
     print(json.dumps(result))
+    save(options.json, result)
 
 
 def _pair(pipeline: Callable[[int], int], plain: Callable[[int], int], number: int) -> float:
