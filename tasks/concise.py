@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Annotated
 
-from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.config.concise import PrepareSelectedConfig, SelectExemplarsConfig, SelectShortestConfig
 from latent_core.config.prompting import TextFormat
 from latent_core.config.sampling import SamplingConfig
 from latent_core.exemplars import Exemplar
-from latent_core.generate.completions import ReadableModel, graded_completions
+from latent_core.generate.completions import graded_completions
 from latent_core.methods.concise import (
     SAMPLE_COLUMNS,
     draw_exemplars,
@@ -24,6 +23,8 @@ from latent_core.methods.concise import (
     shortest_correct,
 )
 from latent_core.models.family import load_tokenizer
+from latent_core.models.readable import ReadableModel
+from latent_core.models.tokens import encode
 from latent_core.store import ArtifactWriter
 from tasks.collect import SAMPLES, write_collection
 from tasks.prepare import write_examples
@@ -124,7 +125,7 @@ def prepare_selected(out: ArtifactWriter, inputs: Inputs, config: PrepareFormat,
 def _length(inputs: Inputs) -> Callable[[str], int]:
     """Tokens of a text in the model whose samples are selected."""
     tokenizer = load_tokenizer(inputs.model_dir("model"))
-    return lambda text: len(prompts.encode(text, tokenizer))
+    return lambda text: len(encode(text, tokenizer))
 
 
 SELECT_EXEMPLARS = Stage("select_exemplars", 1, choose_exemplars)

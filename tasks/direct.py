@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from latent_core.config.direct import DirectExamplesConfig
-from latent_core.generate.completions import ReadableModel
 from latent_core.methods.direct import direct_examples
+from latent_core.models.readable import ReadableModel
 from latent_core.store import ArtifactWriter
 from tasks.prepare import write_examples
 from tasks.stage import Inputs, Outcome, Stage, Workplace
