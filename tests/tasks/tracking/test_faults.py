@@ -19,7 +19,7 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.identity import fingerprint
-from latent_core.store import Artifact, ArtifactStore
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.run.execution import open_run
 from tasks.tracking import mlflow as tracking
 from tasks.tracking import tracker as tracker_module
@@ -31,10 +31,11 @@ from tests.support.tracked import database, fields_of
 SECONDS = 60.0  # a few on an idle machine; what goes wrong here would take minutes
 
 
-def _artifact(store: ArtifactStore, seed: int, parents: dict[str, str] | None = None) -> Artifact:
+def _artifact(store: ArtifactStore, seed: int, parents: dict[str, ArtifactRef] | None = None) -> Artifact:
     config = {"seed": seed, "nested": {"ratio": 0.5, "name": "x"}, "list": [1, 2]}
     parents = parents or {}
-    with store.begin("numbers", fingerprint("numbers", 1, config, parents)) as out:
+    fingerprints = {role: parent.fingerprint for role, parent in parents.items()}
+    with store.begin("numbers", fingerprint("numbers", 1, config, fingerprints)) as out:
         for path in ("table.md", "report.html", "figures/pareto.svg"):
             with out.open(path) as handle:
                 handle.write(f"{path} {seed}".encode())
@@ -78,7 +79,7 @@ def _track(config: TrackingConfig, store: ArtifactStore) -> Tracker:
     tracker = Tracker(config, "flow", TrackingConfig(), store)
     first = _artifact(store, 0)
     tracker.stage(first, cached=True)
-    tracker.stage(_artifact(store, 1, {"model": first.ref.fingerprint}), cached=False)
+    tracker.stage(_artifact(store, 1, {"model": first.ref}), cached=False)
     tracker.tag({"latent.model": "m"})
     tracker.finish(failed=False)
     return tracker
