@@ -51,6 +51,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # Needs uv; torch itself stays out of the lock (see install).
 lock:
