@@ -55,6 +55,7 @@ check: install ## lint, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # Needs uv; torch itself stays out of the lock (see install).
 lock: ## resolve the lock files again (needs uv)

@@ -27,8 +27,9 @@ from latent_core import prompts
 from latent_core.benchmarks.registry import open_split
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.sampling import SamplingConfig
-from latent_core.generate.completions import ReadableModel
+from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
+from latent_core.models.tokens import encode
 from latent_core.store import ArtifactStore
 from tasks.collect import CollectInputs, CollectShard, collect_shard
 from tasks.inputs import ModelInput, ProblemsInput
@@ -52,7 +53,7 @@ def plain_vllm(engine: Any, texts: list[str], model: ReadableModel, sampling: Sa
         stop_token_ids=sorted(model.family.stop_ids),
         detokenize=False,  # the tokenizer is not loaded in the engine
     )
-    encoded = [{"prompt_token_ids": prompts.encode(text, model.tokenizer)} for text in texts]
+    encoded = [{"prompt_token_ids": encode(text, model.tokenizer)} for text in texts]
     outputs = engine._llm.generate(encoded, parameters, use_tqdm=False)
     return sum(len(completion.token_ids) for output in outputs for completion in output.outputs)
 

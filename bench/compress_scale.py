@@ -19,13 +19,13 @@ from typing import Any
 from bench.memory import PeakMemory
 from bench.record import add_json_option, save
 from bench.texts import chains_of_thought
-from latent_core import prompts
 from latent_core.compress import MultiRatioCompressor, ScoringOptions
 from latent_core.compress.corpus import RatioDrift, compressed_rows, compressed_schema, score_schema, scored_samples
 from latent_core.compress.selection import PAPER_SELECTION
 from latent_core.identity import fingerprint
 from latent_core.models.family import load_tokenizer
 from latent_core.models.source import open_model
+from latent_core.models.tokens import encode
 from latent_core.store import ArtifactStore
 
 LIMIT_BYTES = 1.5 * 2**30
@@ -67,7 +67,7 @@ def measure(
     drift = RatioDrift()
 
     def count(text: str) -> int:
-        return len(prompts.encode(text, tokenizer))
+        return len(encode(text, tokenizer))
 
     with PeakMemory() as memory, store.begin("bench_compressed", fingerprint("bench_compressed", 1, {}, {})) as out:
         wall, cpu = time.monotonic(), time.process_time()

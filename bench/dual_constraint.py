@@ -29,8 +29,9 @@ from latent_core import prompts
 from latent_core.benchmarks.word_problems import generate_problem
 from latent_core.config.sampling import SamplingConfig
 from latent_core.dual import Phase, PhaseMachine
-from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import Generation, Request
+from latent_core.models.readable import ReadableModel
+from latent_core.models.tokens import encode
 
 FIXED_TOKENS = 64  # of each completion in the cost runs: most of them in the think phase, as in real use
 NEVER = 1 << 30  # a stop id that no model has
@@ -41,7 +42,7 @@ def requests_for(model: ReadableModel, count: int, *, mixed: bool) -> list[Reque
     for index in range(count):
         problem = generate_problem("test", index, difficulty=1 + index % 3)
         text = prompts.render_prompt(problem.question, model.tokenizer, model.family)
-        ids = tuple(prompts.encode(text, model.tokenizer))
+        ids = tuple(encode(text, model.tokenizer))
         requests.append(Request(ids, seed=index, constrained=not mixed or index % 3 != 2))
     return requests
 

@@ -18,9 +18,9 @@ from typing import Any
 from bench.dual_constraint import requests_for, violations
 from bench.record import add_json_option, save
 from latent_core.dual import PhaseMachine
-from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import Generation
 from latent_core.generate.vllm_engine import prepare_environment
+from latent_core.models.readable import ReadableModel
 
 MAX_TOKENS = 160
 

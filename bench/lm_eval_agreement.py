@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 
 from bench.record import add_json_option, save
 from latent_core import prompts
+from latent_core.boxes import opens_box
 from latent_core.models.family import chat_family, load_tokenizer
 from latent_core.models.source import open_model
-from latent_core.scoring.extraction import opens_box
 
 NUMBER = r"-?[0-9][0-9.,]*"
 FILTERS = {"strict-match": rf"\\boxed\{{({NUMBER})\}}", "flexible-extract": rf"({NUMBER})"}

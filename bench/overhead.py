@@ -36,8 +36,8 @@ from latent_core.config.compress import CompressConfig, ScoreWordsConfig
 from latent_core.config.prepare import PrepareConfig, RatioPolicy
 from latent_core.config.prompting import Prompting
 from latent_core.config.sampling import SamplingConfig
-from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import Finished, Generation, Request
+from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
 from latent_core.store import Artifact, ArtifactStore
 from tasks import collect as collect_stage

@@ -47,8 +47,8 @@ class Speed(NamedTuple):
 
 def examples(model_dir: Path, rows: int) -> pa.Table:
     """Worked problems of all difficulties whose reasoning is cut to one of four shares, as ratios mix the lengths."""
-    from latent_core.generate.completions import ReadableModel
-    from latent_core.models.mini_corpus import examples
+    from latent_core.models.readable import ReadableModel
+    from latent_core.sft.mini_corpus import examples
 
     model = ReadableModel.load(model_dir)
     draw = random.Random(0)
