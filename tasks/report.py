@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Annotated, Any, NamedTuple
 
-from latent_core.compress.corpus import merged_drift
+from latent_core.compress.corpus import RatioDrift
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.tokenskip import Variant
 from latent_core.config.training import LatentRows
@@ -27,6 +27,7 @@ from latent_core.report.seeds import variant_of
 from latent_core.report.table import markdown_table
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.collect import SAMPLES
+from tasks.compress import COMPRESSED
 from tasks.contamination import check_contamination, finding
 from tasks.environment import code_version
 from tasks.inputs import Input
@@ -146,13 +147,13 @@ def _frozen_notes(models: set[str], latent_rows: LatentRows) -> list[str]:
 
 
 def _compression(stages: list[tuple[str, Artifact]]) -> Iterator[Mapping[str, Any]]:
-    """Requested and achieved ratios over all shards of compression, weighted by their texts."""
-    shards = [shard for role, artifact in stages if role == "compress" for shard in artifact.shards()]
-    for row in merged_drift(shard.manifest.content.metrics["ratios"] for shard in shards):
+    """Requested and achieved ratios over all texts that were compressed."""
+    compressed = [artifact for role, artifact in stages if role == "compress"]
+    for row in RatioDrift(row for one in compressed for row in one.rows_of(COMPRESSED, RatioDrift.COLUMNS)).rows():
         yield {
             "requested_ratio": row["ratio"],
             "achieved_ratio": row["achieved_ratio"],
             "drift": row["drift"],
             "answer_retention": row["answer_retention"],
-            "texts": int(row["texts"]),
+            "texts": row["texts"],
         }
