@@ -9,7 +9,11 @@ export DO_NOT_TRACK ?= true
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: install demo demo-smollm2 test test-all test-browser chaos check lock clean
+MUTATED := $(addprefix latent_core/,compress/selection.py dual/constraint.py evaluation/regression.py \
+  evaluation/statistics.py generate/completions.py identity.py rl/rewards.py scoring/extraction.py sft/plan.py \
+  store/manifest.py) tasks/run/schedule.py
+
+.PHONY: install demo demo-smollm2 test test-all test-browser mutants chaos check lock clean
 
 install: $(VENV)/.installed
 
@@ -42,6 +46,10 @@ test-all: install
 # The demo page in headless Chromium, which must be on PATH (apt-get install chromium).
 test-browser: install
 	$(BIN)/python -m pytest -m browser
+
+# Eight small faults in each of eleven core modules, one at a time; their tests must notice.
+mutants: install
+	$(BIN)/python -m tests.support.mutants --per-module 8 --json mutants.json $(MUTATED)
 
 # At least 100 kills (workers, runs, process groups, the Prefect server). Each costs the start of a process or a run.
 chaos: install
