@@ -16,8 +16,8 @@ from flows.parts.evaluations import evaluated_at_ratios
 from flows.parts.publish import publish, show
 from flows.parts.questions import questions_there
 from flows.parts.ratios import taught_to, warn_of_untrained
+from latent_core.config.prompting import TextFormat
 from latent_core.config.reevaluate import Evaluated, ReevaluateConfig
-from latent_core.config.tokenskip import TextFormat
 from latent_core.errors import InputError, RegressionFound
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, DamagedError
