@@ -55,7 +55,7 @@ ARITHMETIC: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
 }
 MARKS = "not slow and not smollm2 and not browser"
 LOG = "mutants.log"
-TIMEOUT_S = 60.0  # the least; else three times what the tests take on the unchanged module
+TIMEOUT_S = 120.0  # the least; else three times what the tests take on the unchanged module
 
 
 @dataclass(frozen=True)
@@ -208,8 +208,8 @@ def test_sets(root: Path, module: str, named: str) -> Iterator[list[str]]:
         yield [str(folder)]
 
 
-def noticed(copy: Path, tests: list[str], timeout: float) -> bool:
-    """Whether a test fails, or none ends in time."""
+def noticed(copy: Path, tests: list[str], timeout: float) -> str:
+    """The tests if one fails, or if they do not end in time, which is said; else ""."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", MARKS]
     environment = {**os.environ, "PYTHONPATH": str(copy)}
     with (
@@ -219,9 +219,9 @@ def noticed(copy: Path, tests: list[str], timeout: float) -> bool:
         ) as run,
     ):
         try:
-            return run.wait(timeout) != 0
+            return " ".join(tests) if run.wait(timeout) else ""
         except subprocess.TimeoutExpired:
-            return True
+            return f"{' '.join(tests)} (not done after {timeout:.0f} s)"
         finally:
             _end(run)
 
@@ -269,8 +269,8 @@ def examine(copy: Path, module: str, named: str, sample: list[Mutant]) -> Iterat
                     raise SystemExit(f"{module}: {' '.join(tests)} fail without a mutant")
                 limits.append(max(TIMEOUT_S, 3 * (time.monotonic() - began)))
             write(copy, module, mutant.applied(source))
-            if noticed(copy, tests, limits[index]):
-                return " ".join(tests)
+            if killed_by := noticed(copy, tests, limits[index]):
+                return killed_by
         return ""
 
     try:
