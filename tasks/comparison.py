@@ -47,7 +47,7 @@ def compare_evaluations(
 def conditions_of(report: Artifact) -> dict[str, ArtifactRef]:
     """The evaluations behind the report of one model, by condition, as its sealed manifest names them."""
     return {
-        role.rpartition("/")[2]: ArtifactRef(EVALUATE.name, parent)
+        role.rpartition("/")[2]: ArtifactRef(EVALUATE.name, parent.fingerprint)
         for role, parent in report.manifest.content.parents.items()
         if role.startswith("evaluation/")
     }

@@ -148,7 +148,7 @@ class _Library:
         self._evaluations: dict[str, list[Manifest]] = {}
         for _, manifest in store.committed(EVALUATE.name):
             if isinstance(manifest, Manifest) and "model" in manifest.content.parents:
-                self._evaluations.setdefault(manifest.content.parents["model"], []).append(manifest)
+                self._evaluations.setdefault(manifest.content.parents["model"].fingerprint, []).append(manifest)
 
     def describe(self, version: Any, aliases: Sequence[str]) -> ModelVersion:
         ref = ArtifactRef(version.tags["stage"], version.tags["fingerprint"])
@@ -173,7 +173,7 @@ class _Library:
 
     def _evaluation(self, manifest: Manifest) -> ModelEvaluation:
         content = manifest.content
-        problems = content.parents.get("problems", "")
+        problems = content.parents["problems"].fingerprint if "problems" in content.parents else ""
         ratio, prompting = content.identity["ratio"], content.identity["prompting"]
         recorded = manifest.record.get("benchmarks", {}).get("problems", {}).get("name")
         run = self._runs.get((content.stage, content.fingerprint), {})
