@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.base import IDENTITY, RUNTIME, WIRING, StageConfig
+from latent_core.config.base import IDENTITY, RUNTIME, WIRING
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import ChatConfig
 from latent_core.config.collect import CollectConfig
@@ -14,12 +14,13 @@ from latent_core.config.compress import CompressConfig, ScoreWordsConfig
 from latent_core.config.evaluate import EvaluateConfig
 from latent_core.config.label_words import LabelKind, LabelReading, LabelWordsConfig
 from latent_core.config.prepare import PrepareConfig, check_prepared_ratios
+from latent_core.config.ratios import WithRatios
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.config.train_compressor import TrainCompressorConfig
 from latent_core.config.training import TrainConfig
 
 
-class LabelKindsConfig(StageConfig):
+class LabelKindsConfig(WithRatios):
     """The same chains of thought, compressed by compressors that differ in their labels only, and at random."""
 
     kinds: Annotated[tuple[LabelKind, ...], WIRING, Field(min_length=1)] = (

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.base import IDENTITY, RUNTIME, WIRING, StageConfig
+from latent_core.config.base import IDENTITY, RUNTIME, WIRING
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import ChatConfig, Thinking
 from latent_core.config.collect import CollectConfig
@@ -16,6 +16,7 @@ from latent_core.config.dual import DualBuildConfig
 from latent_core.config.evaluate import EvaluateWithBaseConfig
 from latent_core.config.prepare import PrepareConfig, check_prepared_ratios
 from latent_core.config.quality import QualityConfig
+from latent_core.config.ratios import WithRatios
 from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
 from latent_core.config.training import TrainConfig
 from latent_core.config.warm_start import WarmStartConfig
@@ -35,7 +36,7 @@ class Variant(StrEnum):
         return Variant.DUAL if self is Variant.DUAL_FROZEN else self
 
 
-class TokenSkipConfig(StageConfig):
+class TokenSkipConfig(WithRatios):
     """The whole run: base model, problems, and one section per stage."""
 
     model: Annotated[str, WIRING] = "latent-mini"
