@@ -51,7 +51,7 @@ test-browser: install ## test the demo page in headless Chromium
 chaos: install ## kill runs, workers and servers 100 times and check what is left (12 minutes)
 	$(BIN)/python -m bench.chaos --kills 100
 
-check: install ## lint, formatting and types
+check: install ## lint, formatting, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
