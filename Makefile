@@ -54,7 +54,7 @@ test-browser: install ## test the demo page in headless Chromium
 	$(BIN)/python -m pytest -m browser
 
 # Eight small faults in each of eleven core modules, one at a time; their tests must notice.
-mutants: install
+mutants: install ## put small faults into core modules, one at a time; the tests must notice
 	$(BIN)/python -m tests.support.mutants --per-module 8 --json mutants.json $(MUTATED)
 
 # At least 100 kills (workers, runs, process groups, the Prefect server). Each costs the start of a process or a run.
