@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.here import run_here
+from bench.record import add_json_option, save
 from flows.cli.comparison import show as show_comparison
 from flows.launch.execute import plan
 from flows.launch.registry import find_flow
@@ -37,10 +38,17 @@ from latent_core.store import Artifact, ArtifactStore, DamagedError
 from latent_core.ui.samples import PRESET_SOURCE, SampleLibrary
 from latent_core.ui.shelf import stored_offers
 from tasks.collect import SAMPLES
-from tasks.comparison import AFTER, BEFORE, COMPARE_EVALUATIONS, COMPARISON_MARKDOWN, CompareEvaluations, fallen
+from tasks.comparison import (
+    COMPARISON_MARKDOWN,
+    CompareEvaluations,
+    CompareEvaluationsInputs,
+    compare_evaluations,
+    fallen,
+)
 from tasks.run.hits import Hits
-from tasks.stage import StageCall, Workplace, perform
+from tasks.stage import StageCall, Workplace
 from tasks.tracking.journal import Journal
+from tasks.workers.compute import perform
 
 RECIPE: dict[str, Any] = {
     "benchmark": {"difficulties": [1]},
@@ -108,8 +116,9 @@ def scene_of(entry: Any, config: Any, report: Artifact, mend: Callable[[], list[
     """What shows a flow's finished report, with a comparison, a journal and a card that are added to its store."""
     store = report.store
     evaluations = list(store.list("evaluate"))
-    parents = {f"{BEFORE}a": evaluations[0], f"{AFTER}a": evaluations[-1]}
-    compared = COMPARE_EVALUATIONS.call(CompareEvaluations(), parents)
+    before, after = evaluations[0], evaluations[-1]
+    inputs = CompareEvaluationsInputs({"a": before}, {"a": after})
+    compared = compare_evaluations.call(CompareEvaluations(), inputs)
     computed_here(compared, store)
     journal = Journal("run", "reevaluate", "", {}, 0.0, 1.0, "FINISHED", {"latent.report": report.ref.fingerprint})
     journal.write(store)
@@ -119,7 +128,7 @@ def scene_of(entry: Any, config: Any, report: Artifact, mend: Callable[[], list[
         run, result = plan(entry, config)
         if not all(line.hit for line in run.plan):
             raise Missing
-        found = store.require(result.ref)
+        found = store.require(result)
         entry.conclude(config, run, found)
         return _printed(lambda: entry.show(found))
 
@@ -145,7 +154,7 @@ def scene_of(entry: Any, config: Any, report: Artifact, mend: Callable[[], list[
     readers = {
         "table": table,
         "page": page,
-        "compare": lambda: _printed(lambda: show_comparison(*(ref.key for ref in parents.values()), store.root, False)),
+        "compare": lambda: _printed(lambda: show_comparison(before.key, after.key, store.root, False)),
         "verdict": verdict,
         "yardstick": yardstick,
         "card": lambda: _printed(lambda: show_card(store.require(card.ref))),
@@ -162,7 +171,7 @@ def computed_here(call: StageCall, store: ArtifactStore) -> bool:
         return False
     hits.clear(call)
     with tempfile.TemporaryDirectory() as scratch:
-        perform(call, store, Workplace(Path(scratch), lambda *_: None))
+        perform(call, Workplace(store, Path(scratch), lambda *_: None))
     return True
 
 
@@ -282,6 +291,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--repairs", type=int, default=REPAIRS, help="how many flips are mended for real afterwards")
     parser.add_argument("--folder", type=Path, help="where the tiny run is made, or lies already")
+    add_json_option(parser)
     options = parser.parse_args()
     logging.getLogger("latent").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as scratch:
@@ -307,6 +317,9 @@ def main() -> int:
             there = {file for some in _files(scene.store).values() for file in some}
             if len(mended) < options.repairs and path in there:
                 mended.append(repair(scene, path, bit))
+        outcomes = {kind: {name: tally.outcomes[name] for name in columns} for kind, tally in tallies.items()}
+        repairs = {"made": len(mended), "whole": sum(mended)}
+        save(options.json, {"flips": total.total(), "outcomes": outcomes, "repairs": repairs})
         print(f"{sum(mended)} of {len(mended)} repairs made for real gave the same table, and a whole store")
     return int(total[WRONG] > 0 or not all(mended))
 

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.record import add_json_option, save
 from latent_core import prompts
 from latent_core.benchmarks.registry import open_split
 from latent_core.config.benchmark import BenchmarkConfig
@@ -30,8 +31,10 @@ from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
 from latent_core.models.tokens import encode
 from latent_core.store import ArtifactStore
-from tasks.collect import COLLECT, CollectShard
-from tasks.stage import ModelInput, ProblemsInput, Workplace, perform
+from tasks.collect import CollectInputs, CollectShard, collect_shard
+from tasks.inputs import ModelInput, ProblemsInput
+from tasks.stage import Workplace
+from tasks.workers.compute import perform
 from tasks.workers.engines import Served, warm_engine
 
 TARGET = 0.95  # of the plain engine's tokens per CPU second
@@ -94,6 +97,7 @@ def main() -> None:
     parser.add_argument("--max-new-tokens", type=int, default=192)
     parser.add_argument("--batch-size", type=int, default=32, help="of the plain transformers side")
     parser.add_argument("--pairs", type=int, default=5)
+    add_json_option(parser)
     options = parser.parse_args()
 
     source, problems = open_model(options.model), open_split(BENCHMARK, "train")
@@ -116,12 +120,12 @@ def main() -> None:
     engine: Any = warm_engine(Served(source.directory), source.fingerprint, sampling(0))
     with tempfile.TemporaryDirectory() as scratch:
         store = ArtifactStore(Path(scratch) / "store")
-        workplace = Workplace(Path(scratch) / "work", lambda done, total, tokens: None)
-        inputs = {"model": ModelInput.find(options.model), "problems": ProblemsInput.find(BENCHMARK, "train")}
+        workplace = Workplace(store, Path(scratch) / "work", lambda done, total, tokens: None)
+        inputs = CollectInputs(ModelInput.find(options.model), ProblemsInput.find(BENCHMARK, "train"))
 
         def pipeline(seed: int) -> int:
-            call = COLLECT.call(CollectShard(sampling=sampling(seed), start=0, stop=options.questions), inputs)
-            return int(perform(call, store, workplace).manifest.content.metrics["tokens"])
+            call = collect_shard.call(CollectShard(sampling=sampling(seed), start=0, stop=options.questions), inputs)
+            return int(perform(call, workplace).manifest.content.metrics["tokens"])
 
         def plain(seed: int) -> int:
             if options.engine == "vllm":
@@ -140,6 +144,7 @@ def main() -> None:
     }
     print(f"{options.engine}, {options.model}: pipeline / plain = {result['median_ratio']} (target {TARGET} for vllm)")
     print(json.dumps(result))
+    save(options.json, result)
 
 
 def _pair(pipeline: Callable[[int], int], plain: Callable[[int], int], number: int) -> float:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.memory import PeakMemory
+from bench.record import add_json_option, save
 from bench.texts import chains_of_thought
 from latent_core.compress import MultiRatioCompressor, ScoringOptions
 from latent_core.compress.corpus import RatioDrift, compressed_rows, compressed_schema, score_schema, scored_samples
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--texts", type=Path, help="JSON-lines file; default: the packaged word problems")
     parser.add_argument("--field", default="answer", help="its field that holds the chain of thought")
     parser.add_argument("--spans", action="store_true", help="score spans of the source text")
+    add_json_option(parser)
     options = parser.parse_args()
 
     texts = chains_of_thought(options.texts, options.field, _SCORED_TEXTS)
@@ -48,7 +50,9 @@ def main() -> None:
     tokenizer = load_tokenizer(open_model("latent-mini").directory)
     with tempfile.TemporaryDirectory() as scratch:
         result = measure(scored, tokenizer, options.rows, options.ratios, ArtifactStore(scratch))
-    print(json.dumps(result | {"spans": options.spans}, indent=1))
+    result |= {"spans": options.spans}
+    print(json.dumps(result, indent=1))
+    save(options.json, result)
 
 
 def measure(

@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.record import add_json_option, save
 from latent_core import prompts
 from latent_core.benchmarks.word_problems import generate_problem
 from latent_core.config.sampling import SamplingConfig
@@ -160,7 +161,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=200)
     parser.add_argument("--batches", default="32,128")
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="also write the JSON here, after every part")
+    add_json_option(parser)
     arguments = parser.parse_args()
     model = ReadableModel.load(arguments.model)
     if model.vocabulary is None:
@@ -171,8 +172,7 @@ def main() -> None:
     results: dict[str, Any] = {}
 
     def keep() -> None:
-        if arguments.out:
-            arguments.out.write_text(json.dumps(results, indent=2))
+        save(arguments.json, results)
 
     for kind in arguments.engines.split(","):
         engine = load(kind, arguments.model)

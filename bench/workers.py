@@ -20,12 +20,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from bench.record import add_json_option, save
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.store import Artifact, ArtifactStore
-from tasks.collect import COLLECT, CollectShard
-from tasks.stage import ModelInput, ProblemsInput
+from tasks.collect import CollectInputs, CollectShard, collect_shard
+from tasks.inputs import ModelInput, ProblemsInput
 from tasks.workers.processes import WorkerPool
 
 BENCHMARK = BenchmarkConfig()
@@ -37,9 +38,9 @@ def collect_with(workers: int, options: argparse.Namespace, root: Path) -> tuple
     store = ArtifactStore(root / "store")
     runtime = RuntimeConfig(workers=workers, threads_per_worker=1, work_dir=str(root / "work"))
     sampling = SamplingConfig(temperature=0.7, samples=2, max_new_tokens=192)
-    inputs = {"model": ModelInput.find(options.model), "problems": ProblemsInput.find(BENCHMARK, "train")}
+    inputs = CollectInputs(ModelInput.find(options.model), ProblemsInput.find(BENCHMARK, "train"))
     calls = [
-        COLLECT.call(CollectShard(sampling=sampling, start=start, stop=start + options.shard_questions), inputs)
+        collect_shard.call(CollectShard(sampling=sampling, start=start, stop=start + options.shard_questions), inputs)
         for start in range(0, options.questions, options.shard_questions)
     ]
     pool = WorkerPool(runtime, store.root)
@@ -70,6 +71,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=192)
     parser.add_argument("--shard-questions", type=int, default=24)
     parser.add_argument("--pairs", type=int, default=3)
+    add_json_option(parser)
     options = parser.parse_args()
     speedups, results = [], []
     for number in range(options.pairs):
@@ -90,7 +92,9 @@ def main() -> None:
             )
             print(json.dumps(results[-1]), flush=True)
         speedups.append(seconds[1] / seconds[2])
-    print(json.dumps({"speedup": round(statistics.median(speedups), 3), "speedups": speedups, "runs": results}))
+    found = {"speedup": round(statistics.median(speedups), 3), "speedups": speedups, "runs": results}
+    print(json.dumps(found))
+    save(options.json, found)
 
 
 if __name__ == "__main__":
