@@ -28,7 +28,7 @@ from typing import Any
 
 from bench.here import run_here
 from flows.cli.comparison import show as show_comparison
-from flows.launch.execute import plan
+from flows.launch.plan import plan
 from flows.launch.registry import find_flow
 from flows.parts.publish import show_card
 from latent_core.config.tokenskip import TokenSkipConfig
@@ -117,7 +117,7 @@ def scene_of(entry: Any, config: Any, report: Artifact, mend: Callable[[], list[
 
     def table() -> str:
         run, result = plan(entry, config)
-        if not all(line.hit for line in run.plan):
+        if not all(line.hit for line in run.lines):
             raise Missing
         found = store.require(result.ref)
         entry.conclude(config, run, found)

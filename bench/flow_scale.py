@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,14 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from bench.memory import PeakMemory
-from flows.launch.execute import execute_entry, plan
+from flows.launch.execute import execute_entry
+from flows.launch.plan import plan
 from flows.launch.registry import FlowEntry
 from flows.tokenskip_math import collected
 from latent_core.config.tokenskip import CollectConfig, TokenSkipConfig
 from latent_core.store import Artifact, ArtifactStore, Manifest
-from tasks.run.execution import Pending, Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Pending, Run
 from tasks.stage import ModelInput, ProblemsInput
 
 WORKERS = 2
@@ -55,7 +56,7 @@ def show(artifact: Artifact) -> None:
     """Nothing: the numbers are what is shown."""
 
 
-ENTRY = FlowEntry(TokenSkipConfig, partial(open_run, "flow-scale"), compose, flow_scale, show)
+ENTRY = FlowEntry("flow-scale", TokenSkipConfig, compose, flow_scale, show)
 
 
 def configuration(shards: int, folder: Path) -> TokenSkipConfig:
@@ -81,8 +82,8 @@ def measure(phase: str, shards: int, folder: Path) -> dict[str, Any]:
         started = time.monotonic()
         if phase == "plan":
             planned, _ = plan(ENTRY, config)
-            seconds, stages = time.monotonic() - started, len(planned.plan)
-            return {"seconds": seconds, "stages": stages, "hits": sum(line.hit for line in planned.plan)}
+            seconds, stages = time.monotonic() - started, len(planned.lines)
+            return {"seconds": seconds, "stages": stages, "hits": sum(line.hit for line in planned.lines)}
         execute_entry(ENTRY, config, ())
         seconds = time.monotonic() - started
         server, runs = _server_memory(), _task_runs()

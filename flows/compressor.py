@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -13,7 +12,8 @@ from flows.parts.publish import show_card
 from latent_core.config.compressor import CompressorConfig, LabelKind
 from tasks.card import COMPRESSOR_CARD, CardConfig
 from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
-from tasks.run.execution import Input, Pending, Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Input, Pending, Run
 from tasks.stage import ModelInput, ProblemsInput
 
 SUMMARY = (
@@ -64,4 +64,4 @@ def summary(cfg: CompressorConfig) -> str:
     return SUMMARY.format(worth=" or ".join(WORTH[kind].format(labeller=labeller) for kind in kinds))
 
 
-ENTRY = FlowEntry(CompressorConfig, partial(open_run, "compressor"), compose, compressor, show_card)
+ENTRY = FlowEntry("compressor", CompressorConfig, compose, compressor, show_card)

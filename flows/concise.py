@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -25,7 +24,8 @@ from tasks.concise import (
     PrepareFormat,
 )
 from tasks.report import REPORT, ReportConfig
-from tasks.run.execution import Input, Pending, Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Input, Pending, Run
 from tasks.stage import ModelInput, ProblemsInput
 from tasks.train import TRAIN_STAGE
 from tasks.workers.budget import Budget
@@ -119,4 +119,4 @@ def _blocks(collect: CollectConfig) -> Iterator[tuple[int, int, str]]:
         yield start, min(start + collect.shard_questions, collect.questions), f"{number}/{len(starts)}"
 
 
-ENTRY = FlowEntry(ConciseConfig, partial(open_run, "concise"), compose, concise, show, conclude)
+ENTRY = FlowEntry("concise", ConciseConfig, compose, concise, show, conclude)

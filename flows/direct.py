@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -16,7 +15,8 @@ from latent_core.config.methods import DirectConfig
 from latent_core.store import Artifact
 from tasks.direct import PREPARE_DIRECT
 from tasks.report import REPORT, ReportConfig
-from tasks.run.execution import Pending, Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Pending, Run
 from tasks.stage import ModelInput, ProblemsInput
 from tasks.train import TRAIN_STAGE
 
@@ -59,4 +59,4 @@ def compose(cfg: DirectConfig, run: Run) -> Pending:
     return run.stage(REPORT, ReportConfig(title=title, reference="base"), {**evaluations, **stages})
 
 
-ENTRY = FlowEntry(DirectConfig, partial(open_run, "direct"), compose, direct, show, conclude)
+ENTRY = FlowEntry("direct", DirectConfig, compose, direct, show, conclude)

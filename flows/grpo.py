@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -17,7 +16,8 @@ from latent_core.config.grpo import GrpoFlowConfig
 from latent_core.store import Artifact, ArtifactRef
 from tasks.grpo import GRPO
 from tasks.report import REPORT, ReportConfig
-from tasks.run.execution import Pending, Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Pending, Run
 from tasks.stage import ProblemsInput
 from tasks.tracking.models import find_model
 
@@ -62,4 +62,4 @@ def compose(cfg: GrpoFlowConfig, run: Run) -> Pending:
     return run.stage(REPORT, ReportConfig(title=title), {**evaluations, **stages})
 
 
-ENTRY = FlowEntry(GrpoFlowConfig, partial(open_run, "grpo"), compose, grpo, show, conclude)
+ENTRY = FlowEntry("grpo", GrpoFlowConfig, compose, grpo, show, conclude)

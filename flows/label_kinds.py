@@ -7,7 +7,6 @@ words at random is what each of them must beat.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import typer
 from prefect import flow
@@ -25,7 +24,8 @@ from latent_core.store import Artifact
 from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
 from tasks.label_kinds import COMPARE_LABEL_KINDS, COMPARISON, CompareLabelKinds
 from tasks.prepare import PREPARE
-from tasks.run.execution import Input, Pending, Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Input, Pending, Run
 from tasks.stage import ModelInput, ProblemsInput
 from tasks.train import TRAIN_STAGE
 
@@ -95,4 +95,4 @@ def show(comparison: Artifact) -> None:
 
 WIDTH = 120  # columns: room for the whole table
 
-ENTRY = FlowEntry(LabelKindsConfig, partial(open_run, "label-kinds"), compose, label_kinds, show)
+ENTRY = FlowEntry("label-kinds", LabelKindsConfig, compose, label_kinds, show)

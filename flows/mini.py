@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -17,7 +16,8 @@ from latent_core.config.sampling import SamplingConfig
 from tasks.card import MINI_CARD, CardConfig
 from tasks.evaluate import EVALUATE, EvaluateCondition
 from tasks.mini import MINI_CORPUS, MINI_INIT
-from tasks.run.execution import Pending, Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Pending, Run
 from tasks.stage import ProblemsInput
 from tasks.train import TRAIN_STAGE
 
@@ -56,4 +56,4 @@ def compose(cfg: MiniConfig, run: Run) -> Pending:
     return run.stage(MINI_CARD, card, {"model": trained, "evaluation": evaluation})
 
 
-ENTRY = FlowEntry(MiniConfig, partial(open_run, "mini"), compose, mini, show_card)
+ENTRY = FlowEntry("mini", MiniConfig, compose, mini, show_card)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -31,7 +30,8 @@ from tasks.compress import COMPRESS, SCORE_WORDS
 from tasks.prepare import PREPARE, PREPARE_WARM_START, WarmStartExamples
 from tasks.quality import SCORE_QUALITY
 from tasks.report import REPORT, ReportConfig
-from tasks.run.execution import Input, Pending, Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Input, Pending, Run
 from tasks.stage import CompressorInput, FileInput, ModelInput, ProblemsInput
 from tasks.train import BUILD_DUAL, TRAIN_STAGE
 from tasks.workers.budget import Budget
@@ -216,4 +216,4 @@ def latent_sources(config: DualBuildConfig, base: Input, cots: Cots) -> dict[str
     return inputs
 
 
-ENTRY = FlowEntry(TokenSkipConfig, partial(open_run, "tokenskip-math"), compose, tokenskip_math, show, conclude)
+ENTRY = FlowEntry("tokenskip-math", TokenSkipConfig, compose, tokenskip_math, show, conclude)

@@ -10,7 +10,7 @@ from latent_core.config.tokenskip import Baseline, EvaluateConfig, EvaluateWithB
 from tasks.contamination import CONTAMINATION, CheckContamination
 from tasks.evaluate import EVALUATE, TRUNCATE, EvaluateCondition, TruncateCondition
 from tasks.report import TRAINED, UNTRAINED, evaluation_role
-from tasks.run.execution import Input, Pending, Run
+from tasks.run.protocol import Input, Pending, Run
 from tasks.stage import ProblemsInput
 
 Evaluations = dict[str, Pending]  # by their role in the report

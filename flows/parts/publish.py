@@ -17,13 +17,14 @@ from latent_core.errors import InfrastructureError
 from latent_core.store import Artifact, ArtifactRef
 from tasks.contamination import CONTAMINATION, finding
 from tasks.report import REPORT_HTML, TABLE_MARKDOWN, entries_of
-from tasks.run.execution import Pending, Run
+from tasks.run.execution import Execution
+from tasks.run.protocol import Pending
 from tasks.train import TRAIN_STAGE
 
 logger = logging.getLogger("latent")
 
 
-def publish(run: Run, report: Pending) -> dict[str, str]:
+def publish(run: Execution, report: Pending) -> dict[str, str]:
     """Wait for the report, publish it in Prefect's Artifacts tab, and return where it lies."""
     artifact = run.artifact(report)
     found = "".join(f"{line}\n\n" for line in findings(artifact))

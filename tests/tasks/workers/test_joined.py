@@ -22,7 +22,8 @@ from tasks import evaluate
 from tasks.collect import SAMPLES
 from tasks.evaluate import EVALUATE, EvaluateCondition
 from tasks.run.companions import Group
-from tasks.run.execution import Pending, Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Pending, Run
 from tasks.stage import ModelInput, ProblemsInput, StageCall, Workplace, perform
 from tasks.workers import engines
 from tasks.workers.joined import perform_with
@@ -169,7 +170,7 @@ def _execute(config: ToyConfig, log: Path, trouble: str = "", counts: Sequence[i
     def toy() -> Any:
         with open_run("toy", config, **options) as run:
             artifact = run.artifact(compose(run))
-            states.update((call.title, run.state_of(Pending(call))) for call in run._asked.values())
+            states.update(run.states())
         return artifact.manifest.content.metrics["sum"]
 
     return toy(), states
