@@ -30,11 +30,12 @@ from flows.launch.execute import execute_entry
 from flows.launch.plan import plan
 from flows.launch.registry import FlowEntry
 from flows.tokenskip_math import collected
-from latent_core.config.tokenskip import CollectConfig, TokenSkipConfig
-from latent_core.store import Artifact, ArtifactStore, Manifest
+from latent_core.config.collect import CollectConfig
+from latent_core.config.tokenskip import TokenSkipConfig
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, Manifest
+from tasks.inputs import ModelInput, ProblemsInput
 from tasks.run.execution import open_run
-from tasks.run.protocol import Pending, Run
-from tasks.stage import ModelInput, ProblemsInput
+from tasks.run.protocol import Run
 
 WORKERS = 2
 
@@ -46,7 +47,7 @@ def flow_scale(cfg: TokenSkipConfig, force: list[str] | None = None) -> str:
         return run.artifact(compose(cfg, run)).ref.fingerprint
 
 
-def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
+def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
     """The collecting part of the main job."""
     problems = ProblemsInput.find(cfg.benchmark, "train", {"collect.questions": cfg.collect.questions})
     return collected(cfg, run, ModelInput.find(cfg.model), problems).compressed

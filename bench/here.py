@@ -15,9 +15,10 @@ from tasks.progress.prefect import PrefectBoard, StageProgress
 from tasks.run.execution import Execution
 from tasks.run.prefect_tasks import Attempt, Ended
 from tasks.run.schedule import Schedule
-from tasks.stage import StageCall, Workplace, perform
+from tasks.stage import StageCall, Workplace
 from tasks.tracking.tracker import Tracker
 from tasks.workers.budget import Budget
+from tasks.workers.compute import perform
 
 
 class WorkerHere:
@@ -37,7 +38,7 @@ class WorkerHere:
     ) -> ArtifactRef:
         """Compute the call alone; what it was to be joined with is computed later."""
         self.computed.append(call)
-        return perform(call, self._store, Workplace(self._work_dir / call.ref.key, lambda *_: None), terms).ref
+        return perform(call, Workplace(self._store, self._work_dir / call.ref.key, lambda *_: None), terms).ref
 
     def close(self) -> None:
         """Nothing runs on."""

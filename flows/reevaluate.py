@@ -14,24 +14,23 @@ from flows.parts.evaluations import evaluated_at_ratios
 from flows.parts.publish import publish, show
 from flows.parts.questions import questions_there
 from flows.parts.ratios import taught_to, warn_of_untrained
+from latent_core.config.prompting import TextFormat
 from latent_core.config.reevaluate import Evaluated, ReevaluateConfig
-from latent_core.config.tokenskip import TextFormat
 from latent_core.errors import InputError, RegressionFound
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, DamagedError
 from tasks.comparison import (
-    AFTER,
-    BEFORE,
-    COMPARE_EVALUATIONS,
     COMPARISON_MARKDOWN,
     CompareEvaluations,
+    CompareEvaluationsInputs,
+    compare_evaluations,
     conditions_of,
     fallen,
 )
-from tasks.report import REPORT, ReportConfig
+from tasks.inputs import ProblemsInput
+from tasks.report import ReportConfig, ReportInputs, write_report
 from tasks.run.execution import open_run
-from tasks.run.protocol import Input, Pending, Run
-from tasks.stage import ProblemsInput
+from tasks.run.protocol import Run
 from tasks.tracking.following import first_evaluation
 from tasks.tracking.journal import Journal, last_accepted
 from tasks.tracking.models import FoundModel, find_version
@@ -55,7 +54,7 @@ def reevaluate(cfg: ReevaluateConfig, force: Sequence[str] = ()) -> dict[str, st
         return result
 
 
-def compose(cfg: ReevaluateConfig, run: Run) -> Pending:
+def compose(cfg: ReevaluateConfig, run: Run) -> ArtifactRef:
     """One evaluation per ratio, the report over them, and what became of each since the last accepted one."""
     model, asked = settled(cfg, run)
     wanted = {"evaluate.questions": asked.evaluate.questions}
@@ -66,14 +65,14 @@ def compose(cfg: ReevaluateConfig, run: Run) -> Pending:
         asked.evaluate, run, model.parent, problems, "model", text_format=asked.text_format
     )
     title = f"{cfg.model} on {asked.benchmark.name}"
-    report = run.stage(REPORT, ReportConfig(title=title), evaluations)
+    report = run.stage(write_report, ReportConfig(title=title), ReportInputs(evaluations))
     after = {role.rpartition("/")[2]: pending for role, pending in evaluations.items()}
-    inputs: dict[str, Input] = {}
-    for condition, before in _accepted_evaluations(run).items():
-        if condition in after and after[condition].ref != before:
-            inputs |= {BEFORE + condition: before, AFTER + condition: after[condition]}
-    if inputs:
-        run.stage(COMPARE_EVALUATIONS, CompareEvaluations(), inputs)
+    before = {
+        condition: ref for condition, ref in _accepted_evaluations(run).items() if after.get(condition, ref) != ref
+    }
+    if before:
+        inputs = CompareEvaluationsInputs(before, {condition: after[condition] for condition in before})
+        run.stage(compare_evaluations, CompareEvaluations(), inputs)
     return report
 
 
@@ -144,7 +143,7 @@ def _accepted_evaluations(run: Run) -> dict[str, ArtifactRef]:
     yardstick = _yardstick(run)
     if yardstick is None:
         return {}
-    report = _if_there(run, ArtifactRef(REPORT.name, yardstick.tags[REPORT_TAG]))
+    report = _if_there(run, ArtifactRef(write_report.name, yardstick.tags[REPORT_TAG]))
     found = {} if report is None else conditions_of(report)
     there = {condition: ref for condition, ref in found.items() if _if_there(run, ref) is not None}
     if report is None or len(there) < len(found):
@@ -170,7 +169,7 @@ def _if_there(run: Run, ref: ArtifactRef) -> Artifact | None:
 
 def _what_fell(cfg: ReevaluateConfig, run: Run, yardstick: Journal) -> str | None:
     """Both versions, the yardstick's run and each condition that fell, in a sentence; None where none did."""
-    comparisons = run.results_of(COMPARE_EVALUATIONS)
+    comparisons = run.results_of(compare_evaluations)
     if not comparisons:
         return None
     comparison = run.store.require(comparisons[-1])
@@ -187,7 +186,7 @@ def _what_fell(cfg: ReevaluateConfig, run: Run, yardstick: Journal) -> str | Non
 
 def _publish_comparison(run: Run) -> None:
     """The comparison in Prefect's Artifacts tab."""
-    for ref in run.results_of(COMPARE_EVALUATIONS):
+    for ref in run.results_of(compare_evaluations):
         create_markdown_artifact(
             key=f"{run.name}-comparison",
             markdown=run.store.require(ref).read_bytes(COMPARISON_MARKDOWN).decode(),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
@@ -13,11 +14,11 @@ from latent_core.evaluation.regression import ALPHA, Judgement, judge
 from latent_core.evaluation.scores import Scores, read_scores
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.collect import SAMPLES
-from tasks.evaluate import EVALUATE
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.evaluate import evaluate
+from tasks.inputs import Input
+from tasks.stage import Outcome, Workplace, stage
 
 COMPARISON_JSON, COMPARISON_MARKDOWN = "comparison.json", "comparison.md"
-BEFORE, AFTER = "before/", "after/"  # and the condition: the roles of the evaluations that are compared
 
 
 class CompareEvaluations(StageConfig):
@@ -27,15 +28,27 @@ class CompareEvaluations(StageConfig):
     """How often, of comparisons of equals, any condition is said to differ."""
 
 
+class CompareEvaluationsInputs(NamedTuple):
+    """Two evaluations of each condition."""
+
+    before: Mapping[str, ArtifactRef]
+    after: Mapping[str, ArtifactRef]
+
+    def roles(self) -> dict[str, Input]:
+        before = {f"before/{condition}": ref for condition, ref in self.before.items()}
+        after = {f"after/{condition}": ref for condition, ref in self.after.items()}
+        return {**before, **after}
+
+
+@stage("compare_evaluations", version=1, shown=True)
 def compare_evaluations(
-    out: ArtifactWriter, inputs: Inputs, config: CompareEvaluations, workplace: Workplace
+    out: ArtifactWriter, inputs: CompareEvaluationsInputs, config: CompareEvaluations, workplace: Workplace
 ) -> Outcome:
-    conditions = [role.removeprefix(BEFORE) for role in inputs.roles() if role.startswith(BEFORE)]
+    def scores(ref: ArtifactRef) -> Scores:
+        return read_scores(workplace.artifact(ref).rows_of(SAMPLES))
 
-    def scores(role: str) -> Scores:
-        return read_scores(inputs.artifact(role).rows_of(SAMPLES))
-
-    judged = judge({name: (scores(BEFORE + name), scores(AFTER + name)) for name in conditions}, alpha=config.alpha)
+    pairs = {name: (scores(before), scores(inputs.after[name])) for name, before in inputs.before.items()}
+    judged = judge(pairs, alpha=config.alpha)
     with out.open(COMPARISON_JSON) as file:
         rows = [asdict(item) | {"fell": item.fell, "line": item.line()} for item in judged]
         file.write(json.dumps(rows, indent=1).encode())
@@ -47,7 +60,7 @@ def compare_evaluations(
 def conditions_of(report: Artifact) -> dict[str, ArtifactRef]:
     """The evaluations behind the report of one model, by condition, as its sealed manifest names them."""
     return {
-        role.rpartition("/")[2]: ArtifactRef(EVALUATE.name, parent)
+        role.rpartition("/")[2]: ArtifactRef(evaluate.name, parent.fingerprint)
         for role, parent in report.manifest.content.parents.items()
         if role.startswith("evaluation/")
     }
@@ -69,6 +82,3 @@ def _table(judged: list[Judgement]) -> str:
         cells += [f"{item.p_value:.2g}", f"{item.threshold:.2g}", "fell" if item.fell else ""]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-COMPARE_EVALUATIONS = Stage("compare_evaluations", 1, compare_evaluations, is_shown=True)

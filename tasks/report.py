@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, NamedTuple
 
 from latent_core.compress.corpus import merged_drift
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
@@ -27,9 +28,10 @@ from latent_core.report.seeds import variant_of
 from latent_core.report.table import markdown_table
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.collect import SAMPLES
-from tasks.contamination import CONTAMINATION, finding
+from tasks.contamination import check_contamination, finding
 from tasks.environment import code_version
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.inputs import Input
+from tasks.stage import Outcome, Workplace, stage
 
 REPORT_HTML, TABLE_MARKDOWN, EVALUATIONS = "report.html", "table.md", "evaluations.json"
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "llmlingua", "math-verify", "prefect", "mlflow")
@@ -51,11 +53,6 @@ TRAINED = "trained"  # the condition of a model that hears no ratio
 def evaluation_role(model: str, condition: str) -> str:
     """The parent role under which an evaluation reaches the report, e.g. evaluation/dual/ratio 0.5."""
     return f"evaluation/{model}/{condition}"
-
-
-def evaluations_of(inputs: Inputs) -> list[Evaluation]:
-    """The evaluations among the parents, in the order they were given."""
-    return [_evaluation(role, inputs.artifact(role)) for role in inputs.roles() if role.startswith("evaluation/")]
 
 
 def _evaluation(role: str, artifact: Artifact) -> Evaluation:
@@ -85,11 +82,28 @@ def entries_of(report: Artifact) -> list[ReportEntry]:
     )
 
 
-def report(out: ArtifactWriter, inputs: Inputs, config: ReportConfig, workplace: Workplace) -> Outcome:
-    entries = build_entries(evaluations_of(inputs), reference=config.reference)
-    stages = [(role, inputs.artifact(role)) for role in inputs.roles()]
+class ReportInputs(NamedTuple):
+    """Evaluations, by `evaluation_role`, and the other stages that the page lists, by the name that it gives them.
+
+    Both in the order of the page.
+    """
+
+    evaluations: Mapping[str, ArtifactRef]
+    stages: Mapping[str, ArtifactRef] = MappingProxyType({})
+
+    def roles(self) -> dict[str, Input]:
+        return {**self.evaluations, **self.stages}
+
+
+@stage("report", version=3, shown=True)
+def write_report(out: ArtifactWriter, inputs: ReportInputs, config: ReportConfig, workplace: Workplace) -> Outcome:
+    evaluations = {role: workplace.artifact(ref) for role, ref in inputs.evaluations.items()}
+    entries = build_entries(
+        [_evaluation(role, found) for role, found in evaluations.items()], reference=config.reference
+    )
+    stages = [*evaluations.items(), *((role, workplace.artifact(ref)) for role, ref in inputs.stages.items())]
     notes = _frozen_notes({entry.model for entry in entries}, config.latent_rows)
-    notes += [finding(artifact) for _, artifact in stages if artifact.ref.stage == CONTAMINATION.name]
+    notes += [finding(artifact) for _, artifact in stages if artifact.ref.stage == check_contamination.name]
     html = render_report(
         config.title,
         entries,
@@ -114,10 +128,8 @@ def report(out: ArtifactWriter, inputs: Inputs, config: ReportConfig, workplace:
     with out.open(TABLE_MARKDOWN) as table:
         table.write(markdown_table(entries).encode())
     with out.open(EVALUATIONS) as listing:
-        roles = {role: inputs.artifact(role).ref for role in inputs.roles() if role.startswith("evaluation/")}
-        listing.write(
-            json.dumps({role: [ref.stage, ref.fingerprint] for role, ref in roles.items()}, indent=1).encode()
-        )
+        addresses = {role: [ref.stage, ref.fingerprint] for role, ref in inputs.evaluations.items()}
+        listing.write(json.dumps(addresses, indent=1).encode())
     for name, svg in figures(entries).items():
         with out.open(f"figures/{name}.svg") as figure:
             figure.write(svg)
@@ -145,6 +157,3 @@ def _compression(stages: list[tuple[str, Artifact]]) -> Iterator[Mapping[str, An
             "answer_retention": row["answer_retention"],
             "texts": int(row["texts"]),
         }
-
-
-REPORT = Stage("report", 3, report, is_shown=True)

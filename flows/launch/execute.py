@@ -52,7 +52,7 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
             with gaps_told() as gaps:
                 execute_entry(entry, config, force)
         else:
-            entry.conclude(config, planned, planned.store.require(result.ref))
+            entry.conclude(config, planned, planned.store.require(result))
             if planned.unrecorded:
                 console.print(f"all {len(planned.lines)} stages are in the store: running the flow for its record")
                 with gaps_told() as gaps:
@@ -64,7 +64,7 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
                 log_warnings(planned)
     except RegressionFound as found:  # the table says more than the verdict alone
         verdict = found
-    artifact = planned.store.require(result.ref)
+    artifact = planned.store.require(result)
     entry.show(artifact)
     from flows.parts.publish import show_where_to_look  # imports Prefect, see _ENVIRONMENT
 

@@ -12,15 +12,15 @@ from rich.table import Table
 from flows.launch.parameters import load
 from flows.launch.registry import FlowEntry, find_flow
 from latent_core.config.base import StageConfig
+from latent_core.store import ArtifactRef
 from tasks.run.estimates import Estimate, Rates
 from tasks.run.plan import Plan, open_plan
-from tasks.run.protocol import Pending
 
 logger = logging.getLogger("latent")
 console = Console()
 
 
-def plan(entry: FlowEntry, config: StageConfig, force: Sequence[str] = ()) -> tuple[Plan, Pending]:
+def plan(entry: FlowEntry, config: StageConfig, force: Sequence[str] = ()) -> tuple[Plan, ArtifactRef]:
     """Walk through a flow without computing anything; returns its plan, and the flow's result."""
     planned = open_plan(entry.name, config, force=force)
     result = entry.compose(config, planned)

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from latent_core.config.benchmark import BenchmarkConfig
-from latent_core.config.methods import EvaluateOnceConfig
-from latent_core.config.tokenskip import Baseline, EvaluateConfig, EvaluateWithBaseConfig, Prompting, TextFormat
-from tasks.contamination import CONTAMINATION, CheckContamination
-from tasks.evaluate import EVALUATE, TRUNCATE, EvaluateCondition, TruncateCondition
+from latent_core.config.evaluate import Baseline, EvaluateConfig, EvaluateOnceConfig, EvaluateWithBaseConfig
+from latent_core.config.prompting import Prompting, TextFormat
+from latent_core.store import ArtifactRef
+from tasks.contamination import CheckContamination, ContaminationInputs, check_contamination
+from tasks.evaluate import EvaluateCondition, EvaluateInputs, TruncateCondition, TruncateInputs, evaluate, truncate
+from tasks.inputs import Model, ProblemsInput
 from tasks.report import TRAINED, UNTRAINED, evaluation_role
-from tasks.run.protocol import Input, Pending, Run
-from tasks.stage import ProblemsInput
+from tasks.run.protocol import Run
 
-Evaluations = dict[str, Pending]  # by their role in the report
+Evaluations = dict[str, ArtifactRef]  # by their role in the report
 
 
 def evaluated_at_ratios(
     settings: EvaluateConfig,
     run: Run,
-    model: Input,
+    model: Model,
     problems: ProblemsInput,
     name: str,
     kind: str = "ratio",
@@ -39,7 +40,7 @@ def evaluated_at_ratios(
 def evaluated_once(
     settings: EvaluateOnceConfig,
     run: Run,
-    model: Input,
+    model: Model,
     problems: ProblemsInput,
     name: str,
     text_format: TextFormat = TextFormat.BOXED,
@@ -50,7 +51,7 @@ def evaluated_once(
 
 
 def untrained_and_baselines(
-    settings: EvaluateWithBaseConfig, run: Run, model: Input, problems: ProblemsInput, name: str = "base"
+    settings: EvaluateWithBaseConfig, run: Run, model: Model, problems: ProblemsInput, name: str = "base"
 ) -> Evaluations:
     """The base model as it is, and the baselines that the settings ask for."""
     conditions = {UNTRAINED: _condition(settings, 1.0)}
@@ -64,20 +65,17 @@ def untrained_and_baselines(
     found = _evaluated(settings, run, model, problems, name, conditions, labels)
     if Baseline.TRUNCATE in settings.baselines:
         untrained = found[evaluation_role(name, UNTRAINED)]
-        inputs: dict[str, Input] = {"evaluation": untrained, "model": model, "problems": problems}
+        inputs = TruncateInputs(untrained, model, problems)
         for ratio in shorter:
-            cut = run.stage(TRUNCATE, TruncateCondition(ratio=ratio), inputs, label=f"{name} {ratio:g}")
+            cut = run.stage(truncate, TruncateCondition(ratio=ratio), inputs, label=f"{name} {ratio:g}")
             found[evaluation_role(name, _name(Baseline.TRUNCATE, ratio))] = cut
     return found
 
 
-def contamination(run: Run, benchmark: BenchmarkConfig, questions: int, training: int) -> Pending:
+def contamination(run: Run, benchmark: BenchmarkConfig, questions: int, training: int) -> ArtifactRef:
     """Whether the first `training` questions that a run learns from hold any of the `questions` it is tested on."""
-    splits: dict[str, Input] = {
-        "test": ProblemsInput.find(benchmark, "test"),
-        "training": ProblemsInput.find(benchmark, "train"),
-    }
-    return run.stage(CONTAMINATION, CheckContamination(questions=questions, training=training), splits)
+    splits = ContaminationInputs(ProblemsInput.find(benchmark, "test"), ProblemsInput.find(benchmark, "train"))
+    return run.stage(check_contamination, CheckContamination(questions=questions, training=training), splits)
 
 
 def _name(baseline: Baseline, ratio: float) -> str:
@@ -105,18 +103,18 @@ def _condition(
 def _evaluated(
     settings: EvaluateConfig,
     run: Run,
-    model: Input,
+    model: Model,
     problems: ProblemsInput,
     name: str,
     conditions: Mapping[str, EvaluateCondition],
     labels: Mapping[str, str],
 ) -> Evaluations:
     """One evaluation a condition, in joined passes where the settings say so."""
-    inputs: dict[str, Input] = {"model": model, "problems": problems}
+    inputs = EvaluateInputs(model, problems)
     rows = settings.questions * settings.sampling.samples
     labelled = {labels[condition]: config for condition, config in conditions.items()}
     if settings.joins:
-        pending = run.stages(EVALUATE, labelled, inputs, rows=rows)
+        pending = run.stages(evaluate, labelled, inputs, rows=rows)
     else:
-        pending = [run.stage(EVALUATE, config, inputs, label=label, rows=rows) for label, config in labelled.items()]
+        pending = [run.stage(evaluate, config, inputs, label=label, rows=rows) for label, config in labelled.items()]
     return {evaluation_role(name, condition): done for condition, done in zip(conditions, pending, strict=True)}

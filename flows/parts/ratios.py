@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from latent_core.config.tokenskip import PrepareConfig, RatioLabel
+from latent_core.config.prepare import PrepareConfig, RatioLabel
 from latent_core.models.source import EMBEDDED
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
-from tasks.run.protocol import Input, Run
-from tasks.stage import ModelInput
+from tasks.inputs import Model, ModelInput
+from tasks.run.protocol import Run
 
 Ratios = frozenset[float]
 PLAIN: Ratios = frozenset({1.0})  # a prompt at ratio 1 names none
 # Names of stages; importing all of these would load torch for every plan.
-TRAIN, GRPO, BUILD_DUAL = "train", "grpo", "build_dual"
-PREPARED_BY = ("prepare", "prepare_warm_start", "prepare_direct", "prepare_selected")
+TRAIN, GRPO = "train", "grpo"
 
 
 def taught(prepare: PrepareConfig) -> Ratios | None:
@@ -22,7 +21,7 @@ def taught(prepare: PrepareConfig) -> Ratios | None:
     return frozenset(prepare.ratios) | PLAIN if prepare.ratio_label is RatioLabel.REQUESTED else None
 
 
-def taught_to(model: Input, store: ArtifactStore) -> Ratios | None:
+def taught_to(model: Model, store: ArtifactStore) -> Ratios | None:
     """The ratios that a finished model was trained at, at any time; None where nothing here knows."""
     if isinstance(model, ModelInput):
         return PLAIN if model.spec in (*EMBEDDED, "smollm2") else None
@@ -44,14 +43,13 @@ def warn_of_untrained(run: Run, ratios: Iterable[float], known: Ratios | None, w
 
 
 def _taught_to(artifact: Artifact) -> Ratios | None:
-    content, store = artifact.manifest.content, artifact.store
-    earlier = _first(store, (TRAIN, GRPO, BUILD_DUAL), content.parents.get("model"))
+    earlier = _parent(artifact, "model")
     before = PLAIN if earlier is None else _taught_to(earlier)
     if artifact.ref.stage == TRAIN:
-        prepared = _first(store, PREPARED_BY, content.parents.get("prepared"))
+        prepared = _parent(artifact, "prepared")
         return None if prepared is None or before is None else _joined(prepared, before)
     if artifact.ref.stage == GRPO:
-        return None if before is None else before | frozenset(map(float, content.identity["ratios"]))
+        return None if before is None else before | frozenset(map(float, artifact.manifest.content.identity["ratios"]))
     return before
 
 
@@ -62,11 +60,11 @@ def _joined(prepared: Artifact, before: Ratios) -> Ratios | None:
     return before | frozenset(map(float, identity.get("ratios", ())))
 
 
-def _first(store: ArtifactStore, stages: Iterable[str], fingerprint: str | None) -> Artifact | None:
-    """The artifact of one of `stages` with this fingerprint; a manifest names parents without their stages."""
-    if fingerprint is None:
-        return None
-    return next((found for stage in stages if (found := store.get(stage, fingerprint)) is not None), None)
+def _parent(artifact: Artifact, role: str) -> Artifact | None:
+    """The stored artifact that another was made from in this role."""
+    parent = artifact.manifest.content.parents.get(role)
+    ref = None if parent is None else parent.ref
+    return None if ref is None else artifact.store.get(ref.stage, ref.fingerprint)
 
 
 def _listed(ratios: Iterable[float]) -> str:

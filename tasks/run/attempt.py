@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from latent_core.config.runtime import InputCheck, LeasePolicy, RuntimeConfig
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
@@ -56,7 +57,7 @@ class Attempts:
         group = Group(calls, self._runtime.workers)
         self._groups |= {call.ref: group for call in calls}
 
-    def limit(self, stage: Stage, budget: Budget) -> None:
+    def limit(self, stage: Stage[Any, Any], budget: Budget) -> None:
         """Compute no further result of `stage` once `budget` is reached."""
         self._budgets[stage.name] = budget
 

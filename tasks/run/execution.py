@@ -19,7 +19,7 @@ from tasks.progress.terminal import current_sink, shown_to
 from tasks.run.attempt import Attempts
 from tasks.run.force import check_force
 from tasks.run.prefect_tasks import Attempt, Ended, StageTasks
-from tasks.run.protocol import Pending, Run
+from tasks.run.protocol import Run
 from tasks.run.schedule import stored_parents
 from tasks.stage import Stage, StageCall
 from tasks.tracking.tracker import Tracker
@@ -68,27 +68,27 @@ class Execution(Run):
         self._ended: dict[ArtifactRef, Ended] = {}
         self._shards: set[ArtifactRef] = set()
 
-    def add(self, call: StageCall) -> Pending:
+    def add(self, call: StageCall) -> ArtifactRef:
         if call.ref not in self._calls:
             self._calls[call.ref] = call
             self._progress.expect(call)
             self._attempts.learn(call)
-        return Pending(call)
+        return call.ref
 
-    def add_joined(self, calls: list[StageCall]) -> list[Pending]:
+    def add_joined(self, calls: list[StageCall]) -> list[ArtifactRef]:
         self._attempts.join(calls)
         return [self.add(call) for call in calls]
 
-    def merge(self, name: str, shards: Iterable[Pending], label: str = "") -> Pending:
+    def merge(self, name: str, shards: Iterable[ArtifactRef], label: str = "") -> ArtifactRef:
         """Add the sharded artifact over `shards`, in order; it stands for them where the run is tracked."""
         shards = list(shards)
-        self._shards.update(shard.ref for shard in shards)
+        self._shards.update(shards)
         return super().merge(name, shards, label)
 
-    def limit(self, stage: Stage, budget: Budget) -> None:
+    def limit(self, stage: Stage[Any, Any], budget: Budget) -> None:
         self._attempts.limit(stage, budget)
 
-    def results_of(self, stage: Stage) -> list[ArtifactRef]:
+    def results_of(self, stage: Stage[Any, Any]) -> list[ArtifactRef]:
         return [ref for ref in self._calls if ref.stage == stage.name]
 
     def note(self, line: str) -> None:
@@ -108,10 +108,10 @@ class Execution(Run):
     def lacks_record(self) -> None:
         """An execution leaves its record anyway."""
 
-    def artifact(self, pending: Pending) -> Artifact:
+    def artifact(self, ref: ArtifactRef) -> Artifact:
         """Compute what is missing, and return the artifact of a stage."""
         self.finish()
-        return self.store.require(pending.ref)
+        return self.store.require(ref)
 
     def finish(self) -> None:
         """Compute every stage added so far; raises the first failure that is not the consequence of another.

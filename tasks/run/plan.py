@@ -10,7 +10,7 @@ from latent_core.config.runtime import TrackingConfig
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.run.force import check_force
 from tasks.run.hits import Hits
-from tasks.run.protocol import Pending, Run
+from tasks.run.protocol import Run
 from tasks.stage import Stage, StageCall
 from tasks.tracking.journal import JournalModel, journals
 from tasks.workers.budget import Budget
@@ -44,20 +44,20 @@ class Plan(Run):
         self._hits = Hits(store)
         self._whole: dict[ArtifactRef, str] = {}  # content hashes of what was found
 
-    def add(self, call: StageCall) -> Pending:
+    def add(self, call: StageCall) -> ArtifactRef:
         artifact = self._hits.find(call, self._whole)
         hit = artifact is not None and call.stage.name not in self._force
         rows = artifact.rows if artifact else call.expected_rows
         self.lines.append(PlannedStage(call.title, call.ref, hit, rows))
-        return Pending(call)
+        return call.ref
 
-    def add_joined(self, calls: list[StageCall]) -> list[Pending]:
+    def add_joined(self, calls: list[StageCall]) -> list[ArtifactRef]:
         return [self.add(call) for call in calls]
 
-    def limit(self, stage: Stage, budget: Budget) -> None:
+    def limit(self, stage: Stage[Any, Any], budget: Budget) -> None:
         """A plan spends nothing."""
 
-    def results_of(self, stage: Stage) -> list[ArtifactRef]:
+    def results_of(self, stage: Stage[Any, Any]) -> list[ArtifactRef]:
         return [line.ref for line in self.lines if line.ref.stage == stage.name]
 
     def note(self, line: str) -> None:

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.evaluate import EvaluateConfig
+from latent_core.config.prompting import Prompting
 from latent_core.config.reevaluate import Evaluated
-from latent_core.config.tokenskip import EvaluateConfig, Prompting
 from latent_core.identity import canonical_json
 from latent_core.store import ArtifactRef, ArtifactStore, Manifest
-from tasks.evaluate import EVALUATE, EvaluateCondition
+from tasks.evaluate import EvaluateCondition, evaluate
 from tasks.tracking.journal import journals
 
 
@@ -30,26 +31,31 @@ def first_evaluation(store: ArtifactStore, model: ArtifactRef) -> FirstEvaluatio
     sealed manifests, the benchmark of older ones from the journal of their run.
     """
     together: defaultdict[str, list[_Found]] = defaultdict(list)
-    for _, manifest in store.committed(EVALUATE.name):
-        if isinstance(manifest, Manifest) and manifest.content.parents.get("model") == model.fingerprint:
+    for _, manifest in store.committed(evaluate.name):
+        if isinstance(manifest, Manifest) and _model_of(manifest) == model.fingerprint:
             found = _found(manifest)
             if found is not None and found.condition.prompting is Prompting.RATIO:
                 way = {name: value for name, value in manifest.content.identity.items() if name != "ratio"}
-                together[canonical_json([manifest.content.parents["problems"], way])].append(found)
+                together[canonical_json([manifest.content.parents["problems"].fingerprint, way])].append(found)
     for group in sorted(together.values(), key=lambda group: min(found.started for found in group)):
         first = min(group, key=lambda found: found.started)
         benchmark = _benchmark(store, first.manifest)
         if benchmark is not None:
             ratios = sorted({found.condition.ratio for found in group}, reverse=True)
             condition = first.condition
-            evaluate = EvaluateConfig(
+            settings = EvaluateConfig(
                 sampling=condition.sampling,
                 questions=condition.questions,
                 ratios=tuple(ratios),
                 metrics=condition.metrics,
             )
-            return FirstEvaluation(Evaluated(benchmark, evaluate, condition.text_format), first.manifest.ref)
+            return FirstEvaluation(Evaluated(benchmark, settings, condition.text_format), first.manifest.ref)
     return None
+
+
+def _model_of(manifest: Manifest) -> str | None:
+    parents = manifest.content.parents
+    return parents["model"].fingerprint if "model" in parents else None
 
 
 class _Found(NamedTuple):

@@ -19,7 +19,7 @@ from latent_core.evaluation.statistics import Estimate
 from latent_core.identity import canonical_json
 from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, Manifest
 from tasks.collect import SAMPLES
-from tasks.evaluate import EVALUATE
+from tasks.evaluate import evaluate
 from tasks.tracking.client import answering, connect
 from tasks.tracking.journal import Promotion, journals
 from tasks.tracking.models import CHAMPION, in_store, set_champion, version_of, versions
@@ -146,9 +146,9 @@ class _Library:
             for entry in journal.stages:
                 self._runs.setdefault((entry.stage, entry.fingerprint), journal.config)
         self._evaluations: dict[str, list[Manifest]] = {}
-        for _, manifest in store.committed(EVALUATE.name):
+        for _, manifest in store.committed(evaluate.name):
             if isinstance(manifest, Manifest) and "model" in manifest.content.parents:
-                self._evaluations.setdefault(manifest.content.parents["model"], []).append(manifest)
+                self._evaluations.setdefault(manifest.content.parents["model"].fingerprint, []).append(manifest)
 
     def describe(self, version: Any, aliases: Sequence[str]) -> ModelVersion:
         ref = ArtifactRef(version.tags["stage"], version.tags["fingerprint"])
@@ -173,7 +173,7 @@ class _Library:
 
     def _evaluation(self, manifest: Manifest) -> ModelEvaluation:
         content = manifest.content
-        problems = content.parents.get("problems", "")
+        problems = content.parents["problems"].fingerprint if "problems" in content.parents else ""
         ratio, prompting = content.identity["ratio"], content.identity["prompting"]
         recorded = manifest.record.get("benchmarks", {}).get("problems", {}).get("name")
         run = self._runs.get((content.stage, content.fingerprint), {})

@@ -1,0 +1,19 @@
+"""Compression ratios, as every stage takes them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+Ratio = Annotated[float, Field(gt=0, le=1)]
+
+
+Ratios = Annotated[tuple[Ratio, ...], Field(min_length=1)]
+
+
+def distinct(field: str, ratios: tuple[float, ...]) -> tuple[float, ...]:
+    """The ratios as they are; raises ValueError, naming the field, where one appears twice."""
+    if len(set(ratios)) != len(ratios):
+        raise ValueError(f"{field}: a ratio appears twice in {list(ratios)}")
+    return ratios
