@@ -22,6 +22,7 @@ from latent_core.config.training import LatentRows, TrainConfig
 from latent_core.models.chat import check_dual
 from latent_core.report.seeds import seeded
 from latent_core.store import Artifact, ArtifactRef
+from tasks.build_dual import BuildDualInputs, build_dual
 from tasks.collect import CollectInputs, CollectShard, collect_shard
 from tasks.compress import CompressInputs, ScoreWordsInputs, compress, score_words
 from tasks.inputs import CompressorInput, FileInput, Model, ModelInput, ProblemsInput
@@ -29,7 +30,7 @@ from tasks.prepare import PrepareInputs, WarmStartExamples, WarmStartInputs, pre
 from tasks.quality import QualityInputs, score_quality
 from tasks.report import ReportConfig, ReportInputs, write_report
 from tasks.run.execution import Run, open_run
-from tasks.train import BuildDualInputs, TrainInputs, build_dual, train
+from tasks.train import TrainInputs, train
 from tasks.workers.budget import Budget
 
 
