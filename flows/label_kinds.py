@@ -18,7 +18,7 @@ from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, evaluated_at_ratios
 from flows.parts.questions import fitted
 from flows.parts.ratios import taught, warn_of_untrained
-from flows.tokenskip_math import collected_shards, compressed, dropped_at_random
+from flows.parts.sharded import collected_shards, compressed, dropped_at_random
 from latent_core.config.chat import ChatConfig
 from latent_core.config.label_kinds import LabelKindsConfig
 from latent_core.store import Artifact, ArtifactRef
