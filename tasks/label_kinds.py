@@ -13,11 +13,10 @@ from latent_core.evaluation.scores import Scores, read_scores
 from latent_core.evaluation.summary import compare_scores, summarise_scores
 from latent_core.report.numbers import DASH, decimal, p_value, percent, points
 from latent_core.store import ArtifactRef, ArtifactWriter
-from tasks.collect import SAMPLES
-from tasks.compress import COMPRESSED
 from tasks.inputs import Input
 from tasks.report import evaluation_role
 from tasks.stage import Outcome, Workplace, stage
+from tasks.tables import COMPRESSED, SAMPLES
 
 COMPARISON = "comparison.md"
 _SCORERS = {"model": "the trained compressor", "word_lookup": "word-frequency lookup", "random": "random"}
@@ -68,7 +67,7 @@ def compare_label_kinds(
 
 def _by_ratio(inputs: CompareLabelKindsInputs, workplace: Workplace, name: str) -> list[dict[str, Any]]:
     """One row a ratio: what the compressor did to the texts, and how the model trained on them does."""
-    texts = workplace.artifact(inputs.compressions[name]).rows_of(COMPRESSED, RatioDrift.COLUMNS)
+    texts = COMPRESSED.rows(workplace.artifact(inputs.compressions[name]), RatioDrift.COLUMNS)
     drift = RatioDrift(texts).rows()
     compressions: dict[float, Mapping[str, Any]] = {1.0: {}} | {row["ratio"]: row for row in drift}
     first = next(iter(inputs.compressions))
@@ -92,7 +91,7 @@ def _by_ratio(inputs: CompareLabelKindsInputs, workplace: Workplace, name: str) 
 
 def _scores(inputs: CompareLabelKindsInputs, workplace: Workplace, name: str, ratio: float) -> Scores | None:
     ref = inputs.evaluations.get(evaluation_role(name, f"ratio {ratio:g}"))
-    return None if ref is None else read_scores(workplace.artifact(ref).rows_of(SAMPLES))
+    return None if ref is None else read_scores(SAMPLES.rows(workplace.artifact(ref)))
 
 
 def _agreement_table(agreement: Mapping[str, Mapping[str, Any]]) -> str:

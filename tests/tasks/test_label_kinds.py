@@ -8,17 +8,15 @@ from typing import Any
 
 import pytest
 
-from latent_core.compress.corpus import compressed_schema
 from latent_core.compressor_training.agreement import Agreement
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
 from latent_core.models.source import open_model
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
-from tasks.collect import SAMPLES
-from tasks.compress import COMPRESSED
 from tasks.inputs import Opener
 from tasks.label_kinds import COMPARISON, CompareLabelKinds, CompareLabelKindsInputs, compare_label_kinds
 from tasks.stage import Workplace
+from tasks.tables import COMPRESSED, SAMPLES
 from tasks.workers.compute import perform
 
 QUESTIONS = 40
@@ -49,10 +47,10 @@ def _compressed(store: ArtifactStore, name: str, *retained: float) -> ArtifactRe
         shard = ArtifactRef("compress_shard", fingerprint("compress_shard", 1, {"of": name, "shard": index}, {}))
         texts = 10 * 2**index
         with begin(store, shard) as out:
-            with out.table(COMPRESSED, compressed_schema()) as table:
+            with COMPRESSED.write(out) as table:
                 for number in range(texts):
                     table.add(
-                        dict.fromkeys(compressed_schema().names)
+                        dict.fromkeys(COMPRESSED.schema().names)
                         | {"question_id": f"q{number}", "ratio": 0.5, "tokens_before": 20, "tokens_after": 10}
                         | {"achieved_ratio": 0.5, "answer_retained": number < share * texts}
                     )
@@ -69,7 +67,7 @@ def _compressed(store: ArtifactStore, name: str, *retained: float) -> ArtifactRe
 def _evaluated(store: ArtifactStore, name: str, right: int) -> ArtifactRef:
     identity = fingerprint("evaluate", 1, {"of": name}, {})
     with begin(store, ArtifactRef("evaluate", identity)) as out:
-        with out.table(SAMPLES, sample_schema()) as table:
+        with SAMPLES.write(out) as table:
             for number in range(QUESTIONS):
                 row = dict.fromkeys(sample_schema().names) | {
                     "question_id": f"q{number}", "sample_index": 0, "tokens": 60, "reasoning_tokens": 5,
