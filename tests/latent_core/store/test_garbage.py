@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -111,3 +113,23 @@ def test_root_that_does_not_exist_is_refused_before_anything_is_judged(store: Ar
 
 def test_empty_store_has_no_garbage(tmp_path: Path) -> None:
     assert find_garbage(ArtifactStore(tmp_path / "nothing"), grace=0).bytes == 0
+
+
+def test_attempts_are_garbage_after_a_day_and_results_of_tasks_after_thirty(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    _write(store, "kept")
+    stray = _write(store, "stray")
+    day, now = 86400.0, time.time()
+    ages = {".prefect/young": 29 * day, ".prefect/old": 31 * day}
+    ages |= {f"stage/{letter * 64}/attempt-1/data": age for letter, age in (("a", 23 / 24 * day), ("b", 25 / 24 * day))}
+    for key, age in ages.items():
+        store.replace(key, b"12345")
+        os.utime(tmp_path / key, (now - age, now - age))
+    kept = [ref for ref in store.list() if ref != stray.ref]
+    garbage = find_garbage(store, kept)
+    assert [item.folder for item in garbage.results] == [".prefect/old"]
+    assert [item.folder for item in garbage.leftovers] == [f"stage/{'b' * 64}/attempt-1"]
+    assert [item.folder for item in garbage.too_young] == [f"stage/{'a' * 64}/attempt-1"]
+    assert garbage.bytes == len("stray") + 2 * 5
+    collect_garbage(store, garbage)
+    assert not store.exists(".prefect/old") and store.exists(".prefect/young")
