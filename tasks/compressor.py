@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from latent_core.benchmarks.problem import Problem
@@ -64,14 +63,7 @@ def label_words(
                     repeated += 1
                     continue
                 seen.add(row.text)
-                (held_out if problem.question_id in held_out_ids else labelled).add(
-                    {
-                        "text": row.text,
-                        "starts": row.spans[:, 0].tolist(),
-                        "ends": row.spans[:, 1].tolist(),
-                        "labels": row.labels.tolist(),
-                    }
-                )
+                (held_out if problem.question_id in held_out_ids else labelled).add(row.to_row())
             workplace.progress(min(start + TEXTS_PER_CALL, len(with_rationale)), len(with_rationale), 0)
         kept = labelled.rows + held_out.rows
     return Outcome(accounting={"kept": kept, "no_rationale": len(problems) - len(with_rationale), "repeated": repeated})
@@ -112,11 +104,4 @@ def train_compressor(
 
 
 def _read(corpus: Artifact, name: str) -> list[LabelledText]:
-    return [
-        LabelledText(
-            row["text"],
-            np.asarray([row["starts"], row["ends"]], dtype=np.int64).T.reshape(-1, 2),
-            np.asarray(row["labels"], dtype=np.int64),
-        )
-        for row in corpus.rows_of(name)
-    ]
+    return [LabelledText.from_row(row) for row in corpus.rows_of(name)]

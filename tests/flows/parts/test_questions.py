@@ -66,7 +66,7 @@ def test_flow_refuses_more_questions_than_there_are(
         enough["labels"] = {"questions": TRAIN - 1, "held_out": 1}
     common = {"benchmark": benchmark, "store": str(tmp_path / "store")}
     plan(entry, entry.config.model_validate(common | enough))
-    with pytest.raises(InputError, match=rf"^{parameter}.*\d were asked for; set it to [34] or less"):
+    with pytest.raises(InputError, match=rf"^{parameter}.*\d are needed; set it to [34] or less"):
         plan(entry, entry.config.model_validate(common | enough | settings))
 
 
