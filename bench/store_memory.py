@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.memory import PeakMemory
 from bench.record import add_json_option, save
-from latent_core.store import ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 
 WAYS = ("file", "directory", "download")
 
@@ -28,7 +28,7 @@ def measure(way: str, megabytes: int, root: str) -> int:
     store = ArtifactStore(root)
     store.check_writable()
     memory = PeakMemory()
-    with store.begin("large", uuid.uuid4().hex * 2) as out:
+    with begin(store, ArtifactRef("large", uuid.uuid4().hex * 2)) as out:
         if way == "file":
             content = os.urandom(megabytes << 20)
             with memory, out.open("large") as handle:

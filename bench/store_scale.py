@@ -49,7 +49,7 @@ def fill(store: ArtifactStore, count: int) -> None:
             if store.local_path("folder") is not None:
                 for folder in {path.rpartition("/")[0] for path in files}:
                     store._fs.makedirs(folder, exist_ok=True)
-            store._fs.pipe(files, **store._together)
+            store._fs.pipe(files)
             files = {}
 
 

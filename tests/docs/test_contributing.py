@@ -16,7 +16,7 @@ from latent_core.benchmarks import tables
 from latent_core.benchmarks.registry import grader_of, open_split
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.errors import InputError
-from latent_core.store import ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 from tasks.collect import SAMPLES
 from tasks.stage import Workplace
 from tasks.workers.compute import perform
@@ -100,7 +100,7 @@ def test_stage_example_keeps_short_correct_samples_and_counts_the_others(
             "reasoning_tokens": [5, 5, 500],
         }
     )
-    with store.begin("collect", "c" * 64) as out:
+    with begin(store, ArtifactRef("collect", "c" * 64)) as out:
         with out.table(SAMPLES, samples.schema) as table:
             table.extend(samples.to_pylist())
         collected = out.commit().ref
