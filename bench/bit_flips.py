@@ -29,7 +29,7 @@ from typing import Any
 from bench.here import run_here
 from bench.record import add_json_option, save
 from flows.cli.comparison import show as show_comparison
-from flows.launch.execute import plan
+from flows.launch.plan import plan
 from flows.launch.registry import find_flow
 from flows.parts.publish import show_card
 from latent_core.config.tokenskip import TokenSkipConfig
@@ -37,8 +37,7 @@ from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, DamagedError, begin
 from latent_core.ui.catalog import stored_offers
 from latent_core.ui.samples import PRESET_SOURCE, SampleLibrary
-from tasks.collect import SAMPLES
-from tasks.comparison import (
+from tasks.compare import (
     COMPARISON_MARKDOWN,
     CompareEvaluations,
     CompareEvaluationsInputs,
@@ -47,6 +46,7 @@ from tasks.comparison import (
 )
 from tasks.run.hits import Hits
 from tasks.stage import StageCall, Workplace
+from tasks.tables import SAMPLES
 from tasks.tracking.journal import Journal
 from tasks.workers.compute import perform
 
@@ -126,7 +126,7 @@ def scene_of(entry: Any, config: Any, report: Artifact, mend: Callable[[], list[
 
     def table() -> str:
         run, result = plan(entry, config)
-        if not all(line.hit for line in run.plan):
+        if not all(line.hit for line in run.lines):
             raise Missing
         found = store.require(result)
         entry.conclude(config, run, found)
@@ -251,7 +251,7 @@ def _printed(action: Callable[[], object]) -> str:
 
 
 def _samples(store: ArtifactStore) -> str:
-    library = SampleLibrary(store, SAMPLES)
+    library = SampleLibrary(store, SAMPLES.file)
     lines = []
     for source in library.sources():
         if source != PRESET_SOURCE:

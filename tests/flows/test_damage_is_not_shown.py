@@ -23,9 +23,9 @@ from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, begin
-from tasks.collect import SAMPLES
-from tasks.run.execution import open_run
-from tasks.tracking.journal import Journal, JournalModel, journals
+from tasks.run.plan import open_plan
+from tasks.tables import SAMPLES
+from tasks.tracking.journal import Journal, JournalModel, journals, last_accepted
 
 
 def _parameters(folder: Path) -> dict[str, Any]:
@@ -78,7 +78,9 @@ def _file(store: ArtifactStore, ref: ArtifactRef, name: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("stage", "name"), [("evaluate", SAMPLES), ("report", "report.html"), ("report", "table.md")])
+@pytest.mark.parametrize(
+    ("stage", "name"), [("evaluate", SAMPLES.file), ("report", "report.html"), ("report", "table.md")]
+)
 def test_run_over_a_damaged_result_says_so_computes_it_again_and_shows_the_same_table(
     folder: Path,
     again: Callable[[], tuple[str, list[str]]],
@@ -108,13 +110,13 @@ def test_compare_refuses_a_damaged_evaluation_in_one_line(folder: Path) -> None:
     before, after = store.list("evaluate")
     command = ["compare", before.key, after.key, "--store", store.root]
     assert CliRunner().invoke(app, command).exit_code == 0
-    path = _file(store, after, SAMPLES)
+    path = _file(store, after, SAMPLES.file)
     for bit in (5, 4 * path.stat().st_size, 8 * path.stat().st_size - 20):  # header, values, footer
         flip(path, bit)
         result = CliRunner().invoke(app, command)
         flip(path, bit)
         assert isinstance(result.exception, DamagedError)
-        assert str(result.exception).startswith(f"{after} is damaged: {SAMPLES}: ") and "\n" not in str(
+        assert str(result.exception).startswith(f"{after} is damaged: {SAMPLES.file}: ") and "\n" not in str(
             result.exception
         )
 
@@ -137,24 +139,24 @@ def test_demo_page_refuses_a_damaged_model_and_damaged_samples(tmp_path: Path) -
         with pytest.raises(DamagedError, match=r"^train/a{12} is damaged: weights/model/model\.safetensors"):
             reader()
     with begin(store, ArtifactRef("collect", "b" * 64)) as out:
-        with out.open(SAMPLES) as file:
+        with out.open(SAMPLES.file) as file:
             file.write(b"PAR1" * 100)
         samples = out.commit()
-    flip(_file(store, samples.ref, SAMPLES), 9)
+    flip(_file(store, samples.ref, SAMPLES.file), 9)
     with pytest.raises(DamagedError, match=r"^collect/b{12} is damaged"):
-        SampleLibrary(store, SAMPLES).page(f"collect/{'b' * 16}", 1)
+        SampleLibrary(store, SAMPLES.file).page(f"collect/{'b' * 16}", 1)
 
 
 def test_damage_that_a_run_does_not_look_for_is_set_aside_by_the_command_that_the_refusal_names(tmp_path: Path) -> None:
     store = ArtifactStore(str(tmp_path / "store"))
     with begin(store, ArtifactRef("collect", "b" * 64)) as out:
-        with out.open(SAMPLES) as file:
+        with out.open(SAMPLES.file) as file:
             file.write(b"PAR1" * 100)
         samples = out.commit()
     whole = samples.ref
-    flip(_file(store, whole, SAMPLES), 9)
+    flip(_file(store, whole, SAMPLES.file), 9)
     with pytest.raises(DamagedError) as refusal:
-        samples.read_bytes(SAMPLES)
+        samples.read_bytes(SAMPLES.file)
     command = str(refusal.value).split("`")[1].split()
     assert command[0] == "latent"
     result = CliRunner().invoke(app, [*command[1:], "--store", store.root])
@@ -187,7 +189,7 @@ def test_cached_run_starts_its_flow_only_to_register_what_no_earlier_run_did(tmp
 
     def lacks_a_record(**tracking: Any) -> bool:
         settings = config.model_copy(update={"tracking": config.tracking.model_copy(update=tracking)})
-        run = open_run("tokenskip-math", settings, planning=True)
+        run = open_plan("tokenskip-math", settings)
         conclude(settings, run, report)
         return run.unrecorded
 
@@ -203,26 +205,26 @@ def test_journal_that_was_altered_is_no_yardstick_and_no_run_is_measured_by_anot
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = ReevaluateConfig.model_validate({"store": str(tmp_path / "store")})
-    run = open_run("reevaluate", config, planning=True)
+    run = open_plan("reevaluate", config)
     for number, report in enumerate(("1" * 64, "2" * 64)):
         Journal(f"night{number}", "reevaluate", "", {}, float(number), tags={"latent.report": report}).write(run.store)
-    assert run.accepted({}) is None  # neither has finished
+    assert last_accepted(run.store, "reevaluate", {}) is None  # neither has finished
     last = Journal("night2", "reevaluate", "", {}, 2.0, 3.0, "FINISHED", {"latent.report": "3" * 64})
     last.write(run.store)
-    assert run.accepted({}) == last
+    assert last_accepted(run.store, "reevaluate", {}) == last
     path = run.store.local_path(".runs/night2.json")
     assert path is not None
     path.write_text(path.read_text().replace("3" * 64, "7" * 64))
     with pytest.raises(DamagedError, match=r"\.runs/night2\.json is damaged .*seal.*delete it"):
-        run.accepted({})
+        last_accepted(run.store, "reevaluate", {})
     assert [journal.id for journal in journals(run.store)] == ["night0", "night1"]
     assert "night2.json is no whole journal" in caplog.text
 
 
 def test_journal_that_a_killed_run_was_still_writing_stops_no_later_one(tmp_path: Path) -> None:
     config = ReevaluateConfig.model_validate({"store": str(tmp_path / "store")})
-    run = open_run("reevaluate", config, planning=True)
+    run = open_plan("reevaluate", config)
     last = Journal("night1", "reevaluate", "", {}, 1.0, 2.0, "FINISHED", {"latent.report": "1" * 64})
     last.write(run.store)
     (tmp_path / "store" / ".runs" / ".night2.json.0123").write_text('{"id": "nig')
-    assert run.accepted({}) == last and list(journals(run.store)) == [last]
+    assert last_accepted(run.store, "reevaluate", {}) == last and list(journals(run.store)) == [last]
