@@ -22,8 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from bench.memory import PeakMemory
 from flows.launch.execute import execute_entry
@@ -40,7 +38,6 @@ from tasks.run.protocol import Run
 WORKERS = 2
 
 
-@flow(name="flow-scale", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
 def flow_scale(cfg: TokenSkipConfig, force: list[str] | None = None) -> str:
     """Collect and compress one question a shard."""
     with open_run("flow-scale", cfg, force=force or ()) as run:

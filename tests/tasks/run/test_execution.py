@@ -54,7 +54,7 @@ def _execute(config: ToyConfig, log: Path, **options: Any) -> tuple[Artifact, li
     planned = open_plan("toy", config)
     options.pop("trouble", None)
     options.pop("budget", None)
-    ref = _compose(planned, log, **options).ref
+    ref = _compose(planned, log, **options)
     return planned.store.require(ref), states
 
 
