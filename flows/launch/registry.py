@@ -1,4 +1,4 @@
-"""The flows a user can name; a flow's module is imported only when it is asked for."""
+"""The flows a user can name; a flow's module is imported only when it is needed."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_more_questions_than_ones_own_file_holds_are_all_of_them(
     more, _ = plan(entry, entry.config.model_validate(wanted | {section: {"questions": count + 1000}}))
     assert more.lines == exact.lines
     assert [message for message in caplog.messages if ".questions: " in message] == [
-        f"{section}.questions: {count + 1000} were asked for, the {split} file holds {count}: all of them are taken"
+        f"{section}.questions: {count + 1000} are more than the {split} file holds, {count}: all of them are used"
     ]
 
 
