@@ -40,28 +40,29 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
 
     Raises InputError for a model or compressor that cannot be found.
     """
-    from latent_core import prompts
     from latent_core.compress import ScoringOptions, open_compressor
+    from latent_core.models import tokens
     from latent_core.models.family import load_tokenizer
     from latent_core.ui.demo import Demo
     from latent_core.ui.desk import CompressionDesk
     from latent_core.ui.samples import SampleLibrary
     from latent_core.ui.shelf import ModelShelf, base_offers, stored_offers
-    from tasks.collect import SAMPLES
+    from tasks.build_dual import build_dual
     from tasks.grpo import train_policy
+    from tasks.tables import SAMPLES
     from tasks.tracking.models import model_directory
-    from tasks.train import build_dual, train
+    from tasks.train import train
 
     opened = ArtifactStore(store)
     directory = model_directory(model, opened)
     tokenizer = load_tokenizer(directory)
     desk = CompressionDesk(
         open_compressor(compressor, ScoringOptions(spans=True), "--compressor"),
-        lambda text: len(prompts.encode(text, tokenizer)),
+        lambda text: len(tokens.encode(text, tokenizer)),
     )
 
     def offers() -> list[Offer]:
         trained = stored_offers(opened, (train.name, train_policy.name))
         return [*trained, *base_offers(model, directory), *stored_offers(opened, (build_dual.name,))]
 
-    return Demo(desk, Path(model).name, SampleLibrary(opened, SAMPLES), ModelShelf(offers))
+    return Demo(desk, Path(model).name, SampleLibrary(opened, SAMPLES.file), ModelShelf(offers))

@@ -39,12 +39,12 @@ def build(
     from flows.launch.parameters import checked
     from latent_core.config.dual import DualBuildConfig
     from latent_core.dual import build_dual
-    from latent_core.dual.coverage import count_reasoning_tokens, coverage_of
-    from latent_core.dual.coverage import seen_at_least as often_enough
     from latent_core.dual.files import read_embeddings, read_ids, read_tokens
     from latent_core.errors import InputError
     from latent_core.loading import NO_CODE
     from latent_core.models.source import open_model
+    from latent_core.sft.coverage import count_reasoning_tokens, coverage_of
+    from latent_core.sft.coverage import seen_at_least as often_enough
 
     given = {"ids_file": ids_file, "tokens_file": tokens_file, "embeddings_file": embeddings_file}
     settings = {"mode": mode, "pattern": pattern, "seen_at_least": seen_at_least, "seed": seed}
@@ -92,9 +92,9 @@ def _check_writable(out: Path) -> None:
 
 def _correct_reasoning(store: str, address: str) -> Iterator[str]:
     from flows.cli.artifacts import find_artifact
-    from tasks.collect import SAMPLES
+    from tasks.tables import SAMPLES
 
-    for row in find_artifact(store, address).rows_of(SAMPLES, ("reasoning", "verdict")):
+    for row in find_artifact(store, address).rows_of(SAMPLES.file, ("reasoning", "verdict")):
         if row["verdict"] == "correct":
             yield row["reasoning"]
 

@@ -13,7 +13,7 @@ from latent_core.config.concise import PrepareSelectedConfig, SelectExemplarsCon
 from latent_core.config.prompting import TextFormat
 from latent_core.errors import InputError
 from latent_core.exemplars import Exemplar
-from latent_core.generate.completions import ReadableModel
+from latent_core.models.readable import ReadableModel
 from latent_core.sft.examples import fits, tokenised_example
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 Length = Callable[[str], int]  # tokens of a text in the target model
 
-SAMPLE_COLUMNS = ("question_id", "sample_index", "question", "gold", "reasoning", "verdict")
 # A last line that only states the answer: the target states it anyway, and would then say it twice.
 _ANSWER_LINE = re.compile(
     r"(?:(?:so|thus|hence|therefore),? )?(?:the )?(?:final )?answer(?: is\b|:).*|\$*\\boxed\{.*\}\$*\.?", re.IGNORECASE

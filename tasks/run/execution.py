@@ -102,7 +102,9 @@ class Execution(Run):
         self._tracker.tag(tags)
 
     def register_models(self, name: str | None, trained: Mapping[str, ArtifactRef]) -> None:
-        for variant, ref in trained.items() if name is not None else ():
+        if name is None:
+            return
+        for variant, ref in trained.items():
             self._tracker.register_model(name, ref, variant)
 
     def lacks_record(self) -> None:
