@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
 from flows.parts.publish import publish, show, trained_models
@@ -30,13 +27,6 @@ from tasks.run.protocol import Run
 from tasks.train import TrainInputs, train
 
 
-@flow(
-    name="tokenskip-math",
-    task_runner=ThreadPoolTaskRunner(),  # type: ignore[arg-type]
-    persist_result=True,
-    result_serializer="json",
-    validate_parameters=True,
-)
 def tokenskip_math(cfg: TokenSkipConfig, force: Sequence[str] = ()) -> dict[str, str]:
     """Compare standard and dual-vocabulary models over compression ratios.
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
-from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from latent_core.addresses import without_password
 from latent_core.config.runtime import TrackingConfig
@@ -25,6 +24,8 @@ logger = logging.getLogger("latent")
 
 def publish(run: Execution, report: ArtifactRef) -> dict[str, str]:
     """Wait for the report, publish it in Prefect's Artifacts tab, and return where it lies."""
+    from prefect.artifacts import create_link_artifact, create_markdown_artifact
+
     artifact = run.artifact(report)
     found = "".join(f"{line}\n\n" for line in findings(artifact))
     page = page_of(artifact)

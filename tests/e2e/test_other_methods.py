@@ -50,7 +50,7 @@ def _run(flow: str, root: Path, **settings: Any) -> tuple[StageConfig, Artifact]
             **settings,
         }
     )
-    found = find_flow(flow).execute(config)
+    found = find_flow(flow).flow()(config)
     return config, ArtifactStore(str(root / "store")).require(ArtifactRef("report", found["fingerprint"]))
 
 
@@ -112,7 +112,7 @@ def test_reinforced_dual_model_is_evaluated_beside_the_one_it_started_from(tmp_p
             "tracking": {"enabled": False},
         }
     )
-    found = find_flow("grpo").execute(config)
+    found = find_flow("grpo").flow()(config)
     store = ArtifactStore(str(tmp_path / "store"))
     entries = _entries(store.require(ArtifactRef("report", found["fingerprint"])))
     assert set(entries) == {("policy", "start 1"), ("policy", "grpo 1")}
