@@ -9,6 +9,7 @@ import pytest
 from latent_core.config.dual import DualBuildConfig
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.errors import InputError
+from latent_core.models.family import load_tokenizer
 from tasks.build_dual import BuildDualInputs, build_dual
 from tasks.inputs import FileInput
 from tasks.tables import COMPRESSED, SAMPLES
@@ -39,7 +40,9 @@ def test_build_dual_counts_tokens_of_correct_reasoning_and_of_compressions(bench
     samples = bench.input("collect", {SAMPLES: [sample(1, "2"), sample(2, "7 7 7 7 7", "wrong")]})
     compressed = bench.input("compress", {COMPRESSED: [small | counts]})
     made = bench.perform(build_dual.call(config, BuildDualInputs(MINI, samples, compressed)))
-    assert made.manifest.content.metrics["latent_size"] == 1  # the digit 2; 7 stands in wrong reasoning alone
+    vocabulary, tokenizer = DualVocabulary.load(made.directory("model")), load_tokenizer(made.directory("model"))
+    seen, unseen = tokenizer.convert_tokens_to_ids(["2", "7"])
+    assert vocabulary.has_mirror([seen, unseen]).tolist() == [True, False]  # 7 stands in wrong reasoning alone
 
 
 def test_build_dual_by_what_was_seen_needs_the_texts(bench: StageBench) -> None:
