@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from latent_core.config.dual import DualBuildConfig
 from latent_core.dual import build
-from latent_core.dual.coverage import count_reasoning_tokens, coverage_of, seen_at_least
 from latent_core.dual.files import read_embeddings, read_ids, read_tokens
 from latent_core.dual.verify import verify_dual
 from latent_core.errors import InputError, StageFailed
 from latent_core.loading import NO_CODE
+from latent_core.sft.coverage import count_reasoning_tokens, coverage_of, seen_at_least
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.inputs import FileInput, Model
 from tasks.stage import Outcome, Workplace, stage

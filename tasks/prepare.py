@@ -8,8 +8,8 @@ from typing import Annotated, NamedTuple
 
 from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.config.prepare import PrepareConfig
-from latent_core.generate.completions import ReadableModel
 from latent_core.methods.quality import best_share
+from latent_core.models.readable import ReadableModel
 from latent_core.sft.examples import Cell, ratio_table, rationale_examples, tokenskip_examples
 from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.inputs import Model, ProblemsInput

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from latent_core.config.training import TrainConfig
-from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.inputs import Model
@@ -31,8 +30,7 @@ def train(out: ArtifactWriter, inputs: TrainInputs, config: TrainConfig, workpla
     cool_down()  # a warm vLLM engine holds nine tenths of a GPU
     model_dir, prepared = workplace.model_dir(inputs.model), workplace.artifact(inputs.prepared)
     latent_ids: range | tuple[()] = ()
-    if (model_dir / FILE_NAME).is_file():
-        vocabulary = DualVocabulary.load(model_dir)
+    if (vocabulary := DualVocabulary.find(model_dir)) is not None:
         latent_ids = range(vocabulary.visible_size, vocabulary.visible_size + vocabulary.latent_size)
     checkpoints = workplace.scratch / "checkpoints"
     with out.directory("weights") as directory:

@@ -15,6 +15,7 @@ from latent_core.report import ReportEntry
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.grpo import ROLLOUTS
 from tasks.report import entries_of
+from tasks.run.plan import open_plan
 from tasks.tables import SELECTED
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
@@ -59,9 +60,9 @@ def _entries(report: Artifact) -> dict[tuple[str, str], ReportEntry]:
 
 def _all_hits(flow: str, config: StageConfig) -> bool:
     entry = find_flow(flow)
-    with entry.open_run(config, planning=True) as run:
-        entry.compose(config, run)
-    return all(line.hit for line in run.plan)
+    run = open_plan(entry.name, config)
+    entry.compose(config, run)
+    return all(line.hit for line in run.lines)
 
 
 def test_direct_model_answers_at_once_and_is_compared_with_the_untrained(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from latent_core.store import ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 from tasks.tables import SAMPLES
 
 SAMPLE_COUNT = 11
@@ -43,7 +43,7 @@ def demo_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     from latent_core.ui.app import build_page, launch_options
 
     root = tmp_path_factory.mktemp("demo") / "store"
-    with ArtifactStore(root).begin("collect", "a" * 64) as out:
+    with begin(ArtifactStore(root), ArtifactRef("collect", "a" * 64)) as out:
         with SAMPLES.write(out) as table:
             table.extend(map(_sample, range(SAMPLE_COUNT)))
         out.commit()
