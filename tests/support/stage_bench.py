@@ -14,7 +14,7 @@ from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import Finished, Generation, Request
 from latent_core.identity import fingerprint
 from latent_core.models.source import open_model
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
 from tasks.inputs import ModelInput, ProblemsInput
 from tasks.stage import StageCall, Workplace
 from tasks.tables import Table
@@ -45,7 +45,7 @@ class StageBench:
         self._made += 1
         config = {"made": self._made}
         ref = ArtifactRef(name, fingerprint(name, 1, config, {}))
-        with self.store.begin(ref.stage, ref.fingerprint) as out:
+        with begin(self.store, ref) as out:
             for table, rows in (tables or {}).items():
                 with table.write(out) as writer:
                     writer.extend(dict.fromkeys(table.schema().names) | row for row in rows)

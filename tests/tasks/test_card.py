@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from latent_core.store import ArtifactRef
+from latent_core.store import ArtifactRef, begin
 from tasks.card import CardConfig, CompressorCardInputs, MiniCardInputs, compressor_card, mini_card
 from tests.support.stage_bench import StageBench
 
@@ -14,7 +14,7 @@ CARD = CardConfig(title="A model", summary="What it is for.")
 
 def _trained(bench: StageBench, stage: str, metrics: dict[str, Any]) -> ArtifactRef:
     ref = ArtifactRef(stage, "a" * 64)
-    with bench.store.begin(ref.stage, ref.fingerprint) as out:
+    with begin(bench.store, ref) as out:
         with out.directory("model") as directory:
             (directory / "config.json").write_text("{}")
         out.commit(metrics=metrics)

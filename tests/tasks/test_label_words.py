@@ -34,7 +34,7 @@ def test_train_compressor_reads_one_corpus_or_several_and_says_how_well_it_agree
         return {"text": text, "starts": starts, "ends": ends, "labels": [1, 1, 0, 1, 0]}
 
     one, other = (
-        bench.input("label_words", {LABELLED: [corpus(name)] * count, HELD_OUT: [corpus(f"{name}-other")]})
+        bench.input("label_words", {LABELLED: [corpus(name)] * count, HELD_OUT: [corpus(f"{name}other")]})
         for name, count in (("first", 3), ("second", 5))
     )
     alone = bench.perform(train_compressor.call(TINY, TrainCompressorInputs(labels=one)))
