@@ -13,10 +13,11 @@ from latent_core.config.compressor import CompressorConfig
 from latent_core.config.label_words import LabelKind
 from latent_core.store import ArtifactRef
 from tasks.card import CardConfig, CompressorCardInputs, compressor_card
-from tasks.compressor import LabelWordsInputs, TrainCompressorInputs, label_words, train_compressor
 from tasks.inputs import ModelInput, ProblemsInput
+from tasks.label_words import LabelWordsInputs, label_words
 from tasks.run.execution import open_run
 from tasks.run.protocol import Run
+from tasks.train_compressor import TrainCompressorInputs, train_compressor
 
 SUMMARY = (
     "A BERT-shaped token classifier for LLMLingua-2 compression, trained from scratch on worked solutions of "

@@ -17,17 +17,18 @@ from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, evaluated_at_ratios
 from flows.parts.questions import fitted
 from flows.parts.ratios import taught, warn_of_untrained
-from flows.tokenskip_math import collected_shards, compressed, dropped_at_random
+from flows.parts.sharded import collected_shards, compressed, dropped_at_random
 from latent_core.config.chat import ChatConfig
 from latent_core.config.label_kinds import LabelKindsConfig
 from latent_core.store import Artifact, ArtifactRef
-from tasks.compressor import LabelWordsInputs, TrainCompressorInputs, label_words, train_compressor
 from tasks.inputs import ModelInput, ProblemsInput
 from tasks.label_kinds import COMPARISON, CompareLabelKinds, CompareLabelKindsInputs, compare_label_kinds
+from tasks.label_words import LabelWordsInputs, label_words
 from tasks.prepare import PrepareInputs, prepare
 from tasks.run.execution import open_run
 from tasks.run.protocol import Run
 from tasks.train import TrainInputs, train
+from tasks.train_compressor import TrainCompressorInputs, train_compressor
 
 RANDOM = "random"
 

@@ -19,7 +19,7 @@ from latent_core.config.reevaluate import Evaluated, ReevaluateConfig
 from latent_core.errors import InputError, RegressionFound
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, DamagedError
-from tasks.comparison import (
+from tasks.compare import (
     COMPARISON_MARKDOWN,
     CompareEvaluations,
     CompareEvaluationsInputs,

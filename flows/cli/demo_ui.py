@@ -47,10 +47,11 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
     from latent_core.ui.desk import CompressionDesk
     from latent_core.ui.samples import SampleLibrary
     from latent_core.ui.shelf import ModelShelf, base_offers, stored_offers
-    from tasks.collect import SAMPLES
+    from tasks.build_dual import build_dual
     from tasks.grpo import train_policy
+    from tasks.tables import SAMPLES
     from tasks.tracking.models import model_directory
-    from tasks.train import build_dual, train
+    from tasks.train import train
 
     opened = ArtifactStore(store)
     directory = model_directory(model, opened)
@@ -64,4 +65,4 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
         trained = stored_offers(opened, (train.name, train_policy.name))
         return [*trained, *base_offers(model, directory), *stored_offers(opened, (build_dual.name,))]
 
-    return Demo(desk, Path(model).name, SampleLibrary(opened, SAMPLES), ModelShelf(offers))
+    return Demo(desk, Path(model).name, SampleLibrary(opened, SAMPLES.file), ModelShelf(offers))

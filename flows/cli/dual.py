@@ -78,9 +78,9 @@ def build(
 
 def _correct_reasoning(store: str, address: str) -> Iterator[str]:
     from flows.cli.artifacts import find_artifact
-    from tasks.collect import SAMPLES
+    from tasks.tables import SAMPLES
 
-    for row in find_artifact(store, address).rows_of(SAMPLES, ("reasoning", "verdict")):
+    for row in find_artifact(store, address).rows_of(SAMPLES.file, ("reasoning", "verdict")):
         if row["verdict"] == "correct":
             yield row["reasoning"]
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 Length = Callable[[str], int]  # tokens of a text in the target model
 
-SAMPLE_COLUMNS = ("question_id", "sample_index", "question", "gold", "reasoning", "verdict")
 # A last line that only states the answer: the target states it anyway, and would then say it twice.
 _ANSWER_LINE = re.compile(
     r"(?:(?:so|thus|hence|therefore),? )?(?:the )?(?:final )?answer(?: is\b|:).*|\$*\\boxed\{.*\}\$*\.?", re.IGNORECASE

@@ -18,8 +18,8 @@ from latent_core.evaluation.scores import Scores, read_scores
 from latent_core.evaluation.statistics import Estimate
 from latent_core.identity import canonical_json
 from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, Manifest
-from tasks.collect import SAMPLES
 from tasks.evaluate import evaluate
+from tasks.tables import SAMPLES
 from tasks.tracking.client import answering, connect
 from tasks.tracking.journal import Promotion, journals
 from tasks.tracking.models import CHAMPION, in_store, set_champion, version_of, versions
@@ -203,4 +203,4 @@ def _scores(store: ArtifactStore, ref: ArtifactRef) -> Scores:
     verification = store.verify(ref)
     if not verification.ok:
         raise DamagedError(f"{ref} is damaged ({verification.problems[0]}); evaluate again")
-    return read_scores(store.require(ref).rows_of(SAMPLES))
+    return read_scores(store.require(ref).rows_of(SAMPLES.file))

@@ -17,8 +17,8 @@ from latent_core.benchmarks.registry import grader_of, open_split
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.errors import InputError
 from latent_core.store import ArtifactRef, ArtifactStore, begin
-from tasks.collect import SAMPLES
 from tasks.stage import Workplace
+from tasks.tables import SAMPLES
 from tasks.workers.compute import perform
 from tests.support.pages import ROOT, Block, blocks
 
