@@ -194,7 +194,7 @@ def draw(found: list[Mutant], count: int, seed: int) -> list[Mutant]:
     return (first + again)[:count]
 
 
-def test_sets(root: Path, module: str, named: str) -> Iterator[list[str]]:
+def sets_of_tests(root: Path, module: str, named: str) -> Iterator[list[str]]:
     """The tests to try one after another: the files that bear the module's name, then its folder."""
     if named:
         yield named.split(",")
@@ -254,7 +254,7 @@ def write(copy: Path, module: str, source: bytes) -> None:
 def examine(copy: Path, module: str, named: str, sample: list[Mutant]) -> Iterator[tuple[Mutant, str]]:
     """Each mutant with the tests that killed it, "" for a survivor; the unchanged module must pass."""
     source = (copy / module).read_bytes()
-    sets = list(test_sets(copy, module, named))
+    sets = list(sets_of_tests(copy, module, named))
     if not sets:
         raise SystemExit(f"{module}: no tests mirror it; name them: {module}=tests/...")
     limits: list[float] = []
