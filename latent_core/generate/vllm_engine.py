@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from latent_core.config.sampling import SamplingConfig, VllmConfig
 from latent_core.dual import DualVocabulary, Phase, PhaseMachine
-from latent_core.dual.storage import FILE_NAME, read_json
+from latent_core.dual.storage import read_json
 from latent_core.errors import InputError
 from latent_core.generate.engine import Finished, FinishReason, Generation, Request
 from latent_core.models.family import open_family
@@ -87,8 +87,8 @@ class VllmEngine:
         self._context = _context_of(model_dir)
         _, family = open_family(model_dir)
         self._stop_ids = frozenset(family.stop_ids)
-        is_dual = (model_dir / FILE_NAME).is_file()
-        self._machine = PhaseMachine(DualVocabulary.load(model_dir), stop_ids=family.stop_ids) if is_dual else None
+        vocabulary = DualVocabulary.find(model_dir)
+        self._machine = None if vocabulary is None else PhaseMachine(vocabulary, stop_ids=family.stop_ids)
         self._adapter_dir = adapter_dir
         self._lora_rank = None if adapter_dir is None else lora_rank(adapter_dir)
         self._allowed: dict[Phase, list[int]] = {}

@@ -11,7 +11,7 @@ from flows.reevaluate import ENTRY
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter, begin
 from tasks.collect import SAMPLES
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
 from tasks.run.execution import Run
@@ -48,7 +48,7 @@ class Nights:
         """Make a model of that seed the champion; returns its version."""
         ref = ArtifactRef("train", fingerprint("train", 1, {"seed": seed}, {}))
         if self.store.get(ref.stage, ref.fingerprint) is None:
-            with self.store.begin(ref.stage, ref.fingerprint) as out:
+            with begin(self.store, ref) as out:
                 with out.directory("weights/model") as folder:
                     (folder / "config.json").write_text(str(seed))
                 out.commit()

@@ -17,10 +17,11 @@ from latent_core.config.sampling import SamplingConfig, VllmConfig, resolve_engi
 from latent_core.dual import Phase, PhaseMachine, build_dual
 from latent_core.errors import InputError
 from latent_core.generate import vllm_engine
-from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import Generation, Request
 from latent_core.generate.vllm_engine import VllmEngine, lora_rank
 from latent_core.identity import fingerprint
+from latent_core.models import tokens
+from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
 
 GREEDY = SamplingConfig(max_new_tokens=160)
@@ -40,7 +41,7 @@ def _requests(directory: Path, count: int = 9) -> list[Request]:
     for index in range(count):
         problem = generate_problem("test", index, difficulty=1 + index % 3)
         text = prompts.render_prompt(problem.question, model.tokenizer, model.family)
-        ids = tuple(prompts.encode(text, model.tokenizer))
+        ids = tuple(tokens.encode(text, model.tokenizer))
         requests.append(Request(ids, seed=1000 + index, constrained=index % 3 != 2))
     return requests
 

@@ -14,9 +14,9 @@ import pytest
 
 from latent_core.config.training import TrainConfig
 from latent_core.errors import InfrastructureError, InputError, StageFailed
-from latent_core.generate.completions import ReadableModel
-from latent_core.models.mini_corpus import examples
+from latent_core.models.readable import ReadableModel
 from latent_core.sft.launch import environment_of
+from latent_core.sft.mini_corpus import examples
 from latent_core.sft.rank import TrainResult
 from latent_core.sft.trainer import train
 from tests.support.training_runs import (
