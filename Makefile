@@ -54,14 +54,14 @@ test-browser: install ## test the demo page in headless Chromium
 	$(BIN)/python -m pytest -m browser
 
 # Eight small faults in each of eleven core modules, one at a time; their tests must notice.
-mutants: install
+mutants: install ## put small faults into core modules, one at a time; the tests must notice
 	$(BIN)/python -m tests.support.mutants --per-module 8 --json mutants.json $(MUTATED)
 
 # At least 100 kills (workers, runs, process groups, the Prefect server). Each costs the start of a process or a run.
 chaos: install ## kill runs, workers and servers 100 times and check what is left (12 minutes)
 	$(BIN)/python -m bench.chaos --kills 100
 
-check: install ## lint, formatting and types
+check: install ## lint, formatting, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

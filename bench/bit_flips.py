@@ -29,7 +29,7 @@ from typing import Any
 from bench.here import run_here
 from bench.record import add_json_option, save
 from flows.cli.comparison import show as show_comparison
-from flows.launch.execute import plan
+from flows.launch.plan import plan
 from flows.launch.registry import find_flow
 from flows.parts.publish import show_card
 from latent_core.config.tokenskip import TokenSkipConfig
@@ -126,7 +126,7 @@ def scene_of(entry: Any, config: Any, report: Artifact, mend: Callable[[], list[
 
     def table() -> str:
         run, result = plan(entry, config)
-        if not all(line.hit for line in run.plan):
+        if not all(line.hit for line in run.lines):
             raise Missing
         found = store.require(result)
         entry.conclude(config, run, found)

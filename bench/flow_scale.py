@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +27,16 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from bench.memory import PeakMemory
 from bench.record import add_json_option, save
-from flows.launch.execute import execute_entry, plan
+from flows.launch.execute import execute_entry
+from flows.launch.plan import plan
 from flows.launch.registry import FlowEntry
 from flows.tokenskip_math import collected
 from latent_core.config.collect import CollectConfig
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, Manifest
 from tasks.inputs import ModelInput, ProblemsInput
-from tasks.run.execution import Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Run
 
 WORKERS = 2
 
@@ -57,7 +58,7 @@ def show(artifact: Artifact) -> None:
     """Nothing: the numbers are what is shown."""
 
 
-ENTRY = FlowEntry(TokenSkipConfig, partial(open_run, "flow-scale"), compose, flow_scale, show)
+ENTRY = FlowEntry("flow-scale", TokenSkipConfig, compose, flow_scale, show)
 
 
 def configuration(shards: int, folder: Path) -> TokenSkipConfig:
@@ -83,8 +84,8 @@ def measure(phase: str, shards: int, folder: Path) -> dict[str, Any]:
         started = time.monotonic()
         if phase == "plan":
             planned, _ = plan(ENTRY, config)
-            seconds, stages = time.monotonic() - started, len(planned.plan)
-            return {"seconds": seconds, "stages": stages, "hits": sum(line.hit for line in planned.plan)}
+            seconds, stages = time.monotonic() - started, len(planned.lines)
+            return {"seconds": seconds, "stages": stages, "hits": sum(line.hit for line in planned.lines)}
         execute_entry(ENTRY, config, ())
         seconds = time.monotonic() - started
         server, runs = _server_memory(), _task_runs()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -30,7 +29,8 @@ from tasks.concise import (
 )
 from tasks.inputs import Model, ModelInput, ProblemsInput
 from tasks.report import ReportConfig, ReportInputs, write_report
-from tasks.run.execution import Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Run
 from tasks.train import TrainInputs, train
 from tasks.workers.budget import Budget
 
@@ -124,4 +124,4 @@ def _blocks(collect: CollectConfig) -> Iterator[tuple[int, int, str]]:
         yield start, min(start + collect.shard_questions, collect.questions), f"{number}/{len(starts)}"
 
 
-ENTRY = FlowEntry(ConciseConfig, partial(open_run, "concise"), compose, concise, show, conclude)
+ENTRY = FlowEntry("concise", ConciseConfig, compose, concise, show, conclude)

@@ -56,7 +56,9 @@ def results(listed: Mapping[str, dict[str, Any]]) -> Iterator[Leftover]:
 def _empty_attempts(root: Root) -> Iterator[tuple[str, float]]:
     """Attempt folders without a single file, and when they were made; object stores have no empty folders."""
     base = root.local_root()
-    for folder in sorted(base.glob("[a-z]*/*/*/")) if base is not None else ():
+    if base is None:
+        return
+    for folder in sorted(base.glob("[a-z]*/*/*/")):
         with suppress(FileNotFoundError):  # its writer may just be leaving
             if not any(path.is_file() for path in folder.rglob("*")):
                 yield folder.relative_to(base).as_posix(), folder.stat().st_mtime

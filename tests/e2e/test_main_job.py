@@ -18,7 +18,7 @@ from flows.tokenskip_math import compose, tokenskip_math
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.store import Artifact, ArtifactStore
 from tasks.report import REPORT_HTML, entries_of
-from tasks.run.execution import open_run
+from tasks.run.plan import open_plan
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 SMALL: dict[str, Any] = {
@@ -46,9 +46,9 @@ def _config(root: Path) -> TokenSkipConfig:
 
 
 def _plan(config: TokenSkipConfig) -> dict[str, bool]:
-    with open_run("tokenskip-math", config, planning=True) as run:
-        compose(config, run)
-    return {line.title: line.hit for line in run.plan}
+    run = open_plan("tokenskip-math", config)
+    compose(config, run)
+    return {line.title: line.hit for line in run.lines}
 
 
 def _artifact(config: TokenSkipConfig, stage: str) -> Artifact:

@@ -24,8 +24,8 @@ from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, begin
 from tasks.collect import SAMPLES
-from tasks.run.execution import open_run
-from tasks.tracking.journal import Journal, JournalModel, journals
+from tasks.run.plan import open_plan
+from tasks.tracking.journal import Journal, JournalModel, journals, last_accepted
 
 
 def _parameters(folder: Path) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def test_cached_run_starts_its_flow_only_to_register_what_no_earlier_run_did(tmp
 
     def lacks_a_record(**tracking: Any) -> bool:
         settings = config.model_copy(update={"tracking": config.tracking.model_copy(update=tracking)})
-        run = open_run("tokenskip-math", settings, planning=True)
+        run = open_plan("tokenskip-math", settings)
         conclude(settings, run, report)
         return run.unrecorded
 
@@ -203,26 +203,26 @@ def test_journal_that_was_altered_is_no_yardstick_and_no_run_is_measured_by_anot
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = ReevaluateConfig.model_validate({"store": str(tmp_path / "store")})
-    run = open_run("reevaluate", config, planning=True)
+    run = open_plan("reevaluate", config)
     for number, report in enumerate(("1" * 64, "2" * 64)):
         Journal(f"night{number}", "reevaluate", "", {}, float(number), tags={"latent.report": report}).write(run.store)
-    assert run.accepted({}) is None  # neither has finished
+    assert last_accepted(run.store, "reevaluate", {}) is None  # neither has finished
     last = Journal("night2", "reevaluate", "", {}, 2.0, 3.0, "FINISHED", {"latent.report": "3" * 64})
     last.write(run.store)
-    assert run.accepted({}) == last
+    assert last_accepted(run.store, "reevaluate", {}) == last
     path = run.store.local_path(".runs/night2.json")
     assert path is not None
     path.write_text(path.read_text().replace("3" * 64, "7" * 64))
     with pytest.raises(DamagedError, match=r"\.runs/night2\.json is damaged .*seal.*delete it"):
-        run.accepted({})
+        last_accepted(run.store, "reevaluate", {})
     assert [journal.id for journal in journals(run.store)] == ["night0", "night1"]
     assert "night2.json is no whole journal" in caplog.text
 
 
 def test_journal_that_a_killed_run_was_still_writing_stops_no_later_one(tmp_path: Path) -> None:
     config = ReevaluateConfig.model_validate({"store": str(tmp_path / "store")})
-    run = open_run("reevaluate", config, planning=True)
+    run = open_plan("reevaluate", config)
     last = Journal("night1", "reevaluate", "", {}, 1.0, 2.0, "FINISHED", {"latent.report": "1" * 64})
     last.write(run.store)
     (tmp_path / "store" / ".runs" / ".night2.json.0123").write_text('{"id": "nig')
-    assert run.accepted({}) == last and list(journals(run.store)) == [last]
+    assert last_accepted(run.store, "reevaluate", {}) == last and list(journals(run.store)) == [last]

@@ -14,7 +14,7 @@ from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter, begin
 from tasks.collect import SAMPLES
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
-from tasks.run.execution import Run
+from tasks.run.plan import Plan
 from tasks.stage import Outcome, StageCall, Workplace
 from tasks.tracking.mlflow import open_client
 from tasks.tracking.models import register, set_champion
@@ -73,13 +73,12 @@ class Nights:
 def _planned(config: ReevaluateConfig) -> list[StageCall]:
     calls: list[StageCall] = []
 
-    class Listing(Run):
-        def _ask(self, call: StageCall) -> ArtifactRef:
+    class Listing(Plan):
+        def add(self, call: StageCall) -> ArtifactRef:
             calls.append(call)
-            return super()._ask(call)
+            return super().add(call)
 
-    run = Listing("reevaluate", config, ArtifactStore(config.store), config.runtime, config.tracking, planning=True)
-    ENTRY.compose(config, run)
+    ENTRY.compose(config, Listing("reevaluate", ArtifactStore(config.store), config.tracking))
     return [call for call in calls if call.ref.stage == evaluate.name]
 
 

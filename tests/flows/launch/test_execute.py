@@ -25,7 +25,7 @@ def test_run_whose_prefect_server_is_gone_says_so_and_how_to_go_on(
     def lose_the_server(*words: Any) -> None:
         raise httpx.ConnectError("Connection refused")
 
-    lost = FlowEntry(flow.config, flow.open_run, flow.compose, lose_the_server, flow.show)
+    lost = FlowEntry(flow.name, flow.config, flow.compose, lose_the_server, flow.show)
     monkeypatch.setattr(execution, "_ENVIRONMENT", {})  # of this process, which goes on with other tests
     monkeypatch.setattr(execution, "find_flow", lambda name: lost)
     monkeypatch.setattr(server, "_check_configured", lambda: None)  # it went away later
@@ -67,7 +67,7 @@ def test_outage_of_tracking_is_the_last_thing_that_a_run_says_of_mlflow(
 ) -> None:
     from latent_core.config.reevaluate import ReevaluateConfig
     from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
-    from tasks.run.execution import Run
+    from tasks.run.protocol import Run
     from tasks.stage import Outcome, Stage, StageCall
     from tasks.tracking.tracker import Tracker
     from tests.support.toy_stages import ToyInputs
@@ -90,7 +90,7 @@ def test_outage_of_tracking_is_the_last_thing_that_a_run_says_of_mlflow(
     def show(result: Artifact) -> None: ...
 
     flow = find_flow("reevaluate")
-    entry = FlowEntry(flow.config, flow.open_run, compose, run_it, show)
+    entry = FlowEntry(flow.name, flow.config, compose, run_it, show)
     monkeypatch.setattr(execution, "_ENVIRONMENT", {})
     monkeypatch.setattr(execution, "find_flow", lambda name: entry)
     monkeypatch.setattr(execution, "execute_entry", lambda entry, config, force: entry.execute(config, force))

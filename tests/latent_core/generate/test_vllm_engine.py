@@ -146,14 +146,14 @@ def test_sampled_completions_keep_their_phases_and_depend_on_their_own_seed(engi
 
 
 @needs_vllm
-def test_two_phases_without_the_processor_say_the_same_and_so_does_an_adapter_that_does_nothing(
+def test_adapter_that_changes_nothing_gives_the_completions_of_its_base(
     engine: VllmEngine, dual_dir: Path, tmp_path: Path
 ) -> None:
     requests = _requests(dual_dir)
     expected = engine.generate(requests, GREEDY)
     engine.close()
     adapter = _empty_adapter(dual_dir, tmp_path / "adapter")
-    other = VllmEngine(dual_dir, constraint="two_phase", adapter_dir=adapter)
+    other = VllmEngine(dual_dir, adapter_dir=adapter)
     said = other.generate(requests, GREEDY)
     other.close()
     assert said == expected
