@@ -89,11 +89,11 @@ def test_report_holds_every_condition_and_dual_reasoning_is_latent(finished: Tok
 def test_every_stage_accounts_for_its_rows(finished: TokenSkipConfig) -> None:
     collected, prepared = _artifact(finished, "collect"), ArtifactStore(finished.store)
     assert collected.rows == collected.manifest.content.accounting["kept"] == 48
-    for ref in prepared.list():
-        if ref.stage == "prepare":
-            counts = prepared.require(ref).manifest.content.accounting
-            left_out = sum(counts.get(reason, 0) for reason in ("wrong", "unparsed", "truncated", "not_compressed"))
-            assert counts["kept"] == 2 * (48 - left_out)
+    examples = [prepared.require(ref).manifest.content.accounting for ref in prepared.list() if ref.stage == "prepare"]
+    assert len(examples) == 2  # for the standard and for the dual model
+    for counts in examples:
+        left_out = sum(counts.get(reason, 0) for reason in ("wrong", "unparsed", "truncated", "not_compressed"))
+        assert counts["kept"] == 2 * (48 - left_out)
 
 
 def test_second_plan_is_all_hits_and_other_ratios_keep_collection(finished: TokenSkipConfig) -> None:
