@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from latent_core.compress.corpus import merged_drift
+from latent_core.compress.corpus import RatioDrift
 from latent_core.compressor_training.agreement import Agreement
 from latent_core.config.base import StageConfig
 from latent_core.evaluation.regression import p_value_of
@@ -16,7 +16,7 @@ from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.inputs import Input
 from tasks.report import evaluation_role
 from tasks.stage import Outcome, Workplace, stage
-from tasks.tables import SAMPLES
+from tasks.tables import COMPRESSED, SAMPLES
 
 COMPARISON = "comparison.md"
 _SCORERS = {"model": "the trained compressor", "word_lookup": "word-frequency lookup", "random": "random"}
@@ -67,8 +67,8 @@ def compare_label_kinds(
 
 def _by_ratio(inputs: CompareLabelKindsInputs, workplace: Workplace, name: str) -> list[dict[str, Any]]:
     """One row a ratio: what the compressor did to the texts, and how the model trained on them does."""
-    shards = workplace.artifact(inputs.compressions[name]).shards()
-    drift = merged_drift(shard.manifest.content.metrics["ratios"] for shard in shards)
+    texts = COMPRESSED.rows(workplace.artifact(inputs.compressions[name]), RatioDrift.COLUMNS)
+    drift = RatioDrift(texts).rows()
     compressions: dict[float, Mapping[str, Any]] = {1.0: {}} | {row["ratio"]: row for row in drift}
     first = next(iter(inputs.compressions))
     rows = []

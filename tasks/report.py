@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Annotated, Any, NamedTuple
 
-from latent_core.compress.corpus import merged_drift
+from latent_core.compress.corpus import RatioDrift
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.tokenskip import Variant
 from latent_core.config.training import LatentRows
@@ -30,7 +30,7 @@ from tasks.environment import code_version
 from tasks.findings import CONTAMINATION, finding
 from tasks.inputs import Input
 from tasks.stage import Outcome, Workplace, stage
-from tasks.tables import SAMPLES
+from tasks.tables import COMPRESSED, SAMPLES
 
 REPORT_HTML, TABLE_MARKDOWN, EVALUATIONS = "report.html", "table.md", "evaluations.json"
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "llmlingua", "math-verify", "prefect", "mlflow")
@@ -146,13 +146,13 @@ def _frozen_notes(models: set[str], latent_rows: LatentRows) -> list[str]:
 
 
 def _compression(stages: list[tuple[str, Artifact]]) -> Iterator[Mapping[str, Any]]:
-    """Requested and achieved ratios over all shards of compression, weighted by their texts."""
-    shards = [shard for role, artifact in stages if role == "compress" for shard in artifact.shards()]
-    for row in merged_drift(shard.manifest.content.metrics["ratios"] for shard in shards):
+    """Requested and achieved ratios over all texts that were compressed."""
+    compressed = [artifact for role, artifact in stages if role == "compress"]
+    for row in RatioDrift(row for one in compressed for row in COMPRESSED.rows(one, RatioDrift.COLUMNS)).rows():
         yield {
             "requested_ratio": row["ratio"],
             "achieved_ratio": row["achieved_ratio"],
             "drift": row["drift"],
             "answer_retention": row["answer_retention"],
-            "texts": int(row["texts"]),
+            "texts": row["texts"],
         }

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from latent_core.compress.corpus import compressed_schema
 from latent_core.compressor_training.agreement import Agreement
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
@@ -16,7 +17,7 @@ from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
 from tasks.inputs import Opener
 from tasks.label_kinds import COMPARISON, CompareLabelKinds, CompareLabelKindsInputs, compare_label_kinds
 from tasks.stage import Workplace
-from tasks.tables import SAMPLES
+from tasks.tables import COMPRESSED, SAMPLES
 from tasks.workers.compute import perform
 
 QUESTIONS = 40
@@ -41,11 +42,21 @@ def _compressor(store: ArtifactStore, name: str, auc: float) -> ArtifactRef:
 
 
 def _compressed(store: ArtifactStore, name: str, *retained: float) -> ArtifactRef:
-    """One shard a number, with twice the texts of the one before it."""
+    """One shard a number, with twice the texts of the one before it; of them this share keeps the answer."""
     shards = []
     for index, share in enumerate(retained):
-        drift = {"ratio": 0.5, "texts": 2**index, "achieved_ratio": 0.5, "mean_tokens": 10, "answer_retention": share}
-        shards.append(_commit(store, "compress_shard", {"of": name, "shard": index}, metrics={"ratios": [drift]}))
+        shard = ArtifactRef("compress_shard", fingerprint("compress_shard", 1, {"of": name, "shard": index}, {}))
+        texts = 10 * 2**index
+        with begin(store, shard) as out:
+            with COMPRESSED.write(out) as table:
+                for number in range(texts):
+                    table.add(
+                        dict.fromkeys(compressed_schema().names)
+                        | {"question_id": f"q{number}", "ratio": 0.5, "tokens_before": 20, "tokens_after": 10}
+                        | {"achieved_ratio": 0.5, "answer_retained": number < share * texts}
+                    )
+            out.commit()
+        shards.append(shard)
     identity = fingerprint("compress", 1, {"of": name}, {})
     with begin(store, ArtifactRef("compress", identity)) as out:
         for shard in shards:
