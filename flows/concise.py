@@ -14,6 +14,7 @@ from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
 from latent_core.config.methods import ConciseConfig, FewShotConfig
 from latent_core.config.tokenskip import CollectConfig
+from latent_core.evaluation.condition import by_role
 from latent_core.store import Artifact
 from tasks.collect import COLLECT, CollectShard
 from tasks.concise import (
@@ -76,7 +77,7 @@ def compose(cfg: ConciseConfig, run: Run) -> Pending:
         "train/concise": trained,
         "contamination": checked,
     }
-    return run.stage(REPORT, ReportConfig(title=title, reference="base"), {**evaluations, **sources, **stages})
+    return run.stage(REPORT, ReportConfig(title=title, reference="base"), {**by_role(evaluations), **sources, **stages})
 
 
 def zero_shot(cfg: ConciseConfig, run: Run, base: Input, problems: ProblemsInput) -> Pending:

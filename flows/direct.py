@@ -13,6 +13,7 @@ from flows.parts.evaluations import Evaluations, contamination, evaluated_once, 
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
 from latent_core.config.methods import DirectConfig
+from latent_core.evaluation.condition import by_role
 from latent_core.store import Artifact
 from tasks.direct import PREPARE_DIRECT
 from tasks.report import REPORT, ReportConfig
@@ -56,7 +57,7 @@ def compose(cfg: DirectConfig, run: Run) -> Pending:
     title = f"Direct answers on {cfg.benchmark.name} with {cfg.model}"
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.prepare.questions)
     stages = {"prepare/direct": prepared, "train/direct": trained, "contamination": checked}
-    return run.stage(REPORT, ReportConfig(title=title, reference="base"), {**evaluations, **stages})
+    return run.stage(REPORT, ReportConfig(title=title, reference="base"), {**by_role(evaluations), **stages})
 
 
 ENTRY = FlowEntry(DirectConfig, partial(open_run, "direct"), compose, direct, show, conclude)

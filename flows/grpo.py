@@ -14,6 +14,7 @@ from flows.parts.publish import publish, show
 from flows.parts.questions import fitted
 from flows.parts.ratios import taught_to, warn_of_untrained
 from latent_core.config.grpo import GrpoFlowConfig
+from latent_core.evaluation.condition import Kind, by_role
 from latent_core.store import Artifact, ArtifactRef
 from tasks.grpo import GRPO
 from tasks.report import REPORT, ReportConfig
@@ -54,12 +55,12 @@ def compose(cfg: GrpoFlowConfig, run: Run) -> Pending:
     known = taught_to(start, run.store)
     warn_of_untrained(run, cfg.evaluate.ratios, None if known is None else known | set(cfg.grpo.ratios), cfg.model)
     trained = run.stage(GRPO, cfg.grpo, {"model": start, "problems": train_split}, rows=cfg.grpo.completions)
-    evaluations = evaluated_at_ratios(cfg.evaluate, run, start, test_split, "policy", "start")
-    evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, "policy", "grpo")
+    evaluations = evaluated_at_ratios(cfg.evaluate, run, start, test_split, "policy", Kind.START)
+    evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, "policy", Kind.GRPO)
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.grpo.questions)
     title = f"Reinforcement learning on {cfg.benchmark.name} from {cfg.model}"
     stages = {TRAINED: trained, "contamination": checked}
-    return run.stage(REPORT, ReportConfig(title=title), {**evaluations, **stages})
+    return run.stage(REPORT, ReportConfig(title=title), {**by_role(evaluations), **stages})
 
 
 ENTRY = FlowEntry(GrpoFlowConfig, partial(open_run, "grpo"), compose, grpo, show, conclude)

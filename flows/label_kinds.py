@@ -21,6 +21,7 @@ from flows.parts.ratios import taught, warn_of_untrained
 from flows.tokenskip_math import collected_shards, compressed, dropped_at_random
 from latent_core.config.chat import ChatConfig
 from latent_core.config.label_kinds import LabelKindsConfig
+from latent_core.evaluation.condition import by_role
 from latent_core.store import Artifact
 from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
 from tasks.label_kinds import COMPARE_LABEL_KINDS, COMPARISON, CompareLabelKinds
@@ -80,7 +81,7 @@ def compose(cfg: LabelKindsConfig, run: Run) -> Pending:
         inputs: dict[str, Input] = {"model": base, "samples": samples, "compressed": small}
         prepared = run.stage(PREPARE, cfg.prepare, inputs, label=name)
         trained = run.stage(TRAIN_STAGE, cfg.train, {"model": base, "prepared": prepared}, label=name)
-        compared |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, name)
+        compared |= by_role(evaluated_at_ratios(cfg.evaluate, run, trained, test_split, name))
     return run.stage(COMPARE_LABEL_KINDS, CompareLabelKinds(), compared)
 
 

@@ -19,7 +19,9 @@ from flows.parts.ratios import taught_to, warn_of_untrained
 from latent_core.config.reevaluate import Evaluated, ReevaluateConfig
 from latent_core.config.tokenskip import TextFormat
 from latent_core.errors import InputError, RegressionFound
+from latent_core.evaluation.condition import Condition, by_role, role_ending
 from latent_core.identity import fingerprint
+from latent_core.report.names import condition_name
 from latent_core.store import Artifact, ArtifactRef, DamagedError
 from tasks.comparison import (
     AFTER,
@@ -27,9 +29,9 @@ from tasks.comparison import (
     COMPARE_EVALUATIONS,
     COMPARISON_MARKDOWN,
     CompareEvaluations,
-    conditions_of,
     fallen,
 )
+from tasks.evaluations import evaluations_behind
 from tasks.report import REPORT, ReportConfig
 from tasks.run.execution import Input, Pending, Run, open_run
 from tasks.stage import ProblemsInput
@@ -68,12 +70,13 @@ def compose(cfg: ReevaluateConfig, run: Run) -> Pending:
         asked.evaluate, run, model.parent, problems, "model", text_format=asked.text_format
     )
     title = f"{cfg.model} on {asked.benchmark.name}"
-    report = run.stage(REPORT, ReportConfig(title=title), evaluations)
-    after = {role.rpartition("/")[2]: pending for role, pending in evaluations.items()}
+    report = run.stage(REPORT, ReportConfig(title=title), by_role(evaluations))
     inputs: dict[str, Input] = {}
     for condition, before in _accepted_evaluations(run).items():
-        if condition in after and after[condition].ref != before:
-            inputs |= {BEFORE + condition: before, AFTER + condition: after[condition]}
+        after = evaluations.get(condition)
+        if after is not None and after.ref != before:
+            ending = role_ending(condition)
+            inputs |= {BEFORE + ending: before, AFTER + ending: after}
     if inputs:
         run.stage(COMPARE_EVALUATIONS, CompareEvaluations(), inputs)
     return report
@@ -142,18 +145,18 @@ def _yardstick(run: Run) -> Journal | None:
     return run.accepted({name: run.tags[name] for name in (MODEL_TAG, SETTING_TAG)})
 
 
-def _accepted_evaluations(run: Run) -> dict[str, ArtifactRef]:
+def _accepted_evaluations(run: Run) -> dict[Condition, ArtifactRef]:
     """By condition, what the yardstick's report stands on, as its sealed manifest says."""
     yardstick = _yardstick(run)
     if yardstick is None:
         return {}
     report = _if_there(run, ArtifactRef(REPORT.name, yardstick.tags[REPORT_TAG]))
-    found = {} if report is None else conditions_of(report)
+    found = {} if report is None else evaluations_behind(report)
     there = {condition: ref for condition, ref in found.items() if _if_there(run, ref) is not None}
     if report is None or len(there) < len(found):
         run.note(
             f"of the last accepted evaluation (run {yardstick.run}) {run.store.root} has not all any more: "
-            f"{', '.join(there) or 'nothing'} is compared"
+            f"{', '.join(map(condition_name, there)) or 'nothing'} is compared"
         )
     return there
 

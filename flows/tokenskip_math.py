@@ -23,8 +23,8 @@ from latent_core.config.tokenskip import (
     Variant,
 )
 from latent_core.config.training import LatentRows, TrainConfig
+from latent_core.evaluation.condition import by_role, seeded
 from latent_core.models.chat import check_dual
-from latent_core.report.seeds import seeded
 from latent_core.store import Artifact
 from tasks.collect import COLLECT, CollectShard
 from tasks.compress import COMPRESS, SCORE_WORDS
@@ -85,16 +85,17 @@ def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
         if variant.examples not in lessons:
             lessons[variant.examples] = lessons_for(variant.examples, cfg, run, base, cots, stages)
         lesson = lessons[variant.examples]
-        for name, settings in trainings(cfg, variant).items():
+        for seed, settings in trainings(cfg, variant).items():
+            name = seeded(variant.value, seed)
             trained = stages[f"train/{name}"] = run.stage(
                 TRAIN_STAGE, settings, {"model": lesson.model, "prepared": lesson.prepared}, label=name
             )
-            evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, name)
+            evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, variant.value, seed=seed)
     learned = max(cfg.collect.questions, cfg.warm_start.questions if cfg.warm_start else 0)
     stages["contamination"] = contamination(run, cfg.benchmark, cfg.evaluate.questions, learned)
     title = f"TokenSkip on {cfg.benchmark.name} with {cfg.model}"
     page = ReportConfig(title=title, latent_rows=cfg.train.latent_rows)
-    return run.stage(REPORT, page, {**evaluations, **stages})
+    return run.stage(REPORT, page, {**by_role(evaluations), **stages})
 
 
 @dataclass(frozen=True)
@@ -122,14 +123,14 @@ def lessons_for(
     return Lessons(model, prepared)
 
 
-def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[str, TrainConfig]:
-    """The settings of every training of a variant, by the model name it gets: one, or one a seed."""
+def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[int | None, TrainConfig]:
+    """The settings of every training of a variant by its seed, where the run names seeds: one, or one a seed."""
     settings = cfg.train
     if variant is Variant.DUAL_FROZEN:
         settings = settings.model_copy(update={"latent_rows": LatentRows.FROZEN})
     if not cfg.seeds:
-        return {variant.value: settings}
-    return {seeded(variant, seed): settings.model_copy(update={"seed": seed}) for seed in cfg.seeds}
+        return {None: settings}
+    return {seed: settings.model_copy(update={"seed": seed}) for seed in cfg.seeds}
 
 
 def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Input:

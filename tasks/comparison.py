@@ -10,14 +10,12 @@ from pydantic import Field
 
 from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.evaluation.regression import ALPHA, Judgement, judge
-from latent_core.evaluation.scores import Scores, read_scores
-from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
-from tasks.collect import SAMPLES
-from tasks.evaluate import EVALUATE
+from latent_core.store import Artifact, ArtifactWriter
+from tasks.evaluations import scores_of
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 
 COMPARISON_JSON, COMPARISON_MARKDOWN = "comparison.json", "comparison.md"
-BEFORE, AFTER = "before/", "after/"  # and the condition: the roles of the evaluations that are compared
+BEFORE, AFTER = "before/", "after/"  # and the end of the evaluation's role in its report, which names its condition
 
 
 class CompareEvaluations(StageConfig):
@@ -31,26 +29,17 @@ def compare_evaluations(
     out: ArtifactWriter, inputs: Inputs, config: CompareEvaluations, workplace: Workplace
 ) -> Outcome:
     conditions = [role.removeprefix(BEFORE) for role in inputs.roles() if role.startswith(BEFORE)]
-
-    def scores(role: str) -> Scores:
-        return read_scores(inputs.artifact(role).rows_of(SAMPLES))
-
-    judged = judge({name: (scores(BEFORE + name), scores(AFTER + name)) for name in conditions}, alpha=config.alpha)
+    pairs = {
+        name: (scores_of(inputs.artifact(BEFORE + name)), scores_of(inputs.artifact(AFTER + name)))
+        for name in conditions
+    }
+    judged = judge(pairs, alpha=config.alpha)
     with out.open(COMPARISON_JSON) as file:
         rows = [asdict(item) | {"fell": item.fell, "line": item.line()} for item in judged]
         file.write(json.dumps(rows, indent=1).encode())
     with out.open(COMPARISON_MARKDOWN) as file:
         file.write(_table(judged).encode())
     return Outcome(accounting={"kept": len(judged)}, metrics={"fell": sum(item.fell for item in judged)})
-
-
-def conditions_of(report: Artifact) -> dict[str, ArtifactRef]:
-    """The evaluations behind the report of one model, by condition, as its sealed manifest names them."""
-    return {
-        role.rpartition("/")[2]: ArtifactRef(EVALUATE.name, parent)
-        for role, parent in report.manifest.content.parents.items()
-        if role.startswith("evaluation/")
-    }
 
 
 def fallen(comparison: Artifact) -> list[str]:

@@ -8,13 +8,11 @@ from typing import Any
 from latent_core.compress.corpus import merged_drift
 from latent_core.compressor_training.agreement import Agreement
 from latent_core.config.base import StageConfig
-from latent_core.evaluation.regression import p_value_of
-from latent_core.evaluation.scores import Scores, read_scores
-from latent_core.evaluation.summary import compare_scores, summarise_scores
+from latent_core.evaluation.condition import Condition, Kind, role_of
+from latent_core.evaluation.summary import compare_scores
 from latent_core.report.numbers import DASH, decimal, p_value, percent, points
-from latent_core.store import ArtifactWriter
-from tasks.collect import SAMPLES
-from tasks.report import evaluation_role
+from latent_core.store import Artifact, ArtifactWriter
+from tasks.evaluations import scores_of, summary_of
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 
 COMPARISON = "comparison.md"
@@ -59,25 +57,25 @@ def _by_ratio(inputs: Inputs, name: str) -> list[dict[str, Any]]:
     first = _names(inputs, "compress")[0]
     rows = []
     for ratio in sorted(compressions, reverse=True):
-        scores = _scores(inputs, name, ratio)
-        if scores is None and ratio == 1.0:
+        evaluation = _evaluation(inputs, name, ratio)
+        if evaluation is None and ratio == 1.0:
             continue
         row: dict[str, Any] = {"compressor": name, "ratio": ratio}
         row |= {key: compressions[ratio].get(key) for key in ("achieved_ratio", "answer_retention", "texts")}
-        if scores is not None:
-            summary = summarise_scores(scores)
+        if evaluation is not None:
+            summary = summary_of(evaluation)
             row |= {"accuracy": list(summary.accuracy), "tokens": summary.tokens.value, "questions": summary.questions}
-            other = None if name == first else _scores(inputs, first, ratio)
+            other = None if name == first else _evaluation(inputs, first, ratio)
             if other is not None:
-                paired = compare_scores(other, scores)
-                row |= {"difference": paired.accuracy.value, "p": p_value_of(paired)}
+                paired = compare_scores(scores_of(other), scores_of(evaluation))
+                row |= {"difference": paired.accuracy.value, "p": paired.p_value}
         rows.append(row)
     return rows
 
 
-def _scores(inputs: Inputs, name: str, ratio: float) -> Scores | None:
-    role = evaluation_role(name, f"ratio {ratio:g}")
-    return read_scores(inputs.artifact(role).rows_of(SAMPLES)) if role in inputs.roles() else None
+def _evaluation(inputs: Inputs, name: str, ratio: float) -> Artifact | None:
+    role = role_of(Condition(name, Kind.RATIO, ratio))
+    return inputs.artifact(role) if role in inputs.roles() else None
 
 
 def _agreement_table(agreement: Mapping[str, Mapping[str, Any]]) -> str:

@@ -14,24 +14,16 @@ from latent_core.compress.corpus import merged_drift
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.tokenskip import Variant
 from latent_core.config.training import LatentRows
-from latent_core.report import (
-    Evaluation,
-    Pace,
-    Provenance,
-    ReportEntry,
-    build_entries,
-    figures,
-    render_report,
-)
-from latent_core.report.seeds import variant_of
-from latent_core.report.table import markdown_table
-from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
-from tasks.collect import SAMPLES
+from latent_core.evaluation.condition import condition_of
+from latent_core.report import Provenance, build_entries, figures, render_report
+from latent_core.report.table import markdown_table, results
+from latent_core.store import Artifact, ArtifactWriter
 from tasks.contamination import CONTAMINATION, finding
 from tasks.environment import code_version
+from tasks.evaluations import EVALUATIONS, evaluation_of
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 
-REPORT_HTML, TABLE_MARKDOWN, EVALUATIONS = "report.html", "table.md", "evaluations.json"
+REPORT_HTML, TABLE_MARKDOWN = "report.html", "table.md"
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "llmlingua", "math-verify", "prefect", "mlflow")
 
 
@@ -41,54 +33,15 @@ class ReportConfig(StageConfig):
     title: Annotated[str, IDENTITY]
     latent_rows: Annotated[LatentRows, IDENTITY] = LatentRows.TRAINABLE
     reference: Annotated[str | None, IDENTITY, OMITTED_AT_DEFAULT] = None
-    """The model with which those that hear no ratio are compared."""
-
-
-UNTRAINED = "untrained"
-TRAINED = "trained"  # the condition of a model that hears no ratio
-
-
-def evaluation_role(model: str, condition: str) -> str:
-    """The parent role under which an evaluation reaches the report, e.g. evaluation/dual/ratio 0.5."""
-    return f"evaluation/{model}/{condition}"
-
-
-def evaluations_of(inputs: Inputs) -> list[Evaluation]:
-    """The evaluations among the parents, in the order they were given."""
-    return [_evaluation(role, inputs.artifact(role)) for role in inputs.roles() if role.startswith("evaluation/")]
-
-
-def _evaluation(role: str, artifact: Artifact) -> Evaluation:
-    _, model, condition = role.split("/")
-    number = condition.rpartition(" ")[2]
-    ratio = 1.0 if condition == UNTRAINED else float(number) if number[0].isdigit() else None
-    return Evaluation(model, condition, ratio, lambda: artifact.rows_of(SAMPLES), _pace(artifact))
-
-
-def _pace(artifact: Artifact) -> Pace | None:
-    record = artifact.manifest.record
-    if "tokens_per_second" not in record:
-        return None
-    return Pace(float(record["seconds"]), float(record["tokens_per_second"]))
-
-
-def evaluation_refs(report: Artifact) -> dict[str, ArtifactRef]:
-    """The evaluations of a finished report, by role."""
-    return {role: ArtifactRef(*address) for role, address in json.loads(report.read_bytes(EVALUATIONS)).items()}
-
-
-def entries_of(report: Artifact) -> list[ReportEntry]:
-    """The rows of a finished report's results table, read again from its evaluations."""
-    return build_entries(
-        [_evaluation(role, report.store.require(ref)) for role, ref in evaluation_refs(report).items()],
-        reference=report.manifest.content.identity.get("reference"),
-    )
+    """The model with which those that were not trained on ratios are compared."""
 
 
 def report(out: ArtifactWriter, inputs: Inputs, config: ReportConfig, workplace: Workplace) -> Outcome:
-    entries = build_entries(evaluations_of(inputs), reference=config.reference)
     stages = [(role, inputs.artifact(role)) for role in inputs.roles()]
-    notes = _frozen_notes({entry.model for entry in entries}, config.latent_rows)
+    conditions = {role: condition for role in inputs.roles() if (condition := condition_of(role)) is not None}
+    evaluations = [evaluation_of(condition, inputs.artifact(role)) for role, condition in conditions.items()]
+    entries = build_entries(evaluations, reference=config.reference)
+    notes = _frozen_notes({condition.model for condition in conditions.values()}, config.latent_rows)
     notes += [finding(artifact) for _, artifact in stages if artifact.ref.stage == CONTAMINATION.name]
     html = render_report(
         config.title,
@@ -112,9 +65,9 @@ def report(out: ArtifactWriter, inputs: Inputs, config: ReportConfig, workplace:
     with out.open(REPORT_HTML) as page:
         page.write(html.encode())
     with out.open(TABLE_MARKDOWN) as table:
-        table.write(markdown_table(entries).encode())
+        table.write(markdown_table(results(entries)).encode())
     with out.open(EVALUATIONS) as listing:
-        roles = {role: inputs.artifact(role).ref for role in inputs.roles() if role.startswith("evaluation/")}
+        roles = {role: inputs.artifact(role).ref for role in conditions}
         listing.write(
             json.dumps({role: [ref.stage, ref.fingerprint] for role, ref in roles.items()}, indent=1).encode()
         )
@@ -124,8 +77,7 @@ def report(out: ArtifactWriter, inputs: Inputs, config: ReportConfig, workplace:
     return Outcome(accounting={"kept": len(entries)})
 
 
-def _frozen_notes(models: set[str], latent_rows: LatentRows) -> list[str]:
-    variants = {variant_of(model) for model in models}
+def _frozen_notes(variants: set[str], latent_rows: LatentRows) -> list[str]:
     frozen = variants & {Variant.DUAL_FROZEN, *([Variant.DUAL] if latent_rows is LatentRows.FROZEN else [])}
     return [
         f"The latent rows of {variant} were frozen: its latent embeddings are still copies of the visible ones, so it "

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.methods import EvaluateOnceConfig
 from latent_core.config.tokenskip import Baseline, EvaluateConfig, EvaluateWithBaseConfig, Prompting, TextFormat
+from latent_core.evaluation.condition import Condition, Kind
+from latent_core.report.names import label
 from tasks.contamination import CONTAMINATION, CheckContamination
 from tasks.evaluate import EVALUATE, TRUNCATE, EvaluateCondition, TruncateCondition
-from tasks.report import TRAINED, UNTRAINED, evaluation_role
 from tasks.run.execution import Input, Pending, Run
 from tasks.stage import ProblemsInput
 
-Evaluations = dict[str, Pending]  # by their role in the report
+Evaluations = dict[Condition, Pending]
 
 
 def evaluated_at_ratios(
@@ -22,18 +23,19 @@ def evaluated_at_ratios(
     model: Input,
     problems: ProblemsInput,
     name: str,
-    kind: str = "ratio",
+    kind: Kind = Kind.RATIO,
     text_format: TextFormat = TextFormat.BOXED,
+    seed: int | None = None,
 ) -> Evaluations:
-    """A model under the condition it was trained to hear, at every ratio of the settings.
+    """A model prompted as it was trained, at every ratio of the settings.
 
     Kinds are stages of one model's training: all are compared with the first that was evaluated at ratio 1.0.
     """
     conditions = {
-        f"{kind} {ratio:g}": _condition(settings, ratio, text_format=text_format) for ratio in settings.ratios
+        Condition(name, kind, ratio, seed): _condition(settings, ratio, text_format=text_format)
+        for ratio in settings.ratios
     }
-    labels = {condition: f"{name} {condition.removeprefix('ratio ')}" for condition in conditions}
-    return _evaluated(settings, run, model, problems, name, conditions, labels)
+    return _evaluated(settings, run, model, problems, conditions)
 
 
 def evaluated_once(
@@ -44,30 +46,30 @@ def evaluated_once(
     name: str,
     text_format: TextFormat = TextFormat.BOXED,
 ) -> Evaluations:
-    """A model that hears no ratio, in the format it was trained to write."""
-    condition = {TRAINED: _condition(settings, 1.0, text_format=text_format)}
-    return _evaluated(settings, run, model, problems, name, condition, {TRAINED: name})
+    """A model that was not trained on ratios, in the format it was trained to write."""
+    conditions = {Condition(name, Kind.TRAINED): _condition(settings, 1.0, text_format=text_format)}
+    return _evaluated(settings, run, model, problems, conditions)
 
 
 def untrained_and_baselines(
     settings: EvaluateWithBaseConfig, run: Run, model: Input, problems: ProblemsInput, name: str = "base"
 ) -> Evaluations:
-    """The base model as it is, and the baselines that the settings ask for."""
-    conditions = {UNTRAINED: _condition(settings, 1.0)}
+    """The base model as it is, and the baselines of the settings."""
+    plain = Condition(name, Kind.UNTRAINED, 1.0)
+    conditions = {plain: _condition(settings, 1.0)}
     shorter = [ratio for ratio in settings.ratios if ratio < 1]
     for baseline in settings.baselines:
         if baseline is not Baseline.TRUNCATE:
-            prompting = Prompting(baseline.value)
-            for ratio in shorter if prompting.takes_ratio else [1.0]:
-                conditions[_name(baseline, ratio)] = _condition(settings, ratio, prompting)
-    labels = {condition: f"{name} {condition}" for condition in conditions} | {UNTRAINED: name}
-    found = _evaluated(settings, run, model, problems, name, conditions, labels)
+            kind, prompting = Kind[baseline.name], Prompting(baseline.value)
+            for ratio in shorter if kind.takes_ratio else [None]:
+                prompted = _condition(settings, 1.0 if ratio is None else ratio, prompting)
+                conditions[Condition(name, kind, ratio)] = prompted
+    found = _evaluated(settings, run, model, problems, conditions)
     if Baseline.TRUNCATE in settings.baselines:
-        untrained = found[evaluation_role(name, UNTRAINED)]
-        inputs: dict[str, Input] = {"evaluation": untrained, "model": model, "problems": problems}
+        inputs: dict[str, Input] = {"evaluation": found[plain], "model": model, "problems": problems}
         for ratio in shorter:
-            cut = run.stage(TRUNCATE, TruncateCondition(ratio=ratio), inputs, label=f"{name} {ratio:g}")
-            found[evaluation_role(name, _name(Baseline.TRUNCATE, ratio))] = cut
+            cut = Condition(name, Kind.TRUNCATE, ratio)
+            found[cut] = run.stage(TRUNCATE, TruncateCondition(ratio=ratio), inputs, label=label(cut))
     return found
 
 
@@ -78,12 +80,6 @@ def contamination(run: Run, benchmark: BenchmarkConfig, questions: int, training
         "training": ProblemsInput.find(benchmark, "train"),
     }
     return run.stage(CONTAMINATION, CheckContamination(questions=questions, training=training), splits)
-
-
-def _name(baseline: Baseline, ratio: float) -> str:
-    text = baseline.value.replace("_", " ")
-    takes_ratio = baseline is Baseline.TRUNCATE or Prompting(baseline.value).takes_ratio
-    return f"{text} {ratio:g}" if takes_ratio else text
 
 
 def _condition(
@@ -107,16 +103,14 @@ def _evaluated(
     run: Run,
     model: Input,
     problems: ProblemsInput,
-    name: str,
-    conditions: Mapping[str, EvaluateCondition],
-    labels: Mapping[str, str],
+    conditions: Mapping[Condition, EvaluateCondition],
 ) -> Evaluations:
     """One evaluation a condition, in joined passes where the settings say so."""
     inputs: dict[str, Input] = {"model": model, "problems": problems}
     rows = settings.questions * settings.sampling.samples
-    labelled = {labels[condition]: config for condition, config in conditions.items()}
+    labelled = {label(condition): config for condition, config in conditions.items()}
     if settings.joins:
         pending = run.stages(EVALUATE, labelled, inputs, rows=rows)
     else:
-        pending = [run.stage(EVALUATE, config, inputs, label=label, rows=rows) for label, config in labelled.items()]
-    return {evaluation_role(name, condition): done for condition, done in zip(conditions, pending, strict=True)}
+        pending = [run.stage(EVALUATE, config, inputs, label=name, rows=rows) for name, config in labelled.items()]
+    return dict(zip(conditions, pending, strict=True))

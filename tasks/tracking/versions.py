@@ -12,14 +12,17 @@ from datetime import datetime
 from typing import Any
 
 from latent_core.config.runtime import MODEL_NAME, TrackingConfig
+from latent_core.config.tokenskip import Prompting
 from latent_core.errors import InputError
+from latent_core.evaluation.condition import Condition, Kind
 from latent_core.evaluation.promotion import Verdict, compare_models
-from latent_core.evaluation.scores import Scores, read_scores
+from latent_core.evaluation.scores import Scores
 from latent_core.evaluation.statistics import Estimate
 from latent_core.identity import canonical_json
+from latent_core.report.names import condition_name
 from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, Manifest
-from tasks.collect import SAMPLES
 from tasks.evaluate import EVALUATE
+from tasks.evaluations import scores_of
 from tasks.tracking.client import answering, connect
 from tasks.tracking.journal import Promotion, journals
 from tasks.tracking.models import CHAMPION, in_store, set_champion, version_of, versions
@@ -174,13 +177,14 @@ class _Library:
     def _evaluation(self, manifest: Manifest) -> ModelEvaluation:
         content = manifest.content
         problems = content.parents.get("problems", "")
-        ratio, prompting = content.identity["ratio"], content.identity["prompting"]
+        kind = Kind[Prompting(content.identity["prompting"]).name]
+        condition = Condition("model", kind, content.identity["ratio"] if kind.takes_ratio else None)
         recorded = manifest.record.get("benchmarks", {}).get("problems", {}).get("name")
         run = self._runs.get((content.stage, content.fingerprint), {})
         return ModelEvaluation(
             manifest.ref,
             canonical_json([content.stage_version, content.identity, problems]),
-            f"ratio {ratio:g}" if prompting == "ratio" else f"{prompting} {ratio:g}",
+            condition_name(condition),
             recorded or _benchmark(run) or f"problems {problems[:8]}",
             content.metrics["questions"],
             Estimate(**content.metrics["accuracy"]),
@@ -203,4 +207,4 @@ def _scores(store: ArtifactStore, ref: ArtifactRef) -> Scores:
     verification = store.verify(ref)
     if not verification.ok:
         raise DamagedError(f"{ref} is damaged ({verification.problems[0]}); evaluate again")
-    return read_scores(store.require(ref).rows_of(SAMPLES))
+    return scores_of(store.require(ref))

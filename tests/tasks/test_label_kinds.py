@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from latent_core.compressor_training.agreement import Agreement
+from latent_core.evaluation.summary import summarise
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
 from latent_core.models.source import open_model
@@ -55,14 +56,17 @@ def _compressed(store: ArtifactStore, name: str, *retained: float) -> ArtifactRe
 def _evaluated(store: ArtifactStore, name: str, right: int) -> ArtifactRef:
     identity = fingerprint("evaluate", 1, {"of": name}, {})
     with store.begin("evaluate", identity) as out:
+        rows = [
+            dict.fromkeys(sample_schema().names) | {
+                "question_id": f"q{number}", "sample_index": 0, "tokens": 60, "reasoning_tokens": 5,
+                "latent_tokens": 0, "verdict": "correct" if number < right else "wrong",
+            }
+            for number in range(QUESTIONS)
+        ]  # fmt: skip
         with out.table(SAMPLES, sample_schema()) as table:
-            for number in range(QUESTIONS):
-                row = dict.fromkeys(sample_schema().names) | {
-                    "question_id": f"q{number}", "sample_index": 0, "tokens": 60, "reasoning_tokens": 5,
-                    "latent_tokens": 0, "verdict": "correct" if number < right else "wrong",
-                }  # fmt: skip
+            for row in rows:
                 table.add(row)
-        out.commit(config={"of": name})
+        out.commit(config={"of": name}, metrics=summarise(rows).to_metrics())
     return ArtifactRef("evaluate", identity)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from latent_core.errors import InputError
-from latent_core.evaluation.regression import ALPHA, find_regressions, judge, p_value_of
+from latent_core.evaluation.regression import ALPHA, find_regressions, judge
 from latent_core.evaluation.scores import Scores, read_scores
 
 Pair = tuple[Scores, Scores]
@@ -53,7 +53,7 @@ def test_p_value_of_one_sample_each_is_mcnemars_exact_one() -> None:
 def test_p_value_of_several_samples_each_is_the_bootstraps() -> None:
     (judged,) = judge({"a": _changed(9, 1, samples=2)})
     assert judged.comparison.mcnemar_p is None
-    assert judged.p_value == p_value_of(judged.comparison) == judged.comparison.bootstrap_p
+    assert judged.p_value == judged.comparison.p_value == judged.comparison.bootstrap_p
 
 
 def test_fall_of_one_condition_is_found_at_five_percent() -> None:

@@ -1,0 +1,48 @@
+"""Finished evaluations for those who read them: the summary, the numbers to pair, and where a report has them."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+
+from latent_core.evaluation.condition import Condition, condition_of
+from latent_core.evaluation.logprob import COLUMN
+from latent_core.evaluation.scores import COLUMNS, Scores, read_scores
+from latent_core.evaluation.summary import Summary
+from latent_core.report import Evaluation, Pace
+from latent_core.store import Artifact, ArtifactRef
+from tasks.collect import SAMPLES
+
+EVALUATIONS = "evaluations.json"
+SAMPLES_SHOWN = 4  # rows of every evaluation, for reading
+
+
+def summary_of(evaluation: Artifact) -> Summary:
+    """What the evaluation's own stage found; raises InputError where that was another release's summary."""
+    return Summary.from_metrics(evaluation.manifest.content.metrics)
+
+
+def scores_of(evaluation: Artifact) -> Scores:
+    """The numbers that two evaluations are paired by; other columns, with all texts, are not read."""
+    columns = [*COLUMNS, COLUMN] if "logprob" in evaluation.manifest.content.metrics else COLUMNS
+    return read_scores(evaluation.rows_of(SAMPLES, columns))
+
+
+def evaluation_of(condition: Condition, artifact: Artifact) -> Evaluation:
+    """A finished evaluation as a report shows it."""
+    record = artifact.manifest.record
+    is_generated = "tokens_per_second" in record
+    return Evaluation(
+        condition,
+        summary_of(artifact),
+        lambda: scores_of(artifact),
+        list(islice(artifact.rows_of(SAMPLES), SAMPLES_SHOWN)),
+        Pace(float(record["seconds"]), float(record["tokens_per_second"])) if is_generated else None,
+    )
+
+
+def evaluations_behind(report: Artifact) -> dict[Condition, ArtifactRef]:
+    """The evaluations of a finished report."""
+    addresses = json.loads(report.read_bytes(EVALUATIONS))
+    found = {condition_of(role): ArtifactRef(*address) for role, address in addresses.items()}
+    return {condition: ref for condition, ref in found.items() if condition is not None}
