@@ -30,7 +30,8 @@ from bench.memory import PeakMemory
 from flows.launch.execute import execute_entry, plan
 from flows.launch.registry import FlowEntry
 from flows.tokenskip_math import collected
-from latent_core.config.tokenskip import CollectConfig, TokenSkipConfig
+from latent_core.config.collect import CollectConfig
+from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.store import Artifact, ArtifactStore, Manifest
 from tasks.run.execution import Pending, Run, open_run
 from tasks.stage import ModelInput, ProblemsInput

@@ -31,8 +31,10 @@ from latent_core import prompts
 from latent_core.benchmarks.registry import open_split
 from latent_core.compress.choice import compressor_fingerprint
 from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.compress import CompressConfig, ScoreWordsConfig
+from latent_core.config.prepare import PrepareConfig, RatioPolicy
+from latent_core.config.prompting import Prompting
 from latent_core.config.sampling import SamplingConfig
-from latent_core.config.tokenskip import CompressConfig, PrepareConfig, Prompting, RatioPolicy, ScoreWordsConfig
 from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import Finished, Generation, Request
 from latent_core.models.source import open_model

@@ -21,7 +21,7 @@ import tempfile
 import time
 
 from latent_core.identity import fingerprint
-from latent_core.store import ArtifactStore, Manifest
+from latent_core.store import ArtifactStore, Manifest, Reference
 from latent_core.store.layout import MANIFEST
 from latent_core.store.manifest import Content, StoredFile
 
@@ -32,18 +32,18 @@ _CHAIN = 10
 def fill(store: ArtifactStore, count: int) -> None:
     """Write manifests and files without the safety of a commit: what is measured is reading them."""
     table = b"PAR1" * 256
-    parent: dict[str, str] = {}
+    parent: dict[str, Reference] = {}
     files: dict[str, bytes] = {}
     for index in range(count):
         stage, attempt = STAGES[index % len(STAGES)], f"attempt-{index:032x}"
         config = {"index": index, "ratios": [0.3, 0.5, 0.7], "prompt": "Please reason step by step. " * 20}
-        address = fingerprint(stage, 1, config, parent)
+        address = fingerprint(stage, 1, config, {role: item.fingerprint for role, item in parent.items()})
         listed = (StoredFile("samples.parquet", len(table), hashlib.sha256(table).hexdigest(), 64),)
         content = Content(stage, 1, address, config, dict(parent), listed, rows=64, accounting={"kept": 64})
         manifest = Manifest(content, {"attempt": attempt, "seconds": 1.0, "started": 0.0})
         files[store._path(f"{manifest.ref.key}/{attempt}/samples.parquet")] = table
         files[store._path(f"{manifest.ref.key}/{MANIFEST}")] = manifest.to_bytes()
-        parent = {} if index % _CHAIN == _CHAIN - 1 else {"before": address}
+        parent = {} if index % _CHAIN == _CHAIN - 1 else {"before": Reference(stage, address)}
         if len(files) >= 1000 or index == count - 1:
             if store.local_path("folder") is not None:
                 for folder in {path.rpartition("/")[0] for path in files}:

@@ -10,7 +10,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.launch.registry import FlowEntry
 from flows.parts.publish import show_card
-from latent_core.config.compressor import CompressorConfig, LabelKind
+from latent_core.config.compressor import CompressorConfig
+from latent_core.config.label_words import LabelKind
 from tasks.card import COMPRESSOR_CARD, CardConfig
 from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
 from tasks.run.execution import Input, Pending, Run, open_run

@@ -12,8 +12,8 @@ from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
-from latent_core.config.methods import ConciseConfig, FewShotConfig
-from latent_core.config.tokenskip import CollectConfig
+from latent_core.config.collect import CollectConfig
+from latent_core.config.concise import ConciseConfig, FewShotConfig
 from latent_core.evaluation.condition import by_role
 from latent_core.store import Artifact
 from tasks.collect import COLLECT, CollectShard

@@ -12,7 +12,7 @@ from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
-from latent_core.config.methods import DirectConfig
+from latent_core.config.direct import DirectConfig
 from latent_core.evaluation.condition import by_role
 from latent_core.store import Artifact
 from tasks.direct import PREPARE_DIRECT

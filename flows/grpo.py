@@ -42,7 +42,7 @@ def grpo(cfg: GrpoFlowConfig, force: Sequence[str] = ()) -> dict[str, str]:
 
 def conclude(cfg: GrpoFlowConfig, run: Run, report: Artifact) -> None:
     """Register what was trained."""
-    trained = ArtifactRef(GRPO.name, report.manifest.content.parents[TRAINED])
+    trained = ArtifactRef(GRPO.name, report.manifest.content.parents[TRAINED].fingerprint)
     run.register_models(cfg.tracking.register_as, {"policy": trained})
 
 

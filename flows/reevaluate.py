@@ -16,8 +16,8 @@ from flows.parts.evaluations import evaluated_at_ratios
 from flows.parts.publish import publish, show
 from flows.parts.questions import questions_there
 from flows.parts.ratios import taught_to, warn_of_untrained
+from latent_core.config.prompting import TextFormat
 from latent_core.config.reevaluate import Evaluated, ReevaluateConfig
-from latent_core.config.tokenskip import TextFormat
 from latent_core.errors import InputError, RegressionFound
 from latent_core.evaluation.condition import Condition, by_role, role_ending
 from latent_core.identity import fingerprint
@@ -152,7 +152,11 @@ def _accepted_evaluations(run: Run) -> dict[Condition, ArtifactRef]:
         return {}
     report = _if_there(run, ArtifactRef(REPORT.name, yardstick.tags[REPORT_TAG]))
     found = {} if report is None else evaluations_behind(report)
-    there = {condition: ref for condition, ref in found.items() if _if_there(run, ref) is not None}
+    there = {
+        condition: ref
+        for condition, parent in found.items()
+        if (ref := parent.ref) is not None and _if_there(run, ref) is not None
+    }
     if report is None or len(there) < len(found):
         run.note(
             f"of the last accepted evaluation (run {yardstick.run}) {run.store.root} has not all any more: "

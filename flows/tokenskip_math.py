@@ -14,14 +14,10 @@ from flows.parts.evaluations import Evaluations, contamination, evaluated_at_rat
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
 from flows.parts.ratios import taught, warn_of_untrained
-from latent_core.config.tokenskip import (
-    CollectConfig,
-    CompressConfig,
-    DualBuildConfig,
-    ScoreWordsConfig,
-    TokenSkipConfig,
-    Variant,
-)
+from latent_core.config.collect import CollectConfig
+from latent_core.config.compress import CompressConfig, ScoreWordsConfig
+from latent_core.config.dual import DualBuildConfig
+from latent_core.config.tokenskip import TokenSkipConfig, Variant
 from latent_core.config.training import LatentRows, TrainConfig
 from latent_core.evaluation.condition import by_role, seeded
 from latent_core.models.chat import check_dual

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from latent_core.config.tokenskip import Prompting
+from latent_core.config.prompting import Prompting
 
 
 class Exemplar(NamedTuple):

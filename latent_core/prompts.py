@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from latent_core.config.tokenskip import Prompting, TextFormat
+from latent_core.config.prompting import Prompting, TextFormat
 from latent_core.exemplars import Exemplar, exemplars_of
 from latent_core.models.family import ChatFamily
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
+from latent_core.config.prompting import Prompting
 from latent_core.config.sampling import SamplingConfig
-from latent_core.config.tokenskip import Prompting
 from latent_core.generate.completions import graded_completions, sample_schema
 from latent_core.generate.engine import Engine
 from latent_core.store import ArtifactWriter

@@ -15,7 +15,7 @@ from latent_core.compress.corpus import (
     scored_samples,
 )
 from latent_core.compress.selection import RatioOf, SelectionOptions
-from latent_core.config.tokenskip import CompressConfig, ScoreWordsConfig
+from latent_core.config.compress import CompressConfig, ScoreWordsConfig
 from latent_core.store import ArtifactWriter
 from tasks.collect import SAMPLES
 from tasks.stage import Inputs, Outcome, Stage, Workplace

@@ -14,7 +14,8 @@ from latent_core.compressor_training.answer_labels import Reader, Solutions, ans
 from latent_core.compressor_training.conversation import PLAIN_TEXT, Conversation, own_conversation
 from latent_core.compressor_training.labels import LabelledText, surprisal_labels
 from latent_core.compressor_training.training import TrainingSettings, train_token_classifier
-from latent_core.config.compressor import LabelKind, LabelReading, LabelWordsConfig, TrainCompressorConfig
+from latent_core.config.label_words import LabelKind, LabelReading, LabelWordsConfig
+from latent_core.config.train_compressor import TrainCompressorConfig
 from latent_core.store import Artifact, ArtifactWriter
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 

@@ -10,9 +10,9 @@ from typing import Annotated
 from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.base import IDENTITY, StageConfig
-from latent_core.config.methods import PrepareSelectedConfig, SelectExemplarsConfig, SelectShortestConfig
+from latent_core.config.concise import PrepareSelectedConfig, SelectExemplarsConfig, SelectShortestConfig
+from latent_core.config.prompting import TextFormat
 from latent_core.config.sampling import SamplingConfig
-from latent_core.config.tokenskip import TextFormat
 from latent_core.exemplars import Exemplar
 from latent_core.generate.completions import ReadableModel, graded_completions
 from latent_core.methods.concise import (

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
+from latent_core.config.evaluate import Metric, Metrics
+from latent_core.config.prompting import Prompting, TextFormat
 from latent_core.config.sampling import SamplingConfig
-from latent_core.config.tokenskip import Metric, Metrics, Prompting, TextFormat
 from latent_core.evaluation.logprob import COLUMN, with_columns, with_logprob, without_end
 from latent_core.evaluation.summary import Summary, summarise
 from latent_core.generate.completions import graded_completions, sample_schema, truncated_row

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 
+from latent_core.errors import InputError
 from latent_core.evaluation.condition import Condition, condition_of
 from latent_core.evaluation.logprob import COLUMN
 from latent_core.evaluation.scores import COLUMNS, Scores, read_scores
 from latent_core.evaluation.summary import Summary
 from latent_core.report import Evaluation, Pace
-from latent_core.store import Artifact, ArtifactRef
+from latent_core.report.names import full_name
+from latent_core.store import Artifact, Reference
 from tasks.collect import SAMPLES
 
-EVALUATIONS = "evaluations.json"
 SAMPLES_SHOWN = 4  # rows of every evaluation, for reading
 
 
@@ -41,8 +41,17 @@ def evaluation_of(condition: Condition, artifact: Artifact) -> Evaluation:
     )
 
 
-def evaluations_behind(report: Artifact) -> dict[Condition, ArtifactRef]:
-    """The evaluations of a finished report."""
-    addresses = json.loads(report.read_bytes(EVALUATIONS))
-    found = {condition_of(role): ArtifactRef(*address) for role, address in addresses.items()}
-    return {condition: ref for condition, ref in found.items() if condition is not None}
+def evaluations_behind(report: Artifact) -> dict[Condition, Reference]:
+    """The evaluations of a finished report, whether the store still has them or not."""
+    parents = report.manifest.content.parents
+    return {condition: parent for role, parent in parents.items() if (condition := condition_of(role)) is not None}
+
+
+def stored_evaluations(report: Artifact) -> dict[Condition, Artifact]:
+    """The same, opened; raises InputError where one is gone."""
+    found = {}
+    for condition, parent in evaluations_behind(report).items():
+        if parent.ref is None:
+            raise InputError(f"{report.ref}: its evaluation {full_name(condition)} is not in the store any more")
+        found[condition] = report.store.require(parent.ref)
+    return found

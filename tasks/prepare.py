@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from latent_core.config.base import IDENTITY, StageConfig
-from latent_core.config.tokenskip import PrepareConfig
+from latent_core.config.prepare import PrepareConfig
 from latent_core.generate.completions import ReadableModel
 from latent_core.methods.quality import best_share
 from latent_core.sft.examples import Cell, example_schema, ratio_table, rationale_examples, tokenskip_examples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from latent_core.config.tokenskip import QualityConfig
+from latent_core.config.quality import QualityConfig
 from latent_core.generate.completions import ReadableModel
 from latent_core.methods.quality import QualityScorer, quality_report, quality_schema, spanned, texts_to_score
 from latent_core.store import ArtifactWriter

@@ -5,7 +5,6 @@ The page shows measured speeds: it alone is not byte for byte the same for equal
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -20,7 +19,7 @@ from latent_core.report.table import markdown_table, results
 from latent_core.store import Artifact, ArtifactWriter
 from tasks.contamination import CONTAMINATION, finding
 from tasks.environment import code_version
-from tasks.evaluations import EVALUATIONS, evaluation_of
+from tasks.evaluations import evaluation_of
 from tasks.stage import Inputs, Outcome, Stage, Workplace
 
 REPORT_HTML, TABLE_MARKDOWN = "report.html", "table.md"
@@ -66,11 +65,6 @@ def report(out: ArtifactWriter, inputs: Inputs, config: ReportConfig, workplace:
         page.write(html.encode())
     with out.open(TABLE_MARKDOWN) as table:
         table.write(markdown_table(results(entries)).encode())
-    with out.open(EVALUATIONS) as listing:
-        roles = {role: inputs.artifact(role).ref for role in conditions}
-        listing.write(
-            json.dumps({role: [ref.stage, ref.fingerprint] for role, ref in roles.items()}, indent=1).encode()
-        )
     for name, svg in figures(entries).items():
         with out.open(f"figures/{name}.svg") as figure:
             figure.write(svg)

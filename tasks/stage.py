@@ -20,7 +20,7 @@ from latent_core.errors import InputError
 from latent_core.identity import fingerprint, hash_file
 from latent_core.models.chat import chat_model_fingerprint, find_chat_adapter, open_chat_model
 from latent_core.models.source import Adapter, model_in
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter, Reference
 from latent_core.store.lease import LeaseTerms, held
 from tasks.environment import environment
 from tasks.workers.deaths import end_process
@@ -244,6 +244,10 @@ def _record_of(call: StageCall) -> dict[str, Any]:
     }
 
 
+def _reference(parent: Parent) -> Reference:
+    return Reference(parent.stage if isinstance(parent, ArtifactRef) else None, parent.fingerprint)
+
+
 def _compute(call: StageCall, store: ArtifactStore, workplace: Workplace, confirm: Callable[[], None]) -> Artifact:
     with store.begin(call.ref.stage, call.ref.fingerprint) as out:
         outcome = call.stage.body(out, Inputs(store, call.parents), call.config, workplace)
@@ -251,7 +255,7 @@ def _compute(call: StageCall, store: ArtifactStore, workplace: Workplace, confir
         artifact = out.commit(
             stage_version=call.stage.version,
             config=call.config,
-            parents={role: parent.fingerprint for role, parent in call.parents.items()},
+            parents={role: _reference(parent) for role, parent in call.parents.items()},
             accounting=outcome.accounting,
             metrics=outcome.metrics,
             record=dict(outcome.record) | _record_of(call),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from latent_core.config.tokenskip import DualBuildConfig
+from latent_core.config.dual import DualBuildConfig
 from latent_core.config.training import TrainConfig
 from latent_core.dual.build import build_dual
 from latent_core.dual.coverage import count_reasoning_tokens, coverage_of, seen_at_least

@@ -42,7 +42,11 @@ def show(address: Address, store: StoreRoot = DEFAULT_STORE) -> None:
     """Print an artifact's manifest."""
     from rich.console import Console
 
-    Console().print_json(find_artifact(store, address).manifest.to_bytes().decode())
+    from latent_core.store.layout import MANIFEST
+
+    opened = open_store(store)
+    artifact = opened.require(opened.find(address))
+    Console().print_json(opened.read(f"{artifact.ref.key}/{MANIFEST}").decode())
 
 
 @app.command()

@@ -36,7 +36,7 @@ def build(
     from transformers import AutoTokenizer
 
     from flows.launch.parameters import checked
-    from latent_core.config.tokenskip import DualBuildConfig
+    from latent_core.config.dual import DualBuildConfig
     from latent_core.dual import build_dual
     from latent_core.dual.coverage import count_reasoning_tokens, coverage_of
     from latent_core.dual.coverage import seen_at_least as often_enough

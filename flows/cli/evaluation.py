@@ -16,7 +16,7 @@ from latent_core.evaluation.lm_eval import write_lm_eval
 from latent_core.report.names import condition_name
 from latent_core.store import Artifact
 from tasks.collect import SAMPLES
-from tasks.evaluations import evaluations_behind
+from tasks.evaluations import stored_evaluations
 
 
 def evaluate(settings: Sequence[str], check_contamination: bool, lm_eval_json: Path | None) -> None:
@@ -46,8 +46,8 @@ def export(config: ReevaluateConfig, report: Artifact, directory: Path) -> Path:
     return write_lm_eval(
         directory,
         {
-            f"{benchmark.name} {condition_name(condition)}": report.store.require(ref).rows_of(SAMPLES)
-            for condition, ref in evaluations_behind(report).items()
+            f"{benchmark.name} {condition_name(condition)}": evaluation.rows_of(SAMPLES)
+            for condition, evaluation in stored_evaluations(report).items()
         },
         model=config.model,
         benchmark=benchmark.name,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from latent_core.config.benchmark import BenchmarkConfig
-from latent_core.config.methods import EvaluateOnceConfig
-from latent_core.config.tokenskip import Baseline, EvaluateConfig, EvaluateWithBaseConfig, Prompting, TextFormat
+from latent_core.config.evaluate import Baseline, EvaluateConfig, EvaluateOnceConfig, EvaluateWithBaseConfig
+from latent_core.config.prompting import Prompting, TextFormat
 from latent_core.evaluation.condition import Condition, Kind
 from latent_core.report.names import label
 from tasks.contamination import CONTAMINATION, CheckContamination

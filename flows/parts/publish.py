@@ -46,7 +46,9 @@ WIDTH_IN_FILES = 140  # columns when the output is no terminal: room for the who
 def findings(report: Artifact) -> list[str]:
     """What the checks behind a report found, in sentences; those that the store still has."""
     parents = report.manifest.content.parents
-    found = report.store.get(CONTAMINATION.name, parents[CONTAMINATION.name]) if CONTAMINATION.name in parents else None
+    if CONTAMINATION.name not in parents:
+        return []
+    found = report.store.get(CONTAMINATION.name, parents[CONTAMINATION.name].fingerprint)
     return [] if found is None else [finding(found)]
 
 
@@ -58,7 +60,7 @@ def page_of(report: Artifact) -> str:
 def trained_models(report: Artifact) -> dict[str, ArtifactRef]:
     """The trained models behind a finished report, by variant."""
     return {
-        role.removeprefix("train/"): ArtifactRef(TRAIN_STAGE.name, parent)
+        role.removeprefix("train/"): ArtifactRef(TRAIN_STAGE.name, parent.fingerprint)
         for role, parent in report.manifest.content.parents.items()
         if role.startswith("train/")
     }

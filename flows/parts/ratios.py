@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from latent_core.config.tokenskip import PrepareConfig, RatioLabel
+from latent_core.config.prepare import PrepareConfig, RatioLabel
 from latent_core.models.source import EMBEDDED
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.run.execution import Input, Run
@@ -15,8 +15,7 @@ logger = logging.getLogger("latent")
 Ratios = frozenset[float]
 PLAIN: Ratios = frozenset({1.0})  # a prompt at ratio 1 names none
 # Names of stages; importing all of these would load torch for every plan.
-TRAIN, GRPO, BUILD_DUAL = "train", "grpo", "build_dual"
-PREPARED_BY = ("prepare", "prepare_warm_start", "prepare_direct", "prepare_selected")
+TRAIN, GRPO = "train", "grpo"
 _planned: set[str] = set()  # what planning said already: the flow that follows need not
 
 
@@ -53,14 +52,13 @@ def warn_of_untrained(run: Run, ratios: Iterable[float], known: Ratios | None, w
 
 
 def _taught_to(artifact: Artifact) -> Ratios | None:
-    content, store = artifact.manifest.content, artifact.store
-    earlier = _first(store, (TRAIN, GRPO, BUILD_DUAL), content.parents.get("model"))
+    earlier = _parent(artifact, "model")
     before = PLAIN if earlier is None else _taught_to(earlier)
     if artifact.ref.stage == TRAIN:
-        prepared = _first(store, PREPARED_BY, content.parents.get("prepared"))
+        prepared = _parent(artifact, "prepared")
         return None if prepared is None or before is None else _joined(prepared, before)
     if artifact.ref.stage == GRPO:
-        return None if before is None else before | frozenset(map(float, content.identity["ratios"]))
+        return None if before is None else before | frozenset(map(float, artifact.manifest.content.identity["ratios"]))
     return before
 
 
@@ -71,11 +69,11 @@ def _joined(prepared: Artifact, before: Ratios) -> Ratios | None:
     return before | frozenset(map(float, identity.get("ratios", ())))
 
 
-def _first(store: ArtifactStore, stages: Iterable[str], fingerprint: str | None) -> Artifact | None:
-    """The artifact of one of `stages` with this fingerprint; a manifest names parents without their stages."""
-    if fingerprint is None:
-        return None
-    return next((found for stage in stages if (found := store.get(stage, fingerprint)) is not None), None)
+def _parent(artifact: Artifact, role: str) -> Artifact | None:
+    """The stored artifact that another was made from in this role."""
+    parent = artifact.manifest.content.parents.get(role)
+    ref = None if parent is None else parent.ref
+    return None if ref is None else artifact.store.get(ref.stage, ref.fingerprint)
 
 
 def _listed(ratios: Iterable[float]) -> str:

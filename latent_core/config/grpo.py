@@ -10,8 +10,9 @@ from pydantic import Field, field_validator, model_validator
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import ChatConfig
+from latent_core.config.evaluate import EvaluateConfig
+from latent_core.config.ratios import Ratios, distinct
 from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
-from latent_core.config.tokenskip import EvaluateConfig, Ratios, distinct
 from latent_core.config.training import LatentRows, LoraVariant, TrainMethod
 
 

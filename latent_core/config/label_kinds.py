@@ -9,16 +9,13 @@ from pydantic import Field, field_validator, model_validator
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import ChatConfig
-from latent_core.config.compressor import LabelKind, LabelReading, LabelWordsConfig, TrainCompressorConfig
+from latent_core.config.collect import CollectConfig
+from latent_core.config.compress import CompressConfig, ScoreWordsConfig
+from latent_core.config.evaluate import EvaluateConfig
+from latent_core.config.label_words import LabelKind, LabelReading, LabelWordsConfig
+from latent_core.config.prepare import PrepareConfig, check_prepared_ratios
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
-from latent_core.config.tokenskip import (
-    CollectConfig,
-    CompressConfig,
-    EvaluateConfig,
-    PrepareConfig,
-    ScoreWordsConfig,
-    check_prepared_ratios,
-)
+from latent_core.config.train_compressor import TrainCompressorConfig
 from latent_core.config.training import TrainConfig
 
 

@@ -9,9 +9,11 @@ from pydantic import Field, ValidationError, field_validator
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import ChatConfig
+from latent_core.config.evaluate import EvaluateConfig, Joined, Metrics
+from latent_core.config.prompting import TextFormat
+from latent_core.config.ratios import Ratios, distinct
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.config.sampling import SamplingConfig
-from latent_core.config.tokenskip import EvaluateConfig, Joined, Metrics, Ratios, TextFormat, distinct
 from latent_core.errors import InputError
 
 

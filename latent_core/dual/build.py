@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from latent_core.config.dual import LatentMode
 from latent_core.dual.memory import peak_rss_bytes, start_peak_measurement
-from latent_core.dual.selection import LatentMode, select_latents
+from latent_core.dual.selection import select_latents
 from latent_core.dual.storage import eos_ids_of, read_json, runs_of, write_json
 from latent_core.dual.tensor_rows import INDEX_NAME, Piece, Table, Tables, find_tables, rewrite_file, weight_files
 from latent_core.dual.think_tokens import (

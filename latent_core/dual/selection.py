@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from latent_core.config.dual import LatentMode
 from latent_core.dual.think_tokens import ThinkTokens
 from latent_core.dual.vocabulary import NO_SOURCE
 from latent_core.errors import InputError
@@ -51,14 +51,6 @@ TURN_MARKERS = frozenset(
     }
 )
 """Never mirrored even where a tokenizer fails to call them special: a turn must not end inside the reasoning."""
-
-
-class LatentMode(StrEnum):
-    """How the latents are chosen."""
-
-    FULL_COPY = "full_copy"
-    SUBSET = "subset"
-    CUSTOM = "custom"
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
+from latent_core.config.prompting import Prompting, TextFormat
 from latent_core.config.sampling import SamplingConfig
-from latent_core.config.tokenskip import Prompting, TextFormat
 from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.exemplars import Exemplar

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from latent_core import prompts
-from latent_core.config.methods import PrepareSelectedConfig, SelectExemplarsConfig
-from latent_core.config.tokenskip import TextFormat
+from latent_core.config.concise import PrepareSelectedConfig, SelectExemplarsConfig
+from latent_core.config.prompting import TextFormat
 from latent_core.errors import InputError
 from latent_core.exemplars import Exemplar
 from latent_core.generate.completions import ReadableModel

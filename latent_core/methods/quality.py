@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latent_core import prompts
-from latent_core.config.tokenskip import QualityConfig, QualityReduction, QualitySpan
+from latent_core.config.quality import QualityConfig, QualityReduction, QualitySpan
 from latent_core.generate.completions import ReadableModel
 from latent_core.loading import SAFE
 

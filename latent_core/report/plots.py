@@ -126,7 +126,7 @@ def _line(kind: Kind, look: Look, entries: Sequence[ReportEntry]) -> dict[str, A
     """A trained series is a solid line with filled markers; baselines of the same model are dotted and hollow."""
     trained = kind is Kind.RATIO
     kinds = dict.fromkeys(entry.condition.kind for entry in entries)
-    baselines = [other for other in kinds if other is not Kind.RATIO]
+    baselines: list[Kind] = [other for other in kinds if other is not Kind.RATIO]
     return {
         "color": look.colour,
         "marker": look.marker if trained else HOLLOW[baselines.index(kind) % len(HOLLOW)],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from latent_core import prompts
-from latent_core.config.tokenskip import TextFormat
+from latent_core.config.prompting import TextFormat
 from latent_core.errors import InputError
 from latent_core.models.family import ChatFamily
 

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from latent_core import prompts
-from latent_core.config.tokenskip import TextFormat
+from latent_core.config.prompting import TextFormat
 from latent_core.dual.constraint import Phase, PhaseMachine
 from latent_core.errors import InputError, StageFailed
 from latent_core.generate.completions import ReadableModel

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
-from latent_core.config.tokenskip import PrepareConfig, RatioLabel, RatioPolicy
+from latent_core.config.prepare import PrepareConfig, RatioLabel, RatioPolicy
 from latent_core.dual.remap import IGNORED, RemapCounts, RemapOutcome, remap_row
 from latent_core.errors import InputError
 from latent_core.generate.completions import ReadableModel

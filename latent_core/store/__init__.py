@@ -4,6 +4,7 @@ from latent_core.store.artifact import Artifact
 from latent_core.store.garbage import Garbage, collect_garbage, find_garbage
 from latent_core.store.layout import ArtifactRef
 from latent_core.store.manifest import DamagedError, Manifest
+from latent_core.store.reference import Reference
 from latent_core.store.store import ArtifactStore, Verification
 from latent_core.store.writer import ArtifactWriter, TableWriter
 
@@ -15,6 +16,7 @@ __all__ = [
     "DamagedError",
     "Garbage",
     "Manifest",
+    "Reference",
     "TableWriter",
     "Verification",
     "collect_garbage",

@@ -109,7 +109,6 @@ def _artifact_beside(leftover: Leftover) -> ArtifactRef | None:
 
 
 def _reachable(manifests: dict[ArtifactRef, Manifest], keep: Sequence[ArtifactRef]) -> set[ArtifactRef]:
-    by_fingerprint = {ref.fingerprint: ref for ref in manifests}
     reached: set[ArtifactRef] = set()
     waiting = list(keep)
     for ref in keep:
@@ -122,8 +121,7 @@ def _reachable(manifests: dict[ArtifactRef, Manifest], keep: Sequence[ArtifactRe
         reached.add(ref)
         content = manifests[ref].content
         waiting += [entry.ref for entry in content.shards]
-        # Parents that came from outside (models, benchmarks) have fingerprints too, but no artifact.
-        waiting += [by_fingerprint[parent] for parent in content.parents.values() if parent in by_fingerprint]
+        waiting += [parent.ref for parent in content.parents.values() if parent.ref is not None]
     return reached
 
 

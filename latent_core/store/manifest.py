@@ -6,15 +6,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from latent_core.errors import InputError
 from latent_core.identity import canonical_json
+from latent_core.store import format_one
 from latent_core.store.layout import ArtifactRef, check_relative
+from latent_core.store.reference import Reference
 
-FORMAT = 1
+FORMAT = 2
 
 
 class DamagedError(InputError):
@@ -56,7 +58,7 @@ class Content:
     stage_version: int
     fingerprint: str
     identity: dict[str, Any]
-    parents: dict[str, str]
+    parents: Mapping[str, Reference]
     files: tuple[StoredFile, ...]
     shards: tuple[ShardEntry, ...] = ()
     rows: int = 0
@@ -65,7 +67,17 @@ class Content:
 
     @cached_property
     def sha256(self) -> str:
-        return hashlib.sha256(canonical_json(asdict(self)).encode()).hexdigest()
+        """The digest that pins a shard, over parents as format 1 has them: formats do not tell equal work apart."""
+        fingerprints = {role: parent.fingerprint for role, parent in self.parents.items()}
+        return hashlib.sha256(canonical_json(self._with(fingerprints)).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        return self._with(
+            {role: {"stage": parent.stage, "fingerprint": parent.fingerprint} for role, parent in self.parents.items()}
+        )
+
+    def _with(self, parents: Mapping[str, Any]) -> dict[str, Any]:
+        return asdict(replace(self, parents={})) | {"parents": parents}
 
 
 @dataclass(frozen=True)
@@ -80,23 +92,30 @@ class Manifest:
         return ArtifactRef(self.content.stage, self.content.fingerprint)
 
     def to_bytes(self) -> bytes:
-        body = {"format": FORMAT, "content": asdict(self.content), "record": self.record}
+        body = {"format": FORMAT, "content": self.content.to_json(), "record": self.record}
         return json.dumps(body | {"seal": _seal(body)}, indent=1, sort_keys=True, ensure_ascii=False).encode()
 
     @classmethod
-    def from_bytes(cls, raw: bytes, ref: ArtifactRef) -> Manifest:
-        """Parse and check a manifest found at `ref`; raises DamagedError for anything that is not as written."""
+    def from_bytes(cls, raw: bytes, ref: ArtifactRef, stage_of: format_one.StageOf) -> Manifest:
+        """Parse and check a manifest found at `ref`; raises DamagedError for anything that is not as written.
+
+        `stage_of` finds the stages of parents that a manifest of format 1 does not name.
+        """
         try:
             body: dict[str, Any] = json.loads(raw)
             seal = body.pop("seal")
-            if body["format"] != FORMAT:
-                raise DamagedError(f"{ref}: manifest format {body['format']} is not {FORMAT}; use a matching release")
+            if body["format"] not in (1, FORMAT):
+                raise DamagedError(
+                    f"{ref}: manifest format {body['format']} is not one that this release reads (1, {FORMAT}); use a "
+                    "matching release"
+                )
             if seal != _seal(body):
                 raise DamagedError(f"{ref}: the manifest was altered after it was written (seal does not match)")
             raw_content = body["content"]
             content = Content(
                 **{
                     **raw_content,
+                    "parents": _references(body, stage_of),
                     "files": tuple(StoredFile(**item) for item in raw_content["files"]),
                     "shards": tuple(ShardEntry(**item) for item in raw_content["shards"]),
                 }
@@ -115,6 +134,13 @@ class Manifest:
                 raise
             raise DamagedError(f"{ref}: the manifest cannot be read ({error})") from error
         return cls(content, body["record"])
+
+
+def _references(body: Mapping[str, Any], stage_of: format_one.StageOf) -> dict[str, Reference]:
+    parents = body["content"]["parents"]
+    if body["format"] == 1:
+        return format_one.references(parents, stage_of)
+    return {role: Reference(**parent) for role, parent in parents.items()}
 
 
 def _seal(body: Mapping[str, Any]) -> str:

@@ -278,6 +278,15 @@ class Root:
                 continue
             yield path.removeprefix(f"{self._base}/"), info
 
+    def folders(self) -> list[str]:
+        """The names of the folders directly below the root."""
+        try:
+            with explained(self.root):
+                found = self._fs.ls(self._base, detail=True)
+        except FileNotFoundError:
+            return []
+        return sorted(info["name"].rstrip("/").rpartition("/")[2] for info in found if info["type"] == "directory")
+
     def _path(self, key: str) -> str:
         return f"{self._base}/{check_relative(key)}"
 

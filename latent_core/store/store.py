@@ -15,6 +15,7 @@ from latent_core.errors import InputError
 from latent_core.identity import hash_file
 from latent_core.store.artifact import Artifact
 from latent_core.store.checks import CHECKED, local_state
+from latent_core.store.format_one import StageOf
 from latent_core.store.known import KnownManifests
 from latent_core.store.layout import MANIFEST, ArtifactRef, manifest_address
 from latent_core.store.manifest import DamagedError, Manifest, StoredFile
@@ -89,7 +90,7 @@ class ArtifactStore(Root):
             if error.errno not in NO_FILE:
                 raise
             raise DamagedError(f"{ref}: {MANIFEST} is no file any more ({error.strerror})") from error
-        return Manifest.from_bytes(raw, ref)
+        return Manifest.from_bytes(raw, ref, self.stage_of)
 
     def damage(self, ref: ArtifactRef) -> str | None:
         """Why a committed artifact cannot be used; None when it is whole or was never committed."""
@@ -161,17 +162,21 @@ class ArtifactStore(Root):
             refs = list(self.list(stage))
         else:
             refs = sorted(filter(None, map(manifest_address, listed)), key=lambda ref: ref.key)
+        stage_of = self.stage_of if stage else {ref.fingerprint: ref.stage for ref in refs}.get
         known = KnownManifests(self.root) if is_s3(self.root) else None
         for start in range(0, len(refs), _TOGETHER):
             some = refs[start : start + _TOGETHER]
-            yield from self.read_manifests(some) if known is None else self._recall(some, listed or {}, known)
+            if known is None:
+                yield from ((ref, _opened(raw, ref, stage_of)) for ref, raw in self._raw_manifests(some))
+            else:
+                yield from self._recall(some, listed or {}, known, stage_of)
         if known is not None and stage is None:
             known.keep_only(refs)
 
     def read_manifests(self, refs: Collection[ArtifactRef]) -> Iterator[tuple[ArtifactRef, Manifest | DamagedError]]:
         """Manifests as they are in the store now, read together; what does not exist is left out."""
         for ref, raw in self._raw_manifests(refs):
-            yield ref, _opened(raw, ref)
+            yield ref, _opened(raw, ref, self.stage_of)
 
     def _raw_manifests(self, refs: Collection[ArtifactRef]) -> Iterator[tuple[ArtifactRef, bytes]]:
         contents = self.read_many([f"{ref.key}/{MANIFEST}" for ref in refs])
@@ -180,18 +185,27 @@ class ArtifactStore(Root):
                 yield ref, raw
 
     def _recall(
-        self, refs: Sequence[ArtifactRef], listed: Mapping[str, Mapping[str, Any]], known: KnownManifests
+        self,
+        refs: Sequence[ArtifactRef],
+        listed: Mapping[str, Mapping[str, Any]],
+        known: KnownManifests,
+        stage_of: StageOf,
     ) -> Iterator[tuple[ArtifactRef, Manifest | DamagedError]]:
         """What `read_manifests` gives, from the cache where the listing shows that nothing changed since."""
         tags = {ref: str(listed[f"{ref.key}/{MANIFEST}"]["ETag"]) for ref in refs}
-        found = {ref: _opened(raw, ref) for ref, raw in known.recall(tags)}
+        found = {ref: _opened(raw, ref, stage_of) for ref, raw in known.recall(tags)}
         wrong = [ref for ref in refs if not isinstance(found.get(ref), Manifest)]  # the store's own bytes decide
         read = []
         for ref, raw in self._raw_manifests(wrong):
-            found[ref] = _opened(raw, ref)
+            found[ref] = _opened(raw, ref, stage_of)
             read.append((ref, tags[ref], raw))
         known.learn((ref, tag, raw) for ref, tag, raw in read if isinstance(found[ref], Manifest))
         yield from ((ref, found[ref]) for ref in refs if ref in found)
+
+    def stage_of(self, fingerprint: str) -> str | None:
+        """The stage of the artifact with this fingerprint; None when the store has none."""
+        keys = [f"{stage}/{fingerprint}/{MANIFEST}" for stage in self.folders()]
+        return next((key.partition("/")[0] for key, raw in self.read_many(keys) if raw is not None), None)
 
     def find(self, address: str) -> ArtifactRef:
         """The committed artifact at `stage/fingerprint`, whose fingerprint may be shortened while it stays unique.
@@ -285,8 +299,8 @@ def _is_copy(local: Path, item: StoredFile) -> bool:
     return True
 
 
-def _opened(raw: bytes, ref: ArtifactRef) -> Manifest | DamagedError:
+def _opened(raw: bytes, ref: ArtifactRef, stage_of: StageOf) -> Manifest | DamagedError:
     try:
-        return Manifest.from_bytes(raw, ref)
+        return Manifest.from_bytes(raw, ref, stage_of)
     except DamagedError as error:
         return error

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from latent_core.errors import InputError, LatentError
@@ -18,6 +18,7 @@ from latent_core.identity import HasIdentity, canonical_form, fingerprint, hash_
 from latent_core.store.columns import table_of_rows
 from latent_core.store.layout import ArtifactRef, check_relative
 from latent_core.store.manifest import Content, Manifest, ShardEntry, StoredFile
+from latent_core.store.reference import Reference
 from latent_core.store.remote import UnreachableError
 from latent_core.store.space import FullError, is_full
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from latent_core.store.store import ArtifactStore
 
 PIECE = 1 << 20  # bytes handed on at once: a remote file buffers a part and what comes with one call
+_NO_PARENTS: Mapping[str, Reference] = MappingProxyType({})
 ROW_GROUP = 4096  # rows buffered before a row group is written: bounds memory at any number of rows
 
 
@@ -201,7 +203,7 @@ class ArtifactWriter:
         *,
         stage_version: int = 1,
         config: object = None,
-        parents: Mapping[str, str] | None = None,
+        parents: Mapping[str, Reference | ArtifactRef] = _NO_PARENTS,
         rows: int | None = None,
         accounting: Mapping[str, int] | None = None,
         metrics: Mapping[str, Any] | None = None,
@@ -213,7 +215,8 @@ class ArtifactWriter:
         InputError when stage_version, config and parents are given but do not hash to this artifact's fingerprint.
         """
         if config is not None:
-            expected = fingerprint(self.ref.stage, stage_version, config, parents or {})
+            fingerprints = {role: parent.fingerprint for role, parent in parents.items()}
+            expected = fingerprint(self.ref.stage, stage_version, config, fingerprints)
             if expected != self.ref.fingerprint:
                 raise InputError(f"fingerprint: {self.ref} is not the fingerprint of the given configuration")
         identity = config.identity() if isinstance(config, HasIdentity) else config
@@ -223,7 +226,7 @@ class ArtifactWriter:
             stage_version=stage_version,
             fingerprint=self.ref.fingerprint,
             identity=cast("dict[str, Any]", canonical_form(identity if identity is not None else {})),
-            parents=dict(parents or {}),
+            parents={role: Reference(parent.stage, parent.fingerprint) for role, parent in parents.items()},
             files=files,
             shards=tuple(self._shards),
             rows=_total_rows(files, self._shards) if rows is None else rows,

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.evaluate import EvaluateConfig
+from latent_core.config.prompting import Prompting
 from latent_core.config.reevaluate import Evaluated
-from latent_core.config.tokenskip import EvaluateConfig, Prompting
 from latent_core.identity import canonical_json
 from latent_core.store import ArtifactRef, ArtifactStore, Manifest
 from tasks.evaluate import EVALUATE, EvaluateCondition
@@ -31,11 +32,11 @@ def first_evaluation(store: ArtifactStore, model: ArtifactRef) -> FirstEvaluatio
     """
     together: defaultdict[str, list[_Found]] = defaultdict(list)
     for _, manifest in store.committed(EVALUATE.name):
-        if isinstance(manifest, Manifest) and manifest.content.parents.get("model") == model.fingerprint:
+        if isinstance(manifest, Manifest) and _model_of(manifest) == model.fingerprint:
             found = _found(manifest)
             if found is not None and found.condition.prompting is Prompting.RATIO:
                 way = {name: value for name, value in manifest.content.identity.items() if name != "ratio"}
-                together[canonical_json([manifest.content.parents["problems"], way])].append(found)
+                together[canonical_json([manifest.content.parents["problems"].fingerprint, way])].append(found)
     for group in sorted(together.values(), key=lambda group: min(found.started for found in group)):
         first = min(group, key=lambda found: found.started)
         benchmark = _benchmark(store, first.manifest)
@@ -50,6 +51,11 @@ def first_evaluation(store: ArtifactStore, model: ArtifactRef) -> FirstEvaluatio
             )
             return FirstEvaluation(Evaluated(benchmark, evaluate, condition.text_format), first.manifest.ref)
     return None
+
+
+def _model_of(manifest: Manifest) -> str | None:
+    parents = manifest.content.parents
+    return parents["model"].fingerprint if "model" in parents else None
 
 
 class _Found(NamedTuple):

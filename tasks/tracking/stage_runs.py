@@ -39,7 +39,7 @@ def log_artifact_run(client: Any, experiment_id: str, artifact: Artifact, tags: 
     for start in range(0, len(metrics), 1000):
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
     if content.parents:
-        client.log_inputs(run_id, [_input(role, parent) for role, parent in content.parents.items()])
+        client.log_inputs(run_id, [_input(role, parent.fingerprint) for role, parent in content.parents.items()])
     client.log_dict(run_id, content.identity, "identity.json")
     for item in logged_files(artifact):
         client.log_text(run_id, artifact.read_bytes(item.path).decode(), item.path)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from latent_core.config.prompting import Prompting
 from latent_core.config.runtime import MODEL_NAME, TrackingConfig
-from latent_core.config.tokenskip import Prompting
 from latent_core.errors import InputError
 from latent_core.evaluation.condition import Condition, Kind
 from latent_core.evaluation.promotion import Verdict, compare_models
@@ -151,7 +151,7 @@ class _Library:
         self._evaluations: dict[str, list[Manifest]] = {}
         for _, manifest in store.committed(EVALUATE.name):
             if isinstance(manifest, Manifest) and "model" in manifest.content.parents:
-                self._evaluations.setdefault(manifest.content.parents["model"], []).append(manifest)
+                self._evaluations.setdefault(manifest.content.parents["model"].fingerprint, []).append(manifest)
 
     def describe(self, version: Any, aliases: Sequence[str]) -> ModelVersion:
         ref = ArtifactRef(version.tags["stage"], version.tags["fingerprint"])
@@ -176,7 +176,7 @@ class _Library:
 
     def _evaluation(self, manifest: Manifest) -> ModelEvaluation:
         content = manifest.content
-        problems = content.parents.get("problems", "")
+        problems = content.parents["problems"].fingerprint if "problems" in content.parents else ""
         kind = Kind[Prompting(content.identity["prompting"]).name]
         condition = Condition("model", kind, content.identity["ratio"] if kind.takes_ratio else None)
         recorded = manifest.record.get("benchmarks", {}).get("problems", {}).get("name")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from latent_core.config.prompting import TextFormat
 from latent_core.config.sampling import OpenAiConfig, SamplingConfig, VllmConfig
-from latent_core.config.tokenskip import TextFormat
 from latent_core.errors import InputError
 from latent_core.generate.engine import Engine, Metered, Usage
 from latent_core.generate.joined import JoinedPasses, SharedEngine

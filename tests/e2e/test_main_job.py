@@ -17,7 +17,7 @@ from flows.tokenskip_math import compose, tokenskip_math
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.evaluation.condition import Condition, Kind
 from latent_core.store import Artifact, ArtifactStore
-from tasks.evaluations import evaluations_behind, summary_of
+from tasks.evaluations import stored_evaluations, summary_of
 from tasks.report import REPORT_HTML
 from tasks.run.execution import open_run
 
@@ -68,7 +68,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> TokenSkipConfig:
 
 def test_report_holds_every_condition_and_dual_reasoning_is_latent(finished: TokenSkipConfig) -> None:
     report = _artifact(finished, "report")
-    found = {condition: summary_of(report.store.require(ref)) for condition, ref in evaluations_behind(report).items()}
+    found = {condition: summary_of(artifact) for condition, artifact in stored_evaluations(report).items()}
     plain, shortened = Condition("base", Kind.UNTRAINED, 1.0), Condition("base", Kind.TRUNCATE, 0.5)
     trained = {Condition(model, Kind.RATIO, ratio) for model in ("standard", "dual") for ratio in (1.0, 0.5)}
     prompted = {Condition("base", Kind.CONCISE), Condition("base", Kind.REDUCE, 0.5)}

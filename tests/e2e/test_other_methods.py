@@ -14,7 +14,7 @@ from latent_core.models.source import open_model
 from latent_core.report import ReportEntry, build_entries
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.concise import SELECTED
-from tasks.evaluations import evaluation_of, evaluations_behind
+from tasks.evaluations import evaluation_of, stored_evaluations
 from tasks.grpo import ROLLOUTS
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
@@ -55,8 +55,7 @@ def _run(flow: str, root: Path, **settings: Any) -> tuple[StageConfig, Artifact]
 
 def _entries(report: Artifact) -> dict[tuple[str, str], ReportEntry]:
     """The entries of a finished report by model and condition, as its page was made of them."""
-    behind = evaluations_behind(report).items()
-    evaluations = [evaluation_of(condition, report.store.require(ref)) for condition, ref in behind]
+    evaluations = [evaluation_of(condition, artifact) for condition, artifact in stored_evaluations(report).items()]
     reference = report.manifest.content.identity.get("reference")
     return {(entry.model, entry.name): entry for entry in build_entries(evaluations, reference=reference)}
 

@@ -9,7 +9,7 @@ import pytest
 
 from flows.reevaluate import reevaluate
 from latent_core.config.benchmark import BenchmarkConfig
-from latent_core.config.methods import DirectExamplesConfig
+from latent_core.config.direct import DirectExamplesConfig
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.config.training import TrainConfig, TrainMethod
 from latent_core.errors import InputError, RegressionFound

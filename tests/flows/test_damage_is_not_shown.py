@@ -164,15 +164,15 @@ def test_damage_that_a_run_does_not_look_for_is_set_aside_by_the_command_that_th
 
 def test_page_and_terminal_say_what_the_check_for_contamination_found(tmp_path: Path) -> None:
     store = ArtifactStore(str(tmp_path / "store"))
-    check = fingerprint("contamination", 1, {}, {})
-    with store.begin("contamination", check) as out:
+    check = ArtifactRef("contamination", fingerprint("contamination", 1, {}, {}))
+    with store.begin(check.stage, check.fingerprint) as out:
         counts = {"kept": 7, "equal_to_training": 2, "overlap_training": 1}
         out.commit(accounting=counts, metrics={"tested": 10, "training": 50, "procedural": 0})
     with store.begin("report", "c" * 64) as out:
         report = out.commit(parents={"contamination": check})
     (line,) = findings(report)
     assert line.startswith("Contamination: of 10 test questions, 2 are also among the 50 training questions")
-    store.set_aside(ArtifactRef("contamination", check))
+    store.set_aside(check)
     assert findings(report) == []
 
 
@@ -180,7 +180,7 @@ def test_cached_run_starts_its_flow_only_to_register_what_no_earlier_run_did(tmp
     config = TokenSkipConfig.model_validate(
         {"store": str(tmp_path / "store"), "tracking": {"register_as": "tokenskip-math"}}
     )
-    model = fingerprint("train", 2, {}, {})
+    model = ArtifactRef("train", fingerprint("train", 2, {}, {}))
     store = ArtifactStore(config.store)
     with store.begin("report", "d" * 64) as out:
         report = out.commit(parents={"train/standard": model})
@@ -194,7 +194,7 @@ def test_cached_run_starts_its_flow_only_to_register_what_no_earlier_run_did(tmp
     assert lacks_a_record()
     assert not lacks_a_record(register_as=None) and not lacks_a_record(enabled=False)
     journal = Journal("one", "tokenskip-math", "", {}, 0.0)
-    journal.models.append(JournalModel("tokenskip-math", "standard", "train", model))
+    journal.models.append(JournalModel("tokenskip-math", "standard", model.stage, model.fingerprint))
     journal.write(store)
     assert not lacks_a_record() and lacks_a_record(register_as="another-name")
 

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from flows.compressor import summary
 from flows.label_kinds import compose
-from latent_core.config.compressor import CompressorConfig, Corpus, LabelKind, LabelWordsConfig
+from latent_core.config.compressor import CompressorConfig, Corpus
 from latent_core.config.label_kinds import LabelKindsConfig
+from latent_core.config.label_words import LabelKind, LabelWordsConfig
 from tasks.run.execution import open_run
 
 

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from flows.launch.registry import find_flow
-from latent_core.config.methods import ConciseConfig
+from latent_core.config.concise import ConciseConfig
 from tasks.run.execution import PlannedStage
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from latent_core.config.tokenskip import Prompting, TextFormat
+from latent_core.config.prompting import Prompting, TextFormat
 from latent_core.exemplars import Exemplar, exemplars_of
 from latent_core.methods.concise import rationale
 from latent_core.prompts import render_direct_target, render_prompt, render_target

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from latent_core.config.tokenskip import Prompting
+from latent_core.config.prompting import Prompting
 from latent_core.models.family import ChatFamily, chat_family, load_tokenizer
 from latent_core.models.source import open_model
 from latent_core.prompts import (

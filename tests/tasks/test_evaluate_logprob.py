@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.evaluate import Metric
+from latent_core.config.prompting import TextFormat
 from latent_core.config.sampling import SamplingConfig
-from latent_core.config.tokenskip import Metric, TextFormat
 from latent_core.errors import InputError
 from latent_core.evaluation.logprob import COLUMN, STATUS
 from latent_core.evaluation.summary import Summary

@@ -13,24 +13,18 @@ import pytest
 
 import tasks
 from latent_core.config.base import StageConfig
-from latent_core.config.compressor import LabelWordsConfig, TrainCompressorConfig
+from latent_core.config.compress import CompressConfig, ScoreWordsConfig
+from latent_core.config.concise import PrepareSelectedConfig, SelectExemplarsConfig, SelectShortestConfig
+from latent_core.config.direct import DirectExamplesConfig
+from latent_core.config.dual import DualBuildConfig
 from latent_core.config.grpo import GrpoConfig
-from latent_core.config.methods import (
-    DirectExamplesConfig,
-    PrepareSelectedConfig,
-    SelectExemplarsConfig,
-    SelectShortestConfig,
-)
+from latent_core.config.label_words import LabelWordsConfig
 from latent_core.config.mini import MiniCorpusConfig, MiniInitConfig
+from latent_core.config.prepare import PrepareConfig
+from latent_core.config.prompting import TextFormat
+from latent_core.config.quality import QualityConfig
 from latent_core.config.sampling import SamplingConfig
-from latent_core.config.tokenskip import (
-    CompressConfig,
-    DualBuildConfig,
-    PrepareConfig,
-    QualityConfig,
-    ScoreWordsConfig,
-    TextFormat,
-)
+from latent_core.config.train_compressor import TrainCompressorConfig
 from latent_core.config.training import TrainConfig
 from latent_core.store import ArtifactRef
 from tasks.card import COMPRESSOR_CARD, MINI_CARD, CardConfig

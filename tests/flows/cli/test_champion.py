@@ -17,7 +17,7 @@ from latent_core.config.runtime import TrackingConfig
 from latent_core.evaluation.summary import summarise
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
-from latent_core.store import ArtifactRef, ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, Reference
 from tasks.collect import SAMPLES
 from tasks.tracking.journal import Journal, JournalEntry, promotions
 from tasks.tracking.mlflow import open_client, sync
@@ -72,7 +72,8 @@ class Registry:
 
     def _evaluate(self, model: ArtifactRef, ratio: float, right: int, questions: int, benchmark: str) -> str:
         config = {"ratio": ratio, "questions": questions, "prompting": "ratio"}
-        parents = {"model": model.fingerprint, "problems": fingerprint("problems", 1, {"name": benchmark}, {})}
+        problems = Reference(None, fingerprint("problems", 1, {"name": benchmark}, {}))
+        parents = {"model": model.fingerprint, "problems": problems.fingerprint}
         identity = fingerprint("evaluate", 3, config, parents)
         rows = [
             dict.fromkeys(sample_schema().names)
@@ -83,7 +84,12 @@ class Registry:
         with self.store.begin("evaluate", identity) as out:
             with out.table(SAMPLES, sample_schema()) as table:
                 table.extend(rows)
-            out.commit(stage_version=3, config=config, parents=parents, metrics=summarise(rows).to_metrics())
+            out.commit(
+                stage_version=3,
+                config=config,
+                parents={"model": model, "problems": problems},
+                metrics=summarise(rows).to_metrics(),
+            )
         return identity
 
     def call(self, *arguments: str, keys: str | None = None) -> tuple[int, str]:

@@ -10,11 +10,13 @@ import pytest
 from flows.launch.execute import plan
 from flows.launch.registry import find_flow
 from flows.parts.ratios import taught, taught_to, warn_of_untrained
-from latent_core.config.tokenskip import PrepareConfig, RatioLabel
+from latent_core.config.prepare import PrepareConfig, RatioLabel
 from latent_core.identity import fingerprint
-from latent_core.store import ArtifactRef, ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, Reference
 from tasks.run.execution import Run, open_run
 from tasks.stage import ModelInput
+
+OUTSIDE = Reference(None, "f" * 64)
 
 
 @pytest.fixture
@@ -22,17 +24,18 @@ def store(tmp_path: Path) -> ArtifactStore:
     return ArtifactStore(tmp_path / "store")
 
 
-def made(store: ArtifactStore, stage: str, config: Any, **parents: str) -> ArtifactRef:
-    ref = ArtifactRef(stage, fingerprint(stage, 1, config, parents))
+def made(store: ArtifactStore, stage: str, config: Any, **parents: Reference | ArtifactRef) -> ArtifactRef:
+    fingerprints = {role: parent.fingerprint for role, parent in parents.items()}
+    ref = ArtifactRef(stage, fingerprint(stage, 1, config, fingerprints))
     with store.begin(ref.stage, ref.fingerprint) as out:
         out.commit(config=config, parents=parents)
     return ref
 
 
-def trained(store: ArtifactStore, base: str = "f" * 64, **prepare: Any) -> ArtifactRef:
+def trained(store: ArtifactStore, base: Reference | ArtifactRef = OUTSIDE, **prepare: Any) -> ArtifactRef:
     """A model that a run trained at `prepare`'s ratios."""
     prepared = made(store, "prepare", PrepareConfig(**prepare), model=base)
-    return made(store, "train", {"steps": 1}, model=base, prepared=prepared.fingerprint)
+    return made(store, "train", {"steps": 1}, model=base, prepared=prepared)
 
 
 def flow_config(name: str, tmp_path: Path, **fields: Any) -> Any:
@@ -50,24 +53,27 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_ratios_of_a_trained_model_are_those_of_all_its_examples(store: ArtifactStore) -> None:
     first = trained(store, ratios=(1.0, 0.5))
-    again = trained(store, first.fingerprint, ratios=(0.3,))
+    again = trained(store, first, ratios=(0.3,))
     assert taught_to(first, store) == {1.0, 0.5}
     assert taught_to(again, store) == {1.0, 0.5, 0.3}
-    reinforced = made(store, "grpo", {"ratios": [0.25]}, model=first.fingerprint)
+    reinforced = made(store, "grpo", {"ratios": [0.25]}, model=first)
     assert taught_to(reinforced, store) == {1.0, 0.5, 0.25}
 
 
 def test_ratios_of_models_that_heard_none_are_one(store: ArtifactStore) -> None:
     direct = made(store, "prepare_direct", {"seed": 1})
-    answering = made(store, "train", {"steps": 1}, model="f" * 64, prepared=direct.fingerprint)
+    answering = made(store, "train", {"steps": 1}, model=OUTSIDE, prepared=direct)
     assert taught_to(answering, store) == {1.0}
     assert taught_to(ModelInput.find("latent-mini"), store) == {1.0}
-    assert taught_to(made(store, "build_dual", {"seed": 0}, model="f" * 64), store) == {1.0}
+    assert taught_to(made(store, "build_dual", {"seed": 0}, model=OUTSIDE), store) == {1.0}
 
 
 def test_nothing_is_claimed_where_nothing_is_known(store: ArtifactStore) -> None:
     assert taught_to(ModelInput("owner/name", "f" * 64), store) is None
-    assert taught_to(made(store, "train", {"steps": 2}, model="f" * 64, prepared="e" * 64), store) is None
+    assert (
+        taught_to(made(store, "train", {"steps": 2}, model=OUTSIDE, prepared=ArtifactRef("prepare", "e" * 64)), store)
+        is None
+    )
     assert taught_to(trained(store, ratios=(0.5,), ratio_label=RatioLabel.ACHIEVED), store) is None
     assert taught(PrepareConfig(ratio_label=RatioLabel.ACHIEVED)) is None
 
@@ -105,12 +111,7 @@ def test_flow_says_it_itself_unless_its_plan_just_did(tmp_path: Path, lines: lis
 
 def test_stages_are_called_by_their_names() -> None:
     from flows.parts import ratios
-    from tasks.concise import PREPARE_SELECTED
-    from tasks.direct import PREPARE_DIRECT
     from tasks.grpo import GRPO
-    from tasks.prepare import PREPARE, PREPARE_WARM_START
-    from tasks.train import BUILD_DUAL, TRAIN_STAGE
+    from tasks.train import TRAIN_STAGE
 
-    assert (TRAIN_STAGE.name, GRPO.name, BUILD_DUAL.name) == (ratios.TRAIN, ratios.GRPO, ratios.BUILD_DUAL)
-    prepared = (PREPARE, PREPARE_WARM_START, PREPARE_DIRECT, PREPARE_SELECTED)
-    assert tuple(stage.name for stage in prepared) == ratios.PREPARED_BY
+    assert (TRAIN_STAGE.name, GRPO.name) == (ratios.TRAIN, ratios.GRPO)

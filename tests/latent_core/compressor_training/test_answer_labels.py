@@ -17,7 +17,7 @@ from latent_core.compressor_training.answer_labels import (
     without_each_unit,
 )
 from latent_core.compressor_training.conversation import PLAIN_TEXT, Conversation, own_conversation
-from latent_core.config.compressor import LabelKind, LabelReading, LabelWordsConfig
+from latent_core.config.label_words import LabelKind, LabelReading, LabelWordsConfig
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint
 from latent_core.models.source import open_model

@@ -12,8 +12,8 @@ import flows
 import latent_core.config
 import tasks
 from latent_core.config.base import IDENTITY, RUNTIME, Role, StageConfig
+from latent_core.config.collect import CollectConfig
 from latent_core.config.sampling import CollectSamplingConfig, SamplingConfig
-from latent_core.config.tokenskip import CollectConfig
 from latent_core.identity import fingerprint
 
 

@@ -6,7 +6,8 @@ from itertools import product
 
 import pytest
 
-from latent_core.config.tokenskip import Baseline, Prompting
+from latent_core.config.evaluate import Baseline
+from latent_core.config.prompting import Prompting
 from latent_core.errors import InputError
 from latent_core.evaluation.condition import Condition, Kind, by_role, condition_of, role_ending, role_of
 from latent_core.report.names import condition_name, full_name, label, short_name

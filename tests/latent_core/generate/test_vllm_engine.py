@@ -12,8 +12,8 @@ import pytest
 
 from latent_core import prompts
 from latent_core.benchmarks.word_problems import generate_problem
+from latent_core.config.collect import CollectConfig
 from latent_core.config.sampling import SamplingConfig, VllmConfig, resolve_engine
-from latent_core.config.tokenskip import CollectConfig
 from latent_core.dual import Phase, PhaseMachine, build_dual
 from latent_core.errors import InputError
 from latent_core.generate import vllm_engine

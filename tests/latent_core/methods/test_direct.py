@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from latent_core.benchmarks.problem import Problem
-from latent_core.config.methods import DirectExamplesConfig
+from latent_core.config.direct import DirectExamplesConfig
 from latent_core.generate.completions import ReadableModel
 from latent_core.methods.direct import direct_examples
 from latent_core.prompts import render_prompt

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from latent_core.config.tokenskip import PrepareConfig, QualityConfig, QualityReduction, QualitySpan, RatioPolicy
+from latent_core.config.prepare import PrepareConfig, RatioPolicy
+from latent_core.config.quality import QualityConfig, QualityReduction, QualitySpan
 from latent_core.generate.completions import ReadableModel
 from latent_core.methods.quality import QualityScorer, best_share, quality_report, spanned, texts_to_score
 from latent_core.sft.examples import ratio_table, tokenskip_examples

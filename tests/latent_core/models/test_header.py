@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from latent_core.config.tokenskip import TextFormat
+from latent_core.config.prompting import TextFormat
 from latent_core.errors import InputError
 from latent_core.exemplars import Exemplar
 from latent_core.generate.completions import ReadableModel, _split

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, MistralConfig, Qwen3Config
 
-from latent_core.config.tokenskip import TextFormat
+from latent_core.config.prompting import TextFormat
 from latent_core.dual import DualVocabulary, build_dual
 from latent_core.errors import InputError, StageFailed
 from latent_core.models.source import open_model

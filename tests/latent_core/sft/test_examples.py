@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from latent_core.config.tokenskip import PrepareConfig, RatioLabel, RatioPolicy
+from latent_core.config.prepare import PrepareConfig, RatioLabel, RatioPolicy
 from latent_core.errors import InputError
 from latent_core.generate.completions import ReadableModel
 from latent_core.sft.examples import Cell, is_validation, ratio_table, tokenskip_examples

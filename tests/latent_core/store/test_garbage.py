@@ -9,7 +9,7 @@ import pytest
 
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore, collect_garbage, find_garbage
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, Reference, collect_garbage, find_garbage
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -17,9 +17,13 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
     return ArtifactStore(tmp_path / "store" if request.param == "local" else f"memory://{tmp_path.name}-gc")
 
 
-def _write(store: ArtifactStore, name: str, parents: Mapping[str, str] | None = None, *shards: Artifact) -> Artifact:
+def _write(
+    store: ArtifactStore, name: str, parents: Mapping[str, Reference] | None = None, *shards: Artifact
+) -> Artifact:
     config = {"name": name}
-    with store.begin("stage", fingerprint("stage", 1, config, parents or {})) as out:
+    parents = parents or {}
+    fingerprints = {role: parent.fingerprint for role, parent in parents.items()}
+    with store.begin("stage", fingerprint("stage", 1, config, fingerprints)) as out:
         with out.open("data") as handle:
             handle.write(name.encode())
         for shard in shards:
@@ -78,7 +82,8 @@ def test_young_leftover_may_be_running_and_stays(store: ArtifactStore) -> None:
 
 def test_artifacts_behind_a_kept_one_stay_and_the_rest_goes(store: ArtifactStore) -> None:
     shard, parent, stray = _write(store, "shard"), _write(store, "parent"), _write(store, "stray")
-    grandchild = _write(store, "child", {"model": parent.ref.fingerprint, "outside": "0" * 64}, shard)
+    behind = {"model": Reference("stage", parent.ref.fingerprint), "outside": Reference(None, "0" * 64)}
+    grandchild = _write(store, "child", behind, shard)
     garbage = find_garbage(store, [grandchild.ref])
     assert garbage.unreachable == [stray.ref] and garbage.bytes == len("stray")
     collect_garbage(store, garbage)

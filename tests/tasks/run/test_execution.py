@@ -81,7 +81,7 @@ def test_changed_shard_recomputes_only_itself_and_what_follows(config: ToyConfig
 def test_lost_shard_is_recomputed_and_downstream_stays_a_hit(config: ToyConfig, tmp_path: Path) -> None:
     log = tmp_path / "log"
     first, _ = _execute(config, log)
-    parent = first.manifest.content.parents["shard_1"]
+    parent = first.manifest.content.parents["shard_1"].fingerprint
     shard = first.store.get("numbers", parent)
     assert shard is not None
     path = first.store.local_path(shard.key("numbers.parquet"))
@@ -97,7 +97,7 @@ def test_flipped_bit_in_an_input_that_is_needed_is_noticed_said_and_healed(
 ) -> None:
     log = tmp_path / "log"
     first, _ = _execute(config, log)
-    shard = first.store.get("numbers", first.manifest.content.parents["shard_1"])
+    shard = first.store.get("numbers", first.manifest.content.parents["shard_1"].fingerprint)
     assert shard is not None
     path = first.store.local_path(shard.key("numbers.parquet"))
     assert path is not None

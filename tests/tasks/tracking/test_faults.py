@@ -19,7 +19,7 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.identity import fingerprint
-from latent_core.store import Artifact, ArtifactStore
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.run.execution import open_run
 from tasks.tracking import mlflow as tracking
 from tasks.tracking import tracker as tracker_module
@@ -31,10 +31,11 @@ from tests.support.tracked import database, fields_of
 SECONDS = 60.0  # a few on an idle machine; what goes wrong here would take minutes
 
 
-def _artifact(store: ArtifactStore, seed: int, parents: dict[str, str] | None = None) -> Artifact:
+def _artifact(store: ArtifactStore, seed: int, parents: dict[str, ArtifactRef] | None = None) -> Artifact:
     config = {"seed": seed, "nested": {"ratio": 0.5, "name": "x"}, "list": [1, 2]}
     parents = parents or {}
-    with store.begin("numbers", fingerprint("numbers", 1, config, parents)) as out:
+    fingerprints = {role: parent.fingerprint for role, parent in parents.items()}
+    with store.begin("numbers", fingerprint("numbers", 1, config, fingerprints)) as out:
         for path in ("table.md", "report.html", "figures/pareto.svg"):
             with out.open(path) as handle:
                 handle.write(f"{path} {seed}".encode())
@@ -78,7 +79,7 @@ def _track(config: TrackingConfig, store: ArtifactStore) -> Tracker:
     tracker = Tracker(config, "flow", TrackingConfig(), store)
     first = _artifact(store, 0)
     tracker.stage(first, cached=True)
-    tracker.stage(_artifact(store, 1, {"model": first.ref.fingerprint}), cached=False)
+    tracker.stage(_artifact(store, 1, {"model": first.ref}), cached=False)
     tracker.tag({"latent.model": "m"})
     tracker.finish(failed=False)
     return tracker
@@ -148,9 +149,9 @@ def test_waits_that_each_end_well_are_taken_from_the_same_five_seconds(
         now[0] += 2
 
     monkeypatch.setattr(tracker_module, "time", SimpleNamespace(monotonic=monotonic, time=time.time))
-    monkeypatch.setattr(tracking, "open_client", lambda config: (SimpleNamespace(tracking_uri=config.uri), "1"))
-    monkeypatch.setattr(tracking, "create_parent", lambda *words: "parent")
-    monkeypatch.setattr(tracking, "log_artifact_run", slow)
+    monkeypatch.setattr(tracker_module, "open_client", lambda config: (SimpleNamespace(tracking_uri=config.uri), "1"))
+    monkeypatch.setattr(tracker_module, "create_parent", lambda *words: "parent")
+    monkeypatch.setattr(tracker_module, "log_artifact_run", slow)
     store = ArtifactStore(tmp_path)
     tracker = Tracker(TrackingConfig(uri="http://127.0.0.1:9"), "flow", TrackingConfig(), store)
     for seed in range(3):  # six seconds in sum
@@ -158,7 +159,7 @@ def test_waits_that_each_end_well_are_taken_from_the_same_five_seconds(
         tracker.stage(_artifact(store, seed), cached=False)
         assert tracker.describe()
     stuck = threading.Event()
-    monkeypatch.setattr(tracking, "log_artifact_run", lambda *words: stuck.wait(60))
+    monkeypatch.setattr(tracker_module, "log_artifact_run", lambda *words: stuck.wait(60))
     step[0] = 0.5  # seconds that pass between two looks
     tracker.stage(_artifact(store, 3), cached=False)
     before = now[0]
@@ -177,7 +178,7 @@ def test_server_that_falls_asleep_in_the_middle_never_holds_a_stage_up(
         wake.wait(600)
 
     monkeypatch.setattr(tracker_module, "LOCAL_PATIENCE", 1.0)
-    monkeypatch.setattr(tracking, "log_artifact_run", dawdle)
+    monkeypatch.setattr(tracker_module, "log_artifact_run", dawdle)
     store = ArtifactStore(tmp_path / "store")
     config = database(tables, tmp_path / "live")
     tracker = Tracker(config, "flow", TrackingConfig(), store)

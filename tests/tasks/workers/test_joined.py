@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.evaluate import EvaluateConfig
+from latent_core.config.prompting import Prompting
 from latent_core.config.runtime import LeasePolicy, RuntimeConfig
 from latent_core.config.sampling import SamplingConfig
-from latent_core.config.tokenskip import EvaluateConfig, Prompting
 from latent_core.errors import InputError
 from latent_core.generate import joined
 from latent_core.generate.engine import Finished, Generation, Request

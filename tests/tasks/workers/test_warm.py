@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from latent_core.compress.compressor import ScoringOptions
+from latent_core.config.quality import QualityConfig
 from latent_core.config.sampling import SamplingConfig, VllmConfig
-from latent_core.config.tokenskip import QualityConfig
 from latent_core.errors import InputError
 from latent_core.models.source import open_model
 from latent_core.store import ArtifactStore

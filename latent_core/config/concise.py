@@ -1,4 +1,4 @@
-"""Parameters of the training methods beside TokenSkip: direct answers, and self-training for concise reasoning."""
+"""Parameters of the flow that self-trains for concise reasoning."""
 
 from __future__ import annotations
 
@@ -9,57 +9,12 @@ from pydantic import Field, model_validator
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import ChatConfig
+from latent_core.config.collect import CollectConfig
+from latent_core.config.evaluate import EvaluateOnceConfig
+from latent_core.config.prompting import TextFormat
 from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
 from latent_core.config.sampling import CollectSamplingConfig
-from latent_core.config.tokenskip import Baseline, CollectConfig, EvaluateWithBaseConfig, Ratios, TextFormat
 from latent_core.config.training import TrainConfig, TrainMethod
-
-
-class EvaluateOnceConfig(EvaluateWithBaseConfig):
-    """Evaluation of a model that was trained to hear no ratio, beside the untrained one."""
-
-    ratios: Annotated[Ratios, RUNTIME] = (1.0,)
-    """The plain question only."""
-    baselines: Annotated[tuple[Baseline, ...], RUNTIME] = (Baseline.CONCISE,)
-    """Beside the base model: other ways to shorten its reasoning, without training."""
-
-    @model_validator(mode="after")
-    def _hears_no_ratio(self) -> EvaluateOnceConfig:
-        if self.ratios != (1.0,):
-            raise ValueError("evaluate.ratios: this method trains no ratios; leave it out, or run tokenskip-math")
-        needing = [name for name in self.baselines if name in (Baseline.REDUCE, Baseline.TRUNCATE)]
-        if needing:
-            raise ValueError(f"evaluate.baselines: {needing[0].value} needs ratios below 1, which this method has not")
-        return self
-
-
-class DirectExamplesConfig(StageConfig):
-    """Questions and gold answers of the training split, without any reasoning."""
-
-    questions: Annotated[int, IDENTITY, Field(ge=1)] = 7000
-    """How many training problems."""
-    validation_share: Annotated[float, IDENTITY, Field(ge=0, lt=1)] = 0.1
-    """Share of the questions held out for validation."""
-    max_length: Annotated[int, IDENTITY, Field(ge=8)] = 4096
-    """Longest example in tokens; longer ones are left out and counted."""
-    seed: Annotated[int, IDENTITY, Field(ge=0)] = 42
-
-
-class DirectConfig(StageConfig):
-    """Fine-tuning on answers alone: what a model reaches without writing any reasoning."""
-
-    model: Annotated[str, RUNTIME] = "latent-mini"
-    """Base model: latent-mini, smollm2, a local directory, or a hub id owner/name[@revision]."""
-    chat: Annotated[ChatConfig, IDENTITY, OMITTED_AT_DEFAULT] = ChatConfig()
-    """How the model's conversations are read: whether it thinks, and the day its chat template is told."""
-    benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
-    prepare: Annotated[DirectExamplesConfig, IDENTITY] = DirectExamplesConfig()
-    train: Annotated[TrainConfig, IDENTITY] = TrainConfig()
-    evaluate: Annotated[EvaluateOnceConfig, IDENTITY] = EvaluateOnceConfig()
-    store: Annotated[str, RUNTIME] = ".latent/store"
-    """Where artifacts live: a local path or s3://bucket/prefix."""
-    runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
-    tracking: Annotated[TrainingTrackingConfig, RUNTIME] = TrainingTrackingConfig()
 
 
 class ConciseSamplingConfig(CollectSamplingConfig):

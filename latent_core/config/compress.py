@@ -1,0 +1,68 @@
+"""Parameters of compression: scoring words once, then dropping them at every ratio."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.ratios import Ratios, distinct
+
+# How spans are cut; raised when `latent_core.compress.spans` cuts some text otherwise. 2: grapheme clusters stay whole,
+# and scripts without spaces are cut into words. Encoder words, which are llmlingua's, have no part in it.
+_SPAN_RULE = 2
+
+
+class ScoreWordsConfig(StageConfig):
+    """The encoder's only pass over the correct chains of thought; ratios play no part in it."""
+
+    max_cot_tokens: Annotated[int, IDENTITY, Field(ge=1)] = 2000
+    """Longest chain of thought, in the target model's tokens, that is used at any ratio."""
+    force_tokens: Annotated[tuple[str, ...], IDENTITY] = ()
+    """Tokens that are always kept (TokenSkip's Llama-3 recipe: "Step", ":")."""
+    force_reserve_digit: Annotated[bool, IDENTITY] = False
+    """LLMLingua's own option; it keeps digits as tokens, yet may still split 99.3. `spans` keeps numbers whole."""
+    spans: Annotated[bool, IDENTITY] = False
+    """Score spans of the source text instead of the encoder's words: case, newlines, decimals, LaTeX stay intact."""
+
+    def identity(self) -> dict[str, Any]:
+        """With spans, the rule that they are cut by is part of it."""
+        return super().identity() | ({"span_rule": _SPAN_RULE} if self.spans else {})
+
+
+class CompressConfig(StageConfig):
+    """LLMLingua-2 compression: arithmetic over word scores, one row per chain of thought and ratio."""
+
+    model: Annotated[str, RUNTIME] = "latent-compressor"
+    """Token classifier: latent-compressor, a directory, or a hub id such as
+    microsoft/llmlingua-2-xlm-roberta-large-meetingbank. Or a baseline: random (random:SEED), truncate, or
+    lm_surprisal:MODEL, which drops what a causal language model expected."""
+    scoring: Annotated[ScoreWordsConfig, RUNTIME] = ScoreWordsConfig()
+    """The encoder's pass; it enters the identity through the scored words."""
+    ratios: Annotated[Ratios, IDENTITY] = (0.7, 0.5, 0.3, 0.1)
+    ratio_of: Annotated[Literal["encoder_words", "target_tokens"], IDENTITY] = "encoder_words"
+    """What a ratio is a share of: the encoder's words (paper), or the target model's tokens, solved per text."""
+    drop_consecutive: Annotated[bool, IDENTITY] = False
+    """Keep only the first of consecutive force tokens."""
+    keep_numbers: Annotated[bool, IDENTITY] = False
+    """With spans: never drop a number."""
+    keep_operators: Annotated[bool, IDENTITY] = False
+    """With spans: never drop an operator or relation sign."""
+    keep_latex_commands: Annotated[bool, IDENTITY] = False
+    """With spans: keep LaTeX commands whole."""
+    keep_value: Annotated[bool, IDENTITY] = False
+    """With spans: keep the last occurrence of the answer's value."""
+
+    @field_validator("ratios")
+    @classmethod
+    def _no_duplicates(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
+        return distinct("compress.ratios", ratios)
+
+    @model_validator(mode="after")
+    def _keeping_needs_spans(self) -> CompressConfig:
+        keeps = ("keep_numbers", "keep_operators", "keep_latex_commands", "keep_value")
+        wanted = [name for name in keeps if getattr(self, name)]
+        if wanted and not self.scoring.spans:
+            raise ValueError(f"compress.{wanted[0]}: works on spans of the source text; set compress.scoring.spans")
+        return self
