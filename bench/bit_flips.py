@@ -37,10 +37,17 @@ from latent_core.store import Artifact, ArtifactStore, DamagedError
 from latent_core.ui.samples import PRESET_SOURCE, SampleLibrary
 from latent_core.ui.shelf import stored_offers
 from tasks.collect import SAMPLES
-from tasks.comparison import AFTER, BEFORE, COMPARE_EVALUATIONS, COMPARISON_MARKDOWN, CompareEvaluations, fallen
+from tasks.comparison import (
+    COMPARISON_MARKDOWN,
+    CompareEvaluations,
+    CompareEvaluationsInputs,
+    compare_evaluations,
+    fallen,
+)
 from tasks.run.hits import Hits
-from tasks.stage import StageCall, Workplace, perform
+from tasks.stage import StageCall, Workplace
 from tasks.tracking.journal import Journal
+from tasks.workers.compute import perform
 
 RECIPE: dict[str, Any] = {
     "benchmark": {"difficulties": [1]},
@@ -108,8 +115,9 @@ def scene_of(entry: Any, config: Any, report: Artifact, mend: Callable[[], list[
     """What shows a flow's finished report, with a comparison, a journal and a card that are added to its store."""
     store = report.store
     evaluations = list(store.list("evaluate"))
-    parents = {f"{BEFORE}a": evaluations[0], f"{AFTER}a": evaluations[-1]}
-    compared = COMPARE_EVALUATIONS.call(CompareEvaluations(), parents)
+    before, after = evaluations[0], evaluations[-1]
+    inputs = CompareEvaluationsInputs({"a": before}, {"a": after})
+    compared = compare_evaluations.call(CompareEvaluations(), inputs)
     computed_here(compared, store)
     journal = Journal("run", "reevaluate", "", {}, 0.0, 1.0, "FINISHED", {"latent.report": report.ref.fingerprint})
     journal.write(store)
@@ -145,7 +153,7 @@ def scene_of(entry: Any, config: Any, report: Artifact, mend: Callable[[], list[
     readers = {
         "table": table,
         "page": page,
-        "compare": lambda: _printed(lambda: show_comparison(*(ref.key for ref in parents.values()), store.root, False)),
+        "compare": lambda: _printed(lambda: show_comparison(before.key, after.key, store.root, False)),
         "verdict": verdict,
         "yardstick": yardstick,
         "card": lambda: _printed(lambda: show_card(store.require(card.ref))),
@@ -162,7 +170,7 @@ def computed_here(call: StageCall, store: ArtifactStore) -> bool:
         return False
     hits.clear(call)
     with tempfile.TemporaryDirectory() as scratch:
-        perform(call, store, Workplace(Path(scratch), lambda *_: None))
+        perform(call, Workplace(store, Path(scratch), lambda *_: None))
     return True
 
 

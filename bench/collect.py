@@ -29,8 +29,10 @@ from latent_core.config.sampling import SamplingConfig
 from latent_core.generate.completions import ReadableModel
 from latent_core.models.source import open_model
 from latent_core.store import ArtifactStore
-from tasks.collect import COLLECT, CollectShard
-from tasks.stage import ModelInput, ProblemsInput, Workplace, perform
+from tasks.collect import CollectInputs, CollectShard, collect_shard
+from tasks.inputs import ModelInput, ProblemsInput
+from tasks.stage import Workplace
+from tasks.workers.compute import perform
 from tasks.workers.engines import Served, warm_engine
 
 TARGET = 0.95  # of the plain engine's tokens per CPU second
@@ -115,12 +117,12 @@ def main() -> None:
     engine: Any = warm_engine(Served(source.directory), source.fingerprint, sampling(0))
     with tempfile.TemporaryDirectory() as scratch:
         store = ArtifactStore(Path(scratch) / "store")
-        workplace = Workplace(Path(scratch) / "work", lambda done, total, tokens: None)
-        inputs = {"model": ModelInput.find(options.model), "problems": ProblemsInput.find(BENCHMARK, "train")}
+        workplace = Workplace(store, Path(scratch) / "work", lambda done, total, tokens: None)
+        inputs = CollectInputs(ModelInput.find(options.model), ProblemsInput.find(BENCHMARK, "train"))
 
         def pipeline(seed: int) -> int:
-            call = COLLECT.call(CollectShard(sampling=sampling(seed), start=0, stop=options.questions), inputs)
-            return int(perform(call, store, workplace).manifest.content.metrics["tokens"])
+            call = collect_shard.call(CollectShard(sampling=sampling(seed), start=0, stop=options.questions), inputs)
+            return int(perform(call, workplace).manifest.content.metrics["tokens"])
 
         def plain(seed: int) -> int:
             if options.engine == "vllm":

@@ -32,9 +32,9 @@ from flows.launch.registry import FlowEntry
 from flows.tokenskip_math import collected
 from latent_core.config.collect import CollectConfig
 from latent_core.config.tokenskip import TokenSkipConfig
-from latent_core.store import Artifact, ArtifactStore, Manifest
-from tasks.run.execution import Pending, Run, open_run
-from tasks.stage import ModelInput, ProblemsInput
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, Manifest
+from tasks.inputs import ModelInput, ProblemsInput
+from tasks.run.execution import Run, open_run
 
 WORKERS = 2
 
@@ -46,7 +46,7 @@ def flow_scale(cfg: TokenSkipConfig, force: list[str] | None = None) -> str:
         return run.artifact(compose(cfg, run)).ref.fingerprint
 
 
-def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
+def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
     """The collecting part of the main job."""
     problems = ProblemsInput.find(cfg.benchmark, "train", {"collect.questions": cfg.collect.questions})
     return collected(cfg, run, ModelInput.find(cfg.model), problems).compressed

@@ -9,11 +9,12 @@ from typing import Any
 
 from flows.launch.registry import FlowEntry
 from latent_core.config.base import StageConfig
-from latent_core.store import Artifact, ArtifactStore
-from tasks.run.execution import Pending, Run
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from tasks.run.execution import Run
 from tasks.run.repair import InputRepair
-from tasks.stage import StageCall, Workplace, perform
+from tasks.stage import StageCall, Workplace
 from tasks.tracking.tracker import Tracker
+from tasks.workers.compute import perform
 
 
 class RunHere(Run):
@@ -34,7 +35,7 @@ class RunHere(Run):
     def finish(self) -> None:
         """Everything was computed where it was asked for."""
 
-    def _ask(self, call: StageCall) -> Pending:
+    def _ask(self, call: StageCall) -> ArtifactRef:
         assert self._repair is not None
         self._repair.learn(call)
         if self._hits.find(call) is None:
@@ -42,12 +43,12 @@ class RunHere(Run):
             self._repair.inputs_of(call)
             self._perform_here(call)
         self._asked[call.ref] = call
-        return Pending(call)
+        return call.ref
 
     def _perform_here(self, call: StageCall) -> None:
         self.computed.append(call)
         made_from = self._hits.renewable(call)
-        perform(call, self.store, Workplace(Path(self.runtime.work_dir) / call.ref.key, lambda *_: None))
+        perform(call, Workplace(self.store, Path(self.runtime.work_dir) / call.ref.key, lambda *_: None))
         self._hits.renewed(call, made_from)
 
 

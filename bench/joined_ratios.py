@@ -25,8 +25,10 @@ from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.sampling import SamplingConfig, VllmConfig
 from latent_core.store import ArtifactStore
 from tasks.collect import SAMPLES
-from tasks.evaluate import EVALUATE, EvaluateCondition
-from tasks.stage import ModelInput, ProblemsInput, StageCall, Workplace, perform
+from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
+from tasks.inputs import ModelInput, ProblemsInput
+from tasks.stage import StageCall, Workplace
+from tasks.workers.compute import perform
 from tasks.workers.engines import close_engine
 from tasks.workers.joined import perform_with
 
@@ -55,14 +57,14 @@ def measure(calls: Sequence[StageCall], folder: Path, joined: bool) -> Measured:
     store = ArtifactStore(str(Path(tempfile.mkdtemp(dir=folder))))
 
     def workplace(call: StageCall) -> Workplace:
-        return Workplace(folder / "scratch" / call.ref.key, lambda *_: None)
+        return Workplace(store, folder / "scratch" / call.ref.key, lambda *_: None)
 
     wall, cpu = time.monotonic(), time.process_time()
     if joined:
-        perform_with(calls[0], calls[1:], store, workplace)
+        perform_with(calls[0], calls[1:], workplace)
     else:
         for call in calls:
-            perform(call, store, workplace(call))
+            perform(call, workplace(call))
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu
     return Measured(
         wall,
@@ -83,9 +85,9 @@ def calls_of(arguments: argparse.Namespace, slots: int) -> list[StageCall]:
         vllm=VllmConfig(max_num_seqs=slots),
         batch_tokens=slots * (PROMPT_TOKENS + tokens),
     )
-    inputs = {"model": ModelInput.find(arguments.model), "problems": ProblemsInput.find(BenchmarkConfig(), "test")}
+    inputs = EvaluateInputs(ModelInput.find(arguments.model), ProblemsInput.find(BenchmarkConfig(), "test"))
     return [
-        EVALUATE.call(EvaluateCondition(sampling=sampling, questions=arguments.questions, ratio=ratio), inputs)
+        evaluate.call(EvaluateCondition(sampling=sampling, questions=arguments.questions, ratio=ratio), inputs)
         for ratio in arguments.ratios
     ]
 

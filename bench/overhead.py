@@ -40,11 +40,13 @@ from latent_core.generate.engine import Finished, Generation, Request
 from latent_core.models.source import open_model
 from latent_core.store import Artifact, ArtifactStore
 from tasks import collect as collect_stage
-from tasks.collect import COLLECT, CollectShard
-from tasks.compress import COMPRESS, SCORE_WORDS
-from tasks.merge import MERGED, Merge
-from tasks.prepare import PREPARE
-from tasks.stage import CompressorInput, ModelInput, Parent, ProblemsInput, StageCall, Workplace, perform
+from tasks.collect import CollectInputs, CollectShard, collect_shard
+from tasks.compress import CompressInputs, ScoreWordsInputs, compress, score_words
+from tasks.inputs import CompressorInput, ModelInput, ProblemsInput
+from tasks.merge import MERGED, Merge, MergeInputs
+from tasks.prepare import PrepareInputs, prepare
+from tasks.stage import StageCall, Workplace
+from tasks.workers.compute import perform
 
 SAMPLES, SHARD_QUESTIONS = 8, 250  # the flow's defaults
 TARGET = 20_000  # rows a second and core
@@ -152,8 +154,7 @@ class Pipeline:
     """The stages over one store, timed; `profiled` names the one that is run under the profiler."""
 
     def __init__(self, root: Path, profiled: str | None) -> None:
-        self._store = ArtifactStore(root / "store")
-        self._work = Workplace(root / "scratch", lambda done, total, tokens: None)
+        self._work = Workplace(ArtifactStore(root / "store"), root / "scratch", lambda done, total, tokens: None)
         self._profiled = profiled
         self._profile = cProfile.Profile()
         self._model = ModelInput.find("latent-mini")
@@ -164,7 +165,7 @@ class Pipeline:
         collect_stage.warm_engine = lambda *_: self.oracle  # type: ignore[assignment]
         questions = -(-rows // SAMPLES)
         sampling = SamplingConfig(temperature=0.7, samples=SAMPLES)
-        inputs: dict[str, Parent] = {"model": self._model, "problems": ProblemsInput.find(BENCHMARK, "train")}
+        inputs = CollectInputs(self._model, ProblemsInput.find(BENCHMARK, "train"))
         starts = range(0, questions, SHARD_QUESTIONS)
         blocks = [
             CollectShard(
@@ -172,27 +173,25 @@ class Pipeline:
             )
             for start in starts
         ]
-        shards = self._timed("collect", [COLLECT.call(block, inputs) for block in blocks])
+        shards = self._timed("collect", [collect_shard.call(block, inputs) for block in blocks])
         compressor = CompressorInput("random", compressor_fingerprint("random"))
         scoring = ScoreWordsConfig(spans=True)
         scores = self._timed(
-            "score_words", [SCORE_WORDS.call(scoring, {"samples": s.ref, "compressor": compressor}) for s in shards]
+            "score_words", [score_words.call(scoring, ScoreWordsInputs(s.ref, compressor)) for s in shards]
         )
         settings = CompressConfig(model="random", scoring=scoring, ratios=RATIOS)
-        small = self._timed(
-            "compress", [COMPRESS.call(settings, {"scores": s.ref, "model": self._model}) for s in scores]
-        )
+        small = self._timed("compress", [compress.call(settings, CompressInputs(s.ref, self._model)) for s in scores])
         samples, compressed = self._merged("collect", shards), self._merged("compress", small)
         config = PrepareConfig(ratios=(1.0, *RATIOS), policy=RatioPolicy.ALL_RATIOS)
-        prepared: dict[str, Parent] = {"model": self._model, "samples": samples.ref, "compressed": compressed.ref}
-        self._timed("prepare", [PREPARE.call(config, prepared)])
+        prepared = PrepareInputs(self._model, samples.ref, compressed.ref)
+        self._timed("prepare", [prepare.call(config, prepared)])
 
     def _merged(self, name: str, shards: list[Artifact]) -> Artifact:
-        parents: dict[str, Parent] = {f"shard_{index}": shard.ref for index, shard in enumerate(shards)}
-        return perform(MERGED[name].call(Merge(shards=len(shards)), parents), self._store, self._work)
+        inputs = MergeInputs(tuple(shard.ref for shard in shards))
+        return perform(MERGED[name].call(Merge(shards=len(shards)), inputs), self._work)
 
     def _timed(self, name: str, calls: list[StageCall]) -> list[Artifact]:
-        perform_all: Callable[[], list[Artifact]] = lambda: [perform(call, self._store, self._work) for call in calls]  # noqa: E731
+        perform_all: Callable[[], list[Artifact]] = lambda: [perform(call, self._work) for call in calls]  # noqa: E731
         spent = self.oracle.cpu_seconds
         with PeakMemory() as memory, TokenizerTime(self.oracle) as tokenizer:
             started = time.process_time()

@@ -24,8 +24,8 @@ from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.store import Artifact, ArtifactStore
-from tasks.collect import COLLECT, CollectShard
-from tasks.stage import ModelInput, ProblemsInput
+from tasks.collect import CollectInputs, CollectShard, collect_shard
+from tasks.inputs import ModelInput, ProblemsInput
 from tasks.workers.processes import WorkerPool
 
 BENCHMARK = BenchmarkConfig()
@@ -37,9 +37,9 @@ def collect_with(workers: int, options: argparse.Namespace, root: Path) -> tuple
     store = ArtifactStore(root / "store")
     runtime = RuntimeConfig(workers=workers, threads_per_worker=1, work_dir=str(root / "work"))
     sampling = SamplingConfig(temperature=0.7, samples=2, max_new_tokens=192)
-    inputs = {"model": ModelInput.find(options.model), "problems": ProblemsInput.find(BENCHMARK, "train")}
+    inputs = CollectInputs(ModelInput.find(options.model), ProblemsInput.find(BENCHMARK, "train"))
     calls = [
-        COLLECT.call(CollectShard(sampling=sampling, start=start, stop=start + options.shard_questions), inputs)
+        collect_shard.call(CollectShard(sampling=sampling, start=start, stop=start + options.shard_questions), inputs)
         for start in range(0, options.questions, options.shard_questions)
     ]
     pool = WorkerPool(runtime, store.root)

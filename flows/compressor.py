@@ -12,10 +12,11 @@ from flows.launch.registry import FlowEntry
 from flows.parts.publish import show_card
 from latent_core.config.compressor import CompressorConfig
 from latent_core.config.label_words import LabelKind
-from tasks.card import COMPRESSOR_CARD, CardConfig
-from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
-from tasks.run.execution import Input, Pending, Run, open_run
-from tasks.stage import ModelInput, ProblemsInput
+from latent_core.store import ArtifactRef
+from tasks.card import CardConfig, CompressorCardInputs, compressor_card
+from tasks.compressor import LabelWordsInputs, TrainCompressorInputs, label_words, train_compressor
+from tasks.inputs import ModelInput, ProblemsInput
+from tasks.run.execution import Run, open_run
 
 SUMMARY = (
     "A BERT-shaped token classifier for LLMLingua-2 compression, trained from scratch on worked solutions of "
@@ -42,20 +43,19 @@ def compressor(cfg: CompressorConfig, force: Sequence[str] = ()) -> dict[str, st
         return {"compressor": run.store.uri(artifact.ref)}
 
 
-def compose(cfg: CompressorConfig, run: Run) -> Pending:
+def compose(cfg: CompressorConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the classifier with its card."""
     labeller = ModelInput.find(cfg.labeller, "labeller", chat=cfg.chat)
-    corpora: dict[str, Input] = {}
+    corpora = []
     for index, corpus in enumerate(cfg.corpora):
         rows = corpus.labels.questions + corpus.labels.held_out
         wanted = {f"corpora.{index}.labels.questions + held_out": rows}
         problems = ProblemsInput.find(corpus.benchmark, "train", wanted)
-        inputs: dict[str, Input] = {"problems": problems, "labeller": labeller}
-        corpora[f"labels_{index}"] = run.stage(
-            LABEL_WORDS, corpus.labels, inputs, label=corpus.benchmark.name, rows=rows
-        )
-    trained = run.stage(TRAIN_COMPRESSOR, cfg.train, corpora)
-    return run.stage(COMPRESSOR_CARD, CardConfig(title="latent-compressor", summary=summary(cfg)), {"model": trained})
+        inputs = LabelWordsInputs(problems, labeller)
+        corpora.append(run.stage(label_words, corpus.labels, inputs, label=corpus.benchmark.name, rows=rows))
+    trained = run.stage(train_compressor, cfg.train, TrainCompressorInputs(corpora=tuple(corpora)))
+    card = CardConfig(title="latent-compressor", summary=summary(cfg))
+    return run.stage(compressor_card, card, CompressorCardInputs(trained))
 
 
 def summary(cfg: CompressorConfig) -> str:

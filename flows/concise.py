@@ -14,21 +14,24 @@ from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
 from latent_core.config.collect import CollectConfig
 from latent_core.config.concise import ConciseConfig, FewShotConfig
-from latent_core.evaluation.condition import by_role
-from latent_core.store import Artifact
-from tasks.collect import COLLECT, CollectShard
+from latent_core.store import Artifact, ArtifactRef
+from tasks.collect import CollectInputs, CollectShard, collect_shard
 from tasks.concise import (
-    COLLECT_FEW_SHOT,
-    PREPARE_SELECTED,
-    SELECT_EXEMPLARS,
-    SELECT_SHORTEST,
+    FewShotInputs,
     FewShotShard,
     PrepareFormat,
+    PrepareSelectedInputs,
+    SelectExemplarsInputs,
+    SelectShortestInputs,
+    collect_few_shot,
+    prepare_selected,
+    select_exemplars,
+    select_shortest,
 )
-from tasks.report import REPORT, ReportConfig
-from tasks.run.execution import Input, Pending, Run, open_run
-from tasks.stage import ModelInput, ProblemsInput
-from tasks.train import TRAIN_STAGE
+from tasks.inputs import Model, ModelInput, ProblemsInput
+from tasks.report import ReportConfig, ReportInputs, write_report
+from tasks.run.execution import Run, open_run
+from tasks.train import TrainInputs, train
 from tasks.workers.budget import Budget
 
 
@@ -52,51 +55,52 @@ def conclude(cfg: ConciseConfig, run: Run, report: Artifact) -> None:
     run.register_models(cfg.tracking.register_as, trained_models(report))
 
 
-def compose(cfg: ConciseConfig, run: Run) -> Pending:
+def compose(cfg: ConciseConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the report."""
     cfg = fitted(cfg)
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"collect.questions": cfg.collect.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     base = ModelInput.find(cfg.model, chat=cfg.chat)
-    sources: dict[str, Pending] = {"samples": zero_shot(cfg, run, base, train_split)}
+    samples = zero_shot(cfg, run, base, train_split)
+    stages = {"samples": samples}
+    after_examples = None
     if cfg.few_shot is not None:
-        sources["few_shot"] = few_shot(cfg, cfg.few_shot, run, base, train_split, sources["samples"])
-    selected = run.stage(SELECT_SHORTEST, cfg.select, {"model": base, **sources})
+        after_examples = stages["few_shot"] = few_shot(cfg, cfg.few_shot, run, base, train_split, samples)
+    selected = run.stage(select_shortest, cfg.select, SelectShortestInputs(base, samples, after_examples))
     prepare = PrepareFormat(prepare=cfg.prepare, text_format=cfg.text_format)
-    prepared = run.stage(PREPARE_SELECTED, prepare, {"model": base, "selected": selected})
-    trained = run.stage(TRAIN_STAGE, cfg.train, {"model": base, "prepared": prepared}, label="concise")
+    prepared = run.stage(prepare_selected, prepare, PrepareSelectedInputs(base, selected))
+    trained = run.stage(train, cfg.train, TrainInputs(base, prepared), label="concise")
     evaluations: Evaluations = {}
     if cfg.evaluate.base:
         evaluations |= untrained_and_baselines(cfg.evaluate, run, base, test_split)
     evaluations |= evaluated_once(cfg.evaluate, run, trained, test_split, "concise", cfg.text_format)
     title = f"Self-training for concise reasoning on {cfg.benchmark.name} with {cfg.model}"
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.collect.questions)
-    stages = {
+    stages |= {
         "select_shortest": selected,
         "prepare/concise": prepared,
         "train/concise": trained,
         "contamination": checked,
     }
-    return run.stage(REPORT, ReportConfig(title=title, reference="base"), {**by_role(evaluations), **sources, **stages})
+    return run.stage(write_report, ReportConfig(title=title, reference="base"), ReportInputs(evaluations, stages))
 
 
-def zero_shot(cfg: ConciseConfig, run: Run, base: Input, problems: ProblemsInput) -> Pending:
+def zero_shot(cfg: ConciseConfig, run: Run, base: Model, problems: ProblemsInput) -> ArtifactRef:
     """The first collection: questions alone, or the way of prompting that shall be distilled."""
-    run.limit(COLLECT, Budget("collect", cfg.collect.max_tokens_total, cfg.collect.max_seconds))
+    run.limit(collect_shard, Budget("collect", cfg.collect.max_tokens_total, cfg.collect.max_seconds))
     shards = []
     for start, stop, label in _blocks(cfg.collect):
         block = CollectShard(sampling=cfg.collect.sampling, start=start, stop=stop, prompting=cfg.collect.prompting)
         rows = (stop - start) * cfg.collect.sampling.samples
-        inputs: dict[str, Input] = {"model": base, "problems": problems}
-        shards.append(run.stage(COLLECT, block, inputs, label=label, rows=rows))
+        shards.append(run.stage(collect_shard, block, CollectInputs(base, problems), label=label, rows=rows))
     return run.merge("collect", shards)
 
 
 def few_shot(
-    cfg: ConciseConfig, settings: FewShotConfig, run: Run, base: Input, problems: ProblemsInput, samples: Pending
-) -> Pending:
+    cfg: ConciseConfig, settings: FewShotConfig, run: Run, base: Model, problems: ProblemsInput, samples: ArtifactRef
+) -> ArtifactRef:
     """The second collection, of the same questions, after worked examples chosen from the first."""
-    exemplars = run.stage(SELECT_EXEMPLARS, settings.exemplars, {"model": base, "samples": samples})
+    exemplars = run.stage(select_exemplars, settings.exemplars, SelectExemplarsInputs(base, samples))
     shards = []
     for start, stop, label in _blocks(cfg.collect):
         block = FewShotShard(
@@ -108,8 +112,8 @@ def few_shot(
             text_format=cfg.text_format,
         )
         rows = (stop - start) * settings.sampling.samples
-        inputs: dict[str, Input] = {"model": base, "problems": problems, "exemplars": exemplars}
-        shards.append(run.stage(COLLECT_FEW_SHOT, block, inputs, label=label, rows=rows))
+        inputs = FewShotInputs(base, problems, exemplars)
+        shards.append(run.stage(collect_few_shot, block, inputs, label=label, rows=rows))
     return run.merge("collect_few_shot", shards)
 
 

@@ -13,13 +13,12 @@ from flows.parts.evaluations import Evaluations, contamination, evaluated_once, 
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
 from latent_core.config.direct import DirectConfig
-from latent_core.evaluation.condition import by_role
-from latent_core.store import Artifact
-from tasks.direct import PREPARE_DIRECT
-from tasks.report import REPORT, ReportConfig
-from tasks.run.execution import Pending, Run, open_run
-from tasks.stage import ModelInput, ProblemsInput
-from tasks.train import TRAIN_STAGE
+from latent_core.store import Artifact, ArtifactRef
+from tasks.direct import PrepareDirectInputs, prepare_direct
+from tasks.inputs import ModelInput, ProblemsInput
+from tasks.report import ReportConfig, ReportInputs, write_report
+from tasks.run.execution import Run, open_run
+from tasks.train import TrainInputs, train
 
 
 @flow(name="direct", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
@@ -42,14 +41,14 @@ def conclude(cfg: DirectConfig, run: Run, report: Artifact) -> None:
     run.register_models(cfg.tracking.register_as, trained_models(report))
 
 
-def compose(cfg: DirectConfig, run: Run) -> Pending:
+def compose(cfg: DirectConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the report."""
     cfg = fitted(cfg)
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"prepare.questions": cfg.prepare.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     base = ModelInput.find(cfg.model, chat=cfg.chat)
-    prepared = run.stage(PREPARE_DIRECT, cfg.prepare, {"model": base, "problems": train_split})
-    trained = run.stage(TRAIN_STAGE, cfg.train, {"model": base, "prepared": prepared}, label="direct")
+    prepared = run.stage(prepare_direct, cfg.prepare, PrepareDirectInputs(base, train_split))
+    trained = run.stage(train, cfg.train, TrainInputs(base, prepared), label="direct")
     evaluations: Evaluations = {}
     if cfg.evaluate.base:
         evaluations |= untrained_and_baselines(cfg.evaluate, run, base, test_split)
@@ -57,7 +56,7 @@ def compose(cfg: DirectConfig, run: Run) -> Pending:
     title = f"Direct answers on {cfg.benchmark.name} with {cfg.model}"
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.prepare.questions)
     stages = {"prepare/direct": prepared, "train/direct": trained, "contamination": checked}
-    return run.stage(REPORT, ReportConfig(title=title, reference="base"), {**by_role(evaluations), **stages})
+    return run.stage(write_report, ReportConfig(title=title, reference="base"), ReportInputs(evaluations, stages))
 
 
 ENTRY = FlowEntry(DirectConfig, partial(open_run, "direct"), compose, direct, show, conclude)

@@ -14,12 +14,12 @@ from flows.parts.publish import publish, show
 from flows.parts.questions import fitted
 from flows.parts.ratios import taught_to, warn_of_untrained
 from latent_core.config.grpo import GrpoFlowConfig
-from latent_core.evaluation.condition import Kind, by_role
+from latent_core.evaluation.condition import Kind
 from latent_core.store import Artifact, ArtifactRef
-from tasks.grpo import GRPO
-from tasks.report import REPORT, ReportConfig
-from tasks.run.execution import Pending, Run, open_run
-from tasks.stage import ProblemsInput
+from tasks.grpo import GrpoInputs, train_policy
+from tasks.inputs import ProblemsInput
+from tasks.report import ReportConfig, ReportInputs, write_report
+from tasks.run.execution import Run, open_run
 from tasks.tracking.models import find_model
 
 TRAINED = "train/grpo"  # the trained model's role in the report
@@ -42,11 +42,11 @@ def grpo(cfg: GrpoFlowConfig, force: Sequence[str] = ()) -> dict[str, str]:
 
 def conclude(cfg: GrpoFlowConfig, run: Run, report: Artifact) -> None:
     """Register what was trained."""
-    trained = ArtifactRef(GRPO.name, report.manifest.content.parents[TRAINED].fingerprint)
+    trained = ArtifactRef(train_policy.name, report.manifest.content.parents[TRAINED].fingerprint)
     run.register_models(cfg.tracking.register_as, {"policy": trained})
 
 
-def compose(cfg: GrpoFlowConfig, run: Run) -> Pending:
+def compose(cfg: GrpoFlowConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the report."""
     cfg = fitted(cfg)
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"grpo.questions": cfg.grpo.questions})
@@ -54,13 +54,13 @@ def compose(cfg: GrpoFlowConfig, run: Run) -> Pending:
     start = find_model(cfg.model, run.store, cfg.tracking, cfg.chat)
     known = taught_to(start, run.store)
     warn_of_untrained(run, cfg.evaluate.ratios, None if known is None else known | set(cfg.grpo.ratios), cfg.model)
-    trained = run.stage(GRPO, cfg.grpo, {"model": start, "problems": train_split}, rows=cfg.grpo.completions)
+    trained = run.stage(train_policy, cfg.grpo, GrpoInputs(start, train_split), rows=cfg.grpo.completions)
     evaluations = evaluated_at_ratios(cfg.evaluate, run, start, test_split, "policy", Kind.START)
     evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, "policy", Kind.GRPO)
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.grpo.questions)
     title = f"Reinforcement learning on {cfg.benchmark.name} from {cfg.model}"
     stages = {TRAINED: trained, "contamination": checked}
-    return run.stage(REPORT, ReportConfig(title=title), {**by_role(evaluations), **stages})
+    return run.stage(write_report, ReportConfig(title=title), ReportInputs(evaluations, stages))
 
 
 ENTRY = FlowEntry(GrpoFlowConfig, partial(open_run, "grpo"), compose, grpo, show, conclude)

@@ -15,20 +15,19 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.launch.registry import FlowEntry
-from flows.parts.evaluations import evaluated_at_ratios
+from flows.parts.evaluations import Evaluations, evaluated_at_ratios
 from flows.parts.questions import fitted
 from flows.parts.ratios import taught, warn_of_untrained
 from flows.tokenskip_math import collected_shards, compressed, dropped_at_random
 from latent_core.config.chat import ChatConfig
 from latent_core.config.label_kinds import LabelKindsConfig
-from latent_core.evaluation.condition import by_role
-from latent_core.store import Artifact
-from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
-from tasks.label_kinds import COMPARE_LABEL_KINDS, COMPARISON, CompareLabelKinds
-from tasks.prepare import PREPARE
-from tasks.run.execution import Input, Pending, Run, open_run
-from tasks.stage import ModelInput, ProblemsInput
-from tasks.train import TRAIN_STAGE
+from latent_core.store import Artifact, ArtifactRef
+from tasks.compressor import LabelWordsInputs, TrainCompressorInputs, label_words, train_compressor
+from tasks.inputs import ModelInput, ProblemsInput
+from tasks.label_kinds import COMPARISON, CompareLabelKinds, CompareLabelKindsInputs, compare_label_kinds
+from tasks.prepare import PrepareInputs, prepare
+from tasks.run.execution import Run, open_run
+from tasks.train import TrainInputs, train
 
 RANDOM = "random"
 
@@ -51,7 +50,7 @@ def label_kinds(cfg: LabelKindsConfig, force: Sequence[str] = ()) -> dict[str, s
         return {"comparison": run.store.uri(comparison.ref)}
 
 
-def compose(cfg: LabelKindsConfig, run: Run) -> Pending:
+def compose(cfg: LabelKindsConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the comparison."""
     cfg = fitted(cfg)
     labelled = cfg.labels.questions + cfg.labels.held_out
@@ -64,25 +63,22 @@ def compose(cfg: LabelKindsConfig, run: Run) -> Pending:
     labeller = ModelInput.find(cfg.labeller, "labeller", chat=own)
     shards = collected_shards(cfg.collect, run, base, train_split)
     samples = run.merge("collect", shards)
-    compared: dict[str, Input] = {}
-    texts: dict[str, Pending] = {}
+    compressors: dict[str, ArtifactRef] = {}
+    texts: dict[str, ArtifactRef] = {}
+    evaluations: Evaluations = {}
     for kind in cfg.kinds:
         settings = cfg.labels.model_copy(update={"kind": kind})
-        problems: dict[str, Input] = {"problems": train_split, "labeller": labeller}
         rows = settings.questions + settings.held_out
-        labels = run.stage(LABEL_WORDS, settings, problems, label=kind, rows=rows)
-        compressor = compared[f"compressor/{kind}"] = run.stage(
-            TRAIN_COMPRESSOR, cfg.compressor, {"labels": labels}, label=kind
-        )
-        texts[kind] = compressed(cfg.compress, run, base, shards, kind, compressor)
+        labels = run.stage(label_words, settings, LabelWordsInputs(train_split, labeller), label=kind, rows=rows)
+        compressors[kind] = run.stage(train_compressor, cfg.compressor, TrainCompressorInputs(labels), label=kind)
+        texts[kind] = compressed(cfg.compress, run, base, shards, kind, compressors[kind])
     texts[RANDOM] = compressed(dropped_at_random(cfg.compress), run, base, shards, RANDOM)
     for name, small in texts.items():
-        compared[f"compress/{name}"] = small
-        inputs: dict[str, Input] = {"model": base, "samples": samples, "compressed": small}
-        prepared = run.stage(PREPARE, cfg.prepare, inputs, label=name)
-        trained = run.stage(TRAIN_STAGE, cfg.train, {"model": base, "prepared": prepared}, label=name)
-        compared |= by_role(evaluated_at_ratios(cfg.evaluate, run, trained, test_split, name))
-    return run.stage(COMPARE_LABEL_KINDS, CompareLabelKinds(), compared)
+        prepared = run.stage(prepare, cfg.prepare, PrepareInputs(base, samples, small), label=name)
+        trained = run.stage(train, cfg.train, TrainInputs(base, prepared), label=name)
+        evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, name)
+    compared = CompareLabelKindsInputs(compressors, texts, evaluations)
+    return run.stage(compare_label_kinds, CompareLabelKinds(), compared)
 
 
 def show(comparison: Artifact) -> None:

@@ -14,12 +14,13 @@ from latent_core.benchmarks.word_problems import MAX_DIFFICULTY
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.mini import MiniConfig
 from latent_core.config.sampling import SamplingConfig
-from tasks.card import MINI_CARD, CardConfig
-from tasks.evaluate import EVALUATE, EvaluateCondition
-from tasks.mini import MINI_CORPUS, MINI_INIT
-from tasks.run.execution import Pending, Run, open_run
-from tasks.stage import ProblemsInput
-from tasks.train import TRAIN_STAGE
+from latent_core.store import ArtifactRef
+from tasks.card import CardConfig, MiniCardInputs, mini_card
+from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
+from tasks.inputs import ProblemsInput
+from tasks.mini import MiniCorpusInputs, MiniInitInputs, mini_corpus, mini_init
+from tasks.run.execution import Run, open_run
+from tasks.train import TrainInputs, train
 
 DIFFICULTIES = tuple(range(1, MAX_DIFFICULTY + 1))
 SUMMARY = (
@@ -43,17 +44,17 @@ def mini(cfg: MiniConfig, force: Sequence[str] = ()) -> dict[str, str]:
         return {"model": run.store.uri(artifact.ref)}
 
 
-def compose(cfg: MiniConfig, run: Run) -> Pending:
+def compose(cfg: MiniConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the model with its card."""
     generator = ProblemsInput.generator("train")
-    initial = run.stage(MINI_INIT, cfg.init, {"problems": generator})
-    corpus = run.stage(MINI_CORPUS, cfg.corpus, {"model": initial, "problems": generator})
-    trained = run.stage(TRAIN_STAGE, cfg.train, {"model": initial, "prepared": corpus})
+    initial = run.stage(mini_init, cfg.init, MiniInitInputs(generator))
+    corpus = run.stage(mini_corpus, cfg.corpus, MiniCorpusInputs(initial, generator))
+    trained = run.stage(train, cfg.train, TrainInputs(initial, corpus))
     condition = EvaluateCondition(sampling=SamplingConfig(max_new_tokens=512), questions=cfg.test_problems, ratio=1.0)
     problems = ProblemsInput.find(BenchmarkConfig(difficulties=DIFFICULTIES), "test")
-    evaluation = run.stage(EVALUATE, condition, {"model": trained, "problems": problems}, rows=cfg.test_problems)
+    evaluation = run.stage(evaluate, condition, EvaluateInputs(trained, problems), rows=cfg.test_problems)
     card = CardConfig(title="latent-mini", summary=SUMMARY)
-    return run.stage(MINI_CARD, card, {"model": trained, "evaluation": evaluation})
+    return run.stage(mini_card, card, MiniCardInputs(trained, evaluation))
 
 
 ENTRY = FlowEntry(MiniConfig, partial(open_run, "mini"), compose, mini, show_card)

@@ -19,22 +19,21 @@ from flows.parts.ratios import taught_to, warn_of_untrained
 from latent_core.config.prompting import TextFormat
 from latent_core.config.reevaluate import Evaluated, ReevaluateConfig
 from latent_core.errors import InputError, RegressionFound
-from latent_core.evaluation.condition import Condition, by_role, role_ending
+from latent_core.evaluation.condition import Condition
 from latent_core.identity import fingerprint
 from latent_core.report.names import condition_name
 from latent_core.store import Artifact, ArtifactRef, DamagedError
 from tasks.comparison import (
-    AFTER,
-    BEFORE,
-    COMPARE_EVALUATIONS,
     COMPARISON_MARKDOWN,
     CompareEvaluations,
+    CompareEvaluationsInputs,
+    compare_evaluations,
     fallen,
 )
 from tasks.evaluations import evaluations_behind
-from tasks.report import REPORT, ReportConfig
-from tasks.run.execution import Input, Pending, Run, open_run
-from tasks.stage import ProblemsInput
+from tasks.inputs import ProblemsInput
+from tasks.report import ReportConfig, ReportInputs, write_report
+from tasks.run.execution import Run, open_run
 from tasks.tracking.following import first_evaluation
 from tasks.tracking.journal import Journal
 from tasks.tracking.models import FoundModel, find_version
@@ -59,7 +58,7 @@ def reevaluate(cfg: ReevaluateConfig, force: Sequence[str] = ()) -> dict[str, st
         return result
 
 
-def compose(cfg: ReevaluateConfig, run: Run) -> Pending:
+def compose(cfg: ReevaluateConfig, run: Run) -> ArtifactRef:
     """One evaluation per ratio, the report over them, and what became of each since the last accepted one."""
     model, asked = settled(cfg, run)
     wanted = {"evaluate.questions": asked.evaluate.questions}
@@ -70,15 +69,12 @@ def compose(cfg: ReevaluateConfig, run: Run) -> Pending:
         asked.evaluate, run, model.parent, problems, "model", text_format=asked.text_format
     )
     title = f"{cfg.model} on {asked.benchmark.name}"
-    report = run.stage(REPORT, ReportConfig(title=title), by_role(evaluations))
-    inputs: dict[str, Input] = {}
-    for condition, before in _accepted_evaluations(run).items():
-        after = evaluations.get(condition)
-        if after is not None and after.ref != before:
-            ending = role_ending(condition)
-            inputs |= {BEFORE + ending: before, AFTER + ending: after}
-    if inputs:
-        run.stage(COMPARE_EVALUATIONS, CompareEvaluations(), inputs)
+    report = run.stage(write_report, ReportConfig(title=title), ReportInputs(evaluations))
+    accepted = _accepted_evaluations(run)
+    before = {condition: ref for condition, ref in accepted.items() if evaluations.get(condition, ref) != ref}
+    if before:
+        inputs = CompareEvaluationsInputs(before, {condition: evaluations[condition] for condition in before})
+        run.stage(compare_evaluations, CompareEvaluations(), inputs)
     return report
 
 
@@ -150,7 +146,7 @@ def _accepted_evaluations(run: Run) -> dict[Condition, ArtifactRef]:
     yardstick = _yardstick(run)
     if yardstick is None:
         return {}
-    report = _if_there(run, ArtifactRef(REPORT.name, yardstick.tags[REPORT_TAG]))
+    report = _if_there(run, ArtifactRef(write_report.name, yardstick.tags[REPORT_TAG]))
     found = {} if report is None else evaluations_behind(report)
     there = {
         condition: ref
@@ -180,7 +176,7 @@ def _if_there(run: Run, ref: ArtifactRef) -> Artifact | None:
 
 def _what_fell(cfg: ReevaluateConfig, run: Run, yardstick: Journal) -> str | None:
     """Both versions, the yardstick's run and each condition that fell, in a sentence; None where none did."""
-    comparisons = run.asked(COMPARE_EVALUATIONS)
+    comparisons = run.asked(compare_evaluations)
     if not comparisons:
         return None
     comparison = run.store.require(comparisons[-1])
@@ -197,7 +193,7 @@ def _what_fell(cfg: ReevaluateConfig, run: Run, yardstick: Journal) -> str | Non
 
 def _publish_comparison(run: Run) -> None:
     """The comparison in Prefect's Artifacts tab."""
-    for ref in run.asked(COMPARE_EVALUATIONS):
+    for ref in run.asked(compare_evaluations):
         create_markdown_artifact(
             key=f"{run.name}-comparison",
             markdown=run.store.require(ref).read_bytes(COMPARISON_MARKDOWN).decode(),

@@ -19,17 +19,17 @@ from latent_core.config.compress import CompressConfig, ScoreWordsConfig
 from latent_core.config.dual import DualBuildConfig
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
 from latent_core.config.training import LatentRows, TrainConfig
-from latent_core.evaluation.condition import by_role, seeded
+from latent_core.evaluation.condition import seeded
 from latent_core.models.chat import check_dual
-from latent_core.store import Artifact
-from tasks.collect import COLLECT, CollectShard
-from tasks.compress import COMPRESS, SCORE_WORDS
-from tasks.prepare import PREPARE, PREPARE_WARM_START, WarmStartExamples
-from tasks.quality import SCORE_QUALITY
-from tasks.report import REPORT, ReportConfig
-from tasks.run.execution import Input, Pending, Run, open_run
-from tasks.stage import CompressorInput, FileInput, ModelInput, ProblemsInput
-from tasks.train import BUILD_DUAL, TRAIN_STAGE
+from latent_core.store import Artifact, ArtifactRef
+from tasks.collect import CollectInputs, CollectShard, collect_shard
+from tasks.compress import CompressInputs, ScoreWordsInputs, compress, score_words
+from tasks.inputs import CompressorInput, FileInput, Model, ModelInput, ProblemsInput
+from tasks.prepare import PrepareInputs, WarmStartExamples, WarmStartInputs, prepare, prepare_warm_start
+from tasks.quality import QualityInputs, score_quality
+from tasks.report import ReportConfig, ReportInputs, write_report
+from tasks.run.execution import Run, open_run
+from tasks.train import BuildDualInputs, TrainInputs, build_dual, train
 from tasks.workers.budget import Budget
 
 
@@ -59,7 +59,7 @@ def conclude(cfg: TokenSkipConfig, run: Run, report: Artifact) -> None:
     run.register_models(cfg.tracking.register_as, trained_models(report))
 
 
-def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
+def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the report."""
     cfg = fitted(cfg)
     wanted = {"collect.questions": cfg.collect.questions}
@@ -75,7 +75,7 @@ def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
     evaluations: Evaluations = {}
     if cfg.evaluate.base:
         evaluations |= untrained_and_baselines(cfg.evaluate, run, base, test_split)
-    stages: dict[str, Pending] = {"collect": cots.samples, "compress": cots.compressed}
+    stages: dict[str, ArtifactRef] = {"collect": cots.samples, "compress": cots.compressed}
     lessons: dict[Variant, Lessons] = {}
     for variant in cfg.variants:
         if variant.examples not in lessons:
@@ -83,39 +83,38 @@ def compose(cfg: TokenSkipConfig, run: Run) -> Pending:
         lesson = lessons[variant.examples]
         for seed, settings in trainings(cfg, variant).items():
             name = seeded(variant.value, seed)
-            trained = stages[f"train/{name}"] = run.stage(
-                TRAIN_STAGE, settings, {"model": lesson.model, "prepared": lesson.prepared}, label=name
-            )
+            inputs = TrainInputs(lesson.model, lesson.prepared)
+            trained = stages[f"train/{name}"] = run.stage(train, settings, inputs, label=name)
             evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, variant.value, seed=seed)
     learned = max(cfg.collect.questions, cfg.warm_start.questions if cfg.warm_start else 0)
     stages["contamination"] = contamination(run, cfg.benchmark, cfg.evaluate.questions, learned)
     title = f"TokenSkip on {cfg.benchmark.name} with {cfg.model}"
     page = ReportConfig(title=title, latent_rows=cfg.train.latent_rows)
-    return run.stage(REPORT, page, {**by_role(evaluations), **stages})
+    return run.stage(write_report, page, ReportInputs(evaluations, stages))
 
 
 @dataclass(frozen=True)
 class Lessons:
     """What a variant is trained on, and the model it starts from."""
 
-    model: Input
-    prepared: Pending
+    model: Model
+    prepared: ArtifactRef
 
 
 def lessons_for(
-    variant: Variant, cfg: TokenSkipConfig, run: Run, base: Input, cots: Cots, stages: dict[str, Pending]
+    variant: Variant, cfg: TokenSkipConfig, run: Run, base: Model, cots: Cots, stages: dict[str, ArtifactRef]
 ) -> Lessons:
     """Build the variant's model and examples; what the report lists of them is added to `stages`."""
     model, texts = base, cots.compressed
     if variant is Variant.RANDOM_DROP:
         texts = compressed(dropped_at_random(cfg.compress), run, base, cots.shards, "random")
     if variant is Variant.DUAL:
-        model = stages["build_dual"] = run.stage(BUILD_DUAL, cfg.dual, latent_sources(cfg.dual, base, cots))
-    inputs = {"model": model, "samples": cots.samples, "compressed": texts}
+        model = stages["build_dual"] = run.stage(build_dual, cfg.dual, latent_sources(cfg.dual, base, cots))
+    quality = None
     if cfg.quality is not None:
-        scored: dict[str, Input] = {"model": base, "samples": cots.samples, "compressed": texts}
-        inputs["quality"] = run.stage(SCORE_QUALITY, cfg.quality, scored, label=variant)
-    prepared = stages[f"prepare/{variant}"] = run.stage(PREPARE, cfg.prepare, inputs, label=variant)
+        quality = run.stage(score_quality, cfg.quality, QualityInputs(base, cots.samples, texts), label=variant)
+    inputs = PrepareInputs(model, cots.samples, texts, quality)
+    prepared = stages[f"prepare/{variant}"] = run.stage(prepare, cfg.prepare, inputs, label=variant)
     return Lessons(model, prepared)
 
 
@@ -129,7 +128,7 @@ def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[int | None, TrainC
     return {seed: settings.model_copy(update={"seed": seed}) for seed in cfg.seeds}
 
 
-def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Input:
+def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Model:
     """The base model, after fine-tuning on gold rationales where the configuration asks for it."""
     base = ModelInput.find(cfg.model, chat=cfg.chat)
     if cfg.warm_start is None:
@@ -140,28 +139,28 @@ def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Inp
         max_length=cfg.warm_start.train.max_length,
         seed=cfg.warm_start.train.seed,
     )
-    prepared = run.stage(PREPARE_WARM_START, examples, {"model": base, "problems": problems})
-    return run.stage(TRAIN_STAGE, cfg.warm_start.train, {"model": base, "prepared": prepared}, label="warm start")
+    prepared = run.stage(prepare_warm_start, examples, WarmStartInputs(base, problems))
+    return run.stage(train, cfg.warm_start.train, TrainInputs(base, prepared), label="warm start")
 
 
 @dataclass(frozen=True)
 class Cots:
     """Chains of thought and their compressions, both sharded alike."""
 
-    shards: list[Pending]
-    samples: Pending
-    compressed: Pending
+    shards: list[ArtifactRef]
+    samples: ArtifactRef
+    compressed: ArtifactRef
 
 
-def collected(cfg: TokenSkipConfig, run: Run, base: Input, problems: ProblemsInput) -> Cots:
+def collected(cfg: TokenSkipConfig, run: Run, base: Model, problems: ProblemsInput) -> Cots:
     """Collect, score and compress shard by shard: a finished shard is compressed while the next one generates."""
     shards = collected_shards(cfg.collect, run, base, problems)
     return Cots(shards, run.merge("collect", shards), compressed(cfg.compress, run, base, shards))
 
 
-def collected_shards(config: CollectConfig, run: Run, base: Input, problems: ProblemsInput) -> list[Pending]:
+def collected_shards(config: CollectConfig, run: Run, base: Model, problems: ProblemsInput) -> list[ArtifactRef]:
     """The base model's chains of thought, as one artifact for every so many questions."""
-    run.limit(COLLECT, Budget("collect", config.max_tokens_total, config.max_seconds))
+    run.limit(collect_shard, Budget("collect", config.max_tokens_total, config.max_seconds))
     size, questions = config.shard_questions, config.questions
     starts = range(0, questions, size)
     shards = []
@@ -169,28 +168,27 @@ def collected_shards(config: CollectConfig, run: Run, base: Input, problems: Pro
         stop = min(start + size, questions)
         rows = (stop - start) * config.sampling.samples
         block = CollectShard(sampling=config.sampling, start=start, stop=stop, prompting=config.prompting)
-        inputs: dict[str, Input] = {"model": base, "problems": problems}
-        shards.append(run.stage(COLLECT, block, inputs, label=f"{number}/{len(starts)}", rows=rows))
+        inputs = CollectInputs(base, problems)
+        shards.append(run.stage(collect_shard, block, inputs, label=f"{number}/{len(starts)}", rows=rows))
     return shards
 
 
 def compressed(
     config: CompressConfig,
     run: Run,
-    base: Input,
-    shards: Sequence[Pending],
+    base: Model,
+    shards: Sequence[ArtifactRef],
     label: str = "",
-    trained: Pending | None = None,
-) -> Pending:
+    trained: ArtifactRef | None = None,
+) -> ArtifactRef:
     """The compressions of collected shards, each as soon as its shard is there, by a compressor that is `trained` here
     or the one that the configuration names."""
     compressor = CompressorInput.find(config.model) if trained is None else trained
     scores, small = [], []
     for number, shard in enumerate(shards, 1):
         name = f"{label} {number}/{len(shards)}".strip()
-        inputs: dict[str, Input] = {"samples": shard, "compressor": compressor}
-        scores.append(run.stage(SCORE_WORDS, config.scoring, inputs, label=name))
-        small.append(run.stage(COMPRESS, config, {"scores": scores[-1], "model": base}, label=name))
+        scores.append(run.stage(score_words, config.scoring, ScoreWordsInputs(shard, compressor), label=name))
+        small.append(run.stage(compress, config, CompressInputs(scores[-1], base), label=name))
     run.merge("score_words", scores, label)
     return run.merge("compress", small, label)
 
@@ -201,16 +199,21 @@ def dropped_at_random(config: CompressConfig) -> CompressConfig:
     return CompressConfig(model="random", scoring=scoring, ratios=config.ratios, ratio_of=config.ratio_of)
 
 
-def latent_sources(config: DualBuildConfig, base: Input, cots: Cots) -> dict[str, Input]:
-    """The parents that a way to choose latents needs, by role; files enter by their content."""
-    inputs = {"model": base}
-    if config.seen_at_least is not None:
-        inputs |= {"samples": cots.samples, "compressed": cots.compressed}
-    for role in ("ids_file", "tokens_file", "embeddings_file"):
-        path = getattr(config, role)
-        if path is not None:
-            inputs[role] = FileInput.find(f"dual.{role}", path)
-    return inputs
+def latent_sources(config: DualBuildConfig, base: Model, cots: Cots) -> BuildDualInputs:
+    """What a way to choose latents needs; files enter by their content."""
+
+    def file(field: str, path: str | None) -> FileInput | None:
+        return None if path is None else FileInput.find(f"dual.{field}", path)
+
+    needs_texts = config.seen_at_least is not None
+    return BuildDualInputs(
+        base,
+        samples=cots.samples if needs_texts else None,
+        compressed=cots.compressed if needs_texts else None,
+        ids_file=file("ids_file", config.ids_file),
+        tokens_file=file("tokens_file", config.tokens_file),
+        embeddings_file=file("embeddings_file", config.embeddings_file),
+    )
 
 
 ENTRY = FlowEntry(TokenSkipConfig, partial(open_run, "tokenskip-math"), compose, tokenskip_math, show, conclude)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.prompting import Prompting
@@ -13,7 +13,8 @@ from latent_core.config.sampling import SamplingConfig
 from latent_core.generate.completions import graded_completions, sample_schema
 from latent_core.generate.engine import Engine
 from latent_core.store import ArtifactWriter
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.inputs import Model, ProblemsInput
+from tasks.stage import Outcome, Workplace, stage
 from tasks.workers.engines import served, usage_record, used, warm_engine
 from tasks.workers.warm import warm_readable
 
@@ -38,17 +39,25 @@ def with_exemplar_set(identity: dict[str, Any], prompting: Prompting) -> dict[st
     return identity | ({"exemplar_set": prompting.exemplar_set} if prompting.exemplar_set else {})
 
 
-def collect_shard(out: ArtifactWriter, inputs: Inputs, config: CollectShard, workplace: Workplace) -> Outcome:
-    problems = inputs.problems("problems")
-    model = served(inputs, "model", config.sampling)
+class CollectInputs(NamedTuple):
+    """The model that answers, and the training split."""
+
+    model: Model
+    problems: ProblemsInput
+
+
+@stage("collect_shard", version=4)
+def collect_shard(out: ArtifactWriter, inputs: CollectInputs, config: CollectShard, workplace: Workplace) -> Outcome:
+    problems = inputs.problems.open()
+    model = served(workplace, inputs.model, config.sampling)
     asked = time.monotonic()
-    engine = warm_engine(model, inputs.fingerprint("model"), config.sampling)
+    engine = warm_engine(model, inputs.model.fingerprint, config.sampling)
     loading = time.monotonic() - asked
     block = problems.problems(config.start, config.stop)
     total = len(block) * config.sampling.samples
     completions = graded_completions(
         block,
-        warm_readable(model.model_dir, inputs.fingerprint("model")),
+        warm_readable(model.model_dir, inputs.model.fingerprint),
         engine,
         config.sampling,
         benchmark=problems.name,
@@ -80,6 +89,3 @@ def write_collection(
         record={"tokens_per_second": tokens / (time.monotonic() - started), "engine_seconds": loading}
         | usage_record(engine, used_before),
     )
-
-
-COLLECT = Stage("collect_shard", 4, collect_shard)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
 from latent_core.config.base import IDENTITY, StageConfig
+from latent_core.evaluation.condition import Condition, role_ending
 from latent_core.evaluation.regression import ALPHA, Judgement, judge
-from latent_core.store import Artifact, ArtifactWriter
+from latent_core.report.names import condition_name
+from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.evaluations import scores_of
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.inputs import Input
+from tasks.stage import Outcome, Workplace, stage
 
 COMPARISON_JSON, COMPARISON_MARKDOWN = "comparison.json", "comparison.md"
-BEFORE, AFTER = "before/", "after/"  # and the end of the evaluation's role in its report, which names its condition
 
 
 class CompareEvaluations(StageConfig):
@@ -25,14 +28,26 @@ class CompareEvaluations(StageConfig):
     """How often, of comparisons of equals, any condition is said to differ."""
 
 
+class CompareEvaluationsInputs(NamedTuple):
+    """Two evaluations of each condition, all of one model's versions."""
+
+    before: Mapping[Condition, ArtifactRef]
+    after: Mapping[Condition, ArtifactRef]
+
+    def roles(self) -> dict[str, Input]:
+        before = {f"before/{role_ending(condition)}": ref for condition, ref in self.before.items()}
+        after = {f"after/{role_ending(condition)}": ref for condition, ref in self.after.items()}
+        return {**before, **after}
+
+
+@stage("compare_evaluations", version=1, shown=True)
 def compare_evaluations(
-    out: ArtifactWriter, inputs: Inputs, config: CompareEvaluations, workplace: Workplace
+    out: ArtifactWriter, inputs: CompareEvaluationsInputs, config: CompareEvaluations, workplace: Workplace
 ) -> Outcome:
-    conditions = [role.removeprefix(BEFORE) for role in inputs.roles() if role.startswith(BEFORE)]
-    pairs = {
-        name: (scores_of(inputs.artifact(BEFORE + name)), scores_of(inputs.artifact(AFTER + name)))
-        for name in conditions
-    }
+    pairs = {}
+    for condition, ref in inputs.before.items():
+        before, after = workplace.artifact(ref), workplace.artifact(inputs.after[condition])
+        pairs[condition_name(condition)] = (scores_of(before), scores_of(after))
     judged = judge(pairs, alpha=config.alpha)
     with out.open(COMPARISON_JSON) as file:
         rows = [asdict(item) | {"fell": item.fell, "line": item.line()} for item in judged]
@@ -58,6 +73,3 @@ def _table(judged: list[Judgement]) -> str:
         cells += [f"{item.p_value:.2g}", f"{item.threshold:.2g}", "fell" if item.fell else ""]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-COMPARE_EVALUATIONS = Stage("compare_evaluations", 1, compare_evaluations, is_shown=True)

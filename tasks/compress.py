@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import NamedTuple
 
 from latent_core.compress.compressor import ScoringOptions
 from latent_core.compress.corpus import (
@@ -16,21 +17,39 @@ from latent_core.compress.corpus import (
 )
 from latent_core.compress.selection import RatioOf, SelectionOptions
 from latent_core.config.compress import CompressConfig, ScoreWordsConfig
-from latent_core.store import ArtifactWriter
+from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.collect import SAMPLES
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.inputs import Compressor, Model
+from tasks.stage import Outcome, Workplace, stage
 from tasks.workers.warm import warm_compressor, warm_readable
 
 SCORES = "scores.parquet"
 COMPRESSED = "compressed.parquet"
 
 
-def score_words(out: ArtifactWriter, inputs: Inputs, config: ScoreWordsConfig, workplace: Workplace) -> Outcome:
+class ScoreWordsInputs(NamedTuple):
+    """A shard of samples, and what scores their words."""
+
+    samples: ArtifactRef
+    compressor: Compressor
+
+
+class CompressInputs(NamedTuple):
+    """A shard of scored words, and the model whose tokens count what is kept."""
+
+    scores: ArtifactRef
+    model: Model
+
+
+@stage("score_words_shard", version=1)
+def score_words(
+    out: ArtifactWriter, inputs: ScoreWordsInputs, config: ScoreWordsConfig, workplace: Workplace
+) -> Outcome:
     options = ScoringOptions(
         force_tokens=config.force_tokens, force_reserve_digit=config.force_reserve_digit, spans=config.spans
     )
-    compressor = warm_compressor(inputs.compressor_spec("compressor"), inputs.fingerprint("compressor"), options)
-    samples = inputs.artifact("samples")
+    compressor = warm_compressor(workplace.compressor_spec(inputs.compressor), inputs.compressor.fingerprint, options)
+    samples = workplace.artifact(inputs.samples)
     accounting: Counter[str] = Counter()
     with out.table(SCORES, score_schema()) as table:
         rows = scored_rows(samples.rows_of(SAMPLES, COT_COLUMNS), compressor, config.max_cot_tokens, accounting)
@@ -40,8 +59,9 @@ def score_words(out: ArtifactWriter, inputs: Inputs, config: ScoreWordsConfig, w
     return Outcome(accounting=accounting)
 
 
-def compress(out: ArtifactWriter, inputs: Inputs, config: CompressConfig, workplace: Workplace) -> Outcome:
-    model = warm_readable(inputs.model_dir("model"), inputs.fingerprint("model"))
+@stage("compress_shard", version=1)
+def compress(out: ArtifactWriter, inputs: CompressInputs, config: CompressConfig, workplace: Workplace) -> Outcome:
+    model = warm_readable(workplace.model_dir(inputs.model), inputs.model.fingerprint)
     options = SelectionOptions(
         ratio_of=RatioOf(config.ratio_of),
         drop_consecutive=config.scoring.force_tokens if config.drop_consecutive else (),
@@ -50,14 +70,10 @@ def compress(out: ArtifactWriter, inputs: Inputs, config: CompressConfig, workpl
         keep_latex_commands=config.keep_latex_commands,
         keep_value=config.keep_value,
     )
-    scores = inputs.artifact("scores")
+    scores = workplace.artifact(inputs.scores)
     drift = RatioDrift()
     with out.table(COMPRESSED, compressed_schema()) as table:
         for row in compressed_rows(scored_samples(scores.batches(SCORES)), config.ratios, options, model.count):
             table.add(row)
             drift.add(row)
     return Outcome(accounting={"kept": table.rows}, metrics={"ratios": drift.rows()})
-
-
-SCORE_WORDS = Stage("score_words_shard", 1, score_words)
-COMPRESS = Stage("compress_shard", 1, compress)

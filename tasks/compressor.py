@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,19 +17,41 @@ from latent_core.compressor_training.labels import LabelledText, surprisal_label
 from latent_core.compressor_training.training import TrainingSettings, train_token_classifier
 from latent_core.config.label_words import LabelKind, LabelReading, LabelWordsConfig
 from latent_core.config.train_compressor import TrainCompressorConfig
-from latent_core.store import Artifact, ArtifactWriter
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
+from tasks.inputs import Input, ModelInput, ProblemsInput, numbered
+from tasks.stage import Outcome, Workplace, stage
 
 LABELLED, HELD_OUT = "labelled.parquet", "held_out.parquet"
 TEXTS_PER_CALL = 64  # texts labelled between two reports of progress
 
 
-def label_words(out: ArtifactWriter, inputs: Inputs, config: LabelWordsConfig, workplace: Workplace) -> Outcome:
+class LabelWordsInputs(NamedTuple):
+    """The training split, whose rationales are labelled, and the model whose log-probabilities decide."""
+
+    problems: ProblemsInput
+    labeller: ModelInput
+
+
+class TrainCompressorInputs(NamedTuple):
+    """Labelled words: of one benchmark, or of several."""
+
+    labels: ArtifactRef | None = None
+    corpora: tuple[ArtifactRef, ...] = ()
+
+    def roles(self) -> dict[str, Input]:
+        one: dict[str, Input] = {} if self.labels is None else {"labels": self.labels}
+        return one | numbered("labels", self.corpora)
+
+
+@stage("label_words", version=2)
+def label_words(
+    out: ArtifactWriter, inputs: LabelWordsInputs, config: LabelWordsConfig, workplace: Workplace
+) -> Outcome:
     ints = pa.list_(pa.int32())
     schema = pa.schema([("text", pa.string()), ("starts", ints), ("ends", ints), ("labels", ints)])
-    problems = inputs.problems("problems").problems(0, config.questions + config.held_out)
+    problems = inputs.problems.open().problems(0, config.questions + config.held_out)
     with_rationale = [problem for problem in problems if problem.rationale]
-    labeller = inputs.model_dir("labeller")
+    labeller = workplace.model_dir(inputs.labeller)
     conversation = own_conversation(labeller) if config.reading is LabelReading.CONVERSATION else PLAIN_TEXT
     held_out_ids = {problem.question_id for problem in problems[config.questions :]}
     seen: set[str] = set()
@@ -68,10 +91,11 @@ def _labels(
     return answer_ablation_labels(solutions, reader)
 
 
+@stage("train_compressor", version=1)
 def train_compressor(
-    out: ArtifactWriter, inputs: Inputs, config: TrainCompressorConfig, workplace: Workplace
+    out: ArtifactWriter, inputs: TrainCompressorInputs, config: TrainCompressorConfig, workplace: Workplace
 ) -> Outcome:
-    corpora = [inputs.artifact(role) for role in inputs.roles()]
+    corpora = [workplace.artifact(ref) for ref in (inputs.labels, *inputs.corpora) if ref is not None]
     rows = [row for corpus in corpora for row in _read(corpus, LABELLED)]
     held_out = [row for corpus in corpora for row in _read(corpus, HELD_OUT)]
     settings = TrainingSettings(**config.model_dump())
@@ -96,7 +120,3 @@ def _read(corpus: Artifact, name: str) -> list[LabelledText]:
         )
         for row in corpus.rows_of(name)
     ]
-
-
-LABEL_WORDS = Stage("label_words", 2, label_words)
-TRAIN_COMPRESSOR = Stage("train_compressor", 1, train_compressor)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NamedTuple
 
 from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
@@ -15,19 +16,20 @@ from latent_core.config.prompting import TextFormat
 from latent_core.config.sampling import SamplingConfig
 from latent_core.exemplars import Exemplar
 from latent_core.generate.completions import ReadableModel, graded_completions
+from latent_core.methods import concise
 from latent_core.methods.concise import (
     SAMPLE_COLUMNS,
     draw_exemplars,
-    select_exemplars,
     selected_examples,
     selected_schema,
     shortest_correct,
 )
 from latent_core.models.family import load_tokenizer
-from latent_core.store import ArtifactWriter
+from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.collect import SAMPLES, write_collection
+from tasks.inputs import Model, ProblemsInput
 from tasks.prepare import write_examples
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.stage import Outcome, Workplace, stage
 from tasks.workers.engines import served, warm_engine
 from tasks.workers.warm import warm_readable
 
@@ -52,12 +54,43 @@ class PrepareFormat(StageConfig):
     text_format: Annotated[TextFormat, IDENTITY]
 
 
-def choose_exemplars(
-    out: ArtifactWriter, inputs: Inputs, config: SelectExemplarsConfig, workplace: Workplace
+class SelectExemplarsInputs(NamedTuple):
+    """Samples, and the model that they are of."""
+
+    model: Model
+    samples: ArtifactRef
+
+
+class FewShotInputs(NamedTuple):
+    """The model that answers, the training split, and the worked examples."""
+
+    model: Model
+    problems: ProblemsInput
+    exemplars: ArtifactRef
+
+
+class SelectShortestInputs(NamedTuple):
+    """One collection or two of samples, and the model that they are of."""
+
+    model: Model
+    samples: ArtifactRef
+    few_shot: ArtifactRef | None = None
+
+
+class PrepareSelectedInputs(NamedTuple):
+    """Selected samples, and the model that is trained on them."""
+
+    model: Model
+    selected: ArtifactRef
+
+
+@stage("select_exemplars", version=1)
+def select_exemplars(
+    out: ArtifactWriter, inputs: SelectExemplarsInputs, config: SelectExemplarsConfig, workplace: Workplace
 ) -> Outcome:
     accounting: Counter[str] = Counter()
-    rows = inputs.artifact("samples").rows_of(SAMPLES, SAMPLE_COLUMNS)
-    chosen = select_exemplars(rows, config, _length(inputs), accounting)
+    rows = workplace.artifact(inputs.samples).rows_of(SAMPLES, SAMPLE_COLUMNS)
+    chosen = concise.select_exemplars(rows, config, _length(workplace.model_dir(inputs.model)), accounting)
     with out.table(EXEMPLARS, selected_schema()) as table:
         for row in chosen:
             table.add(row)
@@ -65,9 +98,10 @@ def choose_exemplars(
     return Outcome(accounting=accounting, metrics={"exemplars": len(chosen), "longest_tokens": longest})
 
 
-def collect_few_shot(out: ArtifactWriter, inputs: Inputs, config: FewShotShard, workplace: Workplace) -> Outcome:
-    problems, model = inputs.problems("problems"), served(inputs, "model", config.sampling)
-    exemplars = list(inputs.artifact("exemplars").rows_of(EXEMPLARS))
+@stage("collect_few_shot_shard", version=4)
+def collect_few_shot(out: ArtifactWriter, inputs: FewShotInputs, config: FewShotShard, workplace: Workplace) -> Outcome:
+    problems, model = inputs.problems.open(), served(workplace, inputs.model, config.sampling)
+    exemplars = list(workplace.artifact(inputs.exemplars).rows_of(EXEMPLARS))
 
     def shown(problem: Problem) -> list[Exemplar]:
         return draw_exemplars(exemplars, problem.question_id, problem.question, config.per_prompt, config.seed)
@@ -76,12 +110,12 @@ def collect_few_shot(out: ArtifactWriter, inputs: Inputs, config: FewShotShard, 
     for problem in block:
         shown(problem)  # too few examples are said before the model is loaded
     asked = time.monotonic()
-    engine = warm_engine(model, inputs.fingerprint("model"), config.sampling)
+    engine = warm_engine(model, inputs.model.fingerprint, config.sampling)
     loading = time.monotonic() - asked
     total = len(block) * config.sampling.samples
     completions = graded_completions(
         block,
-        warm_readable(model.model_dir, inputs.fingerprint("model")),
+        warm_readable(model.model_dir, inputs.model.fingerprint),
         engine,
         config.sampling,
         benchmark=problems.name,
@@ -92,11 +126,15 @@ def collect_few_shot(out: ArtifactWriter, inputs: Inputs, config: FewShotShard, 
     return write_collection(out, completions, config.sampling, len(block), engine, loading)
 
 
-def select_shortest(out: ArtifactWriter, inputs: Inputs, config: SelectShortestConfig, workplace: Workplace) -> Outcome:
+@stage("select_shortest", version=1)
+def select_shortest(
+    out: ArtifactWriter, inputs: SelectShortestInputs, config: SelectShortestConfig, workplace: Workplace
+) -> Outcome:
     accounting: Counter[str] = Counter()
-    roles: list[str] = [role for role in ("samples", "few_shot") if role in inputs.roles()]
-    collections = {role: inputs.artifact(role).rows_of(SAMPLES, SAMPLE_COLUMNS) for role in roles}
-    selected = shortest_correct(collections, config.keep, _length(inputs), accounting)
+    refs = {"samples": inputs.samples} | ({} if inputs.few_shot is None else {"few_shot": inputs.few_shot})
+    collections = {source: workplace.artifact(ref).rows_of(SAMPLES, SAMPLE_COLUMNS) for source, ref in refs.items()}
+    length = _length(workplace.model_dir(inputs.model))
+    selected = shortest_correct(collections, config.keep, length, accounting)
     sources: Counter[str] = Counter()
     with out.table(SELECTED, selected_schema()) as table:
         for row in selected:
@@ -113,21 +151,18 @@ def select_shortest(out: ArtifactWriter, inputs: Inputs, config: SelectShortestC
     )
 
 
-def prepare_selected(out: ArtifactWriter, inputs: Inputs, config: PrepareFormat, workplace: Workplace) -> Outcome:
+@stage("prepare_selected", version=1)
+def prepare_selected(
+    out: ArtifactWriter, inputs: PrepareSelectedInputs, config: PrepareFormat, workplace: Workplace
+) -> Outcome:
     accounting: Counter[str] = Counter()
-    model = ReadableModel.load(inputs.model_dir("model"))
-    rows = inputs.artifact("selected").rows_of(SELECTED)
+    model = ReadableModel.load(workplace.model_dir(inputs.model))
+    rows = workplace.artifact(inputs.selected).rows_of(SELECTED)
     examples = selected_examples(rows, model, config.prepare, config.text_format, accounting)
     return write_examples(out, examples, accounting)
 
 
-def _length(inputs: Inputs) -> Callable[[str], int]:
+def _length(model_dir: Path) -> Callable[[str], int]:
     """Tokens of a text in the model whose samples are selected."""
-    tokenizer = load_tokenizer(inputs.model_dir("model"))
+    tokenizer = load_tokenizer(model_dir)
     return lambda text: len(prompts.encode(text, tokenizer))
-
-
-SELECT_EXEMPLARS = Stage("select_exemplars", 1, choose_exemplars)
-COLLECT_FEW_SHOT = Stage("collect_few_shot_shard", 4, collect_few_shot)
-SELECT_SHORTEST = Stage("select_shortest", 1, select_shortest)
-PREPARE_SELECTED = Stage("prepare_selected", 1, prepare_selected)

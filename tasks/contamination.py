@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
 from latent_core.benchmarks.contamination import find_contamination, training_stream
 from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.store import Artifact, ArtifactWriter
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.inputs import ProblemsInput
+from tasks.stage import Outcome, Workplace, stage
 
 QUESTIONS = "contamination.json"  # {"equal": [question ids], "overlapping": [question ids]}
 
@@ -24,8 +25,18 @@ class CheckContamination(StageConfig):
     """Of the training split, from its start: those that the run trains on."""
 
 
-def check(out: ArtifactWriter, inputs: Inputs, config: CheckContamination, workplace: Workplace) -> Outcome:
-    test, training = inputs.problems("test"), inputs.problems("training")
+class ContaminationInputs(NamedTuple):
+    """The two splits of a benchmark."""
+
+    test: ProblemsInput
+    training: ProblemsInput
+
+
+@stage("contamination", version=1, shown=True)
+def check_contamination(
+    out: ArtifactWriter, inputs: ContaminationInputs, config: CheckContamination, workplace: Workplace
+) -> Outcome:
+    test, training = inputs.test.open(), inputs.training.open()
     found = find_contamination(test.problems(0, config.questions), training_stream(training, config.training))
     with out.open(QUESTIONS) as listing:
         listing.write(json.dumps({"equal": found.equal, "overlapping": found.overlapping}, indent=1).encode())
@@ -55,6 +66,3 @@ def finding(artifact: Artifact) -> str:
             f"{text} Questions made from templates share sentences by design; only equal ones are to be worried about."
         )
     return f"{text} benchmark.drop_contaminated=true leaves them out; their ids are in {artifact.ref}/{QUESTIONS}."
-
-
-CONTAMINATION = Stage("contamination", 1, check, is_shown=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import Field
 
@@ -22,9 +22,10 @@ from latent_core.evaluation.logprob import COLUMN, with_columns, with_logprob, w
 from latent_core.evaluation.summary import Summary, summarise
 from latent_core.generate.completions import graded_completions, sample_schema, truncated_row
 from latent_core.generate.joined import SharedEngine
-from latent_core.store import ArtifactWriter
+from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.collect import SAMPLES, with_exemplar_set
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.inputs import Model, ProblemsInput
+from tasks.stage import Outcome, Workplace, stage
 from tasks.workers.engines import beside_scorer, foreign_seconds, served, usage_record, used, warm_engine, warm_scorer
 from tasks.workers.warm import warm_readable
 
@@ -55,17 +56,33 @@ class TruncateCondition(StageConfig):
     ratio: Annotated[float, IDENTITY, Field(gt=0, le=1)]
 
 
-def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, workplace: Workplace) -> Outcome:
-    problems = inputs.problems("problems")
-    model = served(inputs, "model", config.sampling)
+class EvaluateInputs(NamedTuple):
+    """The model, and the test split."""
+
+    model: Model
+    problems: ProblemsInput
+
+
+class TruncateInputs(NamedTuple):
+    """A finished evaluation, its model, and its test split."""
+
+    evaluation: ArtifactRef
+    model: Model
+    problems: ProblemsInput
+
+
+@stage("evaluate", version=4, shown=True)
+def evaluate(out: ArtifactWriter, inputs: EvaluateInputs, config: EvaluateCondition, workplace: Workplace) -> Outcome:
+    problems = inputs.problems.open()
+    model = served(workplace, inputs.model, config.sampling)
     is_scored = Metric.LOGPROB in config.metrics
     sampling = beside_scorer(config.sampling) if is_scored else config.sampling
-    engine = warm_engine(model, inputs.fingerprint("model"), sampling)
+    engine = warm_engine(model, inputs.model.fingerprint, sampling)
     total = config.questions * config.sampling.samples
     started, used_before = time.monotonic(), used(engine)
     completions: Iterable[Row] = graded_completions(
         problems.problems(0, config.questions),
-        warm_readable(model.model_dir, inputs.fingerprint("model")),
+        warm_readable(model.model_dir, inputs.model.fingerprint),
         engine,
         config.sampling,
         benchmark=problems.name,
@@ -77,7 +94,7 @@ def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, wor
     schema = sample_schema(logprobs=config.sampling.logprobs)
     if is_scored:
         # The scorer reads whole models: an adapter that vLLM serves beside its base is merged for it.
-        scorer = warm_scorer(inputs.model_dir("model"), inputs.fingerprint("model"), config.text_format)
+        scorer = warm_scorer(workplace.model_dir(inputs.model), inputs.model.fingerprint, config.text_format)
         schema, completions = with_columns(schema), with_logprob(completions, scorer)
     rows = _written(out, schema, completions)
     summary = summarise(rows)
@@ -89,10 +106,12 @@ def evaluate(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, wor
     return Outcome(accounting={"kept": len(rows)}, metrics=summary.to_metrics(), record=record)
 
 
-def truncate(out: ArtifactWriter, inputs: Inputs, config: TruncateCondition, workplace: Workplace) -> Outcome:
+@stage("truncate", version=4, shown=True)
+def truncate(out: ArtifactWriter, inputs: TruncateInputs, config: TruncateCondition, workplace: Workplace) -> Outcome:
     """What the model had reached by then (TokenSkip §5.1, "truncation"): no generation, the rows are graded again."""
-    evaluation = inputs.artifact("evaluation")
-    problems, model = inputs.problems("problems"), warm_readable(inputs.model_dir("model"), inputs.fingerprint("model"))
+    evaluation = workplace.artifact(inputs.evaluation)
+    problems = inputs.problems.open()
+    model = warm_readable(workplace.model_dir(inputs.model), inputs.model.fingerprint)
     summary = Summary.from_metrics(evaluation.manifest.content.metrics)
     limit = max(1, round(config.ratio * summary.tokens.value))
     schema = sample_schema() if summary.logprob is None else with_columns(sample_schema())
@@ -131,6 +150,3 @@ _SUMMARY_COLUMNS = (
     "latent_tokens",
     COLUMN,
 )
-
-EVALUATE = Stage("evaluate", 4, evaluate, is_shown=True)
-TRUNCATE = Stage("truncate", 4, truncate, is_shown=True)

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from latent_core.config.grpo import GrpoConfig
 from latent_core.rl.rollouts import rollout_schema
 from latent_core.store import ArtifactWriter
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.inputs import Model, ProblemsInput
+from tasks.stage import Outcome, Workplace, stage
 from tasks.workers.warm import cool_down
 
 ROLLOUTS = "rollouts.parquet"
 _ENDS = 10  # the first and the last tenth of the steps are what the summary compares
 
 
-def grpo(out: ArtifactWriter, inputs: Inputs, config: GrpoConfig, workplace: Workplace) -> Outcome:
+class GrpoInputs(NamedTuple):
+    """The model to start from, and the training split."""
+
+    model: Model
+    problems: ProblemsInput
+
+
+@stage("grpo", version=2, shown=True)
+def train_policy(out: ArtifactWriter, inputs: GrpoInputs, config: GrpoConfig, workplace: Workplace) -> Outcome:
     from latent_core.rl.training import reinforce
 
     cool_down()  # a warm vLLM engine holds nine tenths of a GPU
-    source = inputs.problems("problems")
+    source = inputs.problems.open()
     problems = source.problems(0, config.questions)
     with out.directory("weights") as directory:
         result = reinforce(
-            inputs.model_dir("model"),
+            workplace.model_dir(inputs.model),
             problems,
             config,
             benchmark=source.name,
@@ -77,6 +86,3 @@ class _Summary:
             for name, total in self._sums.items()
             if total["rows"]
         }
-
-
-GRPO = Stage("grpo", 2, grpo, is_shown=True)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from latent_core.compress.corpus import merged_drift
 from latent_core.compressor_training.agreement import Agreement
 from latent_core.config.base import StageConfig
-from latent_core.evaluation.condition import Condition, Kind, role_of
+from latent_core.evaluation.condition import Condition, Kind, by_role
 from latent_core.evaluation.summary import compare_scores
 from latent_core.report.numbers import DASH, decimal, p_value, percent, points
-from latent_core.store import Artifact, ArtifactWriter
+from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.evaluations import scores_of, summary_of
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.inputs import Input
+from tasks.stage import Outcome, Workplace, stage
 
 COMPARISON = "comparison.md"
 _SCORERS = {"model": "the trained compressor", "word_lookup": "word-frequency lookup", "random": "random"}
@@ -23,13 +24,30 @@ class CompareLabelKinds(StageConfig):
     """Nothing to set: what is compared follows from the parents."""
 
 
+class CompareLabelKindsInputs(NamedTuple):
+    """By name: compressors that were trained, what each compressor made, and evaluations of the models trained on that.
+
+    The first of the compressions is what the others are compared with; one that needed no training (random) is among
+    them.
+    """
+
+    compressors: Mapping[str, ArtifactRef]
+    compressions: Mapping[str, ArtifactRef]
+    evaluations: Mapping[Condition, ArtifactRef]
+
+    def roles(self) -> dict[str, Input]:
+        compressors = {f"compressor/{name}": ref for name, ref in self.compressors.items()}
+        compressions = {f"compress/{name}": ref for name, ref in self.compressions.items()}
+        return {**compressors, **compressions, **by_role(self.evaluations)}
+
+
+@stage("compare_label_kinds", version=1, shown=True)
 def compare_label_kinds(
-    out: ArtifactWriter, inputs: Inputs, config: CompareLabelKinds, workplace: Workplace
+    out: ArtifactWriter, inputs: CompareLabelKindsInputs, config: CompareLabelKinds, workplace: Workplace
 ) -> Outcome:
-    """Reads `compressor/NAME` (its training), `compress/NAME` and `evaluation/NAME/ratio R` of every name."""
-    trainings = {name: inputs.artifact(f"compressor/{name}") for name in _names(inputs, "compressor")}
+    trainings = {name: workplace.artifact(ref) for name, ref in inputs.compressors.items()}
     agreement = {name: training.manifest.content.metrics for name, training in trainings.items()}
-    rows = [row for name in _names(inputs, "compress") for row in _by_ratio(inputs, name)]
+    rows = [row for name in inputs.compressions for row in _by_ratio(inputs, workplace, name)]
     first = rows[0]["compressor"]
     with out.open(COMPARISON) as page:
         page.write((_agreement_table(agreement) + "\n" + _ratio_table(rows, first)).encode())
@@ -45,19 +63,15 @@ def compare_label_kinds(
     )
 
 
-def _names(inputs: Inputs, kind: str) -> list[str]:
-    return [role.partition("/")[2] for role in inputs.roles() if role.startswith(f"{kind}/")]
-
-
-def _by_ratio(inputs: Inputs, name: str) -> list[dict[str, Any]]:
+def _by_ratio(inputs: CompareLabelKindsInputs, workplace: Workplace, name: str) -> list[dict[str, Any]]:
     """One row a ratio: what the compressor did to the texts, and how the model trained on them does."""
-    shards = inputs.artifact(f"compress/{name}").shards()
+    shards = workplace.artifact(inputs.compressions[name]).shards()
     drift = merged_drift(shard.manifest.content.metrics["ratios"] for shard in shards)
     compressions: dict[float, Mapping[str, Any]] = {1.0: {}} | {row["ratio"]: row for row in drift}
-    first = _names(inputs, "compress")[0]
+    first = next(iter(inputs.compressions))
     rows = []
     for ratio in sorted(compressions, reverse=True):
-        evaluation = _evaluation(inputs, name, ratio)
+        evaluation = _evaluation(inputs, workplace, name, ratio)
         if evaluation is None and ratio == 1.0:
             continue
         row: dict[str, Any] = {"compressor": name, "ratio": ratio}
@@ -65,7 +79,7 @@ def _by_ratio(inputs: Inputs, name: str) -> list[dict[str, Any]]:
         if evaluation is not None:
             summary = summary_of(evaluation)
             row |= {"accuracy": list(summary.accuracy), "tokens": summary.tokens.value, "questions": summary.questions}
-            other = None if name == first else _evaluation(inputs, first, ratio)
+            other = None if name == first else _evaluation(inputs, workplace, first, ratio)
             if other is not None:
                 paired = compare_scores(scores_of(other), scores_of(evaluation))
                 row |= {"difference": paired.accuracy.value, "p": paired.p_value}
@@ -73,9 +87,9 @@ def _by_ratio(inputs: Inputs, name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _evaluation(inputs: Inputs, name: str, ratio: float) -> Artifact | None:
-    role = role_of(Condition(name, Kind.RATIO, ratio))
-    return inputs.artifact(role) if role in inputs.roles() else None
+def _evaluation(inputs: CompareLabelKindsInputs, workplace: Workplace, name: str, ratio: float) -> Artifact | None:
+    ref = inputs.evaluations.get(Condition(name, Kind.RATIO, ratio))
+    return None if ref is None else workplace.artifact(ref)
 
 
 def _agreement_table(agreement: Mapping[str, Mapping[str, Any]]) -> str:
@@ -111,6 +125,3 @@ def _ratio_table(rows: list[dict[str, Any]], first: str) -> str:
         cells += [f"{points(row['difference'])} ({p_value(row['p'])})" if "difference" in row else DASH]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-COMPARE_LABEL_KINDS = Stage("compare_label_kinds", 1, compare_label_kinds, is_shown=True)

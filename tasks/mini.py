@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from latent_core.config.mini import MiniCorpusConfig, MiniInitConfig
 from latent_core.models.family import load_tokenizer
 from latent_core.models.mini import MiniShape, train_tokenizer, write_initial_model
 from latent_core.models.mini_corpus import examples, tokenizer_texts
-from latent_core.store import ArtifactWriter
+from latent_core.store import ArtifactRef, ArtifactWriter
+from tasks.inputs import ProblemsInput
 from tasks.prepare import TRAIN, VALIDATION
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.stage import Outcome, Workplace, stage
 
 
-def initialise(out: ArtifactWriter, inputs: Inputs, config: MiniInitConfig, workplace: Workplace) -> Outcome:
+class MiniInitInputs(NamedTuple):
+    """The generator whose texts the tokenizer is trained on."""
+
+    problems: ProblemsInput
+
+
+class MiniCorpusInputs(NamedTuple):
+    """The initial model, whose tokenizer writes the examples, and the generator of their problems."""
+
+    model: ArtifactRef
+    problems: ProblemsInput
+
+
+@stage("mini_init", version=1)
+def mini_init(out: ArtifactWriter, inputs: MiniInitInputs, config: MiniInitConfig, workplace: Workplace) -> Outcome:
     shape = MiniShape(
         layers=config.layers,
         hidden=config.hidden,
@@ -27,11 +44,14 @@ def initialise(out: ArtifactWriter, inputs: Inputs, config: MiniInitConfig, work
     return Outcome(metrics={"parameters": parameters, "vocabulary": len(tokenizer)})
 
 
-def write_corpus(out: ArtifactWriter, inputs: Inputs, config: MiniCorpusConfig, workplace: Workplace) -> Outcome:
+@stage("mini_corpus", version=1)
+def mini_corpus(
+    out: ArtifactWriter, inputs: MiniCorpusInputs, config: MiniCorpusConfig, workplace: Workplace
+) -> Outcome:
     import pyarrow as pa
 
     schema = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
-    tokenizer = load_tokenizer(inputs.model_dir("model"))
+    tokenizer = load_tokenizer(workplace.model_dir(inputs.model))
     total = config.problems + config.validation_problems
     done = 0
     for name, split, count in (
@@ -45,7 +65,3 @@ def write_corpus(out: ArtifactWriter, inputs: Inputs, config: MiniCorpusConfig, 
                 if done % 1000 == 0:
                     workplace.progress(done, total, 0)
     return Outcome(accounting={"kept": total})
-
-
-MINI_INIT = Stage("mini_init", 1, initialise)
-MINI_CORPUS = Stage("mini_corpus", 1, write_corpus)

@@ -6,18 +6,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.config.prepare import PrepareConfig
 from latent_core.generate.completions import ReadableModel
 from latent_core.methods.quality import best_share
 from latent_core.sft.examples import Cell, example_schema, ratio_table, rationale_examples, tokenskip_examples
-from latent_core.store import ArtifactWriter
+from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.collect import SAMPLES
 from tasks.compress import COMPRESSED
+from tasks.inputs import Model, ProblemsInput
 from tasks.quality import QUALITY
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.stage import Outcome, Workplace, stage
 
 TRAIN, VALIDATION = "train.parquet", "validation.parquet"
 _SAMPLE_COLUMNS = ("question_id", "sample_index", "question", "gold", "reasoning", "verdict")
@@ -33,29 +34,51 @@ class WarmStartExamples(StageConfig):
     seed: Annotated[int, IDENTITY]
 
 
-def prepare(out: ArtifactWriter, inputs: Inputs, config: PrepareConfig, workplace: Workplace) -> Outcome:
-    samples, compressed = inputs.artifact("samples"), inputs.artifact("compressed")
+class PrepareInputs(NamedTuple):
+    """Chains of thought, their compressions, what scored them, and the model that is trained on them."""
+
+    model: Model
+    samples: ArtifactRef
+    compressed: ArtifactRef
+    quality: ArtifactRef | None = None
+
+
+class WarmStartInputs(NamedTuple):
+    """The training split, and the model that is trained on its rationales."""
+
+    model: Model
+    problems: ProblemsInput
+
+
+@stage("prepare", version=2)
+def prepare(out: ArtifactWriter, inputs: PrepareInputs, config: PrepareConfig, workplace: Workplace) -> Outcome:
+    samples, compressed = workplace.artifact(inputs.samples), workplace.artifact(inputs.compressed)
+    best = None
+    if inputs.quality is not None and config.quality_top < 1:
+        best = best_share(workplace.artifact(inputs.quality).rows_of(QUALITY), config.quality_top)
     accounting: Counter[str] = Counter()
     outcomes: Counter[Cell] = Counter()
-    scored = "quality" in inputs.roles() and config.quality_top < 1
     examples = tokenskip_examples(
         samples.rows_of(SAMPLES, _SAMPLE_COLUMNS),
         compressed.rows_of(COMPRESSED, _COMPRESSED_COLUMNS),
-        ReadableModel.load(inputs.model_dir("model")),
+        ReadableModel.load(workplace.model_dir(inputs.model)),
         config,
         accounting,
         outcomes,
-        best_share(inputs.artifact("quality").rows_of(QUALITY), config.quality_top) if scored else None,
+        best,
     )
     outcome = write_examples(out, examples, accounting)
     return replace(outcome, metrics={**outcome.metrics, "by_ratio": ratio_table(outcomes)})
 
 
-def prepare_warm_start(out: ArtifactWriter, inputs: Inputs, config: WarmStartExamples, workplace: Workplace) -> Outcome:
+@stage("prepare_warm_start", version=1)
+def prepare_warm_start(
+    out: ArtifactWriter, inputs: WarmStartInputs, config: WarmStartExamples, workplace: Workplace
+) -> Outcome:
     accounting: Counter[str] = Counter()
     examples = rationale_examples(
-        inputs.problems("problems").problems(0, config.questions),
-        ReadableModel.load(inputs.model_dir("model")),
+        inputs.problems.open().problems(0, config.questions),
+        ReadableModel.load(workplace.model_dir(inputs.model)),
         config.validation_share,
         config.seed,
         config.max_length,
@@ -77,7 +100,3 @@ def write_examples(out: ArtifactWriter, examples: Iterable[Mapping[str, Any]], a
             tokens[example["split"]] += len(example["input_ids"])
     rows = {split: table.rows for split, table in tables.items()}
     return Outcome(accounting=accounting, metrics={"rows": rows, "tokens": dict(tokens)})
-
-
-PREPARE = Stage("prepare", 2, prepare)
-PREPARE_WARM_START = Stage("prepare_warm_start", 1, prepare_warm_start)

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import NamedTuple
 
 from latent_core.config.quality import QualityConfig
 from latent_core.generate.completions import ReadableModel
 from latent_core.methods.quality import QualityScorer, quality_report, quality_schema, spanned, texts_to_score
-from latent_core.store import ArtifactWriter
+from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.collect import SAMPLES
 from tasks.compress import COMPRESSED
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.inputs import Model
+from tasks.stage import Outcome, Workplace, stage
 from tasks.workers.engines import make_room
 
 QUALITY = "quality.parquet"
 _TEXTS_PER_CALL = 512  # bounds memory, large enough to batch by length
 
 
-def score_quality(out: ArtifactWriter, inputs: Inputs, config: QualityConfig, workplace: Workplace) -> Outcome:
-    model_dir = inputs.model_dir("model")
+class QualityInputs(NamedTuple):
+    """Chains of thought, their compressions, and the model that judges them."""
+
+    model: Model
+    samples: ArtifactRef
+    compressed: ArtifactRef
+
+
+@stage("score_quality", version=1)
+def score_quality(out: ArtifactWriter, inputs: QualityInputs, config: QualityConfig, workplace: Workplace) -> Outcome:
+    model_dir = workplace.model_dir(inputs.model)
     make_room()
     model, scorer = ReadableModel.load(model_dir), QualityScorer(model_dir, config)
-    compressed = inputs.artifact("compressed")
+    compressed = workplace.artifact(inputs.compressed)
     texts = texts_to_score(
-        inputs.artifact("samples").rows_of(
+        workplace.artifact(inputs.samples).rows_of(
             SAMPLES, ("question_id", "sample_index", "question", "gold", "reasoning", "verdict")
         ),
         compressed.rows_of(COMPRESSED, ("question_id", "sample_index", "ratio", "text")),
@@ -38,6 +49,3 @@ def score_quality(out: ArtifactWriter, inputs: Inputs, config: QualityConfig, wo
                 table.add(named | {"score": score, "tokens": item.stop - item.start})
             workplace.progress(table.rows, compressed.rows, 0)
     return Outcome(accounting={"kept": table.rows}, metrics={"quality": quality_report(scores)})
-
-
-SCORE_QUALITY = Stage("score_quality", 1, score_quality)

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, NamedTuple
 
 from latent_core.compress.corpus import merged_drift
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.tokenskip import Variant
 from latent_core.config.training import LatentRows
-from latent_core.evaluation.condition import condition_of
+from latent_core.evaluation.condition import Condition, by_role, role_of
 from latent_core.report import Provenance, build_entries, figures, render_report
 from latent_core.report.table import markdown_table, results
-from latent_core.store import Artifact, ArtifactWriter
-from tasks.contamination import CONTAMINATION, finding
+from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
+from tasks.contamination import check_contamination, finding
 from tasks.environment import code_version
 from tasks.evaluations import evaluation_of
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.inputs import Input
+from tasks.stage import Outcome, Workplace, stage
 
 REPORT_HTML, TABLE_MARKDOWN = "report.html", "table.md"
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "llmlingua", "math-verify", "prefect", "mlflow")
@@ -35,13 +37,28 @@ class ReportConfig(StageConfig):
     """The model with which those that were not trained on ratios are compared."""
 
 
-def report(out: ArtifactWriter, inputs: Inputs, config: ReportConfig, workplace: Workplace) -> Outcome:
-    stages = [(role, inputs.artifact(role)) for role in inputs.roles()]
-    conditions = {role: condition for role in inputs.roles() if (condition := condition_of(role)) is not None}
-    evaluations = [evaluation_of(condition, inputs.artifact(role)) for role, condition in conditions.items()]
-    entries = build_entries(evaluations, reference=config.reference)
-    notes = _frozen_notes({condition.model for condition in conditions.values()}, config.latent_rows)
-    notes += [finding(artifact) for _, artifact in stages if artifact.ref.stage == CONTAMINATION.name]
+class ReportInputs(NamedTuple):
+    """Evaluations, and the other stages that the page lists, by the name that it gives them.
+
+    Both in the order of the page.
+    """
+
+    evaluations: Mapping[Condition, ArtifactRef]
+    stages: Mapping[str, ArtifactRef] = MappingProxyType({})
+
+    def roles(self) -> dict[str, Input]:
+        return {**by_role(self.evaluations), **self.stages}
+
+
+@stage("report", version=3, shown=True)
+def write_report(out: ArtifactWriter, inputs: ReportInputs, config: ReportConfig, workplace: Workplace) -> Outcome:
+    evaluations = {condition: workplace.artifact(ref) for condition, ref in inputs.evaluations.items()}
+    found = [evaluation_of(condition, artifact) for condition, artifact in evaluations.items()]
+    entries = build_entries(found, reference=config.reference)
+    stages = [(role_of(condition), artifact) for condition, artifact in evaluations.items()]
+    stages += [(role, workplace.artifact(ref)) for role, ref in inputs.stages.items()]
+    notes = _frozen_notes({condition.model for condition in evaluations}, config.latent_rows)
+    notes += [finding(artifact) for _, artifact in stages if artifact.ref.stage == check_contamination.name]
     html = render_report(
         config.title,
         entries,
@@ -91,6 +108,3 @@ def _compression(stages: list[tuple[str, Artifact]]) -> Iterator[Mapping[str, An
             "answer_retention": row["answer_retention"],
             "texts": int(row["texts"]),
         }
-
-
-REPORT = Stage("report", 3, report, is_shown=True)

@@ -3,48 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from latent_core.config.dual import DualBuildConfig
 from latent_core.config.training import TrainConfig
-from latent_core.dual.build import build_dual
+from latent_core.dual import build
 from latent_core.dual.coverage import count_reasoning_tokens, coverage_of, seen_at_least
 from latent_core.dual.files import read_embeddings, read_ids, read_tokens
 from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.verify import verify_dual
 from latent_core.dual.vocabulary import DualVocabulary
-from latent_core.errors import StageFailed
+from latent_core.errors import InputError, StageFailed
 from latent_core.loading import NO_CODE
-from latent_core.store import Artifact, ArtifactWriter
+from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.collect import SAMPLES
 from tasks.compress import COMPRESSED
+from tasks.inputs import FileInput, Model
 from tasks.prepare import TRAIN, VALIDATION
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.stage import Outcome, Workplace, stage
 from tasks.workers.warm import cool_down
 
 
-def build(out: ArtifactWriter, inputs: Inputs, config: DualBuildConfig, workplace: Workplace) -> Outcome:
-    base = inputs.model_dir("model")
-    given = inputs.roles()
+class BuildDualInputs(NamedTuple):
+    """The model, and what chooses its latent tokens: files of a user, or the reasoning that training will see."""
+
+    model: Model
+    samples: ArtifactRef | None = None
+    compressed: ArtifactRef | None = None
+    ids_file: FileInput | None = None
+    tokens_file: FileInput | None = None
+    embeddings_file: FileInput | None = None
+
+
+class TrainInputs(NamedTuple):
+    """The model to start from, and the examples."""
+
+    model: Model
+    prepared: ArtifactRef
+
+
+@stage("build_dual", version=1)
+def build_dual(out: ArtifactWriter, inputs: BuildDualInputs, config: DualBuildConfig, workplace: Workplace) -> Outcome:
+    base = workplace.model_dir(inputs.model)
     counts = None
-    subset_ids = read_ids(inputs.file("ids_file")) if "ids_file" in given else None
+    subset_ids = None if inputs.ids_file is None else read_ids(inputs.ids_file.open())
     if config.seen_at_least is not None:
         from transformers import AutoTokenizer
 
+        if inputs.samples is None or inputs.compressed is None:
+            raise InputError("dual.seen_at_least: needs the chains of thought and their compressions as inputs")
+        reasoning = _reasoning(workplace.artifact(inputs.samples), workplace.artifact(inputs.compressed))
         tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True, **NO_CODE)
-        counts = count_reasoning_tokens(_reasoning(inputs), tokenizer)
+        counts = count_reasoning_tokens(reasoning, tokenizer)
         subset_ids = seen_at_least(counts, config.seen_at_least)
     with out.directory("model") as directory:
-        report = build_dual(
+        report = build.build_dual(
             base,
             directory,
             mode=config.mode,
             subset_ids=subset_ids,
             subset_pattern=config.pattern,
-            custom_tokens=read_tokens(inputs.file("tokens_file")) if "tokens_file" in given else None,
-            custom_embeddings=read_embeddings(inputs.file("embeddings_file")) if "embeddings_file" in given else None,
+            custom_tokens=None if inputs.tokens_file is None else read_tokens(inputs.tokens_file.open()),
+            custom_embeddings=None
+            if inputs.embeddings_file is None
+            else read_embeddings(inputs.embeddings_file.open()),
             think_missing=config.think_missing,
             seed=config.seed,
         )
@@ -57,9 +81,8 @@ def build(out: ArtifactWriter, inputs: Inputs, config: DualBuildConfig, workplac
     return Outcome(metrics=metrics, record={"peak_rss_bytes": report.peak_rss_bytes})
 
 
-def _reasoning(inputs: Inputs) -> Iterator[str]:
+def _reasoning(samples: Artifact, compressed: Artifact) -> Iterator[str]:
     """All reasoning that training will see: correct samples and their compressions."""
-    samples, compressed = inputs.artifact("samples"), inputs.artifact("compressed")
     for row in samples.rows_of(SAMPLES, ("reasoning", "verdict")):
         if row["verdict"] == "correct":
             yield row["reasoning"]
@@ -67,18 +90,20 @@ def _reasoning(inputs: Inputs) -> Iterator[str]:
         yield row["text"]
 
 
-def train_model(out: ArtifactWriter, inputs: Inputs, config: TrainConfig, workplace: Workplace) -> Outcome:
-    from latent_core.sft.trainer import train
+# 2: by_length orders and evaluation losses that batches do not change
+@stage("train", version=2, shown=True)
+def train(out: ArtifactWriter, inputs: TrainInputs, config: TrainConfig, workplace: Workplace) -> Outcome:
+    from latent_core.sft import trainer
 
     cool_down()  # a warm vLLM engine holds nine tenths of a GPU
-    model_dir, prepared = inputs.model_dir("model"), inputs.artifact("prepared")
+    model_dir, prepared = workplace.model_dir(inputs.model), workplace.artifact(inputs.prepared)
     latent_ids: range | tuple[()] = ()
     if (model_dir / FILE_NAME).is_file():
         vocabulary = DualVocabulary.load(model_dir)
         latent_ids = range(vocabulary.visible_size, vocabulary.visible_size + vocabulary.latent_size)
     checkpoints = workplace.scratch / "checkpoints"
     with out.directory("weights") as directory:
-        result = train(
+        result = trainer.train(
             model_dir,
             _table(prepared, TRAIN),
             _table(prepared, VALIDATION),
@@ -104,8 +129,3 @@ def train_model(out: ArtifactWriter, inputs: Inputs, config: TrainConfig, workpl
 def _table(prepared: Artifact, name: str) -> pa.Table:
     schema = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
     return pa.Table.from_batches(list(prepared.batches(name, ["input_ids", "labels"])), schema)
-
-
-BUILD_DUAL = Stage("build_dual", 1, build)
-# 2: by_length orders and evaluation losses that batches do not change
-TRAIN_STAGE = Stage("train", 2, train_model, is_shown=True)

@@ -10,7 +10,7 @@ from bench.chaos.victims import is_alive
 from bench.chaos.watch import CommitWatch, Event
 from latent_core.store import ArtifactStore, collect_garbage, find_garbage
 from latent_core.store.layout import MANIFEST, RESULTS
-from tasks.report import REPORT
+from tasks.report import write_report
 
 
 def contents(store: Path) -> dict[str, bytes]:
@@ -18,7 +18,7 @@ def contents(store: Path) -> dict[str, bytes]:
     found = {}
     for path in store.glob(f"*/*/{MANIFEST}"):
         body = json.loads(path.read_bytes())["content"]
-        if body["stage"] == REPORT.name:
+        if body["stage"] == write_report.name:
             body["files"] = [item["path"] for item in body["files"]]
         found[f"{path.parts[-3]}/{path.parts[-2]}"] = json.dumps(body, sort_keys=True, ensure_ascii=False).encode()
     return found

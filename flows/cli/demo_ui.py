@@ -48,9 +48,9 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
     from latent_core.ui.samples import SampleLibrary
     from latent_core.ui.shelf import ModelShelf, base_offers, stored_offers
     from tasks.collect import SAMPLES
-    from tasks.grpo import GRPO
+    from tasks.grpo import train_policy
     from tasks.tracking.models import model_directory
-    from tasks.train import BUILD_DUAL, TRAIN_STAGE
+    from tasks.train import build_dual, train
 
     opened = ArtifactStore(store)
     directory = model_directory(model, opened)
@@ -61,7 +61,7 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
     )
 
     def offers() -> list[Offer]:
-        trained = stored_offers(opened, (TRAIN_STAGE.name, GRPO.name))
-        return [*trained, *base_offers(model, directory), *stored_offers(opened, (BUILD_DUAL.name,))]
+        trained = stored_offers(opened, (train.name, train_policy.name))
+        return [*trained, *base_offers(model, directory), *stored_offers(opened, (build_dual.name,))]
 
     return Demo(desk, Path(model).name, SampleLibrary(opened, SAMPLES), ModelShelf(offers))

@@ -17,10 +17,10 @@ from flows.launch.parameters import load
 from flows.launch.registry import FlowEntry, find_flow
 from latent_core.config.base import StageConfig
 from latent_core.errors import RegressionFound
-from latent_core.store import Artifact
+from latent_core.store import Artifact, ArtifactRef
 from tasks.progress.terminal import ProgressBars, shown_by
 from tasks.run.estimates import Estimate, Rates
-from tasks.run.execution import Pending, Run
+from tasks.run.execution import Run
 from tasks.tracking.tracker import gaps_told
 
 # Set before Prefect is imported: a quiet client.
@@ -34,7 +34,7 @@ _ENVIRONMENT = {
 console = Console()
 
 
-def plan(entry: FlowEntry, config: StageConfig, force: Sequence[str] = ()) -> tuple[Run, Pending]:
+def plan(entry: FlowEntry, config: StageConfig, force: Sequence[str] = ()) -> tuple[Run, ArtifactRef]:
     """Walk through a flow without computing anything; returns the run with its plan, and the flow's result."""
     with entry.open_run(config, planning=True, force=force) as run:
         result = entry.compose(config, run)
@@ -93,7 +93,7 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
             with gaps_told() as gaps:
                 execute_entry(entry, config, force)
         else:
-            entry.conclude(config, planned, planned.store.require(result.ref))
+            entry.conclude(config, planned, planned.store.require(result))
             if planned.unrecorded:
                 console.print(f"all {len(planned.plan)} stages are in the store: running the flow for its record")
                 with gaps_told() as gaps:
@@ -104,7 +104,7 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
                     console.print(note, soft_wrap=True)
     except RegressionFound as found:  # the table says more than the verdict alone
         verdict = found
-    artifact = planned.store.require(result.ref)
+    artifact = planned.store.require(result)
     entry.show(artifact)
     from flows.parts.publish import show_where_to_look  # imports Prefect, see _ENVIRONMENT
 

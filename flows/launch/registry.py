@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from latent_core.config.base import StageConfig
 from latent_core.errors import InputError
-from latent_core.store import Artifact
-from tasks.run.execution import Pending, Run
+from latent_core.store import Artifact, ArtifactRef
+from tasks.run.execution import Run
 
 
 def no_verdict(cfg: Any, run: Run, result: Artifact) -> None:
@@ -29,7 +29,7 @@ class FlowEntry:
 
     config: type[StageConfig]
     open_run: Callable[..., Run]
-    compose: Callable[[Any, Run], Pending]
+    compose: Callable[[Any, Run], ArtifactRef]
     execute: Callable[..., Any]
     show: Callable[[Artifact], None]
     conclude: Callable[[Any, Run, Artifact], None] = no_verdict

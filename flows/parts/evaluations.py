@@ -9,18 +9,19 @@ from latent_core.config.evaluate import Baseline, EvaluateConfig, EvaluateOnceCo
 from latent_core.config.prompting import Prompting, TextFormat
 from latent_core.evaluation.condition import Condition, Kind
 from latent_core.report.names import label
-from tasks.contamination import CONTAMINATION, CheckContamination
-from tasks.evaluate import EVALUATE, TRUNCATE, EvaluateCondition, TruncateCondition
-from tasks.run.execution import Input, Pending, Run
-from tasks.stage import ProblemsInput
+from latent_core.store import ArtifactRef
+from tasks.contamination import CheckContamination, ContaminationInputs, check_contamination
+from tasks.evaluate import EvaluateCondition, EvaluateInputs, TruncateCondition, TruncateInputs, evaluate, truncate
+from tasks.inputs import Model, ProblemsInput
+from tasks.run.execution import Run
 
-Evaluations = dict[Condition, Pending]
+Evaluations = dict[Condition, ArtifactRef]
 
 
 def evaluated_at_ratios(
     settings: EvaluateConfig,
     run: Run,
-    model: Input,
+    model: Model,
     problems: ProblemsInput,
     name: str,
     kind: Kind = Kind.RATIO,
@@ -41,7 +42,7 @@ def evaluated_at_ratios(
 def evaluated_once(
     settings: EvaluateOnceConfig,
     run: Run,
-    model: Input,
+    model: Model,
     problems: ProblemsInput,
     name: str,
     text_format: TextFormat = TextFormat.BOXED,
@@ -52,7 +53,7 @@ def evaluated_once(
 
 
 def untrained_and_baselines(
-    settings: EvaluateWithBaseConfig, run: Run, model: Input, problems: ProblemsInput, name: str = "base"
+    settings: EvaluateWithBaseConfig, run: Run, model: Model, problems: ProblemsInput, name: str = "base"
 ) -> Evaluations:
     """The base model as it is, and the baselines of the settings."""
     plain = Condition(name, Kind.UNTRAINED, 1.0)
@@ -66,20 +67,17 @@ def untrained_and_baselines(
                 conditions[Condition(name, kind, ratio)] = prompted
     found = _evaluated(settings, run, model, problems, conditions)
     if Baseline.TRUNCATE in settings.baselines:
-        inputs: dict[str, Input] = {"evaluation": found[plain], "model": model, "problems": problems}
+        inputs = TruncateInputs(found[plain], model, problems)
         for ratio in shorter:
             cut = Condition(name, Kind.TRUNCATE, ratio)
-            found[cut] = run.stage(TRUNCATE, TruncateCondition(ratio=ratio), inputs, label=label(cut))
+            found[cut] = run.stage(truncate, TruncateCondition(ratio=ratio), inputs, label=label(cut))
     return found
 
 
-def contamination(run: Run, benchmark: BenchmarkConfig, questions: int, training: int) -> Pending:
+def contamination(run: Run, benchmark: BenchmarkConfig, questions: int, training: int) -> ArtifactRef:
     """Whether the first `training` questions that a run learns from hold any of the `questions` it is tested on."""
-    splits: dict[str, Input] = {
-        "test": ProblemsInput.find(benchmark, "test"),
-        "training": ProblemsInput.find(benchmark, "train"),
-    }
-    return run.stage(CONTAMINATION, CheckContamination(questions=questions, training=training), splits)
+    splits = ContaminationInputs(ProblemsInput.find(benchmark, "test"), ProblemsInput.find(benchmark, "train"))
+    return run.stage(check_contamination, CheckContamination(questions=questions, training=training), splits)
 
 
 def _condition(
@@ -101,16 +99,16 @@ def _condition(
 def _evaluated(
     settings: EvaluateConfig,
     run: Run,
-    model: Input,
+    model: Model,
     problems: ProblemsInput,
     conditions: Mapping[Condition, EvaluateCondition],
 ) -> Evaluations:
     """One evaluation a condition, in joined passes where the settings say so."""
-    inputs: dict[str, Input] = {"model": model, "problems": problems}
+    inputs = EvaluateInputs(model, problems)
     rows = settings.questions * settings.sampling.samples
     labelled = {label(condition): config for condition, config in conditions.items()}
     if settings.joins:
-        pending = run.stages(EVALUATE, labelled, inputs, rows=rows)
+        pending = run.stages(evaluate, labelled, inputs, rows=rows)
     else:
-        pending = [run.stage(EVALUATE, config, inputs, label=name, rows=rows) for name, config in labelled.items()]
+        pending = [run.stage(evaluate, config, inputs, label=name, rows=rows) for name, config in labelled.items()]
     return dict(zip(conditions, pending, strict=True))

@@ -15,15 +15,15 @@ from latent_core.addresses import without_password
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError
 from latent_core.store import Artifact, ArtifactRef
-from tasks.contamination import CONTAMINATION, finding
+from tasks.contamination import check_contamination, finding
 from tasks.report import REPORT_HTML, TABLE_MARKDOWN
-from tasks.run.execution import Pending, Run
-from tasks.train import TRAIN_STAGE
+from tasks.run.execution import Run
+from tasks.train import train
 
 logger = logging.getLogger("latent")
 
 
-def publish(run: Run, report: Pending) -> dict[str, str]:
+def publish(run: Run, report: ArtifactRef) -> dict[str, str]:
     """Wait for the report, publish it in Prefect's Artifacts tab, and return where it lies."""
     artifact = run.artifact(report)
     found = "".join(f"{line}\n\n" for line in findings(artifact))
@@ -46,9 +46,11 @@ WIDTH_IN_FILES = 140  # columns when the output is no terminal: room for the who
 def findings(report: Artifact) -> list[str]:
     """What the checks behind a report found, in sentences; those that the store still has."""
     parents = report.manifest.content.parents
-    if CONTAMINATION.name not in parents:
-        return []
-    found = report.store.get(CONTAMINATION.name, parents[CONTAMINATION.name].fingerprint)
+    found = (
+        report.store.get(check_contamination.name, parents[check_contamination.name].fingerprint)
+        if check_contamination.name in parents
+        else None
+    )
     return [] if found is None else [finding(found)]
 
 
@@ -60,7 +62,7 @@ def page_of(report: Artifact) -> str:
 def trained_models(report: Artifact) -> dict[str, ArtifactRef]:
     """The trained models behind a finished report, by variant."""
     return {
-        role.removeprefix("train/"): ArtifactRef(TRAIN_STAGE.name, parent.fingerprint)
+        role.removeprefix("train/"): ArtifactRef(train.name, parent.fingerprint)
         for role, parent in report.manifest.content.parents.items()
         if role.startswith("train/")
     }

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from latent_core.config.prepare import PrepareConfig, RatioLabel
 from latent_core.models.source import EMBEDDED
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
-from tasks.run.execution import Input, Run
-from tasks.stage import ModelInput
+from tasks.inputs import Model, ModelInput
+from tasks.run.execution import Run
 
 logger = logging.getLogger("latent")
 Ratios = frozenset[float]
@@ -24,7 +24,7 @@ def taught(prepare: PrepareConfig) -> Ratios | None:
     return frozenset(prepare.ratios) | PLAIN if prepare.ratio_label is RatioLabel.REQUESTED else None
 
 
-def taught_to(model: Input, store: ArtifactStore) -> Ratios | None:
+def taught_to(model: Model, store: ArtifactStore) -> Ratios | None:
     """The ratios that a finished model was trained at, at any time; None where nothing here knows."""
     if isinstance(model, ModelInput):
         return PLAIN if model.spec in (*EMBEDDED, "smollm2") else None

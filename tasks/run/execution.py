@@ -18,7 +18,7 @@ from latent_core.config.runtime import InputCheck, LeasePolicy, Runner, RuntimeC
 from latent_core.errors import InputError, LatentError, StageFailed
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, DamagedError
 from latent_core.store.lease import LeaseTerms
-from tasks.merge import MERGED, Merge
+from tasks.merge import MERGED, Merge, MergeInputs
 from tasks.progress.prefect import PrefectBoard, StageProgress
 from tasks.progress.terminal import current_sink, shown_to
 from tasks.run.companions import Group
@@ -27,24 +27,13 @@ from tasks.run.prefect_tasks import Ended, StageTasks, reference_to
 from tasks.run.repair import InputRepair
 from tasks.run.schedule import stored_parents
 from tasks.run.sharing import compute_or_wait
-from tasks.stage import Parent, Stage, StageCall
+from tasks.stage import C, I, Stage, StageCall
 from tasks.tracking.journal import Journal, JournalModel, journals, read_journals
 from tasks.tracking.tracker import Tracker
 from tasks.workers.budget import Budget
 from tasks.workers.pool import Pool, ProgressSink
 
 logger = logging.getLogger("latent")
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A stage's result to be: its address is known before it is computed."""
-
-    call: StageCall
-
-    @property
-    def ref(self) -> ArtifactRef:
-        return self.call.ref
 
 
 @dataclass(frozen=True)
@@ -55,9 +44,6 @@ class PlannedStage:
     ref: ArtifactRef
     hit: bool
     rows: int | None
-
-
-Input = Parent | Pending
 
 
 @dataclass
@@ -118,56 +104,59 @@ class Run:
 
     def stage(
         self,
-        stage: Stage,
-        config: StageConfig,
-        inputs: Mapping[str, Input],
+        stage: Stage[I, C],
+        config: C,
+        inputs: I,
         *,
         label: str = "",
         rows: int | None = None,
-    ) -> Pending:
-        """Ask for a stage's result; returns at once, and `finish` computes it. `rows` is what a plan expects."""
-        return self._ask(_call(stage, config, inputs, label, rows))
+    ) -> ArtifactRef:
+        """Request a stage's result; returns its address at once, and `finish` computes it.
+
+        `rows` is what a plan expects. Raises TypeError for inputs of another stage.
+        """
+        return self._ask(stage.call(config, inputs, label, rows))
 
     def stages(
-        self, stage: Stage, configs: Mapping[str, StageConfig], inputs: Mapping[str, Input], *, rows: int | None = None
-    ) -> list[Pending]:
+        self, stage: Stage[I, C], configs: Mapping[str, C], inputs: I, *, rows: int | None = None
+    ) -> list[ArtifactRef]:
         """Ask for results, by label, that one engine can generate in joined passes (see `tasks.workers.joined`).
 
         Each is a stage of its own, as if asked for alone; what is missing of them is computed together.
         """
-        calls = [_call(stage, config, inputs, label, rows) for label, config in configs.items()]
+        calls = [stage.call(config, inputs, label, rows) for label, config in configs.items()]
         group = Group(calls, self.runtime.workers)
         self._groups |= {call.ref: group for call in calls}
         return [self._ask(call) for call in calls]
 
-    def _ask(self, call: StageCall) -> Pending:
+    def _ask(self, call: StageCall) -> ArtifactRef:
         if self.planning:
             artifact = self._hits.find(call, self._whole)
             hit = artifact is not None and call.stage.name not in self.force
             rows = artifact.rows if artifact else call.expected_rows
             self.plan.append(PlannedStage(call.title, call.ref, hit, rows))
-            return Pending(call)
+            return call.ref
         if call.ref not in self._asked:
             assert self._progress is not None and self._repair is not None
             self._asked[call.ref] = call
             self._progress.expect(call)
             self._repair.learn(call)
-        return Pending(call)
+        return call.ref
 
-    def limit(self, stage: Stage, budget: Budget) -> None:
+    def limit(self, stage: Stage[Any, Any], budget: Budget) -> None:
         """Stop before a further result of `stage` is computed once `budget` is reached."""
         self._budgets[stage.name] = budget
 
-    def merge(self, name: str, shards: Iterable[Pending], label: str = "") -> Pending:
+    def merge(self, name: str, shards: Iterable[ArtifactRef], label: str = "") -> ArtifactRef:
         """The sharded artifact over `shards`, in order."""
-        inputs = {f"shard_{index}": shard for index, shard in enumerate(shards)}
-        self._shards.update(shard.ref for shard in inputs.values())
-        return self.stage(MERGED[name], Merge(shards=len(inputs)), inputs, label=label)
+        inputs = MergeInputs(tuple(shards))
+        self._shards.update(inputs.shards)
+        return self.stage(MERGED[name], Merge(shards=len(inputs.shards)), inputs, label=label)
 
-    def artifact(self, pending: Pending) -> Artifact:
+    def artifact(self, ref: ArtifactRef) -> Artifact:
         """Wait for a stage and return its artifact."""
         self.finish()
-        return self.store.require(pending.ref)
+        return self.store.require(ref)
 
     def finish(self) -> None:
         """Compute every stage asked for by now; raises the first failure that is not the consequence of another.
@@ -184,9 +173,9 @@ class Run:
             if end is not None and end.failure:
                 raise _failure(call, end)
 
-    def state_of(self, pending: Pending) -> str | None:
+    def state_of(self, ref: ArtifactRef) -> str | None:
         """How a stage ended: Completed, Cached, or the name of a failure's state; None when it was not tried."""
-        end = self._ended.get(pending.ref)
+        end = self._ended.get(ref)
         return end.state if end is not None else None
 
     def check_force(self) -> None:
@@ -235,7 +224,7 @@ class Run:
         ]
         return found[-1] if found else None
 
-    def asked(self, stage: Stage) -> list[ArtifactRef]:
+    def asked(self, stage: Stage[Any, Any]) -> list[ArtifactRef]:
         """The results of a stage that were asked for so far."""
         refs = [line.ref for line in self.plan] + list(self._asked)
         return [ref for ref in refs if ref.stage == stage.name]
@@ -389,11 +378,6 @@ def open_run(name: str, config: Any, *, planning: bool = False, force: Sequence[
 
 def _address(ref: ArtifactRef) -> tuple[str, str]:
     return ref.stage, ref.fingerprint
-
-
-def _call(stage: Stage, config: StageConfig, inputs: Mapping[str, Input], label: str, rows: int | None) -> StageCall:
-    parents = {role: item.ref if isinstance(item, Pending) else item for role, item in inputs.items()}
-    return stage.call(config, parents, label, rows)
 
 
 def _open_results(store: ArtifactStore) -> Any:

@@ -13,7 +13,7 @@ from latent_core.config.prompting import Prompting
 from latent_core.config.reevaluate import Evaluated
 from latent_core.identity import canonical_json
 from latent_core.store import ArtifactRef, ArtifactStore, Manifest
-from tasks.evaluate import EVALUATE, EvaluateCondition
+from tasks.evaluate import EvaluateCondition, evaluate
 from tasks.tracking.journal import journals
 
 
@@ -31,7 +31,7 @@ def first_evaluation(store: ArtifactStore, model: ArtifactRef) -> FirstEvaluatio
     sealed manifests, the benchmark of older ones from the journal of their run.
     """
     together: defaultdict[str, list[_Found]] = defaultdict(list)
-    for _, manifest in store.committed(EVALUATE.name):
+    for _, manifest in store.committed(evaluate.name):
         if isinstance(manifest, Manifest) and _model_of(manifest) == model.fingerprint:
             found = _found(manifest)
             if found is not None and found.condition.prompting is Prompting.RATIO:
@@ -43,13 +43,13 @@ def first_evaluation(store: ArtifactStore, model: ArtifactRef) -> FirstEvaluatio
         if benchmark is not None:
             ratios = sorted({found.condition.ratio for found in group}, reverse=True)
             condition = first.condition
-            evaluate = EvaluateConfig(
+            settings = EvaluateConfig(
                 sampling=condition.sampling,
                 questions=condition.questions,
                 ratios=tuple(ratios),
                 metrics=condition.metrics,
             )
-            return FirstEvaluation(Evaluated(benchmark, evaluate, condition.text_format), first.manifest.ref)
+            return FirstEvaluation(Evaluated(benchmark, settings, condition.text_format), first.manifest.ref)
     return None
 
 

@@ -20,7 +20,7 @@ from latent_core.errors import InputError
 from latent_core.models.chat import check_settings, open_chat_model
 from latent_core.models.source import model_in
 from latent_core.store import ArtifactRef, ArtifactStore
-from tasks.stage import ModelInput, Parent
+from tasks.inputs import Model, ModelInput
 from tasks.tracking.client import answering, connect
 from tasks.tracking.journal import Journal, JournalModel, promotions
 
@@ -34,7 +34,7 @@ _UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow
 class FoundModel(NamedTuple):
     """A model, and in words which one it is at the moment: its version in the registry, its address in the store."""
 
-    parent: Parent
+    parent: Model
     words: str
 
 
@@ -50,7 +50,7 @@ def find_version(
     return FoundModel(_kept(ref, store, chat), f"version {version} ({ref})")
 
 
-def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig, chat: ChatConfig = DEFAULT_CHAT) -> Parent:
+def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig, chat: ChatConfig = DEFAULT_CHAT) -> Model:
     """The model that `spec` names, as a stage's input.
 
     `models:/NAME@ALIAS` and `models:/NAME/VERSION` are looked up in MLflow's registry, `train/FINGERPRINT` or

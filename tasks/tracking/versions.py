@@ -21,7 +21,7 @@ from latent_core.evaluation.statistics import Estimate
 from latent_core.identity import canonical_json
 from latent_core.report.names import condition_name
 from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, Manifest
-from tasks.evaluate import EVALUATE
+from tasks.evaluate import evaluate
 from tasks.evaluations import scores_of
 from tasks.tracking.client import answering, connect
 from tasks.tracking.journal import Promotion, journals
@@ -149,7 +149,7 @@ class _Library:
             for entry in journal.stages:
                 self._runs.setdefault((entry.stage, entry.fingerprint), journal.config)
         self._evaluations: dict[str, list[Manifest]] = {}
-        for _, manifest in store.committed(EVALUATE.name):
+        for _, manifest in store.committed(evaluate.name):
             if isinstance(manifest, Manifest) and "model" in manifest.content.parents:
                 self._evaluations.setdefault(manifest.content.parents["model"].fingerprint, []).append(manifest)
 

@@ -15,7 +15,7 @@ from latent_core.config.sampling import OpenAiConfig, SamplingConfig, VllmConfig
 from latent_core.errors import InputError
 from latent_core.generate.engine import Engine, Metered, Usage
 from latent_core.generate.joined import JoinedPasses, SharedEngine
-from tasks.stage import Inputs
+from tasks.inputs import Model, Opener
 
 logger = logging.getLogger("latent")
 
@@ -50,9 +50,9 @@ class Served:
     adapter_dir: Path | None = None
 
 
-def served(inputs: Inputs, role: str, sampling: SamplingConfig) -> Served:
+def served(opener: Opener, model: Model, sampling: SamplingConfig) -> Served:
     """A model as the engine takes it: vLLM serves an adapter beside its base, where it can; the others merge it."""
-    adapter = inputs.adapter(role) if sampling.engine == "vllm" else None
+    adapter = opener.adapter(model) if sampling.engine == "vllm" else None
     if adapter is not None:
         from latent_core.generate.vllm_engine import lora_rank
 
@@ -62,7 +62,7 @@ def served(inputs: Inputs, role: str, sampling: SamplingConfig) -> Served:
             logger.warning("the adapter is merged: %s", error)
         else:
             return Served(adapter.base.directory, adapter.directory)
-    return Served(inputs.model_dir(role))
+    return Served(opener.model_dir(model))
 
 
 def warm_engine(model: Served, fingerprint: str, sampling: SamplingConfig) -> Engine:

@@ -11,16 +11,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from latent_core.generate.joined import JoinedPasses
-from latent_core.store import Artifact, ArtifactStore
+from latent_core.store import Artifact
 from latent_core.store.lease import LeaseTerms
-from tasks.stage import StageCall, Workplace, perform
+from tasks.stage import StageCall, Workplace
+from tasks.workers.compute import perform
 from tasks.workers.engines import seated
 
 
 def perform_with(
     call: StageCall,
     companions: Sequence[StageCall],
-    store: ArtifactStore,
     workplace: Callable[[StageCall], Workplace],
     terms: LeaseTerms | None = None,
 ) -> Artifact:
@@ -30,7 +30,7 @@ def perform_with(
     by the calling thread.
     """
     if not companions:
-        return perform(call, store, workplace(call), terms)
+        return perform(call, workplace(call), terms)
     calls = (call, *companions)
     passes = JoinedPasses(len(calls))
     fresh = None if terms is None else LeaseTerms(terms.seconds)
@@ -38,7 +38,7 @@ def perform_with(
     def take_part(number: int) -> Artifact:
         with seated(passes, number):
             mine = calls[number]
-            return perform(mine, store, workplace(mine), fresh if number else terms)
+            return perform(mine, workplace(mine), fresh if number else terms)
 
     with ThreadPoolExecutor(len(calls), thread_name_prefix="joint") as threads:
         parties = [threads.submit(take_part, number) for number in range(len(calls))]

@@ -61,19 +61,17 @@ def perform_remotely(
 ) -> ArtifactRef:
     """A call on a machine of a cluster, with that machine's own temporary folder as scratch."""
 
-    scratch = Path(tempfile.gettempdir()) / "latent-reasoning"
-    return perform_with(
-        call, companions, ArtifactStore(store_root), lambda one: workplace_for(one, scratch, sink), terms
-    ).ref
+    store, scratch = ArtifactStore(store_root), Path(tempfile.gettempdir()) / "latent-reasoning"
+    return perform_with(call, companions, lambda one: workplace_for(one, store, scratch, sink), terms).ref
 
 
-def workplace_for(call: StageCall, scratch: Path, sink: ProgressSink) -> Workplace:
+def workplace_for(call: StageCall, store: ArtifactStore, scratch: Path, sink: ProgressSink) -> Workplace:
     """A folder of the call's own below `scratch`, and its progress to `sink`."""
 
     def progress(done: int, total: int, tokens: int) -> None:
         sink(Progress(call.title, call.ref.fingerprint, done, total, tokens))
 
-    return Workplace(scratch / call.ref.key, progress)
+    return Workplace(store, scratch / call.ref.key, progress)
 
 
 def prepare_remote_environment(threads: int) -> None:

@@ -201,11 +201,13 @@ def _go_on(number: int, frame: object) -> None:
 def _compute(
     call: StageCall, store_root: str, work_dir: str, terms: LeaseTerms | None, companions: Sequence[StageCall]
 ) -> ArtifactRef:
+    store = ArtifactStore(store_root)
+
     def workplace(one: StageCall) -> Workplace:
         _log_line(one, "started")
-        return workplace_for(one, Path(work_dir).absolute() / "scratch", _outbox.put)
+        return workplace_for(one, store, Path(work_dir).absolute() / "scratch", _outbox.put)
 
-    ref = perform_with(call, companions, ArtifactStore(store_root), workplace, terms).ref
+    ref = perform_with(call, companions, workplace, terms).ref
     _log_line(call, "done")
     return ref
 

@@ -14,11 +14,13 @@ from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.config.training import TrainConfig, TrainMethod
 from latent_core.errors import InputError, RegressionFound
 from latent_core.store import Artifact, ArtifactStore
-from tasks.direct import PREPARE_DIRECT
-from tasks.stage import ModelInput, ProblemsInput, StageCall, Workplace, perform
+from tasks.direct import PrepareDirectInputs, prepare_direct
+from tasks.inputs import ModelInput, ProblemsInput
+from tasks.stage import StageCall, Workplace
 from tasks.tracking.mlflow import open_client
 from tasks.tracking.models import register, set_champion
-from tasks.train import TRAIN_STAGE
+from tasks.train import TrainInputs, train
+from tasks.workers.compute import perform
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.usefixtures("prefect_server")]
 
@@ -48,17 +50,17 @@ def _trained(config: ReevaluateConfig, scratch: Path, **fields: Any) -> Artifact
     """The packaged model, fine-tuned on answers without reasoning."""
     store = ArtifactStore(config.store)
     base, problems = ModelInput.find("latent-mini"), ProblemsInput.find(BENCHMARK, "train")
-    examples = PREPARE_DIRECT.call(DirectExamplesConfig(questions=32), {"model": base, "problems": problems})
+    examples = prepare_direct.call(DirectExamplesConfig(questions=32), PrepareDirectInputs(base, problems))
     settings = TrainConfig(
         method=TrainMethod.FULL, batch_size=4, micro_batch_size=4, max_length=256, eval_every=40, **fields
     )
 
     def performed(call: StageCall) -> Artifact:
         found = store.get(call.ref.stage, call.ref.fingerprint)
-        return found or perform(call, store, Workplace(scratch / call.ref.key, lambda *_: None))
+        return found or perform(call, Workplace(store, scratch / call.ref.key, lambda *_: None))
 
     prepared = performed(examples)
-    return performed(TRAIN_STAGE.call(settings, {"model": base, "prepared": prepared.ref}))
+    return performed(train.call(settings, TrainInputs(base, prepared.ref)))
 
 
 def _tracked_states(config: ReevaluateConfig) -> list[str]:

@@ -21,7 +21,7 @@ from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.errors import InputError, RegressionFound
 from latent_core.store import DamagedError
 from tasks.collect import SAMPLES
-from tasks.comparison import COMPARE_EVALUATIONS, COMPARISON_JSON, COMPARISON_MARKDOWN
+from tasks.comparison import COMPARISON_JSON, COMPARISON_MARKDOWN, compare_evaluations
 from tasks.tracking.journal import Journal, JournalEntry, journals
 from tasks.tracking.mlflow import open_client
 from tests.support.nights import NAME, QUESTIONS, Nights
@@ -189,7 +189,7 @@ def test_message_names_both_versions_the_change_and_the_run_it_is_measured_by(ni
     assert "66.7% -> 33.3%" in message and f"on {QUESTIONS} questions" in message
     assert re.search(r"Before: version 1 \(train/\w{12}\); now: version 2 \(train/\w{12}\)", message)
     assert f"run {yardstick.run} of 20" in message and "ratio 1:" not in message
-    (comparison,) = nights.store.list(COMPARE_EVALUATIONS.name)
+    (comparison,) = nights.store.list(compare_evaluations.name)
     assert str(comparison) in message
     artifact = nights.store.require(comparison)
     rows = {row["condition"]: row for row in json.loads(artifact.read_bytes(COMPARISON_JSON))}
@@ -212,7 +212,7 @@ def test_damaged_comparison_is_no_verdict(nights: Nights, from_the_command_line:
     _fallen_champion(nights, config)
     with pytest.raises(RegressionFound):
         nights.night(config)
-    (ref,) = nights.store.list(COMPARE_EVALUATIONS.name)
+    (ref,) = nights.store.list(compare_evaluations.name)
     path = nights.store.local_path(nights.store.require(ref).key(COMPARISON_JSON))
     assert path is not None
     path.write_bytes(path.read_bytes().replace(b'"fell": true', b'"fell": 0   '))
@@ -246,7 +246,7 @@ def test_parameters_that_are_left_out_follow_the_champions_first_evaluation(nigh
 def test_benchmark_of_an_evaluation_by_an_older_release_is_read_from_its_runs_journal(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.stage._record_of", lambda call: {"environment": {}, "process": 1})
+    monkeypatch.setattr("tasks.workers.compute._record_of", lambda call: {"environment": {}, "process": 1})
     nights.crown(1)
     nights.answer(nights.config(), {1.0: 50, 0.5: 40})
     bare = {name: value for name, value in nights.parameters().items() if name not in ("benchmark", "evaluate")}

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from latent_core.config.base import RUNTIME, StageConfig
 from latent_core.store import ArtifactWriter
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from tasks.stage import Outcome, Workplace, stage
+from tests.support.toy_stages import ToyInputs
 
 
 class Gate(StageConfig):
@@ -19,12 +20,10 @@ class Gate(StageConfig):
     folder: Annotated[str, RUNTIME]
 
 
-def pass_gate(out: ArtifactWriter, inputs: Inputs, config: Gate, workplace: Workplace) -> Outcome:
+@stage("gated", version=1)
+def gated(out: ArtifactWriter, inputs: ToyInputs, config: Gate, workplace: Workplace) -> Outcome:
     with out.table("who.parquet", pa.schema([("pid", pa.int64())])) as table:
         table.add({"pid": os.getpid()})
     Path(config.folder, "arrivals").write_text(f"{os.getpid()}\n")
     Path(config.folder, "go").read_text()
     return Outcome()
-
-
-GATED = Stage("gated", 1, pass_gate)

@@ -9,15 +9,17 @@ from typing import Any
 from bench.here import run_here
 from flows.reevaluate import ENTRY
 from latent_core.config.reevaluate import ReevaluateConfig
+from latent_core.evaluation.summary import summarise
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter
 from tasks.collect import SAMPLES
-from tasks.evaluate import EVALUATE, EvaluateCondition
-from tasks.run.execution import Pending, Run
-from tasks.stage import Inputs, Outcome, StageCall, Workplace, perform
+from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
+from tasks.run.execution import Run
+from tasks.stage import Outcome, StageCall, Workplace
 from tasks.tracking.mlflow import open_client
 from tasks.tracking.models import register, set_champion
+from tasks.workers.compute import perform
 
 NAME = "toy"
 QUESTIONS = 60
@@ -61,7 +63,8 @@ class Nights:
         for call in _planned(config):
             ratio = call.config.ratio if isinstance(call.config, EvaluateCondition) else None
             if ratio is not None and self.store.get(call.ref.stage, call.ref.fingerprint) is None:
-                perform(_answered(call, correct[ratio]), self.store, Workplace(self.folder / "work", lambda *_: None))
+                workplace = Workplace(self.store, self.folder / "work", lambda *_: None)
+                perform(_answered(call, correct[ratio]), workplace)
 
     def night(self, config: ReevaluateConfig) -> Artifact:
         """The flow, in this process; raises RegressionFound."""
@@ -72,22 +75,24 @@ def _planned(config: ReevaluateConfig) -> list[StageCall]:
     calls: list[StageCall] = []
 
     class Listing(Run):
-        def _ask(self, call: StageCall) -> Pending:
+        def _ask(self, call: StageCall) -> ArtifactRef:
             calls.append(call)
             return super()._ask(call)
 
     run = Listing("reevaluate", config, ArtifactStore(config.store), config.runtime, config.tracking, planning=True)
     ENTRY.compose(config, run)
-    return [call for call in calls if call.ref.stage == EVALUATE.name]
+    return [call for call in calls if call.ref.stage == evaluate.name]
 
 
 def _answered(call: StageCall, right: int) -> StageCall:
     """The call with a body that needs no model."""
 
-    def body(out: ArtifactWriter, inputs: Inputs, config: EvaluateCondition, workplace: Workplace) -> Outcome:
+    def body(out: ArtifactWriter, inputs: EvaluateInputs, config: EvaluateCondition, workplace: Workplace) -> Outcome:
+        rows = [_row(number, number < right) for number in range(config.questions)]
         with out.table(SAMPLES, sample_schema()) as table:
-            table.extend(_row(number, number < right) for number in range(config.questions))
-        return Outcome(accounting={"kept": config.questions}, record={"tokens_per_second": 1.0})
+            table.extend(rows)
+        metrics = summarise(rows).to_metrics()
+        return Outcome(accounting={"kept": config.questions}, metrics=metrics, record={"tokens_per_second": 1.0})
 
     return replace(call, stage=replace(call.stage, body=body))
 

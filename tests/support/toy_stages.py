@@ -6,15 +6,16 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import pyarrow as pa
 
 from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.errors import InfrastructureError, InputError
-from latent_core.store import ArtifactWriter
-from tasks.stage import Inputs, Outcome, Stage, Workplace
+from latent_core.store import ArtifactRef, ArtifactWriter
+from tasks.inputs import Input, numbered
+from tasks.stage import Outcome, Workplace, stage
 
 SCHEMA = pa.schema([("number", pa.int64())])
 
@@ -35,6 +36,27 @@ class ToyConfig(StageConfig):
     tracking: Annotated[TrackingConfig, RUNTIME] = TrackingConfig(enabled=False)
 
 
+class ToyInputs(NamedTuple):
+    """At most one input."""
+
+    first: ArtifactRef | None = None
+
+
+class SumInputs(NamedTuple):
+    """Numbers to add up."""
+
+    shards: tuple[ArtifactRef, ...]
+
+    def roles(self) -> dict[str, Input]:
+        return numbered("shard", self.shards)
+
+
+class CopyInputs(NamedTuple):
+    """Numbers to copy."""
+
+    numbers: ArtifactRef
+
+
 def _logged(log: str, word: str) -> int:
     """Append a word to the log; returns how often it stands there now."""
     path = Path(log)
@@ -43,7 +65,8 @@ def _logged(log: str, word: str) -> int:
     return path.read_text().split().count(word)
 
 
-def count_up(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Workplace) -> Outcome:
+@stage("numbers", version=1)
+def count_up(out: ArtifactWriter, inputs: ToyInputs, config: Numbers, workplace: Workplace) -> Outcome:
     attempt = _logged(config.log, f"numbers{config.count}")
     with out.table("numbers.parquet", SCHEMA) as table:
         table.extend({"number": number} for number in range(config.count))
@@ -61,32 +84,26 @@ def count_up(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Wo
     return Outcome(accounting={"kept": config.count}, metrics={"tokens": config.count})
 
 
-def add_up(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Workplace) -> Outcome:
+@stage("sum", version=1)
+def add_up(out: ArtifactWriter, inputs: SumInputs, config: Numbers, workplace: Workplace) -> Outcome:
     _logged(config.log, "sum")
-    total = sum(row["number"] for role in inputs.roles() for row in inputs.artifact(role).rows_of("numbers.parquet"))
+    total = sum(row["number"] for ref in inputs.shards for row in workplace.artifact(ref).rows_of("numbers.parquet"))
     with out.table("sum.parquet", SCHEMA) as table:
         table.add({"number": total})
     return Outcome(accounting={"kept": 1}, metrics={"sum": total})
 
 
-NUMBERS = Stage("numbers", 1, count_up)
-SUM = Stage("sum", 1, add_up)
-
-
-def draw(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Workplace) -> Outcome:
+@stage("draw", version=1)
+def draw(out: ArtifactWriter, inputs: ToyInputs, config: Numbers, workplace: Workplace) -> Outcome:
     """A number that is another each time, as an engine draws."""
     with out.table("numbers.parquet", SCHEMA) as table:
         table.add({"number": 1000 * _logged(config.log, "draw")})
     return Outcome(accounting={"kept": 1})
 
 
-def copy(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Workplace) -> Outcome:
+@stage("copy", version=1)
+def copy(out: ArtifactWriter, inputs: CopyInputs, config: Numbers, workplace: Workplace) -> Outcome:
     _logged(config.log, f"copy{config.count}")
     with out.table("numbers.parquet", SCHEMA) as table:
-        (role,) = inputs.roles()
-        table.extend(inputs.artifact(role).rows_of("numbers.parquet"))
+        table.extend(workplace.artifact(inputs.numbers).rows_of("numbers.parquet"))
     return Outcome(accounting={"kept": 1})
-
-
-DRAW = Stage("draw", 1, draw)
-COPY = Stage("copy", 1, copy)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.store import Artifact, ArtifactStore
-from tasks.contamination import CONTAMINATION, QUESTIONS, CheckContamination, finding
+from tasks.contamination import QUESTIONS, CheckContamination, ContaminationInputs, check_contamination, finding
 from tasks.environment import code_version
-from tasks.stage import ProblemsInput, Workplace, perform
+from tasks.inputs import ProblemsInput
+from tasks.stage import Workplace
+from tasks.workers.compute import perform
 
 LONG = "A farmer walks to the market with three baskets of red apples and sells two of them before noon. How many {}?"
 
@@ -25,11 +27,11 @@ def _benchmark(folder: Path, **fields: object) -> BenchmarkConfig:
 
 
 def _checked(folder: Path, benchmark: BenchmarkConfig, *, questions: int, training: int) -> Artifact:
-    call = CONTAMINATION.call(
+    call = check_contamination.call(
         CheckContamination(questions=questions, training=training),
-        {"test": ProblemsInput.find(benchmark, "test"), "training": ProblemsInput.find(benchmark, "train")},
+        ContaminationInputs(ProblemsInput.find(benchmark, "test"), ProblemsInput.find(benchmark, "train")),
     )
-    return perform(call, ArtifactStore(str(folder / "store")), Workplace(folder / "scratch", lambda *_: None))
+    return perform(call, Workplace(ArtifactStore(str(folder / "store")), folder / "scratch", lambda *_: None))
 
 
 def test_contamination_equal_and_overlapping_questions_are_counted_named_and_the_fix_is_given(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.generate.engine import Finished, Generation, Request
 from latent_core.store import ArtifactStore
-from tasks.evaluate import EVALUATE, EvaluateCondition
-from tasks.stage import ModelInput, ProblemsInput, Workplace, perform
+from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
+from tasks.inputs import ModelInput, ProblemsInput
+from tasks.stage import Workplace
 from tasks.workers import engines
+from tasks.workers.compute import perform
 
 QUESTIONS = 300
 
@@ -45,11 +47,11 @@ def test_evaluate_several_ratios_start_one_engine_and_share_the_questions_as_pre
 
     monkeypatch.setattr(engines, "_load", start)
     monkeypatch.setattr(engines, "_warm", None)
-    inputs = {"model": ModelInput.find("latent-mini"), "problems": ProblemsInput.find(BenchmarkConfig(), "test")}
+    inputs = EvaluateInputs(ModelInput.find("latent-mini"), ProblemsInput.find(BenchmarkConfig(), "test"))
     store = ArtifactStore(str(tmp_path / "store"))
     for ratio in (1.0, 0.7, 0.5):
         condition = EvaluateCondition(sampling=SamplingConfig(), questions=QUESTIONS, ratio=ratio)
-        artifact = perform(EVALUATE.call(condition, inputs), store, Workplace(tmp_path / "scratch", lambda *_: None))
+        artifact = perform(evaluate.call(condition, inputs), Workplace(store, tmp_path / "scratch", lambda *_: None))
         assert artifact.manifest.content.metrics["outcomes"]["unparsed"] == QUESTIONS
     (engine,) = started
     assert [len(call) for call in engine.calls] == [QUESTIONS] * 3

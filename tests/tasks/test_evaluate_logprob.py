@@ -17,8 +17,10 @@ from latent_core.evaluation.summary import Summary
 from latent_core.store import Artifact, ArtifactStore
 from tasks import evaluate as evaluation
 from tasks.collect import SAMPLES
-from tasks.evaluate import EVALUATE, TRUNCATE, EvaluateCondition, TruncateCondition
-from tasks.stage import ModelInput, ProblemsInput, StageCall, Workplace, perform
+from tasks.evaluate import EvaluateCondition, EvaluateInputs, TruncateCondition, TruncateInputs, evaluate, truncate
+from tasks.inputs import ModelInput, ProblemsInput
+from tasks.stage import StageCall, Workplace
+from tasks.workers.compute import perform
 
 CONDITION = EvaluateCondition(
     sampling=SamplingConfig(max_new_tokens=160), questions=4, ratio=1.0, metrics=(Metric.LOGPROB,)
@@ -28,12 +30,12 @@ PROBLEMS = ProblemsInput.find(BenchmarkConfig(name="word_problems", difficulties
 
 
 def _perform(call: StageCall, store: ArtifactStore, scratch: Path) -> Artifact:
-    return perform(call, store, Workplace(scratch, lambda done, total, tokens: None))
+    return perform(call, Workplace(store, scratch, lambda done, total, tokens: None))
 
 
 def test_logprob_is_measured_after_the_models_own_reasoning_and_a_cut_row_has_none(tmp_path: Path) -> None:
     store = ArtifactStore(str(tmp_path / "store"))
-    evaluated = _perform(EVALUATE.call(CONDITION, {"model": MODEL, "problems": PROBLEMS}), store, tmp_path / "work")
+    evaluated = _perform(evaluate.call(CONDITION, EvaluateInputs(MODEL, PROBLEMS)), store, tmp_path / "work")
     rows = list(evaluated.rows_of(SAMPLES))
     summary = Summary.from_metrics(evaluated.manifest.content.metrics)
     assert summary.logprob is not None and summary.logprob.mean is not None
@@ -43,8 +45,8 @@ def test_logprob_is_measured_after_the_models_own_reasoning_and_a_cut_row_has_no
     solved = [row[COLUMN] for row in rows if row["verdict"] == "correct"]
     assert max(solved) > -1  # where it found the answer itself, it is sure of it
 
-    parents = {"evaluation": evaluated.ref, "model": MODEL, "problems": PROBLEMS}
-    truncated = _perform(TRUNCATE.call(TruncateCondition(ratio=0.5), parents), store, tmp_path / "work")
+    parents = TruncateInputs(evaluated.ref, MODEL, PROBLEMS)
+    truncated = _perform(truncate.call(TruncateCondition(ratio=0.5), parents), store, tmp_path / "work")
     for row, cut in zip(rows, truncated.rows_of(SAMPLES), strict=True):
         whole = cut["output_token_ids"] == row["output_token_ids"]
         assert (cut[COLUMN], cut[STATUS]) == ((row[COLUMN], row[STATUS]) if whole else (None, "no_think_end"))
@@ -54,7 +56,7 @@ def test_logprob_is_measured_after_the_models_own_reasoning_and_a_cut_row_has_no
 
 def test_format_without_an_end_of_thinking_is_refused_before_anything_is_generated(tmp_path: Path) -> None:
     condition = CONDITION.model_copy(update={"text_format": TextFormat.RAW_TEXT})
-    call = EVALUATE.call(condition, {"model": MODEL, "problems": PROBLEMS})
+    call = evaluate.call(condition, EvaluateInputs(MODEL, PROBLEMS))
     with pytest.raises(InputError, match="think marks"):
         _perform(call, ArtifactStore(str(tmp_path / "store")), tmp_path / "work")
 
@@ -73,7 +75,7 @@ def test_vllm_and_the_scorer_share_a_gpu(tmp_path: Path, monkeypatch: pytest.Mon
         condition = CONDITION.model_copy(update={"sampling": sampling, "metrics": metrics})
         with pytest.raises(InputError, match="enough seen"):
             _perform(
-                EVALUATE.call(condition, {"model": MODEL, "problems": PROBLEMS}),
+                evaluate.call(condition, EvaluateInputs(MODEL, PROBLEMS)),
                 ArtifactStore(str(tmp_path / "store")),
                 tmp_path / "work",
             )

@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 
 from latent_core.compressor_training.agreement import Agreement
+from latent_core.evaluation.condition import Condition, Kind
 from latent_core.evaluation.summary import summarise
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
 from latent_core.models.source import open_model
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.collect import SAMPLES
-from tasks.label_kinds import COMPARE_LABEL_KINDS, COMPARISON, CompareLabelKinds
-from tasks.stage import Inputs, Workplace, perform
+from tasks.inputs import Opener
+from tasks.label_kinds import COMPARISON, CompareLabelKinds, CompareLabelKindsInputs, compare_label_kinds
+from tasks.stage import Workplace
+from tasks.workers.compute import perform
 
 QUESTIONS = 40
 
@@ -70,19 +73,20 @@ def _evaluated(store: ArtifactStore, name: str, right: int) -> ArtifactRef:
     return ArtifactRef("evaluate", identity)
 
 
-def _compare(store: ArtifactStore, parents: dict[str, ArtifactRef], scratch: Path) -> Artifact:
-    call = COMPARE_LABEL_KINDS.call(CompareLabelKinds(), parents)
-    return perform(call, store, Workplace(scratch, lambda *_: None))
+def _compare(store: ArtifactStore, parents: CompareLabelKindsInputs, scratch: Path) -> Artifact:
+    call = compare_label_kinds.call(CompareLabelKinds(), parents)
+    return perform(call, Workplace(store, scratch, lambda *_: None))
 
 
 def test_comparison_pairs_every_kind_with_the_first(store: ArtifactStore, tmp_path: Path) -> None:
-    parents = {
-        "compressor/surprisal": _compressor(store, "surprisal", 0.8),
-        "compress/surprisal": _compressed(store, "surprisal", 0.4, 0.7),
-        "evaluation/surprisal/ratio 0.5": _evaluated(store, "surprisal", 20),
-        "compress/random": _compressed(store, "random", 0.3),
-        "evaluation/random/ratio 0.5": _evaluated(store, "random", 10),
-    }
+    parents = CompareLabelKindsInputs(
+        {"surprisal": _compressor(store, "surprisal", 0.8)},
+        {"surprisal": _compressed(store, "surprisal", 0.4, 0.7), "random": _compressed(store, "random", 0.3)},
+        {
+            Condition(name, Kind.RATIO, 0.5): _evaluated(store, name, right)
+            for name, right in (("surprisal", 20), ("random", 10))
+        },
+    )
     artifact = _compare(store, parents, tmp_path / "scratch")
     rows = artifact.manifest.content.metrics["ratios"]
     assert [row["compressor"] for row in rows] == ["surprisal", "random"]
@@ -98,7 +102,7 @@ def test_comparison_pairs_every_kind_with_the_first(store: ArtifactStore, tmp_pa
 
 
 def test_comparison_shows_a_ratio_that_was_compressed_and_not_evaluated(store: ArtifactStore, tmp_path: Path) -> None:
-    parents = {"compressor/a": _compressor(store, "a", 0.8), "compress/a": _compressed(store, "a", 0.4)}
+    parents = CompareLabelKindsInputs({"a": _compressor(store, "a", 0.8)}, {"a": _compressed(store, "a", 0.4)}, {})
     page = _compare(store, parents, tmp_path / "scratch").read_bytes(COMPARISON).decode()
     assert "| a | 0.5 | 0.50 | 40.0 % | – | – | – | – |" in page
 
@@ -109,5 +113,5 @@ def test_compressor_trained_in_the_run_is_opened_from_its_artifact(store: Artifa
         with out.directory("model") as directory:
             shutil.copytree(open_model("latent-compressor").directory, directory, dirs_exist_ok=True)
         out.commit(config={})
-    spec = Inputs(store, {"compressor": ArtifactRef("train_compressor", identity)}).compressor_spec("compressor")
+    spec = Opener(store).compressor_spec(ArtifactRef("train_compressor", identity))
     assert (Path(spec) / "config.json").is_file()

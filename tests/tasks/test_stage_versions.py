@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
+from typing import Any
 
 import pytest
 
@@ -26,84 +27,83 @@ from latent_core.config.quality import QualityConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.config.train_compressor import TrainCompressorConfig
 from latent_core.config.training import TrainConfig
-from latent_core.store import ArtifactRef
-from tasks.card import COMPRESSOR_CARD, MINI_CARD, CardConfig
-from tasks.collect import COLLECT, CollectShard
-from tasks.comparison import COMPARE_EVALUATIONS, CompareEvaluations
-from tasks.compress import COMPRESS, SCORE_WORDS
-from tasks.compressor import LABEL_WORDS, TRAIN_COMPRESSOR
+from latent_core.identity import fingerprint
+from tasks.card import CardConfig, compressor_card, mini_card
+from tasks.collect import CollectShard, collect_shard
+from tasks.comparison import CompareEvaluations, compare_evaluations
+from tasks.compress import compress, score_words
+from tasks.compressor import label_words, train_compressor
 from tasks.concise import (
-    COLLECT_FEW_SHOT,
-    PREPARE_SELECTED,
-    SELECT_EXEMPLARS,
-    SELECT_SHORTEST,
     FewShotShard,
     PrepareFormat,
+    collect_few_shot,
+    prepare_selected,
+    select_exemplars,
+    select_shortest,
 )
-from tasks.contamination import CONTAMINATION, CheckContamination
-from tasks.direct import PREPARE_DIRECT
-from tasks.evaluate import EVALUATE, TRUNCATE, EvaluateCondition, TruncateCondition
-from tasks.grpo import GRPO
-from tasks.label_kinds import COMPARE_LABEL_KINDS, CompareLabelKinds
+from tasks.contamination import CheckContamination, check_contamination
+from tasks.direct import prepare_direct
+from tasks.evaluate import EvaluateCondition, TruncateCondition, evaluate, truncate
+from tasks.grpo import train_policy
+from tasks.label_kinds import CompareLabelKinds, compare_label_kinds
 from tasks.merge import MERGED, Merge
-from tasks.mini import MINI_CORPUS, MINI_INIT
-from tasks.prepare import PREPARE, PREPARE_WARM_START, WarmStartExamples
-from tasks.quality import SCORE_QUALITY
-from tasks.report import REPORT, ReportConfig
+from tasks.mini import mini_corpus, mini_init
+from tasks.prepare import WarmStartExamples, prepare, prepare_warm_start
+from tasks.quality import score_quality
+from tasks.report import ReportConfig, write_report
 from tasks.stage import Stage
-from tasks.train import BUILD_DUAL, TRAIN_STAGE
+from tasks.train import build_dual, train
 
-PARENT = ArtifactRef("parent", "0" * 64)
-CASES: list[tuple[Stage, StageConfig, str]] = [
-    (COLLECT, CollectShard(sampling=SamplingConfig(), start=0, stop=10), "f3f96bd39dd4d0d1"),
-    (SCORE_WORDS, ScoreWordsConfig(), "e97d0a21b6a605e6"),
-    (SCORE_WORDS, ScoreWordsConfig(spans=True), "af3070941e8bd33c"),
-    (COMPRESS, CompressConfig(), "9c9b9148b96dcb02"),
+CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
+    (collect_shard, CollectShard(sampling=SamplingConfig(), start=0, stop=10), "f3f96bd39dd4d0d1"),
+    (score_words, ScoreWordsConfig(), "e97d0a21b6a605e6"),
+    (score_words, ScoreWordsConfig(spans=True), "af3070941e8bd33c"),
+    (compress, CompressConfig(), "9c9b9148b96dcb02"),
     (MERGED["collect"], Merge(shards=2), "ea6ead69431a5322"),
     (MERGED["score_words"], Merge(shards=2), "10e7dec9c0258d5e"),
     (MERGED["compress"], Merge(shards=2), "e9291c16cf373102"),
     (MERGED["collect_few_shot"], Merge(shards=2), "5d6465d968286a71"),
-    (SCORE_QUALITY, QualityConfig(), "53cb1e0678eab815"),
-    (PREPARE, PrepareConfig(), "33d8eb2565cbdd0c"),
+    (score_quality, QualityConfig(), "53cb1e0678eab815"),
+    (prepare, PrepareConfig(), "33d8eb2565cbdd0c"),
     (
-        PREPARE_WARM_START,
+        prepare_warm_start,
         WarmStartExamples(questions=5, validation_share=0.1, max_length=64, seed=0),
         "36ebe4fbb08bfb01",
     ),
-    (BUILD_DUAL, DualBuildConfig(), "61e9c7d41d78d180"),
-    (TRAIN_STAGE, TrainConfig(), "98148bd1a36bd4f9"),
-    (EVALUATE, EvaluateCondition(sampling=SamplingConfig(), questions=5, ratio=0.5), "8c7cde0e5142c22d"),
-    (TRUNCATE, TruncateCondition(ratio=0.5), "2fca005af6b55726"),
-    (CONTAMINATION, CheckContamination(questions=5, training=7), "f4419c1591b0aa04"),
-    (SELECT_EXEMPLARS, SelectExemplarsConfig(), "3e4cd233c7050e68"),
+    (build_dual, DualBuildConfig(), "61e9c7d41d78d180"),
+    (train, TrainConfig(), "98148bd1a36bd4f9"),
+    (evaluate, EvaluateCondition(sampling=SamplingConfig(), questions=5, ratio=0.5), "8c7cde0e5142c22d"),
+    (truncate, TruncateCondition(ratio=0.5), "2fca005af6b55726"),
+    (check_contamination, CheckContamination(questions=5, training=7), "f4419c1591b0aa04"),
+    (select_exemplars, SelectExemplarsConfig(), "3e4cd233c7050e68"),
     (
-        COLLECT_FEW_SHOT,
+        collect_few_shot,
         FewShotShard(sampling=SamplingConfig(), start=0, stop=10, per_prompt=8, seed=0, text_format=TextFormat.BOXED),
         "c9cdc9499991713f",
     ),
-    (SELECT_SHORTEST, SelectShortestConfig(), "cd4271a88c73e0ac"),
+    (select_shortest, SelectShortestConfig(), "cd4271a88c73e0ac"),
     (
-        PREPARE_SELECTED,
+        prepare_selected,
         PrepareFormat(prepare=PrepareSelectedConfig(), text_format=TextFormat.BOXED),
         "56bb37c5cc674e87",
     ),
-    (PREPARE_DIRECT, DirectExamplesConfig(), "12a76cb2bc90daf9"),
-    (MINI_CARD, CardConfig(title="t", summary="s"), "21602993dc021e8f"),
-    (COMPRESSOR_CARD, CardConfig(title="t", summary="s"), "d903f9548e2782b8"),
-    (REPORT, ReportConfig(title="t"), "9766434169a815e9"),
-    (MINI_INIT, MiniInitConfig(), "6b76f4825accaf9c"),
-    (MINI_CORPUS, MiniCorpusConfig(), "5f59e84792ad6f2d"),
-    (LABEL_WORDS, LabelWordsConfig(), "fddeb11adfec1493"),
-    (TRAIN_COMPRESSOR, TrainCompressorConfig(), "705006bda6fda880"),
-    (COMPARE_LABEL_KINDS, CompareLabelKinds(), "a7cbfbdf781a9887"),
-    (COMPARE_EVALUATIONS, CompareEvaluations(), "ac48cfb315ddba0e"),
-    (GRPO, GrpoConfig(), "2dbd08069a231779"),
+    (prepare_direct, DirectExamplesConfig(), "12a76cb2bc90daf9"),
+    (mini_card, CardConfig(title="t", summary="s"), "21602993dc021e8f"),
+    (compressor_card, CardConfig(title="t", summary="s"), "d903f9548e2782b8"),
+    (write_report, ReportConfig(title="t"), "9766434169a815e9"),
+    (mini_init, MiniInitConfig(), "6b76f4825accaf9c"),
+    (mini_corpus, MiniCorpusConfig(), "5f59e84792ad6f2d"),
+    (label_words, LabelWordsConfig(), "fddeb11adfec1493"),
+    (train_compressor, TrainCompressorConfig(), "705006bda6fda880"),
+    (compare_label_kinds, CompareLabelKinds(), "a7cbfbdf781a9887"),
+    (compare_evaluations, CompareEvaluations(), "ac48cfb315ddba0e"),
+    (train_policy, GrpoConfig(), "2dbd08069a231779"),
 ]
 
 
 @pytest.mark.parametrize(("stage", "config", "golden"), CASES, ids=[case[0].name for case in CASES])
-def test_fingerprint_of_stage_is_golden(stage: Stage, config: StageConfig, golden: str) -> None:
-    assert stage.call(config, {"parent": PARENT}).ref.fingerprint[:16] == golden
+def test_fingerprint_of_stage_is_golden(stage: Stage[Any, Any], config: StageConfig, golden: str) -> None:
+    assert fingerprint(stage.name, stage.version, config, {"parent": "0" * 64})[:16] == golden
 
 
 def test_every_stage_has_a_golden_fingerprint() -> None:

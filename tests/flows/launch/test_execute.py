@@ -66,18 +66,18 @@ def test_outage_of_tracking_is_the_last_thing_that_a_run_says_of_mlflow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from latent_core.config.reevaluate import ReevaluateConfig
-    from latent_core.store import Artifact, ArtifactStore
-    from tasks.run.execution import Pending, Run
+    from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+    from tasks.run.execution import Run
     from tasks.stage import Outcome, Stage, StageCall
     from tasks.tracking.tracker import Tracker
+    from tests.support.toy_stages import ToyInputs
 
-    marker = Stage("marker", 1, lambda *words: Outcome())
+    marker = Stage("marker", 1, lambda *words: Outcome(), ToyInputs)
     calls: list[StageCall] = []
 
-    def compose(config: ReevaluateConfig, run: Run) -> Pending:
-        pending = run.stage(marker, TrackingConfig(), {})
-        calls.append(pending.call)
-        return pending
+    def compose(config: ReevaluateConfig, run: Run) -> ArtifactRef:
+        calls.append(marker.call(TrackingConfig(), ToyInputs()))
+        return run.stage(marker, TrackingConfig(), ToyInputs())
 
     def run_it(config: ReevaluateConfig, force: list[str]) -> None:
         store = ArtifactStore(config.store)

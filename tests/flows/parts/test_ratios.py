@@ -13,8 +13,8 @@ from flows.parts.ratios import taught, taught_to, warn_of_untrained
 from latent_core.config.prepare import PrepareConfig, RatioLabel
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, ArtifactStore, Reference
+from tasks.inputs import ModelInput
 from tasks.run.execution import Run, open_run
-from tasks.stage import ModelInput
 
 OUTSIDE = Reference(None, "f" * 64)
 
@@ -111,7 +111,7 @@ def test_flow_says_it_itself_unless_its_plan_just_did(tmp_path: Path, lines: lis
 
 def test_stages_are_called_by_their_names() -> None:
     from flows.parts import ratios
-    from tasks.grpo import GRPO
-    from tasks.train import TRAIN_STAGE
+    from tasks.grpo import train_policy
+    from tasks.train import train
 
-    assert (TRAIN_STAGE.name, GRPO.name) == (ratios.TRAIN, ratios.GRPO)
+    assert (train.name, train_policy.name) == (ratios.TRAIN, ratios.GRPO)

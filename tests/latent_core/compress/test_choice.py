@@ -20,7 +20,7 @@ from latent_core.compress.surprisal_baseline import windows
 from latent_core.compressor_training.labels import word_surprisals
 from latent_core.errors import InputError
 from latent_core.models.source import open_model
-from tasks.stage import CompressorInput
+from tasks.inputs import CompressorInput
 
 TEXT = "the total is 12 + 30 = 42 apples"
 

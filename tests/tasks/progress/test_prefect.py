@@ -11,7 +11,7 @@ import pytest
 from tasks.progress.prefect import StageProgress
 from tasks.stage import StageCall
 from tasks.workers.pool import Progress
-from tests.support.toy_stages import NUMBERS, Numbers
+from tests.support.toy_stages import Numbers, ToyInputs, count_up
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Clock:
 
 
 def _calls(progress: StageProgress, count: int) -> list[StageCall]:
-    calls = [NUMBERS.call(Numbers(count=number, log=""), {}) for number in range(count)]
+    calls = [count_up.call(Numbers(count=number, log=""), ToyInputs()) for number in range(count)]
     for call in calls:
         progress.expect(call)
     return calls

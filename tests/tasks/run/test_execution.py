@@ -9,11 +9,11 @@ import pytest
 
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import BudgetReached, InfrastructureError, InputError, StageFailed
-from latent_core.store import Artifact
-from tasks.run.execution import Pending, Run, open_run
+from latent_core.store import Artifact, ArtifactRef
+from tasks.run.execution import Run, open_run
 from tasks.run.prefect_tasks import StageTasks
 from tasks.workers.budget import Budget
-from tests.support.toy_stages import COPY, DRAW, NUMBERS, SUM, Numbers, ToyConfig
+from tests.support.toy_stages import CopyInputs, Numbers, SumInputs, ToyConfig, ToyInputs, add_up, copy, count_up, draw
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -24,14 +24,14 @@ def config(tmp_path: Path) -> ToyConfig:
     return ToyConfig(store=str(tmp_path / "store"), runtime=runtime)
 
 
-def _compose(run: Run, log: Path, trouble: str = "", last: int = 4, budget: Budget | None = None) -> Pending:
+def _compose(run: Run, log: Path, trouble: str = "", last: int = 4, budget: Budget | None = None) -> ArtifactRef:
     if budget is not None:
-        run.limit(NUMBERS, budget)
-    shards = {
-        f"shard_{index}": run.stage(NUMBERS, Numbers(count=count, log=str(log), trouble=trouble if index else ""), {})
+        run.limit(count_up, budget)
+    shards = tuple(
+        run.stage(count_up, Numbers(count=count, log=str(log), trouble=trouble if index else ""), ToyInputs())
         for index, count in enumerate((2, 3, last))
-    }
-    return run.stage(SUM, Numbers(count=0, log=str(log)), shards)
+    )
+    return run.stage(add_up, Numbers(count=0, log=str(log)), SumInputs(shards))
 
 
 def _execute(config: ToyConfig, log: Path, **options: Any) -> tuple[Artifact, list[str]]:
@@ -45,7 +45,7 @@ def _execute(config: ToyConfig, log: Path, **options: Any) -> tuple[Artifact, li
     def toy() -> Any:
         with open_run("toy", config, force=force) as run:
             artifact = run.artifact(_compose(run, log, **options))
-            states.extend(run.state_of(Pending(call)) or "not tried" for call in run._asked.values())
+            states.extend(run.state_of(call.ref) or "not tried" for call in run._asked.values())
         return artifact.ref.fingerprint
 
     toy()
@@ -124,11 +124,11 @@ def test_input_that_was_damaged_and_came_out_different_is_not_joined_with_what_w
     @flow(name="toy")
     def toy(last: int) -> Any:
         with open_run("toy", config) as run:
-            drawn = run.stage(DRAW, Numbers(count=0, log=log), {})
-            first = run.stage(COPY, Numbers(count=1, log=log), {"numbers": drawn})
-            copied = run.stage(COPY, Numbers(count=2, log=log), {"numbers": first})
+            drawn = run.stage(draw, Numbers(count=0, log=log), ToyInputs())
+            first = run.stage(copy, Numbers(count=1, log=log), CopyInputs(drawn))
+            copied = run.stage(copy, Numbers(count=2, log=log), CopyInputs(first))
             inputs = {"drawn": drawn, "copied": copied}
-            result = run.stage(SUM, Numbers(count=last, log=log), {role: inputs[role] for role in order})
+            result = run.stage(add_up, Numbers(count=last, log=log), SumInputs(tuple(inputs[name] for name in order)))
             return run.artifact(result).manifest.content.metrics["sum"], run.artifact(drawn)
 
     total, drawn = toy(1)

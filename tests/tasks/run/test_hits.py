@@ -12,7 +12,9 @@ from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
 from latent_core.store import Artifact, ArtifactStore, ArtifactWriter, DamagedError
 from tasks.run.hits import Hits
 from tasks.run.repair import InputRepair
-from tasks.stage import Inputs, Outcome, Stage, StageCall, Workplace, perform
+from tasks.stage import Outcome, StageCall, Workplace, stage
+from tasks.workers.compute import perform
+from tests.support.toy_stages import ToyInputs
 
 SCHEMA = pa.schema([("number", pa.int64())])
 
@@ -24,14 +26,14 @@ class Numbers(StageConfig):
     luck: Annotated[int, RUNTIME] = 0
 
 
-def _count(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Workplace) -> Outcome:
+def _count(out: ArtifactWriter, inputs: ToyInputs, config: Numbers, workplace: Workplace) -> Outcome:
     with out.table("numbers.parquet", SCHEMA) as table:
         table.extend({"number": config.first + config.luck + index} for index in range(20))
     return Outcome(accounting={"kept": 20})
 
 
-SHOWN = Stage("shown", 1, _count, is_shown=True)
-HIDDEN = Stage("hidden", 1, _count)
+SHOWN = stage("shown", version=1, shown=True)(_count)
+HIDDEN = stage("hidden", version=1)(_count)
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 
 def _computed(call: StageCall, store: ArtifactStore) -> Artifact:
-    return perform(call, store, Workplace(Path(store.root).with_name("scratch"), lambda *_: None))
+    return perform(call, Workplace(store, Path(store.root).with_name("scratch"), lambda *_: None))
 
 
 def _flip(artifact: Artifact) -> None:
@@ -54,7 +56,7 @@ def _flip(artifact: Artifact) -> None:
 def test_damaged_result_that_is_shown_is_a_miss_and_said(
     store: ArtifactStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    call = SHOWN.call(Numbers(first=1), {}, label="1")
+    call = SHOWN.call(Numbers(first=1), ToyInputs(), label="1")
     artifact = _computed(call, store)
     hits = Hits(store)
     assert hits.find(call) is not None
@@ -68,7 +70,7 @@ def test_damaged_result_that_is_shown_is_a_miss_and_said(
 
 
 def test_damaged_result_that_only_stages_read_stays_a_hit_until_one_does(store: ArtifactStore) -> None:
-    call = HIDDEN.call(Numbers(first=1), {})
+    call = HIDDEN.call(Numbers(first=1), ToyInputs())
     _flip(_computed(call, store))
     assert Hits(store).find(call) is not None
 
@@ -77,14 +79,14 @@ def test_damaged_result_that_only_stages_read_stays_a_hit_until_one_does(store: 
 def test_result_of_an_input_that_was_computed_again_stays_where_that_is_equal(
     store: ArtifactStore, caplog: pytest.LogCaptureFixture, luck: int, stays: bool
 ) -> None:
-    first = SHOWN.call(Numbers(first=1), {})
-    second = HIDDEN.call(Numbers(first=2), {"numbers": first.ref}, label="2")
+    first = SHOWN.call(Numbers(first=1), ToyInputs())
+    second = HIDDEN.call(Numbers(first=2), ToyInputs(first.ref), label="2")
     damaged = _computed(first, store)
     _computed(second, store)
     _flip(damaged)
     hits = Hits(store)
     hits.clear(first)
-    _computed(SHOWN.call(Numbers(first=1, luck=luck), {}), store)
+    _computed(SHOWN.call(Numbers(first=1, luck=luck), ToyInputs()), store)
     hits.renewed(first, hits.renewable(first))
     assert (hits.find(second) is not None) is stays
     hits.clear(second)
@@ -99,14 +101,14 @@ def test_result_of_an_input_that_was_computed_again_stays_where_that_is_equal(
 def test_result_is_outdated_by_what_its_input_held_first_however_often_that_was_computed_again(
     store: ArtifactStore,
 ) -> None:
-    first = HIDDEN.call(Numbers(first=1), {})
-    second = HIDDEN.call(Numbers(first=2), {"numbers": first.ref})
+    first = HIDDEN.call(Numbers(first=1), ToyInputs())
+    second = HIDDEN.call(Numbers(first=2), ToyInputs(first.ref))
     _computed(first, store)
     _computed(second, store)
     hits = Hits(store)
     for luck in (5, 5):
         hits.set_aside(first.ref)
-        _computed(HIDDEN.call(Numbers(first=1, luck=luck), {}), store)
+        _computed(HIDDEN.call(Numbers(first=1, luck=luck), ToyInputs()), store)
         assert hits.find(second) is None
     hits.set_aside(first.ref)
     _computed(first, store)
@@ -115,8 +117,8 @@ def test_result_is_outdated_by_what_its_input_held_first_however_often_that_was_
 
 def test_damaged_input_that_no_call_of_the_run_makes_is_refused(store: ArtifactStore) -> None:
     """Such as the champion of another run: it can be neither trusted nor computed again here."""
-    model = _computed(HIDDEN.call(Numbers(first=1), {}), store)
-    use = SHOWN.call(Numbers(first=2), {"model": model.ref})
+    model = _computed(HIDDEN.call(Numbers(first=1), ToyInputs()), store)
+    use = SHOWN.call(Numbers(first=2), ToyInputs(model.ref))
     repair = InputRepair(store, lambda call: _computed(call, store))
     repair.inputs_of(use)
     _flip(model)

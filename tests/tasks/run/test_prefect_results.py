@@ -16,7 +16,7 @@ from latent_core.store import garbage as garbage_module
 from tasks.run.execution import open_run
 from tests.support.s3_faults import make_bucket
 from tests.support.s3_servers import forget_connections, start_moto
-from tests.support.toy_stages import NUMBERS, Numbers, ToyConfig
+from tests.support.toy_stages import Numbers, ToyConfig, ToyInputs, count_up
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -49,7 +49,7 @@ def _run(root: str, folder: Path) -> tuple[Any, Any]:
     @flow(name="toy")
     def toy() -> tuple[Any, Any]:
         with open_run("toy", config) as run:
-            pending = run.stage(NUMBERS, Numbers(count=2, log=str(folder / "log")), {})
+            pending = run.stage(count_up, Numbers(count=2, log=str(folder / "log")), ToyInputs())
             run.artifact(pending)
             return pending.ref, run._ended[pending.ref]
 

@@ -15,7 +15,7 @@ from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.run.prefect_results import results_in
 from tasks.run.prefect_tasks import LEAST_WINDOW, Ended, StageTasks, _is_worth_a_retry, reference_to
 from tasks.stage import StageCall
-from tests.support.toy_stages import NUMBERS, SUM, Numbers
+from tests.support.toy_stages import Numbers, SumInputs, ToyInputs, add_up, count_up
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -47,11 +47,11 @@ class Work:
 
 
 def _numbers(count: int) -> StageCall:
-    return NUMBERS.call(Numbers(count=count, log=""), {}, label=str(count))
+    return count_up.call(Numbers(count=count, log=""), ToyInputs(), label=str(count))
 
 
 def _sum(*parents: StageCall) -> StageCall:
-    return SUM.call(Numbers(count=0, log=""), {f"shard_{index}": call.ref for index, call in enumerate(parents)})
+    return add_up.call(Numbers(count=0, log=""), SumInputs(tuple(call.ref for call in parents)))
 
 
 def _run(
@@ -116,7 +116,7 @@ def test_all_but_what_needs_a_failed_stage_is_computed(tmp_path: Path) -> None:
     one, two, three = _numbers(1), _numbers(2), _numbers(3)
     spared, cut_off = _sum(two, three), _sum(one, two)
     work, ended, runs = _run(tmp_path, [one, two, three, spared, cut_off], refused={one.ref})
-    assert [call.ref for call in work.computed if call.stage is SUM] == [spared.ref]
+    assert [call.ref for call in work.computed if call.stage is add_up] == [spared.ref]
     assert isinstance(ended[one.ref].error, InputError) and cut_off.ref not in ended
     assert sorted(run.state_name for run in runs) == ["Completed"] * 3 + ["Failed"]
 

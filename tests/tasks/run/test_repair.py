@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pytest
@@ -14,9 +15,11 @@ from typer.testing import CliRunner
 from flows.cli.main import app
 from latent_core.config.base import StageConfig
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter, Verification
-from tasks.merge import Merge, merge_shards
+from tasks.inputs import roles_of
+from tasks.merge import Merge, MergeInputs, merge_shards
 from tasks.run.repair import InputRepair
-from tasks.stage import Inputs, Outcome, Stage, StageCall, Workplace, perform
+from tasks.stage import Outcome, StageCall, Workplace, stage
+from tasks.workers.compute import perform
 
 SCHEMA = pa.schema([("word", pa.string())])
 
@@ -25,13 +28,20 @@ class Nothing(StageConfig):
     """No parameters."""
 
 
-def _write_words(out: ArtifactWriter, inputs: Inputs, config: Nothing, workplace: Workplace) -> Outcome:
+class Sources(NamedTuple):
+    """What a stage of the chain is made from."""
+
+    model: ArtifactRef | None = None
+    words: ArtifactRef | None = None
+
+
+def _write_words(out: ArtifactWriter, inputs: Sources, config: Nothing, workplace: Workplace) -> Outcome:
     with out.table("words.parquet", SCHEMA) as table:
-        table.extend({"word": f"{'-'.join(inputs.roles())}{index}"} for index in range(50))
+        table.extend({"word": f"{'-'.join(roles_of(inputs))}{index}"} for index in range(50))
     return Outcome(accounting={"kept": 50})
 
 
-def _write_model(out: ArtifactWriter, inputs: Inputs, config: Nothing, workplace: Workplace) -> Outcome:
+def _write_model(out: ArtifactWriter, inputs: Sources, config: Nothing, workplace: Workplace) -> Outcome:
     with out.directory("model") as folder:
         (folder / "config.json").write_text("{}")
         (folder / "model.safetensors").write_bytes(bytes(range(256)))
@@ -46,13 +56,12 @@ class Chain:
     def __init__(self, folder: Path) -> None:
         self.store = ArtifactStore(folder / "store")
         self._folder = folder
-        shards = [Stage(f"words{index}", 1, _write_words).call(Nothing(), {}) for index in range(2)]
-        merged = Stage("merged", 1, merge_shards).call(
-            Merge(shards=2), {f"shard_{index}": shard.ref for index, shard in enumerate(shards)}
-        )
-        model = Stage("model", 1, _write_model).call(Nothing(), {"words": merged.ref})
+        shards = [stage(f"words{index}", version=1)(_write_words).call(Nothing(), Sources()) for index in range(2)]
+        merging = stage("merged", version=1)(merge_shards)
+        merged = merging.call(Merge(shards=2), MergeInputs(tuple(shard.ref for shard in shards)))
+        model = stage("model", version=1)(_write_model).call(Nothing(), Sources(words=merged.ref))
         self.calls = [*shards, merged, model]
-        self.last = Stage("use", 1, _write_words).call(Nothing(), {"model": model.ref, "words": merged.ref})
+        self.last = stage("use", version=1)(_write_words).call(Nothing(), Sources(model.ref, merged.ref))
         self.computed: list[str] = []
         if not self.files():
             for call in self.calls:
@@ -66,7 +75,7 @@ class Chain:
 
     def compute(self, call: StageCall) -> Artifact:
         self.computed.append(call.stage.name)
-        return perform(call, self.store, Workplace(self._folder / "scratch", lambda *_: None))
+        return perform(call, Workplace(self.store, self._folder / "scratch", lambda *_: None))
 
     def files(self) -> list[Path]:
         return sorted(path for path in Path(self.store.root).rglob("*") if path.is_file())

@@ -6,17 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.run.schedule import Schedule
-from tasks.stage import Parent, StageCall
-from tests.support.toy_stages import NUMBERS, SUM, Numbers
+from tasks.stage import StageCall
+from tests.support.toy_stages import Numbers, SumInputs, ToyInputs, add_up, count_up
 
 
 def _numbers(count: int) -> StageCall:
-    return NUMBERS.call(Numbers(count=count, log=""), {})
+    return count_up.call(Numbers(count=count, log=""), ToyInputs())
 
 
 def _sum(*parents: StageCall, count: int = 0) -> StageCall:
-    inputs: dict[str, Parent] = {f"shard_{index}": parent.ref for index, parent in enumerate(parents)}
-    return SUM.call(Numbers(count=count, log=""), inputs)
+    inputs = SumInputs(tuple(parent.ref for parent in parents))
+    return add_up.call(Numbers(count=count, log=""), inputs)
 
 
 def _taken(schedule: Schedule) -> list[StageCall]:

@@ -19,8 +19,8 @@ from latent_core.store import Artifact, ArtifactStore, find_garbage
 from tasks.run.sharing import compute_or_wait
 from tasks.stage import StageCall
 from tasks.workers.processes import WorkerPool
-from tests.support.gated_stage import GATED, Gate
-from tests.support.toy_stages import NUMBERS, Numbers
+from tests.support.gated_stage import Gate, gated
+from tests.support.toy_stages import Numbers, ToyInputs, count_up
 
 SPAWN = multiprocessing.get_context("spawn")
 LONG = 600.0  # seconds of a lease that no test waits for
@@ -58,7 +58,7 @@ class Stand:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.call = GATED.call(Gate(folder=str(folder)), {})
+        self.call = gated.call(Gate(folder=str(folder)), ToyInputs())
         for name in ("arrivals", "go"):
             os.mkfifo(folder / name)
         self.runs: list[BaseProcess] = []
@@ -146,7 +146,7 @@ def _race(root: str, call: StageCall, work_dir: str, barrier: Any, answers: Any)
 
 def test_without_leases_both_compute_and_agree_on_one_result(tmp_path: Path) -> None:
     root, log = str(tmp_path / "store"), tmp_path / "log"
-    call = NUMBERS.call(Numbers(count=1000, log=str(log)), {})
+    call = count_up.call(Numbers(count=1000, log=str(log)), ToyInputs())
     barrier, answers = SPAWN.Barrier(2), SPAWN.Queue()
     runs = [
         SPAWN.Process(target=_race, args=(root, call, str(tmp_path / name), barrier, answers)) for name in ("a", "b")

@@ -15,7 +15,7 @@ from tasks.tracking import tracker as tracker_module
 from tasks.tracking.journal import FOLDER, journals, runs
 from tasks.tracking.mlflow import open_client, sync
 from tasks.tracking.tracker import Tracker
-from tests.support.toy_stages import NUMBERS, SUM, Numbers, ToyConfig
+from tests.support.toy_stages import Numbers, SumInputs, ToyConfig, ToyInputs, add_up, count_up
 from tests.support.tracked import database, fields_of
 
 
@@ -34,8 +34,8 @@ def _run_with_attempts(config: ToyConfig, log: str, *endings: str) -> None:
     def toy() -> None:
         with open_run("toy", config) as run:
             ending = left.pop(0)
-            first = run.stage(NUMBERS, Numbers(count=1, log=log), {})
-            second = run.stage(SUM, Numbers(count=len(left), log=log), {"first": first})
+            first = run.stage(count_up, Numbers(count=1, log=log), ToyInputs())
+            second = run.stage(add_up, Numbers(count=len(left), log=log), SumInputs((first,)))
             run.artifact(second)
             run.tag({"latent.setting": ending or "last"})
             if ending:

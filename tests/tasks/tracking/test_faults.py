@@ -25,7 +25,7 @@ from tasks.tracking import mlflow as tracking
 from tasks.tracking import tracker as tracker_module
 from tasks.tracking.mlflow import open_client, sync
 from tasks.tracking.tracker import Tracker
-from tests.support.toy_stages import NUMBERS, SUM, Numbers, ToyConfig
+from tests.support.toy_stages import Numbers, SumInputs, ToyConfig, ToyInputs, add_up, count_up
 from tests.support.tracked import database, fields_of
 
 SECONDS = 60.0  # a few on an idle machine; what goes wrong here would take minutes
@@ -234,8 +234,8 @@ def _live_run(tmp_path: Path, tracking: TrackingConfig) -> ToyConfig:
     @flow(name="toy")
     def toy(counts: tuple[int, ...]) -> None:
         with open_run("toy", config) as run:
-            shards = {f"shard_{n}": run.stage(NUMBERS, Numbers(count=n, log=log), {}) for n in counts}
-            run.artifact(run.stage(SUM, Numbers(count=0, log=log), shards))
+            shards = tuple(run.stage(count_up, Numbers(count=n, log=log), ToyInputs()) for n in counts)
+            run.artifact(run.stage(add_up, Numbers(count=0, log=log), SumInputs(shards)))
             run.tag({"latent.setting": "toy"})
 
     toy((2,))

@@ -19,8 +19,8 @@ from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, ArtifactStore
+from tasks.inputs import ModelInput
 from tasks.run.execution import Run
-from tasks.stage import ModelInput
 from tasks.tracking import tracker as tracker_module
 from tasks.tracking.mlflow import open_client, sync
 from tasks.tracking.models import find_model, register, set_champion

@@ -18,7 +18,7 @@ from latent_core.store import ArtifactStore
 from tasks.run.execution import Run, open_run
 from tasks.tracking import tracker as tracker_module
 from tasks.tracking.tracker import Tracker, gaps_told
-from tests.support.toy_stages import NUMBERS, Numbers, ToyConfig
+from tests.support.toy_stages import Numbers, ToyConfig, ToyInputs, count_up
 from tests.support.tracked import database
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -43,7 +43,7 @@ def _run(tmp_path: Path, tracking: TrackingConfig, last: Callable[[Run], object]
         assert context is not None and context.flow_run is not None
         ids.append(context.flow_run.id)
         with open_run("toy-outage", config) as run:
-            run.artifact(run.stage(NUMBERS, Numbers(count=1, log=str(tmp_path / "log")), {}))
+            run.artifact(run.stage(count_up, Numbers(count=1, log=str(tmp_path / "log")), ToyInputs()))
             last(run)
 
     toy(return_state=True)

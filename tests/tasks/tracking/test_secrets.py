@@ -13,7 +13,7 @@ from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.errors import InputError
 from latent_core.store import ArtifactStore
 from tasks.run.execution import open_run
-from tests.support.toy_stages import NUMBERS, SUM, Numbers, ToyConfig
+from tests.support.toy_stages import Numbers, SumInputs, ToyConfig, ToyInputs, add_up, count_up
 
 CANARY = "canary-6f1d2c"
 SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENAI_API_KEY", "HF_TOKEN")
@@ -51,8 +51,8 @@ def test_secrets_of_the_environment_are_in_no_file_that_a_run_leaves(
     def toy(cfg: ToyConfig) -> str:
         with open_run("toy-with-secrets", cfg) as run:
             log = str(tmp_path / "log")
-            numbers = run.stage(NUMBERS, Numbers(count=3, log=log, trouble="killed_once"), {})
-            return run.artifact(run.stage(SUM, Numbers(count=0, log=log), {"numbers": numbers})).ref.fingerprint
+            numbers = run.stage(count_up, Numbers(count=3, log=log, trouble="killed_once"), ToyInputs())
+            return run.artifact(run.stage(add_up, Numbers(count=0, log=log), SumInputs((numbers,)))).ref.fingerprint
 
     with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: tmp_path / "results"}):
         fingerprint = toy(config)

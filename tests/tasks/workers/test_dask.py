@@ -16,7 +16,7 @@ from tasks.stage import StageCall
 from tasks.workers.budget import Budget
 from tasks.workers.dask import DaskPool
 from tasks.workers.pool import Progress
-from tests.support.toy_stages import NUMBERS, Numbers
+from tests.support.toy_stages import Numbers, ToyInputs, count_up
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 
 def _numbers(tmp_path: Path, count: int, trouble: str = "") -> StageCall:
-    return NUMBERS.call(Numbers(count=count, log=str(tmp_path / "log"), trouble=trouble), {})
+    return count_up.call(Numbers(count=count, log=str(tmp_path / "log"), trouble=trouble), ToyInputs())
 
 
 def _runtime(scheduler: str) -> RuntimeConfig:

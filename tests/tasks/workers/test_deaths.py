@@ -10,7 +10,7 @@ from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import InfrastructureError
 from tasks.workers.deaths import LOST_LEASE_EXIT, cause_of_death, exit_code_of, out_of_memory_kills
 from tasks.workers.processes import WorkerPool
-from tests.support.toy_stages import NUMBERS, Numbers
+from tests.support.toy_stages import Numbers, ToyInputs, count_up
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_exit_code_that_nobody_stores_is_unknown_after_the_patience() -> None:
 
 def test_killed_worker_is_reported_with_its_signal_and_the_last_lines_of_its_log(tmp_path: Path) -> None:
     pool = WorkerPool(RuntimeConfig(work_dir=str(tmp_path / "work")), str(tmp_path / "store"))
-    call = NUMBERS.call(Numbers(count=3, log=str(tmp_path / "log"), trouble="killed_once"), {})
+    call = count_up.call(Numbers(count=3, log=str(tmp_path / "log"), trouble="killed_once"), ToyInputs())
     with pytest.raises(InfrastructureError, match=r"(?s)was killed by SIGKILL.*Last lines of .*about to die"):
         pool.compute(call)
     assert pool.compute(call) == call.ref

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,17 +18,19 @@ from latent_core.config.sampling import SamplingConfig
 from latent_core.errors import InputError
 from latent_core.generate import joined
 from latent_core.generate.engine import Finished, Generation, Request
-from latent_core.store import Artifact, ArtifactStore
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from latent_core.store.lease import HeldError, LeaseTerms, held
-from tasks import evaluate
+from tasks import evaluate as evaluation
 from tasks.collect import SAMPLES
-from tasks.evaluate import EVALUATE, EvaluateCondition
+from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
+from tasks.inputs import ModelInput, ProblemsInput
 from tasks.run.companions import Group
-from tasks.run.execution import Pending, Run, open_run
-from tasks.stage import ModelInput, ProblemsInput, StageCall, Workplace, perform
+from tasks.run.execution import Run, open_run
+from tasks.stage import StageCall, Workplace
 from tasks.workers import engines
+from tasks.workers.compute import perform
 from tasks.workers.joined import perform_with
-from tests.support.toy_stages import COPY, DRAW, NUMBERS, SUM, Numbers, ToyConfig
+from tests.support.toy_stages import CopyInputs, Numbers, SumInputs, ToyConfig, ToyInputs, add_up, copy, count_up, draw
 
 SAMPLED = SamplingConfig(temperature=0.7, samples=2, max_new_tokens=80, batch_tokens=4000)
 PASS_SECONDS = 60.0
@@ -35,9 +38,9 @@ CONDITIONS = ((1.0, Prompting.RATIO), (0.5, Prompting.RATIO), (1.0, Prompting.CO
 
 
 def _calls(questions: int = 3, sampling: SamplingConfig = SAMPLED) -> list[StageCall]:
-    inputs = {"model": ModelInput.find("latent-mini"), "problems": ProblemsInput.find(BenchmarkConfig(), "test")}
+    inputs = EvaluateInputs(ModelInput.find("latent-mini"), ProblemsInput.find(BenchmarkConfig(), "test"))
     return [
-        EVALUATE.call(
+        evaluate.call(
             EvaluateCondition(sampling=sampling, questions=questions, ratio=ratio, prompting=prompting), inputs
         )
         for ratio, prompting in CONDITIONS
@@ -52,12 +55,12 @@ def test_joined_conditions_are_byte_for_byte_those_computed_one_by_one(tmp_path:
     calls = _calls()
     apart, together = (ArtifactStore(str(tmp_path / name)) for name in ("apart", "together"))
 
-    def workplace(call: StageCall) -> Workplace:
-        return Workplace(tmp_path / call.ref.key, lambda *_: None)
+    def workplace_in(store: ArtifactStore, call: StageCall) -> Workplace:
+        return Workplace(store, tmp_path / call.ref.key, lambda *_: None)
 
     for call in calls:
-        perform(call, apart, workplace(call))
-    perform_with(calls[0], calls[1:], together, workplace)
+        perform(call, workplace_in(apart, call))
+    perform_with(calls[0], calls[1:], partial(workplace_in, together))
     for one, other in zip(_found(apart, calls), _found(together, calls), strict=True):
         assert other.manifest.content == one.manifest.content  # with the hash of every file
         assert other.read_bytes(SAMPLES) == one.read_bytes(SAMPLES)
@@ -94,14 +97,14 @@ def test_conditions_of_a_model_are_one_pass_whose_seconds_are_shared_out(
     engine: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = SimpleNamespace(monotonic=lambda: engine.seconds)
-    for module in (joined, evaluate):
+    for module in (joined, evaluation):
         monkeypatch.setattr(module, "time", clock)
     calls, store, shown = _calls(questions=40), ArtifactStore(str(tmp_path)), dict[str, tuple[int, int, int]]()
 
     def workplace(call: StageCall) -> Workplace:
-        return Workplace(tmp_path / "work", lambda *now: shown.__setitem__(call.ref.key, now))
+        return Workplace(store, tmp_path / "work", lambda *now: shown.__setitem__(call.ref.key, now))
 
-    perform_with(calls[0], calls[1:], store, workplace)
+    perform_with(calls[0], calls[1:], workplace)
     assert engine.passes == [3 * 40 * 2]
     assert shown == {call.ref.key: (80, 80, 80) for call in calls}
     for artifact in _found(store, calls):
@@ -114,12 +117,12 @@ def test_condition_held_by_another_run_is_left_to_it_and_the_rest_computed(engin
     calls, store, terms = _calls(), ArtifactStore(str(tmp_path)), LeaseTerms(600.0)
 
     def workplace(call: StageCall) -> Workplace:
-        return Workplace(tmp_path / "work", lambda *_: None)
+        return Workplace(store, tmp_path / "work", lambda *_: None)
 
     with held(store, calls[1].ref, terms, lambda reason: None):
-        perform_with(calls[0], calls[1:], store, workplace, terms)
+        perform_with(calls[0], calls[1:], workplace, terms)
         with pytest.raises(HeldError):
-            perform_with(calls[1], calls[2:], store, workplace, terms)
+            perform_with(calls[1], calls[2:], workplace, terms)
     assert engine.passes == [2 * 3 * 2]
     assert [store.get(call.ref.stage, call.ref.fingerprint) is not None for call in calls] == [True, False, True]
 
@@ -136,7 +139,7 @@ def test_conditions_are_joined_where_slots_fill_at_once_and_never_where_a_server
 
 
 def test_group_deals_what_is_missing_to_the_workers_once() -> None:
-    calls = [NUMBERS.call(Numbers(count=count, log=""), {}) for count in range(5)]
+    calls = [count_up.call(Numbers(count=count, log=""), ToyInputs()) for count in range(5)]
     group = Group(calls, workers=2)
     part = group.part_of(calls[1], lambda call: call is not calls[0])
     assert part is not None and [call.config.count for call in part.calls] == [1, 3]
@@ -158,19 +161,18 @@ def _execute(config: ToyConfig, log: Path, trouble: str = "", counts: Sequence[i
 
     states: dict[str, str] = {}
 
-    def compose(run: Run) -> Pending:
+    def compose(run: Run) -> ArtifactRef:
         configs = {
             str(count): Numbers(count=count, log=str(log), trouble=trouble if count == 3 else "") for count in counts
         }
-        parts = run.stages(NUMBERS, configs, {})
-        shards = {f"shard_{index}": part for index, part in enumerate(parts)}
-        return run.stage(SUM, Numbers(count=0, log=str(log)), shards)
+        parts = run.stages(count_up, configs, ToyInputs())
+        return run.stage(add_up, Numbers(count=0, log=str(log)), SumInputs(tuple(parts)))
 
     @flow(name="toy")
     def toy() -> Any:
         with open_run("toy", config, **options) as run:
             artifact = run.artifact(compose(run))
-            states.update((call.title, run.state_of(Pending(call))) for call in run._asked.values())
+            states.update((call.title, run.state_of(call.ref)) for call in run._asked.values())
         return artifact.manifest.content.metrics["sum"]
 
     return toy(), states
@@ -213,11 +215,11 @@ def test_joined_condition_whose_task_comes_late_is_not_computed_again_when_its_i
     @flow(name="toy")
     def toy(force: Sequence[str]) -> Any:
         with open_run("toy", config, force=force) as run:
-            drawn = run.stage(DRAW, Numbers(count=0, log=log), {})
+            drawn = run.stage(draw, Numbers(count=0, log=log), ToyInputs())
             configs = {str(count): Numbers(count=count, log=log) for count in (1, 2, 3)}
-            copies = run.stages(COPY, configs, {"numbers": drawn})
-            shards = {f"shard_{index}": copied for index, copied in enumerate(copies)}
-            return run.artifact(run.stage(SUM, Numbers(count=0, log=log), shards)).manifest.content.metrics["sum"]
+            copies = run.stages(copy, configs, CopyInputs(drawn))
+            total = run.artifact(run.stage(add_up, Numbers(count=0, log=log), SumInputs(tuple(copies))))
+            return total.manifest.content.metrics["sum"]
 
     assert toy([]) == 3 * 1000
     assert toy(["draw"]) == 3 * 2000
@@ -242,7 +244,7 @@ def test_bad_input_of_one_condition_leaves_the_others_in_the_store(config: ToyCo
         _execute(config, log, "bad_input")
     store = ArtifactStore(config.store)
     kept = {ref.fingerprint for ref in store.list()}
-    calls = {count: NUMBERS.call(Numbers(count=count, log=""), {}).ref.fingerprint for count in (2, 3, 4)}
+    calls = {count: count_up.call(Numbers(count=count, log=""), ToyInputs()).ref.fingerprint for count in (2, 3, 4)}
     assert kept == {calls[2], calls[4]}
 
 

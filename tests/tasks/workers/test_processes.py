@@ -17,16 +17,16 @@ from latent_core.config.runtime import RuntimeConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.errors import InfrastructureError, InputError, StageFailed
 from latent_core.store import ArtifactStore
-from tasks.collect import COLLECT, CollectShard
-from tasks.stage import ModelInput, ProblemsInput
+from tasks.collect import CollectInputs, CollectShard, collect_shard
+from tasks.inputs import ModelInput, ProblemsInput
 from tasks.workers.processes import WorkerPool
-from tests.support.gated_stage import GATED, Gate
-from tests.support.toy_stages import NUMBERS, Numbers
+from tests.support.gated_stage import Gate, gated
+from tests.support.toy_stages import Numbers, ToyInputs, count_up
 
 
 def test_worker_killed_between_two_calls_is_an_infrastructure_error_and_is_replaced(tmp_path: Path) -> None:
     pool = WorkerPool(RuntimeConfig(work_dir=str(tmp_path / "work")), str(tmp_path / "store"))
-    calls = [NUMBERS.call(Numbers(count=count, log=str(tmp_path / "log")), {}) for count in (1, 2)]
+    calls = [count_up.call(Numbers(count=count, log=str(tmp_path / "log")), ToyInputs()) for count in (1, 2)]
     try:
         pool.compute(calls[0])
         (log,) = (tmp_path / "work" / "logs").iterdir()
@@ -51,8 +51,8 @@ def test_work_dir_that_cannot_be_made_is_named_before_any_call(tmp_path: Path) -
 def test_closing_the_pool_ends_the_call_in_progress_commits_nothing_and_starts_nothing_more(tmp_path: Path) -> None:
     pool = WorkerPool(RuntimeConfig(work_dir=str(tmp_path / "work")), str(tmp_path / "store"))
     log = tmp_path / "log"
-    waiting = NUMBERS.call(Numbers(count=1, log=str(log), trouble="waits"), {})
-    queued = NUMBERS.call(Numbers(count=2, log=str(log)), {})
+    waiting = count_up.call(Numbers(count=1, log=str(log), trouble="waits"), ToyInputs())
+    queued = count_up.call(Numbers(count=2, log=str(log)), ToyInputs())
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(pool.compute, waiting)
         while not log.exists():
@@ -70,7 +70,7 @@ def test_signal_sent_to_all_processes_of_a_run_does_not_end_a_worker_before_its_
     pool = WorkerPool(RuntimeConfig(work_dir=str(tmp_path / "work")), str(tmp_path / "store"))
     for name in ("arrivals", "go"):
         os.mkfifo(tmp_path / name)
-    call = GATED.call(Gate(folder=str(tmp_path)), {})
+    call = gated.call(Gate(folder=str(tmp_path)), ToyInputs())
     with ThreadPoolExecutor(1) as threads:
         try:
             answer = threads.submit(pool.compute, call)
@@ -92,9 +92,9 @@ def test_signal_sent_to_all_processes_of_a_run_does_not_end_a_worker_before_its_
 def test_worker_with_a_vllm_engine_ends_with_a_clean_exit_code_and_leaves_no_process(tmp_path: Path) -> None:
     pool = WorkerPool(RuntimeConfig(work_dir=str(tmp_path / "work"), threads_per_worker=1), str(tmp_path / "store"))
     sampling = SamplingConfig(engine="vllm", max_new_tokens=16)
-    inputs = {"model": ModelInput.find("latent-mini"), "problems": ProblemsInput.find(BenchmarkConfig(), "train")}
+    inputs = CollectInputs(ModelInput.find("latent-mini"), ProblemsInput.find(BenchmarkConfig(), "train"))
     try:
-        pool.compute(COLLECT.call(CollectShard(sampling=sampling, start=0, stop=2), inputs))
+        pool.compute(collect_shard.call(CollectShard(sampling=sampling, start=0, stop=2), inputs))
         (worker,) = (worker._process for worker in pool._workers)
         family = [psutil.Process(worker.pid), *psutil.Process(worker.pid).children(recursive=True)]
     finally:

@@ -12,13 +12,13 @@ import pytest
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import BudgetReached, InfrastructureError, InputError
 from latent_core.store import ArtifactStore, ArtifactWriter
-from tasks.stage import Inputs, Outcome, Stage, StageCall, Workplace
+from tasks.stage import Outcome, StageCall, Workplace, stage
 from tasks.workers import ray as ray_workers
 from tasks.workers.budget import Budget
 from tasks.workers.pool import Progress
 from tasks.workers.ray import RayPool
 from tests.support.fake_ray import FakeRay, MachineLost
-from tests.support.toy_stages import NUMBERS, Numbers
+from tests.support.toy_stages import Numbers, ToyInputs, count_up
 
 Open = Callable[..., RayPool]
 
@@ -41,10 +41,10 @@ def pool_on(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> Open:
 
 
 def _numbers(tmp_path: Path, count: int, trouble: str = "") -> StageCall:
-    return NUMBERS.call(Numbers(count=count, log=str(tmp_path / "log"), trouble=trouble), {})
+    return count_up.call(Numbers(count=count, log=str(tmp_path / "log"), trouble=trouble), ToyInputs())
 
 
-def _lost_once(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Workplace) -> Outcome:
+def _lost_once(out: ArtifactWriter, inputs: ToyInputs, config: Numbers, workplace: Workplace) -> Outcome:
     flag = Path(config.log)
     if not flag.exists():
         flag.touch()
@@ -57,7 +57,7 @@ def test_dead_actor_is_an_infrastructure_error_and_its_replacement_takes_the_nex
 ) -> None:
     ray = FakeRay(cpus=1)
     pool = pool_on(ray, start_seconds=20)
-    call = Stage("lost_once", 1, _lost_once).call(Numbers(count=1, log=str(tmp_path / "flag")), {})
+    call = stage("lost_once", version=1)(_lost_once).call(Numbers(count=1, log=str(tmp_path / "flag")), ToyInputs())
     with pytest.raises(InfrastructureError, match="lost_once: its Ray worker died"):
         pool.compute(call)
     assert store.require(pool.compute(call)).ref == call.ref
@@ -129,14 +129,14 @@ def test_used_up_budget_starts_no_call_and_frees_the_actor(pool_on: Open, tmp_pa
 def test_progress_of_a_running_call_reaches_the_sink(pool_on: Open, tmp_path: Path) -> None:
     seen: list[Progress] = []
 
-    def patient(out: ArtifactWriter, inputs: Inputs, config: Numbers, workplace: Workplace) -> Outcome:
+    def patient(out: ArtifactWriter, inputs: ToyInputs, config: Numbers, workplace: Workplace) -> Outcome:
         workplace.progress(1, 2, 30)
         while not seen:
             pass
         return Outcome(accounting={"kept": 0})
 
     pool = pool_on(FakeRay(cpus=1), sink=seen.append)
-    call = Stage("patient", 1, patient).call(Numbers(count=0, log=""), {}, label="1/1")
+    call = stage("patient", version=1)(patient).call(Numbers(count=0, log=""), ToyInputs(), label="1/1")
     pool.compute(call)
     assert seen[0] == Progress("patient 1/1", call.ref.fingerprint, 1, 2, 30)
 

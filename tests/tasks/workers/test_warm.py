@@ -14,9 +14,10 @@ from latent_core.config.quality import QualityConfig
 from latent_core.config.sampling import SamplingConfig, VllmConfig
 from latent_core.errors import InputError
 from latent_core.models.source import open_model
-from latent_core.store import ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore
 from tasks import quality
-from tasks.stage import Inputs, ModelInput
+from tasks.inputs import ModelInput, Opener
+from tasks.stage import Workplace
 from tasks.workers import engines, warm
 from tasks.workers.engines import Served, served
 
@@ -52,21 +53,21 @@ def test_cooling_down_closes_the_engine_and_drops_the_compressor(monkeypatch: py
     warm.cool_down()
 
 
-def _adapter(directory: Path, **extra: object) -> Inputs:
-    """A call's inputs whose model is an adapter of latent-mini; its weights are no matter here."""
+def _adapter(directory: Path, **extra: object) -> ModelInput:
+    """A model that is an adapter of latent-mini; its weights are no matter here."""
     directory.mkdir()
     config = {"base_model_name_or_path": "latent-mini", "r": 4, **extra}
     (directory / "adapter_config.json").write_text(json.dumps(config))
     (directory / "adapter_model.safetensors").write_bytes(b"weights")
-    return Inputs(ArtifactStore(directory / "store"), {"model": ModelInput.find(str(directory))})
+    return ModelInput.find(str(directory))
 
 
 def test_vllm_gets_an_adapter_beside_its_base_and_nothing_is_merged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("latent_core.models.adapter.merge_adapter", lambda *_: pytest.fail("merged"))
-    inputs = _adapter(tmp_path / "adapter")
-    assert served(inputs, "model", SamplingConfig(engine="vllm")) == Served(
+    model = _adapter(tmp_path / "adapter")
+    assert served(Opener(ArtifactStore(tmp_path / "store")), model, SamplingConfig(engine="vllm")) == Served(
         open_model("latent-mini").directory, tmp_path / "adapter"
     )
 
@@ -86,15 +87,16 @@ def test_adapter_is_merged_for_other_engines_and_where_vllm_cannot_serve_it(
     monkeypatch.setattr(
         "latent_core.models.adapter.merge_adapter", lambda base, adapter, target: target.mkdir(parents=True)
     )
-    model = served(_adapter(tmp_path / "adapter", **extra), "model", SamplingConfig.model_validate({"engine": engine}))
+    sampling = SamplingConfig.model_validate({"engine": engine})
+    model = served(Opener(ArtifactStore(tmp_path / "store")), _adapter(tmp_path / "adapter", **extra), sampling)
     assert model.adapter_dir is None and model.model_dir.parent == tmp_path / "cache" / "merged_adapters"
 
 
 def test_adapter_changed_since_the_plan_is_refused(tmp_path: Path) -> None:
-    inputs = _adapter(tmp_path / "adapter")
+    model = _adapter(tmp_path / "adapter")
     (tmp_path / "adapter" / "adapter_model.safetensors").write_bytes(b"other weights")
     with pytest.raises(InputError, match="changed on disk"):
-        served(inputs, "model", SamplingConfig(engine="vllm"))
+        served(Opener(ArtifactStore(tmp_path / "store")), model, SamplingConfig(engine="vllm"))
 
 
 @pytest.fixture
@@ -156,7 +158,9 @@ def test_quality_is_scored_only_after_vllm_has_left_the_gpu(
         raise InputError("the scorer is loaded" if engine.closed else "vllm still holds the GPU")
 
     monkeypatch.setattr(quality, "QualityScorer", loaded)
-    inputs = Inputs(ArtifactStore(str(tmp_path)), {"model": ModelInput.find("latent-mini")})
+    ref = ArtifactRef("samples", "0" * 64)
+    inputs = quality.QualityInputs(ModelInput.find("latent-mini"), ref, ref)
+    workplace = Workplace(ArtifactStore(str(tmp_path)), tmp_path, lambda *_: None)
     with pytest.raises(InputError, match="the scorer is loaded"):
-        quality.score_quality(None, inputs, QualityConfig(), None)  # type: ignore[arg-type]
+        quality.score_quality.body(None, inputs, QualityConfig(), workplace)  # type: ignore[arg-type]
     warm.cool_down()
