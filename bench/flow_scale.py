@@ -27,6 +27,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from bench.memory import PeakMemory
+from bench.record import add_json_option, save
 from flows.launch.execute import execute_entry, plan
 from flows.launch.registry import FlowEntry
 from flows.tokenskip_math import collected
@@ -156,7 +157,7 @@ def row_for(shards: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=int, nargs="+", default=[50, 200, 800, 3000])
-    parser.add_argument("--json", type=Path)
+    add_json_option(parser)
     parser.add_argument("--phase", choices=("compute", "cached", "plan"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -174,8 +175,7 @@ def main() -> None:
             f"  {row['cached_seconds']:9.1f}  {row['plan_seconds']:7.2f}",
             flush=True,
         )
-    if options.json is not None:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    save(options.json, rows)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
 from latent_core.compress.corpus import merged_drift
@@ -44,7 +43,7 @@ class ReportInputs(NamedTuple):
     """
 
     evaluations: Mapping[Condition, ArtifactRef]
-    stages: Mapping[str, ArtifactRef] = MappingProxyType({})
+    stages: Mapping[str, ArtifactRef] = {}
 
     def roles(self) -> dict[str, Input]:
         return {**by_role(self.evaluations), **self.stages}

@@ -1,4 +1,4 @@
-"""How a stage's parameters are declared: every field is identity (changes the result) or runtime (does not)."""
+"""How parameters are declared: every field says whether, and how, it enters the fingerprints of results."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from pydantic.fields import FieldInfo
 class Role(Enum):
     """What a field means for caching; put into the field's annotation."""
 
-    IDENTITY = "identity"  # changes the result, so it is part of the fingerprint
-    RUNTIME = "runtime"  # changes only how or where the result is computed
+    IDENTITY = "identity"  # changes the result of the stage that takes it: part of that stage's fingerprint
+    WIRING = "wiring"  # decides which stages there are or what their parents are: it enters fingerprints through them
+    RUNTIME = "runtime"  # changes only how or where a result is computed: part of no fingerprint
 
 
 IDENTITY = Role.IDENTITY
+WIRING = Role.WIRING
 RUNTIME = Role.RUNTIME
 
 
@@ -24,9 +26,9 @@ _NUMBERS = (int, float, int | None, float | None)
 
 
 class Newer(Enum):
-    """Marks an identity field that came after results were published under their fingerprints."""
+    """Marks an identity field that was added after results had been published under their fingerprints."""
 
-    OMITTED_AT_DEFAULT = "omitted at default"  # so that what the default says keeps its fingerprint
+    OMITTED_AT_DEFAULT = "omitted at default"  # results computed before the field existed keep their fingerprints
 
 
 OMITTED_AT_DEFAULT = Newer.OMITTED_AT_DEFAULT
@@ -49,8 +51,8 @@ class StageConfig(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _truth_is_no_number(cls, fields: Any) -> Any:
-        """Refuse true and false where a number is wanted, which pydantic would read as 1 and 0."""
+    def _booleans_are_not_numbers(cls, fields: Any) -> Any:
+        """Refuse true and false for a number; pydantic would read them as 1 and 0."""
         for name, value in fields.items() if isinstance(fields, dict) else ():
             field = cls.model_fields.get(name)
             if isinstance(value, bool) and field is not None and field.annotation in _NUMBERS:
@@ -73,5 +75,7 @@ class StageConfig(BaseModel):
 def _role_of(owner: str, name: str, field: FieldInfo) -> Role:
     roles = [item for item in field.metadata if isinstance(item, Role)]
     if len(roles) != 1:
-        raise TypeError(f"{owner}.{name}: annotate the field with exactly one of IDENTITY or RUNTIME")
+        raise TypeError(f"{owner}.{name}: annotate the field with exactly one of IDENTITY, WIRING or RUNTIME")
+    if OMITTED_AT_DEFAULT in field.metadata and roles != [Role.IDENTITY]:
+        raise TypeError(f"{owner}.{name}: only an IDENTITY field can be OMITTED_AT_DEFAULT")
     return roles[0]

@@ -6,22 +6,22 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.base import WIRING, StageConfig
 
 
 class BenchmarkConfig(StageConfig):
     """A benchmark by name. Its problems enter identities by content, so that paths do not matter."""
 
-    name: Annotated[str, IDENTITY] = "word_problems"
+    name: Annotated[str, WIRING] = "word_problems"
     """word_problems (built in), gsm8k, math, math500, metamathqa, mmlu, reasoning_gym:TASK, or file:PATH (columns
     question, gold), which is short for file with that test_path."""
-    difficulties: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], IDENTITY, Field(min_length=1)] = (1, 2, 3)
+    difficulties: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], WIRING, Field(min_length=1)] = (1, 2, 3)
     """word_problems only: numbers of steps, taking turns."""
-    train_path: Annotated[str | None, RUNTIME] = None
+    train_path: Annotated[str | None, WIRING] = None
     """Local .jsonl or .parquet file to read the training split from, instead of the hub."""
-    test_path: Annotated[str | None, RUNTIME] = None
+    test_path: Annotated[str | None, WIRING] = None
     """Local file to read the test split from."""
-    drop_contaminated: Annotated[bool, IDENTITY] = False
+    drop_contaminated: Annotated[bool, WIRING] = False
     """Leave out test questions that the training split of the same benchmark holds, or shares 13 words running."""
 
     @model_validator(mode="before")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, WIRING, StageConfig
 from latent_core.config.prompting import Prompting
 from latent_core.config.sampling import CollectSamplingConfig
 
@@ -15,9 +15,9 @@ class CollectConfig(StageConfig):
     """Chains of thought of the base model on the training split."""
 
     sampling: Annotated[CollectSamplingConfig, IDENTITY] = CollectSamplingConfig()
-    questions: Annotated[int, RUNTIME, Field(ge=1)] = 7500
+    questions: Annotated[int, WIRING, Field(ge=1)] = 7500
     """How many training problems; more of them keep the finished shards."""
-    shard_questions: Annotated[int, RUNTIME, Field(ge=1)] = 250
+    shard_questions: Annotated[int, WIRING, Field(ge=1)] = 250
     """Questions per shard: the unit that is retried and cached."""
     max_tokens_total: Annotated[int | None, RUNTIME, Field(ge=1)] = None
     """Start no further shard once this many tokens were generated, shards in the store included."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, WIRING, StageConfig
 from latent_core.config.ratios import Ratios, distinct
 
 # How spans are cut; raised when `latent_core.compress.spans` cuts some text otherwise. 2: grapheme clusters stay whole,
@@ -34,11 +34,11 @@ class ScoreWordsConfig(StageConfig):
 class CompressConfig(StageConfig):
     """LLMLingua-2 compression: arithmetic over word scores, one row per chain of thought and ratio."""
 
-    model: Annotated[str, RUNTIME] = "latent-compressor"
+    model: Annotated[str, WIRING] = "latent-compressor"
     """Token classifier: latent-compressor, a directory, or a hub id such as
     microsoft/llmlingua-2-xlm-roberta-large-meetingbank. Or a baseline: random (random:SEED), truncate, or
     lm_surprisal:MODEL, which drops what a causal language model expected."""
-    scoring: Annotated[ScoreWordsConfig, RUNTIME] = ScoreWordsConfig()
+    scoring: Annotated[ScoreWordsConfig, WIRING] = ScoreWordsConfig()
     """The encoder's pass; it enters the identity through the scored words."""
     ratios: Annotated[Ratios, IDENTITY] = (0.7, 0.5, 0.3, 0.1)
     ratio_of: Annotated[Literal["encoder_words", "target_tokens"], IDENTITY] = "encoder_words"

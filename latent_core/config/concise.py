@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, RUNTIME, WIRING, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import ChatConfig
 from latent_core.config.collect import CollectConfig
@@ -96,11 +96,11 @@ class ConciseTrainConfig(TrainConfig):
 class ConciseConfig(StageConfig):
     """Self-training on one's own shortest correct reasoning (arXiv 2502.20122)."""
 
-    model: Annotated[str, RUNTIME] = "latent-mini"
+    model: Annotated[str, WIRING] = "latent-mini"
     """Base model: latent-mini, smollm2, a local directory, or a hub id owner/name[@revision]."""
-    chat: Annotated[ChatConfig, IDENTITY, OMITTED_AT_DEFAULT] = ChatConfig()
+    chat: Annotated[ChatConfig, WIRING] = ChatConfig()
     """How the model's conversations are read: whether it thinks, and the day its chat template is told."""
-    benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
+    benchmark: Annotated[BenchmarkConfig, WIRING] = BenchmarkConfig()
     text_format: Annotated[TextFormat, IDENTITY] = TextFormat.XML
     """How few-shot prompts, training examples and evaluation write reasoning and answer; zero-shot sampling is boxed,
     the form that models write untaught."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, RUNTIME, WIRING, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import ChatConfig
 from latent_core.config.evaluate import EvaluateOnceConfig
@@ -29,11 +29,11 @@ class DirectExamplesConfig(StageConfig):
 class DirectConfig(StageConfig):
     """Fine-tuning on answers alone: what a model reaches without writing any reasoning."""
 
-    model: Annotated[str, RUNTIME] = "latent-mini"
+    model: Annotated[str, WIRING] = "latent-mini"
     """Base model: latent-mini, smollm2, a local directory, or a hub id owner/name[@revision]."""
-    chat: Annotated[ChatConfig, IDENTITY, OMITTED_AT_DEFAULT] = ChatConfig()
+    chat: Annotated[ChatConfig, WIRING] = ChatConfig()
     """How the model's conversations are read: whether it thinks, and the day its chat template is told."""
-    benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
+    benchmark: Annotated[BenchmarkConfig, WIRING] = BenchmarkConfig()
     prepare: Annotated[DirectExamplesConfig, IDENTITY] = DirectExamplesConfig()
     train: Annotated[TrainConfig, IDENTITY] = TrainConfig()
     evaluate: Annotated[EvaluateOnceConfig, IDENTITY] = EvaluateOnceConfig()

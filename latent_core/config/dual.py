@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, WIRING, StageConfig
 
 
 class LatentMode(StrEnum):
@@ -28,11 +28,11 @@ class DualBuildConfig(StageConfig):
     """subset: a regular expression on the decoded text of tokens; those that match get a latent."""
     seen_at_least: Annotated[int | None, IDENTITY, Field(ge=1)] = None
     """subset: mirror the tokens that occur this often in the run's correct chains of thought and compressions."""
-    ids_file: Annotated[str | None, RUNTIME] = None
+    ids_file: Annotated[str | None, WIRING] = None
     """subset: a file of token ids, a JSON list or one a line; it enters the identity by its content."""
-    tokens_file: Annotated[str | None, RUNTIME] = None
+    tokens_file: Annotated[str | None, WIRING] = None
     """custom: a file of token texts, a JSON list or one a line; it enters the identity by its content."""
-    embeddings_file: Annotated[str | None, RUNTIME] = None
+    embeddings_file: Annotated[str | None, WIRING] = None
     """custom: embedding rows of the tokens, .npy or .safetensors (tensor "embeddings"); by content as well."""
     think_missing: Annotated[Literal["error", "add", "clone_eos"], IDENTITY] = "error"
     """What to do when the base has no think tokens: refuse, add them near the mean row, or near the end-of-turn row."""

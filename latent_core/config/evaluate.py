@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, WIRING, StageConfig
 from latent_core.config.prompting import Prompting
 from latent_core.config.ratios import Ratios, distinct
 from latent_core.config.sampling import SamplingConfig
@@ -45,7 +45,7 @@ class EvaluateConfig(StageConfig):
 
     sampling: Annotated[SamplingConfig, IDENTITY] = SamplingConfig()
     questions: Annotated[int, IDENTITY, Field(ge=1)] = 500
-    ratios: Annotated[Ratios, RUNTIME] = (1.0, 0.7, 0.5, 0.3)
+    ratios: Annotated[Ratios, WIRING] = (1.0, 0.7, 0.5, 0.3)
     """Conditions; each is an artifact of its own."""
     metrics: Annotated[Metrics, IDENTITY, OMITTED_AT_DEFAULT] = ()
     """logprob: mean log-probability of the gold answer after the model's own reasoning. It loads the model a second
@@ -83,9 +83,9 @@ class EvaluateConfig(StageConfig):
 class EvaluateWithBaseConfig(EvaluateConfig):
     """Evaluation of trained models beside the untrained one they come from."""
 
-    base: Annotated[bool, RUNTIME] = True
+    base: Annotated[bool, WIRING] = True
     """Evaluate the untrained base model too, and its baselines."""
-    baselines: Annotated[tuple[Baseline, ...], RUNTIME] = (Baseline.REDUCE, Baseline.CONCISE, Baseline.TRUNCATE)
+    baselines: Annotated[tuple[Baseline, ...], WIRING] = (Baseline.REDUCE, Baseline.CONCISE, Baseline.TRUNCATE)
     """Beside the base model: other ways to shorten its reasoning, without training, at the same ratios."""
 
     @model_validator(mode="after")
@@ -100,9 +100,9 @@ class EvaluateWithBaseConfig(EvaluateConfig):
 class EvaluateOnceConfig(EvaluateWithBaseConfig):
     """Evaluation of a model that was trained to hear no ratio, beside the untrained one."""
 
-    ratios: Annotated[Ratios, RUNTIME] = (1.0,)
+    ratios: Annotated[Ratios, WIRING] = (1.0,)
     """The plain question only."""
-    baselines: Annotated[tuple[Baseline, ...], RUNTIME] = (Baseline.CONCISE,)
+    baselines: Annotated[tuple[Baseline, ...], WIRING] = (Baseline.CONCISE,)
     """Beside the base model: other ways to shorten its reasoning, without training."""
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, RUNTIME, WIRING, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import ChatConfig
 from latent_core.config.evaluate import EvaluateConfig
@@ -139,19 +139,19 @@ class GrpoConfig(StageConfig):
 class GrpoEvaluateConfig(EvaluateConfig):
     """Evaluation before and after, at the ratios that the model can hear."""
 
-    ratios: Annotated[Ratios, RUNTIME] = (1.0,)
+    ratios: Annotated[Ratios, WIRING] = (1.0,)
     """Conditions, before and after; each is an artifact of its own."""
 
 
 class GrpoFlowConfig(StageConfig):
     """Reinforcement learning of a model, dual or not, with the vocabulary constraint it is sampled with."""
 
-    model: Annotated[str, RUNTIME] = "latent-mini"
+    model: Annotated[str, WIRING] = "latent-mini"
     """Start model: latent-mini, smollm2, a local directory, a hub id owner/name[@revision], train/FINGERPRINT of the
     store, or models:/NAME@ALIAS of the MLflow registry."""
-    chat: Annotated[ChatConfig, IDENTITY, OMITTED_AT_DEFAULT] = ChatConfig()
+    chat: Annotated[ChatConfig, WIRING] = ChatConfig()
     """How the model's conversations are read: whether it thinks, and the day its chat template is told."""
-    benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
+    benchmark: Annotated[BenchmarkConfig, WIRING] = BenchmarkConfig()
     grpo: Annotated[GrpoConfig, IDENTITY] = GrpoConfig()
     evaluate: Annotated[GrpoEvaluateConfig, IDENTITY] = GrpoEvaluateConfig()
     store: Annotated[str, RUNTIME] = ".latent/store"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, RUNTIME, WIRING
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import ChatConfig
 from latent_core.config.collect import CollectConfig
@@ -14,27 +14,28 @@ from latent_core.config.compress import CompressConfig, ScoreWordsConfig
 from latent_core.config.evaluate import EvaluateConfig
 from latent_core.config.label_words import LabelKind, LabelReading, LabelWordsConfig
 from latent_core.config.prepare import PrepareConfig, check_prepared_ratios
+from latent_core.config.ratios import WithRatios
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.config.train_compressor import TrainCompressorConfig
 from latent_core.config.training import TrainConfig
 
 
-class LabelKindsConfig(StageConfig):
+class LabelKindsConfig(WithRatios):
     """The same chains of thought, compressed by compressors that differ in their labels only, and at random."""
 
-    kinds: Annotated[tuple[LabelKind, ...], RUNTIME, Field(min_length=1)] = (
+    kinds: Annotated[tuple[LabelKind, ...], WIRING, Field(min_length=1)] = (
         LabelKind.SURPRISAL,
         LabelKind.ANSWER_AWARE,
         LabelKind.ANSWER_ABLATION,
     )
     """Models trained on the later kinds are tested against the first one's."""
-    model: Annotated[str, RUNTIME] = "latent-mini"
+    model: Annotated[str, WIRING] = "latent-mini"
     """The model whose chains of thought are compressed, and which is trained on the compressions."""
-    labeller: Annotated[str, RUNTIME] = "latent-mini"
+    labeller: Annotated[str, WIRING] = "latent-mini"
     """Causal language model that labels the words; it must be able to solve the problems."""
-    chat: Annotated[ChatConfig, IDENTITY, OMITTED_AT_DEFAULT] = ChatConfig()
+    chat: Annotated[ChatConfig, WIRING] = ChatConfig()
     """How the model's conversations are read: whether it thinks, and the day its chat template is told."""
-    benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
+    benchmark: Annotated[BenchmarkConfig, WIRING] = BenchmarkConfig()
     labels: Annotated[LabelWordsConfig, IDENTITY] = LabelWordsConfig(reading=LabelReading.CONVERSATION)
     """How many worked solutions are labelled, and how; `kinds` says by what."""
     compressor: Annotated[TrainCompressorConfig, IDENTITY] = TrainCompressorConfig()

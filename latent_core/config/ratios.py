@@ -1,15 +1,57 @@
-"""Compression ratios, as every stage takes them."""
+"""Compression ratios, as every stage takes them, and once for all stages of a flow."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, field_validator, model_validator
+
+from latent_core.config.base import WIRING, StageConfig
 
 Ratio = Annotated[float, Field(gt=0, le=1)]
-
-
 Ratios = Annotated[tuple[Ratio, ...], Field(min_length=1)]
+_RATIOS: TypeAdapter[tuple[float, ...]] = TypeAdapter(Ratios)
+
+
+class WithRatios(StageConfig):
+    """Base of flows that compress, prepare and evaluate at the same ratios."""
+
+    ratios: Annotated[Ratios | None, WIRING] = None
+    """Ratios to compress to, to train at and to evaluate at, the uncompressed text (1.0) beside them. Fills
+    compress.ratios, prepare.ratios and evaluate.ratios where these are left out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sections_take_the_ratios(cls, fields: Any) -> Any:
+        shorter = _below_one(fields.get("ratios")) if isinstance(fields, dict) else ()
+        if not shorter:
+            return fields
+        filled = {"compress": shorter, "prepare": (1.0, *shorter), "evaluate": (1.0, *shorter)}
+        return fields | {name: cls._with_ratios(name, fields, ratios) for name, ratios in filled.items()}
+
+    @classmethod
+    def _with_ratios(cls, name: str, fields: dict[str, Any], ratios: tuple[float, ...]) -> Any:
+        section = fields.get(name, cls.model_fields[name].default)
+        if isinstance(section, dict):
+            return {"ratios": ratios} | section
+        if isinstance(section, StageConfig) and "ratios" not in section.model_fields_set:
+            return section.model_copy(update={"ratios": ratios})
+        return section
+
+    @field_validator("ratios")
+    @classmethod
+    def _ratios_compress(cls, ratios: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if ratios is not None and min(distinct("ratios", ratios)) == 1:
+            raise ValueError("ratios: needs a ratio below 1 to compress to")
+        return ratios
+
+
+def _below_one(ratios: Any) -> tuple[float, ...]:
+    """The ratios below 1; none where `ratios` are none or wrong, which their own field says."""
+    try:
+        return tuple(ratio for ratio in distinct("ratios", _RATIOS.validate_python(ratios)) if ratio < 1)
+    except ValueError:
+        return ()
 
 
 def distinct(field: str, ratios: tuple[float, ...]) -> tuple[float, ...]:

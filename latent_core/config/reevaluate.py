@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError, field_validator
 
-from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, RUNTIME, WIRING, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import ChatConfig
 from latent_core.config.evaluate import EvaluateConfig, Joined, Metrics
@@ -30,7 +30,7 @@ class FollowedEvaluateConfig(StageConfig):
 
     sampling: Annotated[SamplingConfig | None, IDENTITY] = None
     questions: Annotated[int | None, IDENTITY, Field(ge=1)] = None
-    ratios: Annotated[Ratios | None, RUNTIME] = None
+    ratios: Annotated[Ratios | None, WIRING] = None
     """Conditions; each is an artifact of its own."""
     metrics: Annotated[Metrics | None, IDENTITY] = None
     """logprob: mean log-probability of the gold answer after the model's own reasoning."""
@@ -60,12 +60,12 @@ class ReevaluateConfig(StageConfig):
     A model from outside the store has no first evaluation: what is left out is then the default of the other flows.
     """
 
-    model: Annotated[str, RUNTIME] = "latent-mini"
+    model: Annotated[str, WIRING] = "latent-mini"
     """latent-mini, smollm2, a directory (dual models and adapters are recognised), a hub id owner/name[@revision], a
     trained model of the store (train/FINGERPRINT, grpo/FINGERPRINT), or one of MLflow's (models:/NAME@ALIAS)."""
-    chat: Annotated[ChatConfig, IDENTITY, OMITTED_AT_DEFAULT] = ChatConfig()
+    chat: Annotated[ChatConfig, WIRING] = ChatConfig()
     """How the model's conversations are read: whether it thinks, and the day its chat template is told."""
-    benchmark: Annotated[BenchmarkConfig | None, IDENTITY] = None
+    benchmark: Annotated[BenchmarkConfig | None, WIRING] = None
     evaluate: Annotated[FollowedEvaluateConfig, IDENTITY] = FollowedEvaluateConfig()
     fail_on_regression: Annotated[bool, RUNTIME] = True
     """Fail when accuracy fell since the last accepted evaluation of this model, beyond noise (paired test). false

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, RUNTIME, WIRING
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import ChatConfig, Thinking
 from latent_core.config.collect import CollectConfig
@@ -16,6 +16,7 @@ from latent_core.config.dual import DualBuildConfig
 from latent_core.config.evaluate import EvaluateWithBaseConfig
 from latent_core.config.prepare import PrepareConfig, check_prepared_ratios
 from latent_core.config.quality import QualityConfig
+from latent_core.config.ratios import WithRatios
 from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
 from latent_core.config.training import TrainConfig
 from latent_core.config.warm_start import WarmStartConfig
@@ -35,22 +36,22 @@ class Variant(StrEnum):
         return Variant.DUAL if self is Variant.DUAL_FROZEN else self
 
 
-class TokenSkipConfig(StageConfig):
+class TokenSkipConfig(WithRatios):
     """The whole run: base model, problems, and one section per stage."""
 
-    model: Annotated[str, RUNTIME] = "latent-mini"
+    model: Annotated[str, WIRING] = "latent-mini"
     """Base model: latent-mini, smollm2, a local directory, or a hub id owner/name[@revision]."""
-    chat: Annotated[ChatConfig, IDENTITY, OMITTED_AT_DEFAULT] = ChatConfig()
+    chat: Annotated[ChatConfig, WIRING] = ChatConfig()
     """How the model's conversations are read: whether it thinks, and the day its chat template is told."""
-    variants: Annotated[tuple[Variant, ...], RUNTIME, Field(min_length=1)] = (Variant.STANDARD, Variant.DUAL)
+    variants: Annotated[tuple[Variant, ...], WIRING, Field(min_length=1)] = (Variant.STANDARD, Variant.DUAL)
     """Which models to train and compare."""
-    seeds: Annotated[tuple[int, ...], RUNTIME] = ()
+    seeds: Annotated[tuple[int, ...], WIRING] = ()
     """Train every variant once a seed, in place of train.seed; the report then says how far seeds spread."""
-    benchmark: Annotated[BenchmarkConfig, IDENTITY] = BenchmarkConfig()
+    benchmark: Annotated[BenchmarkConfig, WIRING] = BenchmarkConfig()
     warm_start: Annotated[WarmStartConfig | None, IDENTITY] = None
     collect: Annotated[CollectConfig, IDENTITY] = CollectConfig()
     compress: Annotated[CompressConfig, IDENTITY] = CompressConfig()
-    quality: Annotated[QualityConfig | None, IDENTITY, OMITTED_AT_DEFAULT] = None
+    quality: Annotated[QualityConfig | None, IDENTITY] = None
     """Score every text by the base model's trust in the right answer after it; prepare.quality_top keeps the best."""
     prepare: Annotated[PrepareConfig, IDENTITY] = PrepareConfig()
     dual: Annotated[DualBuildConfig, IDENTITY] = DualBuildConfig()

@@ -12,7 +12,7 @@ from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.evaluation.summary import summarise
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter, begin
 from tasks.collect import SAMPLES
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
 from tasks.run.execution import Run
@@ -49,7 +49,7 @@ class Nights:
         """Make a model of that seed the champion; returns its version."""
         ref = ArtifactRef("train", fingerprint("train", 1, {"seed": seed}, {}))
         if self.store.get(ref.stage, ref.fingerprint) is None:
-            with self.store.begin(ref.stage, ref.fingerprint) as out:
+            with begin(self.store, ref) as out:
                 with out.directory("weights/model") as folder:
                     (folder / "config.json").write_text(str(seed))
                 out.commit()

@@ -66,7 +66,7 @@ def test_outage_of_tracking_is_the_last_thing_that_a_run_says_of_mlflow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from latent_core.config.reevaluate import ReevaluateConfig
-    from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+    from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
     from tasks.run.execution import Run
     from tasks.stage import Outcome, Stage, StageCall
     from tasks.tracking.tracker import Tracker
@@ -82,7 +82,7 @@ def test_outage_of_tracking_is_the_last_thing_that_a_run_says_of_mlflow(
     def run_it(config: ReevaluateConfig, force: list[str]) -> None:
         store = ArtifactStore(config.store)
         tracker = Tracker(config.tracking, "reevaluate", config, store)
-        with store.begin("marker", calls[0].ref.fingerprint) as out:
+        with begin(store, calls[0].ref) as out:
             out.commit(config=TrackingConfig())
         tracker.finish(failed=False)
         tracker.tell_gap()

@@ -12,7 +12,7 @@ from flows.launch.registry import find_flow
 from flows.parts.ratios import taught, taught_to, warn_of_untrained
 from latent_core.config.prepare import PrepareConfig, RatioLabel
 from latent_core.identity import fingerprint
-from latent_core.store import ArtifactRef, ArtifactStore, Reference
+from latent_core.store import ArtifactRef, ArtifactStore, Reference, begin
 from tasks.inputs import ModelInput
 from tasks.run.execution import Run, open_run
 
@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 def made(store: ArtifactStore, stage: str, config: Any, **parents: Reference | ArtifactRef) -> ArtifactRef:
     fingerprints = {role: parent.fingerprint for role, parent in parents.items()}
     ref = ArtifactRef(stage, fingerprint(stage, 1, config, fingerprints))
-    with store.begin(ref.stage, ref.fingerprint) as out:
+    with begin(store, ref) as out:
         out.commit(config=config, parents=parents)
     return ref
 

@@ -52,7 +52,7 @@ def _execute(config: ToyConfig, log: Path, **options: Any) -> tuple[Artifact, li
     with open_run("toy", config, planning=True) as planned:
         options.pop("trouble", None)
         options.pop("budget", None)
-        ref = _compose(planned, log, **options).ref
+        ref = _compose(planned, log, **options)
     return planned.store.require(ref), states
 
 

@@ -18,7 +18,7 @@ import pytest
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint
-from latent_core.store import ArtifactRef, ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 from tasks.inputs import ModelInput
 from tasks.run.execution import Run
 from tasks.tracking import tracker as tracker_module
@@ -42,7 +42,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 def _trained(store: ArtifactStore, seed: int) -> ArtifactRef:
     config = {"seed": seed}
     identity = fingerprint("train", 1, config, {})
-    with store.begin("train", identity) as out:
+    with begin(store, ArtifactRef("train", identity)) as out:
         out.commit(config=config)
     return ArtifactRef("train", identity)
 

@@ -1,0 +1,193 @@
+"""Roles tell the truth: what RUNTIME fields say changes no planned fingerprint, what others say changes some.
+
+Generated over every field of every flow's parameters: each is set to other legal values, and the flow is planned again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from copy import deepcopy
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from pydantic import ValidationError
+
+from flows.launch.execute import plan
+from flows.launch.registry import _MODULES, FlowEntry, find_flow
+from latent_core.config.base import Role, StageConfig
+from latent_core.errors import InputError
+from latent_core.models.source import open_model
+from latent_core.store import ArtifactRef
+
+Values = dict[str, Any]
+SAMPLED = {"temperature": 0.5}  # greedy decoding allows one sample only
+COMMON: Values = {"benchmark": {"difficulties": [1]}, "evaluate": {"questions": 5, "sampling": SAMPLED}}
+COLLECTED: Values = COMMON | {"collect": {"questions": 4, "shard_questions": 2}}
+AT_A_HALF: Values = COLLECTED | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [0.5]}}
+WORDS: Values = {"questions": 4, "held_out": 2, "reading": "conversation"}
+BASES: dict[str, Values] = {
+    "tokenskip-math": AT_A_HALF
+    | {"compress": {"scoring": {"spans": True}}, "quality": {}, "warm_start": {"questions": 5}},
+    "mini": {},
+    "direct": COMMON | {"prepare": {"questions": 5}},
+    "concise": COLLECTED | {"few_shot": {}},
+    "compressor": {"labeller": "latent-mini", "corpora": [{"benchmark": {"difficulties": [1]}, "labels": WORDS}]},
+    "label-kinds": AT_A_HALF
+    | {"compress": {"scoring": {"spans": True}}, "kinds": ["surprisal", "answer_aware"], "labels": WORDS},
+    "grpo": COMMON | {"grpo": {"questions": 8, "questions_per_step": 4}},
+    "reevaluate": COMMON | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [0.5]}},
+}
+# A field that counts only beside others of its section, by the end of its name: those others.
+FILES = {"name": "file", "train_path": "train.jsonl", "test_path": "test.jsonl"}
+BESIDE: dict[str, Values] = {
+    "dual.pattern": {"mode": "subset", "pattern": "a"},
+    "dual.seen_at_least": {"mode": "subset", "seen_at_least": 1},
+    "dual.ids_file": {"mode": "subset", "ids_file": "one.json"},
+    "dual.tokens_file": {"mode": "custom", "tokens_file": "one.json"},
+    "dual.embeddings_file": {"mode": "custom", "tokens_file": "one.json"},
+    "benchmark.name": FILES,
+    "benchmark.train_path": FILES,
+    "benchmark.test_path": FILES,
+    "benchmark.drop_contaminated": FILES,
+    "sampling.openai.served_model": {"engine": "openai", "openai": {"served_model": "one"}},
+}
+# Other legal texts, by the end of the field's name.
+TEXTS = {
+    "pattern": "b",
+    "dual.ids_file": "other.json",
+    "dual.tokens_file": "other.json",
+    "dual.embeddings_file": "other.json",
+    "train_path": "other.jsonl",
+    "test_path": "other.jsonl",
+    "benchmark.name": "word_problems",
+    "compress.model": "random",
+    "model": "other model",
+    "labeller": "other model",
+    "date": "2025-01-01",
+    "tracking.uri": "sqlite:///other.db",
+    "": "other",
+}
+# Fields that change nothing here or have no other legal value, by the end of the flow's and their names, and why.
+INERT = {
+    "chat.thinking": "latent-mini's template leaves no choice; tests of models change it for other templates",
+    "chat.date": "latent-mini's template reads no date; tests of models change it for templates that do",
+    "dual.mode": "changes only together with what the mode needs",
+    "direct evaluate.ratios": "must be 1",
+    "concise evaluate.ratios": "must be 1",
+    "compressor corpora.0.benchmark.test_path": "the flow reads no test split",
+    "compressor corpora.0.benchmark.drop_contaminated": "the flow reads no test split",
+    "reevaluate benchmark.train_path": "the flow reads the training split for drop_contaminated only",
+    "label-kinds labels.kind": "the flow sets it",
+    "label-kinds compress.model": "the flow sets it",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with the files that the values above name."""
+    monkeypatch.chdir(tmp_path)
+    for name, number in (("one", "400"), ("other", "401")):
+        (tmp_path / f"{name}.json").write_text(json.dumps([number]))
+    for name, first in (("train", 0), ("test", 18), ("other", 40)):
+        rows = [
+            {"question": f"How much is {number} + 1?", "gold": str(number + 1)} for number in range(first, first + 20)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    shutil.copytree(open_model("latent-mini").directory, tmp_path / "other model")
+    (tmp_path / "other model" / "generation_config.json").write_text("{}")
+    return tmp_path
+
+
+def _fields(section: StageConfig, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Role, list[Any]]]:
+    """Every field below `section`: its path, its role and other values to try; optional sections can be left out."""
+    for name, field in type(section).model_fields.items():
+        here, value = (*path, name), getattr(section, name)
+        if isinstance(value, StageConfig):
+            yield from _fields(value, here)
+            if type(None) in get_args(field.annotation):
+                yield here, section.roles[name], [None]
+        elif isinstance(value, tuple) and value and isinstance(value[0], StageConfig):
+            yield from _fields(value[0], (*here, "0"))
+            yield here, section.roles[name], [[item.model_dump(exclude_unset=True) for item in value * 2]]
+        else:
+            yield here, section.roles[name], _others(field.annotation, value, ".".join(here))
+
+
+def _others(annotation: Any, value: Any, name: str) -> list[Any]:
+    """Values beside `value` that a field of this type may take."""
+    options = get_args(annotation) if type(None) in get_args(annotation) else (annotation,)
+    kind = _bare(next(option for option in options if option is not type(None)))
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return [item.value for item in kind if item is not value]
+    if get_origin(kind) is Literal:
+        return [item for item in get_args(kind) if item != value]
+    if get_origin(kind) is tuple:
+        (item,) = (part for part in get_args(kind) if part is not ...)
+        return [list(value or ())[:-1], *([*(value or ()), other] for other in _others(_bare(item), None, name))]
+    if kind is bool:
+        return [not value]
+    if kind is int:
+        return [2, 64] if value is None else [value + 1, value * 2, value // 2]
+    if kind is float:
+        return [0.9] if value is None else [value / 2, (value + 1) / 2, value + 1]
+    if kind is str:
+        return next([text] for end, text in TEXTS.items() if name.endswith(end))
+    raise AssertionError(f"{name}: say what other values {kind} has")
+
+
+def _bare(annotation: Any) -> Any:
+    """The type without what is annotated."""
+    return annotation.__origin__ if hasattr(annotation, "__metadata__") else annotation
+
+
+def _with(values: Values, path: tuple[str, ...], value: Any) -> Values:
+    changed = deepcopy(values)
+    *sections, last = path
+    target: Any = changed
+    for name in sections:
+        target = target[int(name)] if isinstance(target, list) else target.setdefault(name, {})
+    if isinstance(value, dict):
+        target[last] = target.get(last, {}) | value
+    else:
+        target[last] = value
+    return changed
+
+
+def _planned(entry: FlowEntry, values: Values) -> frozenset[ArtifactRef] | None:
+    """Addresses of the flow's stages; None where the values are not legal."""
+    try:
+        run, _ = plan(entry, entry.config.model_validate(values))
+    except (ValidationError, InputError):
+        return None
+    return frozenset(line.ref for line in run.plan)
+
+
+def _changes(entry: FlowEntry, base: Values, path: tuple[str, ...], role: Role, others: list[Any]) -> bool | None:
+    """Whether another value of a field changes the plan; None where no other value is legal."""
+    before, found = _planned(entry, base), None
+    assert before is not None, path
+    for other in others:
+        after = _planned(entry, _with(base, path, other))
+        if after is not None and (after != before or role is Role.RUNTIME):
+            return after != before
+        found = found if after is None else False
+    return found
+
+
+@pytest.mark.parametrize("flow", _MODULES)
+def test_every_field_enters_fingerprints_exactly_as_its_role_says(flow: str, folder: Path) -> None:
+    entry = find_flow(flow)
+    found = {}
+    for path, role, others in _fields(entry.config.model_validate(BASES[flow])):
+        name = ".".join(path)
+        values = BASES[flow]
+        for end, beside in BESIDE.items():
+            if name.endswith(end):
+                values = _with(values, path[: -len(end.split(".")) + 1], beside)
+        if not any(f"{flow} {name}".endswith(end) for end in INERT):
+            found[name] = _changes(entry, values, path, role, others), role is not Role.RUNTIME
+    assert {name: changes for name, (changes, told) in found.items() if changes is not told} == {}
