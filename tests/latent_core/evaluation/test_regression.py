@@ -112,6 +112,9 @@ def test_line_says_before_after_interval_and_questions() -> None:
     (fallen,) = find_regressions({"ratio 0.5": _changed(10, 0, kept=30)})
     assert fallen.line().startswith("ratio 0.5: accuracy -25.0 points, 100.0% -> 75.0% (95 % -")
     assert fallen.line().endswith("p = 0.002) on 40 questions")
+    change = fallen.comparison.accuracy
+    assert change.low < -0.25 < change.high < 0
+    assert f"(95 % {100 * change.low:+.1f} to {100 * change.high:+.1f}, p" in fallen.line()
 
 
 def test_nothing_to_compare_is_no_regression() -> None:
