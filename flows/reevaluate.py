@@ -13,16 +13,18 @@ from flows.parts.ratios import taught_to, warn_of_untrained
 from latent_core.config.prompting import TextFormat
 from latent_core.config.reevaluate import Evaluated, ReevaluateConfig
 from latent_core.errors import InputError, RegressionFound
+from latent_core.evaluation.condition import Condition
 from latent_core.identity import fingerprint
+from latent_core.report.names import condition_name
 from latent_core.store import Artifact, ArtifactRef, DamagedError
 from tasks.compare import (
     COMPARISON_MARKDOWN,
     CompareEvaluations,
     CompareEvaluationsInputs,
     compare_evaluations,
-    conditions_of,
     fallen,
 )
+from tasks.evaluations import evaluations_behind
 from tasks.inputs import ProblemsInput
 from tasks.report import ReportConfig, ReportInputs, write_report
 from tasks.run.execution import open_run
@@ -61,12 +63,10 @@ def compose(cfg: ReevaluateConfig, run: Run) -> ArtifactRef:
     )
     title = f"{cfg.model} on {asked.benchmark.name}"
     report = run.stage(write_report, ReportConfig(title=title), ReportInputs(evaluations))
-    after = {role.rpartition("/")[2]: pending for role, pending in evaluations.items()}
-    before = {
-        condition: ref for condition, ref in _accepted_evaluations(run).items() if after.get(condition, ref) != ref
-    }
+    accepted = _accepted_evaluations(run)
+    before = {condition: ref for condition, ref in accepted.items() if evaluations.get(condition, ref) != ref}
     if before:
-        inputs = CompareEvaluationsInputs(before, {condition: after[condition] for condition in before})
+        inputs = CompareEvaluationsInputs(before, {condition: evaluations[condition] for condition in before})
         run.stage(compare_evaluations, CompareEvaluations(), inputs)
     return report
 
@@ -133,18 +133,22 @@ def _yardstick(run: Run) -> Journal | None:
     return last_accepted(run.store, run.name, {name: run.tags[name] for name in (MODEL_TAG, SETTING_TAG)})
 
 
-def _accepted_evaluations(run: Run) -> dict[str, ArtifactRef]:
+def _accepted_evaluations(run: Run) -> dict[Condition, ArtifactRef]:
     """By condition, what the yardstick's report stands on, as its sealed manifest says."""
     yardstick = _yardstick(run)
     if yardstick is None:
         return {}
     report = _if_there(run, ArtifactRef(write_report.name, yardstick.tags[REPORT_TAG]))
-    found = {} if report is None else conditions_of(report)
-    there = {condition: ref for condition, ref in found.items() if _if_there(run, ref) is not None}
+    found = {} if report is None else evaluations_behind(report)
+    there = {
+        condition: ref
+        for condition, parent in found.items()
+        if (ref := parent.ref) is not None and _if_there(run, ref) is not None
+    }
     if report is None or len(there) < len(found):
         run.note(
             f"of the last accepted evaluation (run {yardstick.run}) {run.store.root} has not all any more: "
-            f"{', '.join(there) or 'nothing'} is compared"
+            f"{', '.join(map(condition_name, there)) or 'nothing'} is compared"
         )
     return there
 
