@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from latent_core.compress.corpus import compressed_schema
 from latent_core.compressor_training.agreement import Agreement
 from latent_core.evaluation.condition import Condition, Kind
 from latent_core.evaluation.summary import summarise
@@ -53,7 +52,7 @@ def _compressed(store: ArtifactStore, name: str, *retained: float) -> ArtifactRe
             with COMPRESSED.write(out) as table:
                 for number in range(texts):
                     table.add(
-                        dict.fromkeys(compressed_schema().names)
+                        dict.fromkeys(COMPRESSED.schema().names)
                         | {"question_id": f"q{number}", "ratio": 0.5, "tokens_before": 20, "tokens_after": 10}
                         | {"achieved_ratio": 0.5, "answer_retained": number < share * texts}
                     )

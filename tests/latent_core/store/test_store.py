@@ -132,13 +132,14 @@ def test_manifest_edited_by_hand_is_refused(tmp_path: Path) -> None:
         store.require(artifact.ref)
 
 
-def _edited(**content: object) -> Callable[[Path], None]:
+def _edited(attempt: str | None = None, **content: object) -> Callable[[Path], None]:
     """A manifest edited by hand and sealed again."""
 
     def edit(path: Path) -> None:
         body = json.loads(path.read_text())
         del body["seal"]
         body["content"] |= content
+        body["record"] |= {} if attempt is None else {"attempt": attempt}
         path.write_text(json.dumps(body | {"seal": hashlib.sha256(canonical_json(body).encode()).hexdigest()}))
 
     return edit
@@ -168,6 +169,8 @@ HARM_TO_MANIFEST: dict[str, Callable[[Path], object]] = {
     "path of another type": _edited(files=[FILE | {"path": 5}]),
     "size of another type": _edited(files=[FILE | {"bytes": "1"}]),
     "shard outside": _edited(shards=[SHARD | {"stage": "../x"}]),
+    "of another artifact": _edited(stage="others"),
+    "attempt outside": _edited(attempt="../x", files=[]),
     "itself as a shard": _edited(shards=[SHARD]),
 }
 
