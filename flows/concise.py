@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
+from collections.abc import Sequence
 
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
-from latent_core.config.collect import CollectConfig
+from flows.parts.sharded import blocks, collected_shards
 from latent_core.config.concise import ConciseConfig, FewShotConfig
 from latent_core.store import Artifact, ArtifactRef
-from tasks.collect import CollectInputs, CollectShard, collect_shard
 from tasks.concise import (
     FewShotInputs,
     FewShotShard,
@@ -32,10 +28,8 @@ from tasks.report import ReportConfig, ReportInputs, write_report
 from tasks.run.execution import open_run
 from tasks.run.protocol import Run
 from tasks.train import TrainInputs, train
-from tasks.workers.budget import Budget
 
 
-@flow(name="concise", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
 def concise(cfg: ConciseConfig, force: Sequence[str] = ()) -> dict[str, str]:
     """Sample, show the shortest as worked examples, sample again, and train on the shortest correct of all.
 
@@ -61,7 +55,7 @@ def compose(cfg: ConciseConfig, run: Run) -> ArtifactRef:
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"collect.questions": cfg.collect.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     base = ModelInput.find(cfg.model, chat=cfg.chat)
-    samples = zero_shot(cfg, run, base, train_split)
+    samples = run.merge("collect", collected_shards(cfg.collect, run, base, train_split))
     stages = {"samples": samples}
     after_examples = None
     if cfg.few_shot is not None:
@@ -85,24 +79,13 @@ def compose(cfg: ConciseConfig, run: Run) -> ArtifactRef:
     return run.stage(write_report, ReportConfig(title=title, reference="base"), ReportInputs(evaluations, stages))
 
 
-def zero_shot(cfg: ConciseConfig, run: Run, base: Model, problems: ProblemsInput) -> ArtifactRef:
-    """The first collection: questions alone, or the way of prompting that shall be distilled."""
-    run.limit(collect_shard, Budget("collect", cfg.collect.max_tokens_total, cfg.collect.max_seconds))
-    shards = []
-    for start, stop, label in _blocks(cfg.collect):
-        block = CollectShard(sampling=cfg.collect.sampling, start=start, stop=stop, prompting=cfg.collect.prompting)
-        rows = (stop - start) * cfg.collect.sampling.samples
-        shards.append(run.stage(collect_shard, block, CollectInputs(base, problems), label=label, rows=rows))
-    return run.merge("collect", shards)
-
-
 def few_shot(
     cfg: ConciseConfig, settings: FewShotConfig, run: Run, base: Model, problems: ProblemsInput, samples: ArtifactRef
 ) -> ArtifactRef:
     """The second collection, of the same questions, after worked examples chosen from the first."""
     exemplars = run.stage(select_exemplars, settings.exemplars, SelectExemplarsInputs(base, samples))
     shards = []
-    for start, stop, label in _blocks(cfg.collect):
+    for start, stop, label in blocks(cfg.collect):
         block = FewShotShard(
             sampling=settings.sampling,
             start=start,
@@ -115,13 +98,6 @@ def few_shot(
         inputs = FewShotInputs(base, problems, exemplars)
         shards.append(run.stage(collect_few_shot, block, inputs, label=label, rows=rows))
     return run.merge("collect_few_shot", shards)
-
-
-def _blocks(collect: CollectConfig) -> Iterator[tuple[int, int, str]]:
-    """Start, stop and label of each shard of questions."""
-    starts = range(0, collect.questions, collect.shard_questions)
-    for number, start in enumerate(starts, 1):
-        yield start, min(start + collect.shard_questions, collect.questions), f"{number}/{len(starts)}"
 
 
 ENTRY = FlowEntry("concise", ConciseConfig, compose, concise, show, conclude)

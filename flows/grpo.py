@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import contamination, evaluated_at_ratios
 from flows.parts.publish import publish, show
@@ -24,7 +21,6 @@ from tasks.tracking.models import find_model
 TRAINED = "train/grpo"  # the trained model's role in the report
 
 
-@flow(name="grpo", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
 def grpo(cfg: GrpoFlowConfig, force: Sequence[str] = ()) -> dict[str, str]:
     """Train a model with verifiable rewards, and evaluate it before and after.
 

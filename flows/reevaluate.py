@@ -5,10 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from prefect import flow
-from prefect.artifacts import create_markdown_artifact
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import evaluated_at_ratios
 from flows.parts.publish import publish, show
@@ -19,7 +15,7 @@ from latent_core.config.reevaluate import Evaluated, ReevaluateConfig
 from latent_core.errors import InputError, RegressionFound
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, DamagedError
-from tasks.comparison import (
+from tasks.compare import (
     COMPARISON_MARKDOWN,
     CompareEvaluations,
     CompareEvaluationsInputs,
@@ -38,7 +34,6 @@ from tasks.tracking.models import FoundModel, find_version
 MODEL_TAG, VERSION_TAG, SETTING_TAG, REPORT_TAG = "latent.model", "latent.version", "latent.setting", "latent.report"
 
 
-@flow(name="reevaluate", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
 def reevaluate(cfg: ReevaluateConfig, force: Sequence[str] = ()) -> dict[str, str]:
     """Evaluate a model at every ratio, report, and fail when it got worse than in its last accepted evaluation.
 
@@ -186,6 +181,8 @@ def _what_fell(cfg: ReevaluateConfig, run: Run, yardstick: Journal) -> str | Non
 
 def _publish_comparison(run: Run) -> None:
     """The comparison in Prefect's Artifacts tab."""
+    from prefect.artifacts import create_markdown_artifact
+
     for ref in run.results_of(compare_evaluations):
         create_markdown_artifact(
             key=f"{run.name}-comparison",

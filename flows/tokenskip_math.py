@@ -5,41 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
 from flows.parts.ratios import taught, warn_of_untrained
-from latent_core.config.collect import CollectConfig
-from latent_core.config.compress import CompressConfig, ScoreWordsConfig
+from flows.parts.sharded import collected_shards, compressed, dropped_at_random
 from latent_core.config.dual import DualBuildConfig
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
 from latent_core.config.training import LatentRows, TrainConfig
 from latent_core.models.chat import check_dual
 from latent_core.report.seeds import seeded
 from latent_core.store import Artifact, ArtifactRef
-from tasks.collect import CollectInputs, CollectShard, collect_shard
-from tasks.compress import CompressInputs, ScoreWordsInputs, compress, score_words
-from tasks.inputs import CompressorInput, FileInput, Model, ModelInput, ProblemsInput
+from tasks.build_dual import BuildDualInputs, build_dual
+from tasks.inputs import FileInput, Model, ModelInput, ProblemsInput
 from tasks.prepare import PrepareInputs, WarmStartExamples, WarmStartInputs, prepare, prepare_warm_start
 from tasks.quality import QualityInputs, score_quality
 from tasks.report import ReportConfig, ReportInputs, write_report
 from tasks.run.execution import open_run
 from tasks.run.protocol import Run
-from tasks.train import BuildDualInputs, TrainInputs, build_dual, train
-from tasks.workers.budget import Budget
+from tasks.train import TrainInputs, train
 
 
-@flow(
-    name="tokenskip-math",
-    task_runner=ThreadPoolTaskRunner(),  # type: ignore[arg-type]
-    persist_result=True,
-    result_serializer="json",
-    validate_parameters=True,
-)
 def tokenskip_math(cfg: TokenSkipConfig, force: Sequence[str] = ()) -> dict[str, str]:
     """Compare standard and dual-vocabulary models over compression ratios.
 
@@ -155,47 +142,6 @@ def collected(cfg: TokenSkipConfig, run: Run, base: Model, problems: ProblemsInp
     """Collect, score and compress shard by shard: a finished shard is compressed while the next one generates."""
     shards = collected_shards(cfg.collect, run, base, problems)
     return Cots(shards, run.merge("collect", shards), compressed(cfg.compress, run, base, shards))
-
-
-def collected_shards(config: CollectConfig, run: Run, base: Model, problems: ProblemsInput) -> list[ArtifactRef]:
-    """The base model's chains of thought, as one artifact for every so many questions."""
-    run.limit(collect_shard, Budget("collect", config.max_tokens_total, config.max_seconds))
-    size, questions = config.shard_questions, config.questions
-    starts = range(0, questions, size)
-    shards = []
-    for number, start in enumerate(starts, 1):
-        stop = min(start + size, questions)
-        rows = (stop - start) * config.sampling.samples
-        block = CollectShard(sampling=config.sampling, start=start, stop=stop, prompting=config.prompting)
-        inputs = CollectInputs(base, problems)
-        shards.append(run.stage(collect_shard, block, inputs, label=f"{number}/{len(starts)}", rows=rows))
-    return shards
-
-
-def compressed(
-    config: CompressConfig,
-    run: Run,
-    base: Model,
-    shards: Sequence[ArtifactRef],
-    label: str = "",
-    trained: ArtifactRef | None = None,
-) -> ArtifactRef:
-    """The compressions of collected shards, each as soon as its shard is there, by a compressor that is `trained` here
-    or the one that the configuration names."""
-    compressor = CompressorInput.find(config.model) if trained is None else trained
-    scores, small = [], []
-    for number, shard in enumerate(shards, 1):
-        name = f"{label} {number}/{len(shards)}".strip()
-        scores.append(run.stage(score_words, config.scoring, ScoreWordsInputs(shard, compressor), label=name))
-        small.append(run.stage(compress, config, CompressInputs(scores[-1], base), label=name))
-    run.merge("score_words", scores, label)
-    return run.merge("compress", small, label)
-
-
-def dropped_at_random(config: CompressConfig) -> CompressConfig:
-    """The same ratios with words dropped at random, and nothing kept on purpose."""
-    scoring = ScoreWordsConfig(max_cot_tokens=config.scoring.max_cot_tokens, spans=config.scoring.spans)
-    return CompressConfig(model="random", scoring=scoring, ratios=config.ratios, ratio_of=config.ratio_of)
 
 
 def latent_sources(config: DualBuildConfig, base: Model, cots: Cots) -> BuildDualInputs:

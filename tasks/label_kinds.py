@@ -13,10 +13,10 @@ from latent_core.evaluation.scores import Scores, read_scores
 from latent_core.evaluation.summary import compare_scores, summarise_scores
 from latent_core.report.numbers import DASH, decimal, p_value, percent, points
 from latent_core.store import ArtifactRef, ArtifactWriter
-from tasks.collect import SAMPLES
 from tasks.inputs import Input
 from tasks.report import evaluation_role
 from tasks.stage import Outcome, Workplace, stage
+from tasks.tables import SAMPLES
 
 COMPARISON = "comparison.md"
 _SCORERS = {"model": "the trained compressor", "word_lookup": "word-frequency lookup", "random": "random"}
@@ -91,7 +91,7 @@ def _by_ratio(inputs: CompareLabelKindsInputs, workplace: Workplace, name: str) 
 
 def _scores(inputs: CompareLabelKindsInputs, workplace: Workplace, name: str, ratio: float) -> Scores | None:
     ref = inputs.evaluations.get(evaluation_role(name, f"ratio {ratio:g}"))
-    return None if ref is None else read_scores(workplace.artifact(ref).rows_of(SAMPLES))
+    return None if ref is None else read_scores(SAMPLES.rows(workplace.artifact(ref)))
 
 
 def _agreement_table(agreement: Mapping[str, Mapping[str, Any]]) -> str:

@@ -26,11 +26,11 @@ from latent_core.report import (
 from latent_core.report.seeds import variant_of
 from latent_core.report.table import markdown_table
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
-from tasks.collect import SAMPLES
-from tasks.contamination import check_contamination, finding
 from tasks.environment import code_version
+from tasks.findings import CONTAMINATION, finding
 from tasks.inputs import Input
 from tasks.stage import Outcome, Workplace, stage
+from tasks.tables import SAMPLES
 
 REPORT_HTML, TABLE_MARKDOWN, EVALUATIONS = "report.html", "table.md", "evaluations.json"
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "llmlingua", "math-verify", "prefect", "mlflow")
@@ -58,7 +58,7 @@ def _evaluation(role: str, artifact: Artifact) -> Evaluation:
     _, model, condition = role.split("/")
     number = condition.rpartition(" ")[2]
     ratio = 1.0 if condition == UNTRAINED else float(number) if number[0].isdigit() else None
-    return Evaluation(model, condition, ratio, lambda: artifact.rows_of(SAMPLES), _pace(artifact))
+    return Evaluation(model, condition, ratio, lambda: SAMPLES.rows(artifact), _pace(artifact))
 
 
 def _pace(artifact: Artifact) -> Pace | None:
@@ -102,7 +102,7 @@ def write_report(out: ArtifactWriter, inputs: ReportInputs, config: ReportConfig
     )
     stages = [*evaluations.items(), *((role, workplace.artifact(ref)) for role, ref in inputs.stages.items())]
     notes = _frozen_notes({entry.model for entry in entries}, config.latent_rows)
-    notes += [finding(artifact) for _, artifact in stages if artifact.ref.stage == check_contamination.name]
+    notes += [finding(artifact) for _, artifact in stages if artifact.ref.stage == CONTAMINATION]
     html = render_report(
         config.title,
         entries,

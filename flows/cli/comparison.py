@@ -12,7 +12,7 @@ from latent_core.evaluation.regression import p_value_of
 from latent_core.evaluation.scores import Scores, read_scores
 from latent_core.evaluation.statistics import Estimate
 from latent_core.evaluation.summary import compare_scores, summarise_scores
-from tasks.collect import SAMPLES
+from tasks.tables import SAMPLES
 
 
 def show(before: str, after: str, store: str, as_json: bool) -> None:
@@ -40,7 +40,7 @@ def show(before: str, after: str, store: str, as_json: bool) -> None:
 
 
 def _scores(store: str, address: str) -> Scores:
-    return read_scores(find_artifact(store, address).rows_of(SAMPLES))
+    return read_scores(find_artifact(store, address).rows_of(SAMPLES.file))
 
 
 def _points(difference: Estimate) -> str:

@@ -14,8 +14,8 @@ from latent_core.benchmarks.registry import open_split
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.evaluation.lm_eval import write_lm_eval
 from latent_core.store import Artifact
-from tasks.collect import SAMPLES
 from tasks.report import evaluation_refs
+from tasks.tables import SAMPLES
 
 
 def evaluate(settings: Sequence[str], check_contamination: bool, lm_eval_json: Path | None) -> None:
@@ -45,7 +45,7 @@ def export(config: ReevaluateConfig, report: Artifact, directory: Path) -> Path:
     return write_lm_eval(
         directory,
         {
-            f"{benchmark.name} {role.rpartition('/')[2]}": report.store.require(ref).rows_of(SAMPLES)
+            f"{benchmark.name} {role.rpartition('/')[2]}": report.store.require(ref).rows_of(SAMPLES.file)
             for role, ref in evaluation_refs(report).items()
         },
         model=config.model,

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
-from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from latent_core.addresses import without_password
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError
 from latent_core.store import Artifact, ArtifactRef
-from tasks.contamination import check_contamination, finding
+from tasks.findings import CONTAMINATION, finding
 from tasks.report import REPORT_HTML, TABLE_MARKDOWN, entries_of
 from tasks.run.execution import Execution
 from tasks.train import train
@@ -25,6 +24,8 @@ logger = logging.getLogger("latent")
 
 def publish(run: Execution, report: ArtifactRef) -> dict[str, str]:
     """Wait for the report, publish it in Prefect's Artifacts tab, and return where it lies."""
+    from prefect.artifacts import create_link_artifact, create_markdown_artifact
+
     artifact = run.artifact(report)
     found = "".join(f"{line}\n\n" for line in findings(artifact))
     page = page_of(artifact)
@@ -46,11 +47,7 @@ WIDTH_IN_FILES = 140  # columns when the output is no terminal: room for the who
 def findings(report: Artifact) -> list[str]:
     """What the checks behind a report found, in sentences; those that the store still has."""
     parents = report.manifest.content.parents
-    found = (
-        report.store.get(check_contamination.name, parents[check_contamination.name].fingerprint)
-        if check_contamination.name in parents
-        else None
-    )
+    found = report.store.get(CONTAMINATION, parents[CONTAMINATION].fingerprint) if CONTAMINATION in parents else None
     return [] if found is None else [finding(found)]
 
 

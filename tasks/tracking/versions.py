@@ -18,9 +18,9 @@ from latent_core.evaluation.scores import Scores, read_scores
 from latent_core.evaluation.statistics import Estimate
 from latent_core.identity import canonical_json
 from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, Manifest
-from tasks.collect import SAMPLES
 from tasks.evaluate import evaluate
-from tasks.tracking.client import answering, connect
+from tasks.tables import SAMPLES
+from tasks.tracking.client import answering, connect, holds_nothing
 from tasks.tracking.journal import Promotion, journals
 from tasks.tracking.models import CHAMPION, in_store, set_champion, version_of, versions
 
@@ -81,6 +81,8 @@ def registered_names(tracking: TrackingConfig) -> list[str]:
 
     Raises InfrastructureError when the registry does not answer.
     """
+    if holds_nothing(tracking):
+        return []
     with answering(tracking):
         client, names, token = connect(tracking), [], None
         while token != "":
@@ -97,6 +99,8 @@ def known_versions(name: str, store: ArtifactStore, tracking: TrackingConfig) ->
     """
     if not re.fullmatch(MODEL_NAME, name):
         raise InputError(f"model: {name!r} is no name of a registered model; `latent models` lists them")
+    if holds_nothing(tracking):
+        return []
     with answering(tracking):
         client = connect(tracking)
         found = [version for version in versions(client, name) if {"stage", "fingerprint"} <= set(version.tags)]
@@ -203,4 +207,4 @@ def _scores(store: ArtifactStore, ref: ArtifactRef) -> Scores:
     verification = store.verify(ref)
     if not verification.ok:
         raise DamagedError(f"{ref} is damaged ({verification.problems[0]}); evaluate again")
-    return read_scores(store.require(ref).rows_of(SAMPLES))
+    return read_scores(store.require(ref).rows_of(SAMPLES.file))

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.tokenskip_math import compose, tokenskip_math
+from flows.deployed import tokenskip_math
+from flows.tokenskip_math import compose
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.store import Artifact, ArtifactStore
 from tasks.report import REPORT_HTML, entries_of

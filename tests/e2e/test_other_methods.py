@@ -13,10 +13,10 @@ from latent_core.dual import build_dual
 from latent_core.models.source import open_model
 from latent_core.report import ReportEntry
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
-from tasks.concise import SELECTED
 from tasks.grpo import ROLLOUTS
 from tasks.report import entries_of
 from tasks.run.plan import open_plan
+from tasks.tables import SELECTED
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 SAMPLING = {"max_new_tokens": 160, "batch_tokens": 65_536}
@@ -50,7 +50,7 @@ def _run(flow: str, root: Path, **settings: Any) -> tuple[StageConfig, Artifact]
             **settings,
         }
     )
-    found = find_flow(flow).execute(config)
+    found = find_flow(flow).flow()(config)
     return config, ArtifactStore(str(root / "store")).require(ArtifactRef("report", found["fingerprint"]))
 
 
@@ -85,7 +85,7 @@ def test_concise_model_writes_the_format_it_was_trained_on(text_format: str, tmp
     assert shown and sum(mark in text for text in shown) >= len(shown) / 2
     store = ArtifactStore(str(tmp_path / "store"))
     (selected,) = [store.require(ref) for ref in store.list() if ref.stage == "select_shortest"]
-    questions = [row["question_id"] for row in selected.rows_of(SELECTED)]
+    questions = [row["question_id"] for row in selected.rows_of(SELECTED.file)]
     assert len(questions) == len(set(questions)) > 0
     counts = selected.manifest.content.accounting
     assert sum(counts.values()) == 8 * 4 + 8 * 1
@@ -112,7 +112,7 @@ def test_reinforced_dual_model_is_evaluated_beside_the_one_it_started_from(tmp_p
             "tracking": {"enabled": False},
         }
     )
-    found = find_flow("grpo").execute(config)
+    found = find_flow("grpo").flow()(config)
     store = ArtifactStore(str(tmp_path / "store"))
     entries = _entries(store.require(ArtifactRef("report", found["fingerprint"])))
     assert set(entries) == {("policy", "start 1"), ("policy", "grpo 1")}

@@ -12,10 +12,10 @@ from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter, begin
-from tasks.collect import SAMPLES
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
 from tasks.run.plan import Plan
 from tasks.stage import Outcome, StageCall, Workplace
+from tasks.tables import SAMPLES
 from tasks.tracking.mlflow import open_client
 from tasks.tracking.models import register, set_champion
 from tasks.workers.compute import perform
@@ -86,7 +86,7 @@ def _answered(call: StageCall, right: int) -> StageCall:
     """The call with a body that needs no model."""
 
     def body(out: ArtifactWriter, inputs: EvaluateInputs, config: EvaluateCondition, workplace: Workplace) -> Outcome:
-        with out.table(SAMPLES, sample_schema()) as table:
+        with SAMPLES.write(out) as table:
             table.extend(_row(number, number < right) for number in range(config.questions))
         return Outcome(accounting={"kept": config.questions}, record={"tokens_per_second": 1.0})
 

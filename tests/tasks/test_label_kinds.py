@@ -13,10 +13,10 @@ from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
 from latent_core.models.source import open_model
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
-from tasks.collect import SAMPLES
 from tasks.inputs import Opener
 from tasks.label_kinds import COMPARISON, CompareLabelKinds, CompareLabelKindsInputs, compare_label_kinds
 from tasks.stage import Workplace
+from tasks.tables import SAMPLES
 from tasks.workers.compute import perform
 
 QUESTIONS = 40
@@ -57,7 +57,7 @@ def _compressed(store: ArtifactStore, name: str, *retained: float) -> ArtifactRe
 def _evaluated(store: ArtifactStore, name: str, right: int) -> ArtifactRef:
     identity = fingerprint("evaluate", 1, {"of": name}, {})
     with begin(store, ArtifactRef("evaluate", identity)) as out:
-        with out.table(SAMPLES, sample_schema()) as table:
+        with SAMPLES.write(out) as table:
             for number in range(QUESTIONS):
                 row = dict.fromkeys(sample_schema().names) | {
                     "question_id": f"q{number}", "sample_index": 0, "tokens": 60, "reasoning_tokens": 5,

@@ -13,10 +13,10 @@ from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.evaluation.regression import ALPHA, Judgement, judge
 from latent_core.evaluation.scores import Scores, read_scores
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
-from tasks.collect import SAMPLES
 from tasks.evaluate import evaluate
 from tasks.inputs import Input
 from tasks.stage import Outcome, Workplace, stage
+from tasks.tables import SAMPLES
 
 COMPARISON_JSON, COMPARISON_MARKDOWN = "comparison.json", "comparison.md"
 
@@ -45,7 +45,7 @@ def compare_evaluations(
     out: ArtifactWriter, inputs: CompareEvaluationsInputs, config: CompareEvaluations, workplace: Workplace
 ) -> Outcome:
     def scores(ref: ArtifactRef) -> Scores:
-        return read_scores(workplace.artifact(ref).rows_of(SAMPLES))
+        return read_scores(SAMPLES.rows(workplace.artifact(ref)))
 
     pairs = {name: (scores(before), scores(inputs.after[name])) for name, before in inputs.before.items()}
     judged = judge(pairs, alpha=config.alpha)
