@@ -1,11 +1,12 @@
 """A mutation sample: small faults are put into a module one at a time, and the tests that mirror it must notice.
 
-    python -m tests.support.mutants latent_core/identity.py tasks/run/schedule.py --per-module 8 --json mutants.json
+    python -m tests.support.mutants latent_core/identity.py tasks/run/schedule.py --per-module 8
 
 Each mutant runs in a copy of the working tree, first against the test files named after the module
 (tests/ROOM/test_NAME*.py), then, if it survives, against the whole folder; `MODULE=TEST,TEST` names the tests instead.
 The sample depends on the seed and on the module's text. Results are written after every mutant: the same command goes
-on where it stopped, and runs only survivors again.
+on where it stopped, and runs only survivors again. A survivor that no test can tell from the module has its reason
+written into the file by hand, as `equivalent`.
 
 Why a script: mutmut and cosmic-ray neither draw a sample nor choose tests by module, and mutate one package with one
 test command.
@@ -296,7 +297,8 @@ def main() -> int:
     parser.add_argument("modules", nargs="+", metavar="MODULE[=TESTS]")
     parser.add_argument("--per-module", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, default=Path("mutants.json"))
+    parser.add_argument("--json", type=Path, default=Path("tests/support/mutants.json"))
+    parser.add_argument("--again", action="store_true", help="also those that were killed before")
     options = parser.parse_args()
     root = Path.cwd()
     records: dict[str, dict[str, object]] = json.loads(options.json.read_text()) if options.json.is_file() else {}
@@ -312,7 +314,8 @@ def main() -> int:
             sample = draw(mutants_of(module, source), options.per_module, options.seed)
             keys = {mutant: hashlib.sha256(mutant.applied(source)).hexdigest()[:16] for mutant in sample}
             seen += keys.values()
-            todo = [mutant for mutant in sample if not records.get(keys[mutant], {}).get("killed_by")]
+            killed_before = {mutant for mutant in sample if records.get(keys[mutant], {}).get("killed_by")}
+            todo = [mutant for mutant in sample if options.again or mutant not in killed_before]
             for mutant, killed_by in examine(Path(folder), module, named, todo):
                 records[keys[mutant]] = {**records.get(keys[mutant], {}), **asdict(mutant), "killed_by": killed_by}
                 options.json.write_text(json.dumps(records, indent=1))
