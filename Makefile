@@ -55,7 +55,7 @@ test-browser: install ## test the demo page in headless Chromium
 
 # Eight small faults in each of eleven core modules, one at a time; their tests must notice.
 mutants: install ## put small faults into core modules, one at a time; the tests must notice
-	$(BIN)/python -m tests.support.mutants --per-module 8 --json mutants.json $(MUTATED)
+	$(BIN)/python -m tests.support.mutants --per-module 8 --json tests/support/mutants.json $(MUTATED)
 
 # At least 100 kills (workers, runs, process groups, the Prefect server). Each costs the start of a process or a run.
 chaos: install ## kill runs, workers and servers 100 times and check what is left (12 minutes)

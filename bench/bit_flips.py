@@ -35,8 +35,8 @@ from flows.parts.publish import show_card
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, DamagedError, begin
+from latent_core.ui.catalog import stored_offers
 from latent_core.ui.samples import PRESET_SOURCE, SampleLibrary
-from latent_core.ui.shelf import stored_offers
 from tasks.compare import (
     COMPARISON_MARKDOWN,
     CompareEvaluations,

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.launch.registry import FlowEntry
 from flows.parts.publish import show_card
 from latent_core.config.compressor import CompressorConfig
@@ -31,7 +28,6 @@ WORTH = {
 NAMES = {"smollm2": "SmolLM2-135M-Instruct"}
 
 
-@flow(name="compressor", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
 def compressor(cfg: CompressorConfig, force: Sequence[str] = ()) -> dict[str, str]:
     """Train an LLMLingua-2-style token classifier on worked solutions.
 

@@ -26,7 +26,7 @@ from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.inputs import Model, ProblemsInput
 from tasks.stage import Outcome, Workplace, stage
 from tasks.tables import SAMPLES
-from tasks.workers.engines import beside_scorer, foreign_seconds, served, usage_record, used, warm_engine, warm_scorer
+from tasks.workers.engines import beside_scorer, served, usage_record, used, waited_seconds, warm_engine, warm_scorer
 from tasks.workers.warm import warm_readable
 
 if TYPE_CHECKING:
@@ -98,11 +98,11 @@ def evaluate(out: ArtifactWriter, inputs: EvaluateInputs, config: EvaluateCondit
         schema, completions = with_columns(schema), with_logprob(completions, scorer)
     rows = _written(out, schema, completions)
     summary = summarise(rows)
-    seconds = time.monotonic() - started - foreign_seconds(engine)
+    seconds = time.monotonic() - started - waited_seconds(engine)
     record = {"tokens_per_second": summary.tokens.value * len(rows) / seconds} | usage_record(engine, used_before)
     if isinstance(engine, SharedEngine):
         # Of a joined pass each condition is charged its share: all together add up to about what the pass took.
-        record |= {"seconds": seconds, "joined": engine.parties}
+        record |= {"seconds": seconds, "joined": engine.conditions}
     return Outcome(accounting={"kept": len(rows)}, metrics=summary.to_metrics(), record=record)
 
 

@@ -45,14 +45,7 @@ def label_words(
                     repeated += 1
                     continue
                 seen.add(row.text)
-                (held_out if problem.question_id in held_out_ids else labelled).add(
-                    {
-                        "text": row.text,
-                        "starts": row.spans[:, 0].tolist(),
-                        "ends": row.spans[:, 1].tolist(),
-                        "labels": row.labels.tolist(),
-                    }
-                )
+                (held_out if problem.question_id in held_out_ids else labelled).add(row.to_row())
             workplace.progress(min(start + TEXTS_PER_CALL, len(with_rationale)), len(with_rationale), 0)
         kept = labelled.rows + held_out.rows
     return Outcome(accounting={"kept": kept, "no_rationale": len(problems) - len(with_rationale), "repeated": repeated})

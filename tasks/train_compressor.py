@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import NamedTuple
 
-import numpy as np
-
 from latent_core.compressor_training.labels import LabelledText
 from latent_core.compressor_training.training import TrainingSettings, train_token_classifier
 from latent_core.config.train_compressor import TrainCompressorConfig
@@ -48,11 +46,4 @@ def train_compressor(
 
 
 def _read(corpus: Artifact, table: Table) -> list[LabelledText]:
-    return [
-        LabelledText(
-            row["text"],
-            np.asarray([row["starts"], row["ends"]], dtype=np.int64).T.reshape(-1, 2),
-            np.asarray(row["labels"], dtype=np.int64),
-        )
-        for row in table.rows(corpus)
-    ]
+    return [LabelledText.from_row(row) for row in table.rows(corpus)]

@@ -116,7 +116,7 @@ def draw_exemplars(
     others = [row for row in exemplars if row["question_id"] != question_id and row["question"] != question]
     if len(others) < per_prompt:
         raise InputError(
-            f"few_shot.per_prompt: {per_prompt} worked examples were asked for, but only {len(others)} questions were "
+            f"few_shot.per_prompt: {per_prompt} worked examples are needed, but only {len(others)} questions were "
             "solved within few_shot.exemplars.max_tokens; collect more questions or lower it"
         )
     drawn = random.Random(f"exemplars/{seed}/{question_id}").sample(others, per_prompt)

@@ -101,7 +101,7 @@ def test_stage_example_keeps_short_correct_samples_and_counts_the_others(
         }
     )
     with begin(store, ArtifactRef("collect", "c" * 64)) as out:
-        with out.table(SAMPLES, samples.schema) as table:
+        with SAMPLES.write(out, samples.schema) as table:
             table.extend(samples.to_pylist())
         collected = out.commit().ref
     call = module.short_samples.call(module.ShortSamplesConfig(), module.ShortSamplesInputs(collected))

@@ -122,8 +122,8 @@ def test_compare_refuses_a_damaged_evaluation_in_one_line(folder: Path) -> None:
 
 
 def test_demo_page_refuses_a_damaged_model_and_damaged_samples(tmp_path: Path) -> None:
+    from latent_core.ui.catalog import stored_offers
     from latent_core.ui.samples import SampleLibrary
-    from latent_core.ui.shelf import stored_offers
     from tasks.tracking.models import model_directory
 
     store = ArtifactStore(str(tmp_path / "store"))

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from latent_core.compressor_training.agreement import Agreement
+from latent_core.evaluation.condition import Condition, Kind
+from latent_core.evaluation.summary import summarise
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
 from latent_core.models.source import open_model
@@ -66,15 +68,18 @@ def _compressed(store: ArtifactStore, name: str, *retained: float) -> ArtifactRe
 
 def _evaluated(store: ArtifactStore, name: str, right: int) -> ArtifactRef:
     identity = fingerprint("evaluate", 1, {"of": name}, {})
+    rows = [
+        dict.fromkeys(sample_schema().names) | {
+            "question_id": f"q{number}", "sample_index": 0, "tokens": 60, "reasoning_tokens": 5,
+            "latent_tokens": 0, "verdict": "correct" if number < right else "wrong",
+        }
+        for number in range(QUESTIONS)
+    ]  # fmt: skip
     with begin(store, ArtifactRef("evaluate", identity)) as out:
         with SAMPLES.write(out) as table:
-            for number in range(QUESTIONS):
-                row = dict.fromkeys(sample_schema().names) | {
-                    "question_id": f"q{number}", "sample_index": 0, "tokens": 60, "reasoning_tokens": 5,
-                    "latent_tokens": 0, "verdict": "correct" if number < right else "wrong",
-                }  # fmt: skip
+            for row in rows:
                 table.add(row)
-        out.commit(config={"of": name})
+        out.commit(config={"of": name}, metrics=summarise(rows).to_metrics())
     return ArtifactRef("evaluate", identity)
 
 
@@ -88,8 +93,8 @@ def test_comparison_pairs_every_kind_with_the_first(store: ArtifactStore, tmp_pa
         {"surprisal": _compressor(store, "surprisal", 0.8)},
         {"surprisal": _compressed(store, "surprisal", 0.4, 0.7), "random": _compressed(store, "random", 0.3)},
         {
-            "evaluation/surprisal/ratio 0.5": _evaluated(store, "surprisal", 20),
-            "evaluation/random/ratio 0.5": _evaluated(store, "random", 10),
+            Condition(name, Kind.RATIO, 0.5): _evaluated(store, name, right)
+            for name, right in (("surprisal", 20), ("random", 10))
         },
     )
     artifact = _compare(store, parents, tmp_path / "scratch")

@@ -63,3 +63,9 @@ def test_evaluation_batches_hold_every_example_once_and_equally_many_a_process()
     ranks = [evaluation_batches(LENGTHS, 4, rank=rank, processes=3) for rank in range(3)]
     assert {len(rank) for rank in ranks} == {3}
     assert sorted(index for rank in ranks for batch in rank for index in batch) == list(range(27))
+
+
+def test_plan_of_two_passes_a_step_reads_the_longer_examples_first() -> None:
+    lengths = [1, 8, 2, 7, 3, 6, 4, 5]
+    passes = micro_batches([list(range(8))], lengths, _config(micro_batch_size=4), rank=0, processes=1)
+    assert passes == [[1, 3, 5, 7], [6, 4, 2, 0]]

@@ -17,7 +17,7 @@ from tests.support.s3_servers import Server
 def test_fault_of_the_endpoint_is_one_clear_error_in_bounded_time_and_the_work_resumes(
     fault: Fault, request: pytest.FixtureRequest
 ) -> None:
-    timeout = 2.0 if fault.behaviour in WAITS else 20.0
+    timeout = 2.0 if fault.behaviour in WAITS else 40.0  # a busy machine is no fault
     seen = observe(fault, request.getfixturevalue(fault.server), timeout)
     assert isinstance(seen.error, fault.kind), seen.error
     message = str(seen.error)
