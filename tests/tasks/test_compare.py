@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from latent_core.evaluation.condition import Condition, Kind
 from latent_core.store import ArtifactRef
 from tasks.compare import (
     COMPARISON_JSON,
@@ -29,15 +30,12 @@ def _evaluation(bench: StageBench, right: int) -> ArtifactRef:
 
 
 def test_compare_names_the_condition_that_fell_and_not_the_one_that_stayed(bench: StageBench) -> None:
-    before = {"ratio 1": _evaluation(bench, 50), "ratio 0.5": _evaluation(bench, 40)}
-    after = {"ratio 0.5": _evaluation(bench, 20), "ratio 1": _evaluation(bench, 49)}
+    one, half = Condition("model", Kind.RATIO, 1.0), Condition("model", Kind.RATIO, 0.5)
+    before = {one: _evaluation(bench, 50), half: _evaluation(bench, 40)}
+    after = {half: _evaluation(bench, 20), one: _evaluation(bench, 49)}
     made = bench.perform(compare_evaluations.call(CompareEvaluations(), CompareEvaluationsInputs(before, after)))
-    assert set(made.manifest.content.parents) == {
-        "before/ratio 1",
-        "before/ratio 0.5",
-        "after/ratio 1",
-        "after/ratio 0.5",
-    }
+    roles = {f"{when}/{name}" for when in ("before", "after") for name in ("ratio 1", "ratio 0.5")}
+    assert set(made.manifest.content.parents) == roles
     rows = {row["condition"]: row for row in json.loads(made.read_bytes(COMPARISON_JSON))}
     assert (rows["ratio 1"]["fell"], rows["ratio 0.5"]["fell"]) == (False, True)
     assert made.manifest.content.metrics == {"fell": 1} and made.manifest.content.accounting == {"kept": 2}

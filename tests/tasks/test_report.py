@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from latent_core.config.training import LatentRows
+from latent_core.evaluation.condition import Condition, Kind, role_of
 from latent_core.evaluation.summary import summarise
 from latent_core.store import ArtifactRef
 from tasks.report import REPORT_HTML, TABLE_MARKDOWN, ReportConfig, ReportInputs, write_report
@@ -41,9 +42,9 @@ def _checked(bench: StageBench) -> ArtifactRef:
 
 def test_report_shows_each_evaluation_and_what_the_stages_counted(bench: StageBench) -> None:
     evaluations = {
-        "evaluation/base/untrained": _evaluation(bench, 2, 80),
-        "evaluation/dual/ratio 1": _evaluation(bench, 9, 60),
-        "evaluation/dual/ratio 0.5": _evaluation(bench, 7, 30),
+        Condition("base", Kind.UNTRAINED, 1.0): _evaluation(bench, 2, 80),
+        Condition("dual", Kind.RATIO, 1.0): _evaluation(bench, 9, 60),
+        Condition("dual", Kind.RATIO, 0.5): _evaluation(bench, 7, 30),
     }
     stages = {
         "collect": bench.input("collect", accounting={"kept": 1234, "unparsed": 77}, record=RECORD),
@@ -51,7 +52,7 @@ def test_report_shows_each_evaluation_and_what_the_stages_counted(bench: StageBe
     }
     config = ReportConfig(title="A report", latent_rows=LatentRows.FROZEN)
     made = bench.perform(write_report.call(config, ReportInputs(evaluations, stages)))
-    assert list(made.manifest.content.parents) == sorted([*evaluations, *stages])
+    assert list(made.manifest.content.parents) == sorted([*map(role_of, evaluations), *stages])
     assert made.manifest.content.accounting == {"kept": 3}
     table = made.read_bytes(TABLE_MARKDOWN).decode()
     for accuracy in ("20.0", "90.0", "70.0"):

@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 from latent_core.config.prepare import PrepareConfig
+from latent_core.evaluation.condition import Condition, Kind
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef
 from tasks.build_dual import BuildDualInputs
@@ -20,6 +21,7 @@ from tasks.report import ReportInputs
 from tasks.train import TrainInputs
 from tasks.train_compressor import TrainCompressorInputs
 
+HALF = Condition("x", Kind.RATIO, 0.5)
 A, B, C, D = (ArtifactRef("some", digit * 64) for digit in "0123")
 
 
@@ -34,7 +36,7 @@ A, B, C, D = (ArtifactRef("some", digit * 64) for digit in "0123")
         (MergeInputs((B, A)), {"shard_0": B, "shard_1": A}),
         (TrainCompressorInputs(labels=A), {"labels": A}),
         (TrainCompressorInputs(corpora=(A, B)), {"labels_0": A, "labels_1": B}),
-        (CompareEvaluationsInputs({"x": A}, {"x": B}), {"before/x": A, "after/x": B}),
+        (CompareEvaluationsInputs({HALF: A}, {HALF: B}), {"before/ratio 0.5": A, "after/ratio 0.5": B}),
     ],
 )
 def test_roles_are_the_names_that_fingerprints_hold(inputs: tuple[object, ...], roles: dict[str, ArtifactRef]) -> None:
@@ -42,12 +44,12 @@ def test_roles_are_the_names_that_fingerprints_hold(inputs: tuple[object, ...], 
 
 
 def test_roles_of_a_report_keep_the_order_of_the_page() -> None:
-    inputs = ReportInputs({"evaluation/b/ratio 1": A, "evaluation/a/ratio 1": B}, {"train/b": C, "collect": D})
-    assert list(roles_of(inputs)) == ["evaluation/b/ratio 1", "evaluation/a/ratio 1", "train/b", "collect"]
+    inputs = ReportInputs({Condition("b", Kind.RATIO, 1.0): A, HALF: B}, {"train/b": C, "collect": D})
+    assert list(roles_of(inputs)) == ["evaluation/b/ratio 1", "evaluation/x/ratio 0.5", "train/b", "collect"]
 
 
 def test_roles_of_label_kinds_name_kind_and_compressor() -> None:
-    inputs = CompareLabelKindsInputs({"x": A}, {"x": B, "random": C}, {"evaluation/x/ratio 0.5": D})
+    inputs = CompareLabelKindsInputs({"x": A}, {"x": B, "random": C}, {HALF: D})
     assert roles_of(inputs) == {
         "compressor/x": A, "compress/x": B, "compress/random": C, "evaluation/x/ratio 0.5": D,
     }  # fmt: skip
