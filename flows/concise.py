@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from prefect import flow
@@ -12,10 +12,9 @@ from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
-from latent_core.config.collect import CollectConfig
+from flows.parts.sharded import collected_shards, question_ranges
 from latent_core.config.concise import ConciseConfig, FewShotConfig
 from latent_core.store import Artifact, ArtifactRef
-from tasks.collect import CollectInputs, CollectShard, collect_shard
 from tasks.concise import (
     FewShotInputs,
     FewShotShard,
@@ -32,7 +31,6 @@ from tasks.inputs import Model, ModelInput, ProblemsInput
 from tasks.report import ReportConfig, ReportInputs, write_report
 from tasks.run.execution import Run, open_run
 from tasks.train import TrainInputs, train
-from tasks.workers.budget import Budget
 
 
 @flow(name="concise", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
@@ -61,7 +59,7 @@ def compose(cfg: ConciseConfig, run: Run) -> ArtifactRef:
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"collect.questions": cfg.collect.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     base = ModelInput.find(cfg.model, chat=cfg.chat)
-    samples = zero_shot(cfg, run, base, train_split)
+    samples = run.merge("collect", collected_shards(cfg.collect, run, base, train_split))
     stages = {"samples": samples}
     after_examples = None
     if cfg.few_shot is not None:
@@ -85,25 +83,14 @@ def compose(cfg: ConciseConfig, run: Run) -> ArtifactRef:
     return run.stage(write_report, ReportConfig(title=title, reference="base"), ReportInputs(evaluations, stages))
 
 
-def zero_shot(cfg: ConciseConfig, run: Run, base: Model, problems: ProblemsInput) -> ArtifactRef:
-    """The first collection: questions alone, or the way of prompting that shall be distilled."""
-    run.limit(collect_shard, Budget("collect", cfg.collect.max_tokens_total, cfg.collect.max_seconds))
-    shards = []
-    for start, stop, label in _blocks(cfg.collect):
-        block = CollectShard(sampling=cfg.collect.sampling, start=start, stop=stop, prompting=cfg.collect.prompting)
-        rows = (stop - start) * cfg.collect.sampling.samples
-        shards.append(run.stage(collect_shard, block, CollectInputs(base, problems), label=label, rows=rows))
-    return run.merge("collect", shards)
-
-
 def few_shot(
     cfg: ConciseConfig, settings: FewShotConfig, run: Run, base: Model, problems: ProblemsInput, samples: ArtifactRef
 ) -> ArtifactRef:
-    """The second collection, of the same questions, after worked examples chosen from the first."""
+    """Samples of the same questions, prompted with worked examples chosen from the first samples."""
     exemplars = run.stage(select_exemplars, settings.exemplars, SelectExemplarsInputs(base, samples))
     shards = []
-    for start, stop, label in _blocks(cfg.collect):
-        block = FewShotShard(
+    for start, stop, label in question_ranges(cfg.collect):
+        shard = FewShotShard(
             sampling=settings.sampling,
             start=start,
             stop=stop,
@@ -113,15 +100,8 @@ def few_shot(
         )
         rows = (stop - start) * settings.sampling.samples
         inputs = FewShotInputs(base, problems, exemplars)
-        shards.append(run.stage(collect_few_shot, block, inputs, label=label, rows=rows))
+        shards.append(run.stage(collect_few_shot, shard, inputs, label=label, rows=rows))
     return run.merge("collect_few_shot", shards)
-
-
-def _blocks(collect: CollectConfig) -> Iterator[tuple[int, int, str]]:
-    """Start, stop and label of each shard of questions."""
-    starts = range(0, collect.questions, collect.shard_questions)
-    for number, start in enumerate(starts, 1):
-        yield start, min(start + collect.shard_questions, collect.questions), f"{number}/{len(starts)}"
 
 
 ENTRY = FlowEntry(ConciseConfig, partial(open_run, "concise"), compose, concise, show, conclude)

@@ -26,7 +26,7 @@ def load(model: type[C], file: Path | None, overrides: Sequence[str] = ()) -> C:
     """
     values: dict[str, Any] = {}
     if file is not None:
-        values = _read(file)
+        values = read(file)
         _check_kind(model, file, values)
     for override in overrides:
         _apply(values, override)
@@ -69,7 +69,8 @@ def _one_line(error: yaml.YAMLError) -> str:
     return " ".join(str(error).split())
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read(file: Path) -> dict[str, Any]:
+    """What a parameter file holds, unchecked; raises InputError for a file that is not a YAML mapping."""
     if not file.is_file():
         raise InputError(f"--config: {file} {'is no file' if file.exists() else 'does not exist'}")
     try:
