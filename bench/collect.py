@@ -22,12 +22,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.record import add_json_option, save
 from latent_core import prompts
 from latent_core.benchmarks.registry import open_split
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.sampling import SamplingConfig
-from latent_core.generate.completions import ReadableModel
+from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
+from latent_core.models.tokens import encode
 from latent_core.store import ArtifactStore
 from tasks.collect import CollectInputs, CollectShard, collect_shard
 from tasks.inputs import ModelInput, ProblemsInput
@@ -51,7 +53,7 @@ def plain_vllm(engine: Any, texts: list[str], model: ReadableModel, sampling: Sa
         stop_token_ids=sorted(model.family.stop_ids),
         detokenize=False,  # the tokenizer is not loaded in the engine
     )
-    encoded = [{"prompt_token_ids": prompts.encode(text, model.tokenizer)} for text in texts]
+    encoded = [{"prompt_token_ids": encode(text, model.tokenizer)} for text in texts]
     outputs = engine._llm.generate(encoded, parameters, use_tqdm=False)
     return sum(len(completion.token_ids) for output in outputs for completion in output.outputs)
 
@@ -95,6 +97,7 @@ def main() -> None:
     parser.add_argument("--max-new-tokens", type=int, default=192)
     parser.add_argument("--batch-size", type=int, default=32, help="of the plain transformers side")
     parser.add_argument("--pairs", type=int, default=5)
+    add_json_option(parser)
     options = parser.parse_args()
 
     source, problems = open_model(options.model), open_split(BENCHMARK, "train")
@@ -141,6 +144,7 @@ def main() -> None:
     }
     print(f"{options.engine}, {options.model}: pipeline / plain = {result['median_ratio']} (target {TARGET} for vllm)")
     print(json.dumps(result))
+    save(options.json, result)
 
 
 def _pair(pipeline: Callable[[int], int], plain: Callable[[int], int], number: int) -> float:

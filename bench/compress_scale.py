@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from bench.memory import PeakMemory
+from bench.record import add_json_option, save
 from bench.texts import chains_of_thought
-from latent_core import prompts
 from latent_core.compress import MultiRatioCompressor, ScoringOptions
 from latent_core.compress.corpus import RatioDrift, compressed_rows, compressed_schema, score_schema, scored_samples
 from latent_core.compress.selection import PAPER_SELECTION
 from latent_core.identity import fingerprint
 from latent_core.models.family import load_tokenizer
 from latent_core.models.source import open_model
-from latent_core.store import ArtifactStore
+from latent_core.models.tokens import encode
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 
 LIMIT_BYTES = 1.5 * 2**30
 _SCORED_TEXTS = 500
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--texts", type=Path, help="JSON-lines file; default: the packaged word problems")
     parser.add_argument("--field", default="answer", help="its field that holds the chain of thought")
     parser.add_argument("--spans", action="store_true", help="score spans of the source text")
+    add_json_option(parser)
     options = parser.parse_args()
 
     texts = chains_of_thought(options.texts, options.field, _SCORED_TEXTS)
@@ -48,14 +50,16 @@ def main() -> None:
     tokenizer = load_tokenizer(open_model("latent-mini").directory)
     with tempfile.TemporaryDirectory() as scratch:
         result = measure(scored, tokenizer, options.rows, options.ratios, ArtifactStore(scratch))
-    print(json.dumps(result | {"spans": options.spans}, indent=1))
+    result |= {"spans": options.spans}
+    print(json.dumps(result, indent=1))
+    save(options.json, result)
 
 
 def measure(
     scored: list[dict[str, Any]], tokenizer: Any, rows: int, ratios: list[float], store: ArtifactStore
 ) -> dict[str, Any]:
     """Write the scores, then time the stage's loop over them; returns plain values."""
-    with store.begin("bench_scores", fingerprint("bench_scores", 1, {}, {})) as out:
+    with begin(store, ArtifactRef("bench_scores", fingerprint("bench_scores", 1, {}, {}))) as out:
         with out.table("scores.parquet", score_schema()) as table:
             for row in _repeated(scored, rows):
                 table.add(row)
@@ -63,9 +67,12 @@ def measure(
     drift = RatioDrift()
 
     def count(text: str) -> int:
-        return len(prompts.encode(text, tokenizer))
+        return len(encode(text, tokenizer))
 
-    with PeakMemory() as memory, store.begin("bench_compressed", fingerprint("bench_compressed", 1, {}, {})) as out:
+    with (
+        PeakMemory() as memory,
+        begin(store, ArtifactRef("bench_compressed", fingerprint("bench_compressed", 1, {}, {}))) as out,
+    ):
         wall, cpu = time.monotonic(), time.process_time()
         with out.table("compressed.parquet", compressed_schema()) as table:
             for row in compressed_rows(

@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 
 from bench.encoders import SHAPES, Shape, save_encoder
 from bench.float_noise import float_noise
+from bench.record import add_json_option, measured
 from bench.texts import chains_of_thought
 from latent_core.compress import MultiRatioCompressor
 
@@ -94,7 +95,7 @@ def main() -> None:
     parser.add_argument("--shape", action="append", choices=sorted(SHAPES), help="may be repeated; default: all")
     parser.add_argument("--texts-per-run", type=int, help="default: by shape")
     parser.add_argument("--runs", type=int, help="default: by shape")
-    parser.add_argument("--json", type=Path, help="write the numbers to this file too")
+    add_json_option(parser)
     options = parser.parse_args()
 
     import torch
@@ -109,7 +110,9 @@ def main() -> None:
         texts = chains_of_thought(options.texts, options.field, per_run * runs, options.join)
         with tempfile.TemporaryDirectory() as scratch:
             folder = save_encoder(SHAPES[name], corpus, Path(scratch))
-            results.append(measure(SHAPES[name], folder, texts, runs) | {"matmul_gflops": round(peak, 1)})
+            results.append(
+                measure(SHAPES[name], folder, texts, runs) | {"matmul_gflops": round(peak, 1), "measured": measured()}
+            )
         show(results[-1])
         if options.json is not None:
             options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

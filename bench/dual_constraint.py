@@ -24,12 +24,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.record import add_json_option, save
 from latent_core import prompts
 from latent_core.benchmarks.word_problems import generate_problem
 from latent_core.config.sampling import SamplingConfig
 from latent_core.dual import Phase, PhaseMachine
-from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import Generation, Request
+from latent_core.models.readable import ReadableModel
+from latent_core.models.tokens import encode
 
 FIXED_TOKENS = 64  # of each completion in the cost runs: most of them in the think phase, as in real use
 NEVER = 1 << 30  # a stop id that no model has
@@ -40,7 +42,7 @@ def requests_for(model: ReadableModel, count: int, *, mixed: bool) -> list[Reque
     for index in range(count):
         problem = generate_problem("test", index, difficulty=1 + index % 3)
         text = prompts.render_prompt(problem.question, model.tokenizer, model.family)
-        ids = tuple(prompts.encode(text, model.tokenizer))
+        ids = tuple(encode(text, model.tokenizer))
         requests.append(Request(ids, seed=index, constrained=not mixed or index % 3 != 2))
     return requests
 
@@ -159,7 +161,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=200)
     parser.add_argument("--batches", default="32,128")
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="also write the JSON here, after every part")
+    add_json_option(parser)
     arguments = parser.parse_args()
     model = ReadableModel.load(arguments.model)
     if model.vocabulary is None:
@@ -170,8 +172,7 @@ def main() -> None:
     results: dict[str, Any] = {}
 
     def keep() -> None:
-        if arguments.out:
-            arguments.out.write_text(json.dumps(results, indent=2))
+        save(arguments.json, results)
 
     for kind in arguments.engines.split(","):
         engine = load(kind, arguments.model)

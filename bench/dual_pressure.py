@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.dual_constraint import requests_for, violations
+from bench.record import add_json_option, save
 from latent_core.dual import PhaseMachine
-from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import Generation
 from latent_core.generate.vllm_engine import prepare_environment
+from latent_core.models.readable import ReadableModel
 
 MAX_TOKENS = 160
 
@@ -65,6 +66,7 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=24)
     parser.add_argument("--step-tokens", type=int, default=64)
     parser.add_argument("--chunked", action="store_true")
+    add_json_option(parser)
     arguments = parser.parse_args()
     model = ReadableModel.load(arguments.model)
     if model.vocabulary is None:
@@ -94,7 +96,9 @@ def main() -> None:
     ]
     found: dict[str, Any] = violations(PhaseMachine(model.vocabulary), *map(list, zip(*pairs, strict=True)))
     found |= {"chunked": arguments.chunked, "switched_off": sum(not request.constrained for request, _ in pairs)}
-    print(json.dumps(found | counters(llm)))
+    found |= counters(llm)
+    print(json.dumps(found))
+    save(arguments.json, found)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,17 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from bench.memory import PeakMemory
-from flows.launch.execute import execute_entry, plan
+from bench.record import add_json_option, save
+from flows.launch.execute import execute_entry
+from flows.launch.plan import plan
 from flows.launch.registry import FlowEntry
 from flows.tokenskip_math import collected
 from latent_core.config.collect import CollectConfig
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, Manifest
 from tasks.inputs import ModelInput, ProblemsInput
-from tasks.run.execution import Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Run
 
 WORKERS = 2
 
@@ -56,7 +58,7 @@ def show(artifact: Artifact) -> None:
     """Nothing: the numbers are what is shown."""
 
 
-ENTRY = FlowEntry(TokenSkipConfig, partial(open_run, "flow-scale"), compose, flow_scale, show)
+ENTRY = FlowEntry("flow-scale", TokenSkipConfig, compose, flow_scale, show)
 
 
 def configuration(shards: int, folder: Path) -> TokenSkipConfig:
@@ -82,8 +84,8 @@ def measure(phase: str, shards: int, folder: Path) -> dict[str, Any]:
         started = time.monotonic()
         if phase == "plan":
             planned, _ = plan(ENTRY, config)
-            seconds, stages = time.monotonic() - started, len(planned.plan)
-            return {"seconds": seconds, "stages": stages, "hits": sum(line.hit for line in planned.plan)}
+            seconds, stages = time.monotonic() - started, len(planned.lines)
+            return {"seconds": seconds, "stages": stages, "hits": sum(line.hit for line in planned.lines)}
         execute_entry(ENTRY, config, ())
         seconds = time.monotonic() - started
         server, runs = _server_memory(), _task_runs()
@@ -156,7 +158,7 @@ def row_for(shards: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=int, nargs="+", default=[50, 200, 800, 3000])
-    parser.add_argument("--json", type=Path)
+    add_json_option(parser)
     parser.add_argument("--phase", choices=("compute", "cached", "plan"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -174,8 +176,7 @@ def main() -> None:
             f"  {row['cached_seconds']:9.1f}  {row['plan_seconds']:7.2f}",
             flush=True,
         )
-    if options.json is not None:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    save(options.json, rows)
 
 
 if __name__ == "__main__":

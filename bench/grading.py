@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.record import add_json_option, save
 from latent_core.scoring import grade, grading
 from latent_core.scoring.normalization import clean
 from latent_core.scoring.symbolic import equivalent
@@ -88,6 +89,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--repeats", type=int, default=4, help="samples a question")
     parser.add_argument("--rounds", type=int, default=3)
+    add_json_option(parser)
     arguments = parser.parse_args()
     golds = GOLDS
     if arguments.golds is not None:
@@ -101,25 +103,21 @@ def main() -> None:
     for _ in range(arguments.rounds):
         for way in ways:
             measured[way.__name__].append(_seconds(way, answers))
+    results = []
     for name, times in measured.items():
         wall, cpu = (statistics.median(column) for column in zip(*times, strict=True))
-        print(
-            json.dumps(
-                {
-                    "way": name,
-                    "verdicts": len(answers),
-                    "per_wall_second": round(len(answers) / wall),
-                    "per_cpu_second": round(len(answers) / cpu),
-                    "cpu_ratio_to_math_verify": round(
-                        statistics.median(
-                            alone / own
-                            for (_, alone), (_, own) in zip(measured["math_verify_alone"], times, strict=True)
-                        ),
-                        2,
-                    ),
-                }
-            )
+        ratios = [alone / own for (_, alone), (_, own) in zip(measured["math_verify_alone"], times, strict=True)]
+        results.append(
+            {
+                "way": name,
+                "verdicts": len(answers),
+                "per_wall_second": round(len(answers) / wall),
+                "per_cpu_second": round(len(answers) / cpu),
+                "cpu_ratio_to_math_verify": round(statistics.median(ratios), 2),
+            }
         )
+        print(json.dumps(results[-1]))
+    save(arguments.json, results)
 
 
 if __name__ == "__main__":

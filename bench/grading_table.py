@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.record import add_json_option, save
 from latent_core.benchmarks.table import open_table
 from latent_core.benchmarks.tables import table_benchmarks
 from latent_core.scoring import Outcome, Submission, grade_many
@@ -82,7 +83,10 @@ WAYS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path, nargs="+")
-    for path in parser.parse_args().files:
+    add_json_option(parser)
+    arguments = parser.parse_args()
+    results = []
+    for path in arguments.files:
         source = open_table(table_benchmarks()["file"], "test", path)
         golds = [problem.gold for problem in source.problems(0, source.count or 0)]
         print(f"\n{path.name}: {len(golds)} golds, {len(set(golds))} different\n")
@@ -94,7 +98,9 @@ def main() -> None:
             verdicts = grade_many(Submission(text, gold, "math", way.finish_reason) for gold, text in written)
             counts = Counter(verdict.outcome for verdict in verdicts)
             cells = [str(counts[outcome]) for outcome in Outcome]
-            share = counts[way.expected] / len(verdicts) if verdicts else 0.0
+            expected = counts[way.expected]
+            share = expected / len(verdicts) if verdicts else 0.0
+            results.append({"file": path.name, "way": way.name, "graded": len(verdicts), "as_expected": expected})
             print(f"| {way.name} | {len(verdicts)} | {' | '.join(cells)} | {share:.1%} |")
             surprises += [
                 f"{way.name}: {verdict.outcome} ({verdict.detail}): gold {gold!r}, answer {verdict.answer!r}"
@@ -102,6 +108,7 @@ def main() -> None:
                 if verdict.outcome is not way.expected
             ]
         print("\n" + ("\n".join(surprises) if surprises else "no surprises"))
+    save(arguments.json, results)
 
 
 if __name__ == "__main__":

@@ -2,63 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
+from uuid import uuid4
 
 from flows.launch.registry import FlowEntry
-from latent_core.config.base import StageConfig
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
-from tasks.run.execution import Run
-from tasks.run.repair import InputRepair
+from latent_core.store.lease import LeaseTerms
+from tasks.progress.prefect import PrefectBoard, StageProgress
+from tasks.run.execution import Execution
+from tasks.run.prefect_tasks import Attempt, Ended
+from tasks.run.schedule import Schedule
 from tasks.stage import StageCall, Workplace
 from tasks.tracking.tracker import Tracker
+from tasks.workers.budget import Budget
 from tasks.workers.compute import perform
 
 
-class RunHere(Run):
-    """Looks up, repairs, computes and journals as any run does; each result is there when `stage` returns."""
+class WorkerHere:
+    """A `Pool` whose only worker is the calling thread; `computed` lists what it computed."""
 
-    def __enter__(self) -> Run:
-        self._repair = InputRepair(self.store, self._perform_here, self._hits.set_aside, self._hits.is_outdated)
-        self._tracker = Tracker(self.tracking, self.name, self.config, self.store)
+    def __init__(self, store: ArtifactStore, work_dir: str) -> None:
         self.computed: list[StageCall] = []
-        return self
+        self._store = store
+        self._work_dir = Path(work_dir)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._tracker is not None
-        self._tracker.finish(failed=error is not None)
-
-    def finish(self) -> None:
-        """Everything was computed where it was asked for."""
-
-    def _ask(self, call: StageCall) -> ArtifactRef:
-        assert self._repair is not None
-        self._repair.learn(call)
-        if self._hits.find(call) is None:
-            self._hits.clear(call)
-            self._repair.inputs_of(call)
-            self._perform_here(call)
-        self._asked[call.ref] = call
-        return call.ref
-
-    def _perform_here(self, call: StageCall) -> None:
+    def compute(
+        self,
+        call: StageCall,
+        budget: Budget | None = None,
+        terms: LeaseTerms | None = None,
+        companions: Sequence[StageCall] = (),
+    ) -> ArtifactRef:
+        """Compute the call alone; what it was to be joined with is computed later."""
         self.computed.append(call)
-        made_from = self._hits.renewable(call)
-        perform(call, Workplace(self.store, Path(self.runtime.work_dir) / call.ref.key, lambda *_: None))
-        self._hits.renewed(call, made_from)
+        return perform(call, Workplace(self._store, self._work_dir / call.ref.key, lambda *_: None), terms).ref
+
+    def close(self) -> None:
+        """Nothing runs on."""
 
 
-def run_here(name: str, entry: FlowEntry, config: Any, force: Sequence[str] = ()) -> tuple[Artifact, list[StageCall]]:
+class TasksInTurn:
+    """Attempts one call after another; a failure ends the run at once."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+
+    def run(
+        self, calls: Sequence[StageCall], done: Mapping[ArtifactRef, StageCall], ended: dict[ArtifactRef, Ended]
+    ) -> None:
+        """As `tasks.run.execution.Tasks`."""
+        ended.update((ref, Ended("Cached", uuid4())) for ref in done)
+        schedule = Schedule(calls, done)
+        while (call := schedule.take()) is not None:
+            ended[call.ref] = Ended("Cached" if self._attempt(call) else "Completed", uuid4())
+            schedule.succeed(call.ref)
+
+
+@contextmanager
+def open_here(name: str, config: Any) -> Iterator[tuple[Execution, WorkerHere]]:
+    """An execution that looks up, repairs, computes and journals as any does, and who computes for it."""
+    store = ArtifactStore(config.store)
+    worker = WorkerHere(store, config.runtime.work_dir)
+    tracker = Tracker(config.tracking, name, config, store)
+    failed = True
+    try:
+        yield (
+            Execution(name, store, config.runtime, worker, tracker, StageProgress(PrefectBoard()), TasksInTurn),
+            worker,
+        )
+        failed = False
+    finally:
+        tracker.finish(failed=failed)
+
+
+def run_here(name: str, entry: FlowEntry, config: Any) -> tuple[Artifact, list[StageCall]]:
     """A flow from its stages to its verdict; returns its result, and what was computed on the way."""
-    with open_here(name, config) as run:
+    with open_here(name, config) as (run, worker):
         result = run.artifact(entry.compose(config, run))
         entry.conclude(config, run, result)
-        return result, run.computed
-
-
-def open_here(name: str, config: StageConfig | Any) -> RunHere:
-    return RunHere(name, config, ArtifactStore(config.store), config.runtime, config.tracking)
+        return result, worker.computed

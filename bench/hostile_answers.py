@@ -8,10 +8,12 @@ replaced while the caller goes on.
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 from pathlib import Path
 
+from bench.record import add_json_option, save
 from latent_core.scoring import Verdict, grade
 from latent_core.scoring.workers import shared_pool
 
@@ -71,13 +73,18 @@ def _cpu_of(pid: int) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_json_option(parser)
+    arguments = parser.parse_args()
     print("| answer | verdict | decided | CPU here | CPU of the worker |\n|---|---|---|---:|---:|")
-    most = 0.0
+    most, results = 0.0, []
     for name, answer in (HOSTILE | HEAVY).items():
         verdict, own, workers = graded(answer)
         most = max(most, own + workers)
+        results.append({"answer": name, "verdict": verdict.outcome, "cpu_seconds": round(own + workers, 3)})
         print(f"| {name} | {verdict.outcome} | {verdict.detail} | {own:.3f} s | {workers:.2f} s |", flush=True)
     print(f"\nmost: {most:.2f} s of {TARGET:g} s")
+    save(arguments.json, {"most": round(most, 2), "answers": results})
 
 
 if __name__ == "__main__":

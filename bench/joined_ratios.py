@@ -21,6 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from bench.record import add_json_option, save
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.sampling import SamplingConfig, VllmConfig
 from latent_core.store import ArtifactStore
@@ -101,11 +102,13 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--slots", type=int, action="append", required=True)
     parser.add_argument("--pairs", type=int, default=3)
+    add_json_option(parser)
     arguments = parser.parse_args()
     print(
         "| slots | wall apart | wall joined | CPU apart | CPU joined | CPU joined / apart | steps saved | different |"
     )
     print("|---:|---:|---:|---:|---:|---:|---:|---:|")
+    results = []
     for slots in arguments.slots:
         calls = calls_of(arguments, slots)
         with tempfile.TemporaryDirectory(prefix="latent-joined-") as folder:
@@ -129,6 +132,18 @@ def main() -> None:
             for pair in zip(pairs[0][0].outputs, pairs[0][1].outputs, strict=True)
             for one, two in zip(*pair, strict=True)
         )
+        results.append(
+            {
+                "slots": slots,
+                "wall_seconds": {"apart": seconds[0], "joined": seconds[2]},
+                "cpu_seconds": {"apart": seconds[1], "joined": seconds[3]},
+                "cpu_joined_over_apart": ratio,
+                "steps_saved": saved,
+                "different": different,
+                "completions": sum(map(len, lengths)),
+            }
+        )
+        save(arguments.json, results)
         print(
             f"| {slots} | {seconds[0]:.1f} s | {seconds[2]:.1f} s | {seconds[1]:.1f} s | {seconds[3]:.1f} s "
             f"| {ratio:.2f} | {saved:.0%} | {different} of {sum(map(len, lengths))} |",

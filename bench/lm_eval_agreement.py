@@ -20,10 +20,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.record import add_json_option, save
 from latent_core import prompts
+from latent_core.boxes import opens_box
 from latent_core.models.family import chat_family, load_tokenizer
 from latent_core.models.source import open_model
-from latent_core.scoring.extraction import opens_box
 
 NUMBER = r"-?[0-9][0-9.,]*"
 FILTERS = {"strict-match": rf"\\boxed\{{({NUMBER})\}}", "flexible-extract": rf"({NUMBER})"}
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--ratio", type=float, default=1.0)
     parser.add_argument("--max-new-tokens", type=int, required=True, help="as in evaluate.sampling.max_new_tokens")
+    add_json_option(parser)
     arguments = parser.parse_args()
     ours = [json.loads(line) for line in arguments.samples.read_text(encoding="utf-8").splitlines()]
     model_dir = open_model(arguments.model).directory
@@ -127,7 +129,10 @@ def main() -> None:
         ]
         documents.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         theirs = evaluate(model_dir, documents, arguments.max_new_tokens, family.end_of_turn)
-    report(_pairs(ours, theirs, family.think_start if family.thinks else ""))
+    pairs = _pairs(ours, theirs, family.think_start if family.thinks else "")
+    report(pairs)
+    agree = {name: sum(pair.right is pair.scored[name] for pair in pairs) for name in FILTERS}
+    save(arguments.json, {"questions": len(pairs), "equal_verdicts": agree})
 
 
 def _pairs(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], opening: str) -> list[Pair]:

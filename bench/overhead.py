@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.memory import PeakMemory
+from bench.record import add_json_option, save
 from latent_core import prompts
 from latent_core.benchmarks.registry import open_split
 from latent_core.compress.choice import compressor_fingerprint
@@ -35,8 +36,8 @@ from latent_core.config.compress import CompressConfig, ScoreWordsConfig
 from latent_core.config.prepare import PrepareConfig, RatioPolicy
 from latent_core.config.prompting import Prompting
 from latent_core.config.sampling import SamplingConfig
-from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import Finished, Generation, Request
+from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
 from latent_core.store import Artifact, ArtifactStore
 from tasks import collect as collect_stage
@@ -221,7 +222,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 10_000, 100_000], help="samples to collect")
     parser.add_argument("--profile", help="a stage to profile, on the first size, in this process")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, help="also write the JSON here, after every size")
+    add_json_option(parser)
     options = parser.parse_args()
     if options.one or options.profile:
         with tempfile.TemporaryDirectory() as scratch:
@@ -248,8 +249,7 @@ def main() -> None:
                 f"{row['rows_per_cpu_second_without_tokenizer']:>9,}{row['peak_mib']:>10,}",
                 flush=True,
             )
-        if options.out:
-            options.out.write_text(json.dumps(results, indent=1))
+        save(options.json, results)
     print(json.dumps(results))
 
 

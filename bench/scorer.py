@@ -24,11 +24,12 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
+
+from bench.record import add_json_option, save
 
 _PORT = 18009
 _EXAMPLE = "Question: Bob has 7 pears and eats 2. How many are left? Answer: 7 - 2 = 5, so 5 pears are left. Question: "
@@ -64,12 +65,11 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=60)
     parser.add_argument("--shots", type=int, default=0)
     parser.add_argument("--in-process", action="store_true")
-    parser.add_argument("--json", type=Path)
+    add_json_option(parser)
     given = parser.parse_args()
     result = in_process(given) if given.in_process else served(given)
     print(json.dumps(result, indent=1))
-    if given.json:
-        given.json.write_text(json.dumps(result))
+    save(given.json, result)
 
 
 def served(given: argparse.Namespace) -> dict[str, Any]:

@@ -17,7 +17,8 @@ import uuid
 from pathlib import Path
 
 from bench.memory import PeakMemory
-from latent_core.store import ArtifactStore
+from bench.record import add_json_option, save
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 
 WAYS = ("file", "directory", "download")
 
@@ -27,7 +28,7 @@ def measure(way: str, megabytes: int, root: str) -> int:
     store = ArtifactStore(root)
     store.check_writable()
     memory = PeakMemory()
-    with store.begin("large", uuid.uuid4().hex * 2) as out:
+    with begin(store, ArtifactRef("large", uuid.uuid4().hex * 2)) as out:
         if way == "file":
             content = os.urandom(megabytes << 20)
             with memory, out.open("large") as handle:
@@ -56,15 +57,19 @@ def main() -> None:
     parser.add_argument("root")
     parser.add_argument("--megabytes", type=int, nargs="+", default=[96, 500])
     parser.add_argument("--way", choices=WAYS, help="measure this one in this process, and print bytes only")
+    add_json_option(parser)
     options = parser.parse_args()
     if options.way is not None:
         print(measure(options.way, options.megabytes[0], options.root))
         return
+    results = []
     for way in WAYS:
         for megabytes in options.megabytes:
             with tempfile.TemporaryDirectory() as cache:
                 extra = beyond_start(way, megabytes, options.root, Path(cache))
+            results.append({"way": way, "mib": megabytes, "mib_beyond_start": extra >> 20})
             print(f"{way:<10} {megabytes:>5} MiB: {extra >> 20:>4} MiB beyond the start", flush=True)
+    save(options.json, results)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 
+from bench.record import add_json_option, save
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactStore, Manifest, Reference
 from latent_core.store.layout import MANIFEST
@@ -48,7 +49,7 @@ def fill(store: ArtifactStore, count: int) -> None:
             if store.local_path("folder") is not None:
                 for folder in {path.rpartition("/")[0] for path in files}:
                     store._fs.makedirs(folder, exist_ok=True)
-            store._fs.pipe(files, **store._together)
+            store._fs.pipe(files)
             files = {}
 
 
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("root")
     parser.add_argument("--artifacts", type=int, default=10_000)
     parser.add_argument("--delete", action="store_true")
+    add_json_option(parser)
     options = parser.parse_args()
     store = ArtifactStore(options.root)
     if sum(1 for _ in store.list()) < options.artifacts:
@@ -84,9 +86,12 @@ def main() -> None:
         commands["gc --keep --delete"] = ["gc", *kept, "--delete"]
     with tempfile.TemporaryDirectory() as cache:
         os.environ["LATENT_CACHE"] = cache
+        results = []
         for name, arguments in commands.items():
             clock, cpu, last = measure([*latent, *arguments, "--store", options.root])
+            results.append({"command": name, "seconds": round(clock, 1), "cpu_seconds": round(cpu, 1)})
             print(f"{name:<18} {clock:6.1f} s, {cpu:5.1f} s of CPU here   {last[:80]}", flush=True)
+    save(options.json, {"artifacts": options.artifacts, "commands": results})
 
 
 if __name__ == "__main__":

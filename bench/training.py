@@ -18,7 +18,6 @@ Only optimizer steps are timed, not loading or saving. A run's number is useful 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import statistics
 import tempfile
@@ -29,6 +28,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from bench.record import add_json_option, save
 from latent_core.config.training import Layout, TrainConfig, TrainMethod
 
 WAYS = ("reference", "padded", "packed", "by_length")
@@ -47,8 +47,8 @@ class Speed(NamedTuple):
 
 def examples(model_dir: Path, rows: int) -> pa.Table:
     """Worked problems of all difficulties whose reasoning is cut to one of four shares, as ratios mix the lengths."""
-    from latent_core.generate.completions import ReadableModel
-    from latent_core.models.mini_corpus import examples
+    from latent_core.models.readable import ReadableModel
+    from latent_core.sft.mini_corpus import examples
 
     model = ReadableModel.load(model_dir)
     draw = random.Random(0)
@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--micro", type=int, default=8)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--json", type=Path)
+    add_json_option(parser)
     arguments = parser.parse_args()
 
     import torch
@@ -200,14 +200,7 @@ def main() -> None:
     }
     for way in WAYS:
         print(f"{way:>10}: {statistics.median(speeds[way]):9,.0f} useful tokens/CPU s, {ratios[way]:.2f} x reference")
-    if arguments.json:
-        found = {
-            "settings": {**vars(arguments), "json": str(arguments.json)},
-            "padding": padded,
-            "speeds": speeds,
-            "ratios": ratios,
-        }
-        arguments.json.write_text(json.dumps(found, indent=2))
+    save(arguments.json, {"padding": padded, "speeds": speeds, "ratios": ratios})
 
 
 if __name__ == "__main__":

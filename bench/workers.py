@@ -20,6 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from bench.record import add_json_option, save
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.config.sampling import SamplingConfig
@@ -70,6 +71,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=192)
     parser.add_argument("--shard-questions", type=int, default=24)
     parser.add_argument("--pairs", type=int, default=3)
+    add_json_option(parser)
     options = parser.parse_args()
     speedups, results = [], []
     for number in range(options.pairs):
@@ -90,7 +92,9 @@ def main() -> None:
             )
             print(json.dumps(results[-1]), flush=True)
         speedups.append(seconds[1] / seconds[2])
-    print(json.dumps({"speedup": round(statistics.median(speedups), 3), "speedups": speedups, "runs": results}))
+    found = {"speedup": round(statistics.median(speedups), 3), "speedups": speedups, "runs": results}
+    print(json.dumps(found))
+    save(options.json, found)
 
 
 if __name__ == "__main__":

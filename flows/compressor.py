@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -16,7 +15,8 @@ from latent_core.store import ArtifactRef
 from tasks.card import CardConfig, CompressorCardInputs, compressor_card
 from tasks.compressor import LabelWordsInputs, TrainCompressorInputs, label_words, train_compressor
 from tasks.inputs import ModelInput, ProblemsInput
-from tasks.run.execution import Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Run
 
 SUMMARY = (
     "A BERT-shaped token classifier for LLMLingua-2 compression, trained from scratch on worked solutions of "
@@ -65,4 +65,4 @@ def summary(cfg: CompressorConfig) -> str:
     return SUMMARY.format(worth=" or ".join(WORTH[kind].format(labeller=labeller) for kind in kinds))
 
 
-ENTRY = FlowEntry(CompressorConfig, partial(open_run, "compressor"), compose, compressor, show_card)
+ENTRY = FlowEntry("compressor", CompressorConfig, compose, compressor, show_card)

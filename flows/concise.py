@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -29,7 +28,8 @@ from tasks.concise import (
 )
 from tasks.inputs import Model, ModelInput, ProblemsInput
 from tasks.report import ReportConfig, ReportInputs, write_report
-from tasks.run.execution import Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Run
 from tasks.train import TrainInputs, train
 
 
@@ -104,4 +104,4 @@ def few_shot(
     return run.merge("collect_few_shot", shards)
 
 
-ENTRY = FlowEntry(ConciseConfig, partial(open_run, "concise"), compose, concise, show, conclude)
+ENTRY = FlowEntry("concise", ConciseConfig, compose, concise, show, conclude)

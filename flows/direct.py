@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -17,7 +16,8 @@ from latent_core.store import Artifact, ArtifactRef
 from tasks.direct import PrepareDirectInputs, prepare_direct
 from tasks.inputs import ModelInput, ProblemsInput
 from tasks.report import ReportConfig, ReportInputs, write_report
-from tasks.run.execution import Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Run
 from tasks.train import TrainInputs, train
 
 
@@ -59,4 +59,4 @@ def compose(cfg: DirectConfig, run: Run) -> ArtifactRef:
     return run.stage(write_report, ReportConfig(title=title, reference="base"), ReportInputs(evaluations, stages))
 
 
-ENTRY = FlowEntry(DirectConfig, partial(open_run, "direct"), compose, direct, show, conclude)
+ENTRY = FlowEntry("direct", DirectConfig, compose, direct, show, conclude)

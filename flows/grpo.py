@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -18,7 +17,8 @@ from latent_core.store import Artifact, ArtifactRef
 from tasks.grpo import GrpoInputs, train_policy
 from tasks.inputs import ProblemsInput
 from tasks.report import ReportConfig, ReportInputs, write_report
-from tasks.run.execution import Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Run
 from tasks.tracking.models import find_model
 
 TRAINED = "train/grpo"  # the trained model's role in the report
@@ -62,4 +62,4 @@ def compose(cfg: GrpoFlowConfig, run: Run) -> ArtifactRef:
     return run.stage(write_report, ReportConfig(title=title), ReportInputs(evaluations, stages))
 
 
-ENTRY = FlowEntry(GrpoFlowConfig, partial(open_run, "grpo"), compose, grpo, show, conclude)
+ENTRY = FlowEntry("grpo", GrpoFlowConfig, compose, grpo, show, conclude)

@@ -7,7 +7,6 @@ words at random is what each of them must beat.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import typer
 from prefect import flow
@@ -26,7 +25,8 @@ from tasks.compressor import LabelWordsInputs, TrainCompressorInputs, label_word
 from tasks.inputs import ModelInput, ProblemsInput
 from tasks.label_kinds import COMPARISON, CompareLabelKinds, CompareLabelKindsInputs, compare_label_kinds
 from tasks.prepare import PrepareInputs, prepare
-from tasks.run.execution import Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Run
 from tasks.train import TrainInputs, train
 
 RANDOM = "random"
@@ -92,4 +92,4 @@ def show(comparison: Artifact) -> None:
 
 WIDTH = 120  # columns: room for the whole table
 
-ENTRY = FlowEntry(LabelKindsConfig, partial(open_run, "label-kinds"), compose, label_kinds, show)
+ENTRY = FlowEntry("label-kinds", LabelKindsConfig, compose, label_kinds, show)

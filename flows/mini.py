@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -19,7 +18,8 @@ from tasks.card import CardConfig, MiniCardInputs, mini_card
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
 from tasks.inputs import ProblemsInput
 from tasks.mini import MiniCorpusInputs, MiniInitInputs, mini_corpus, mini_init
-from tasks.run.execution import Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Run
 from tasks.train import TrainInputs, train
 
 DIFFICULTIES = tuple(range(1, MAX_DIFFICULTY + 1))
@@ -57,4 +57,4 @@ def compose(cfg: MiniConfig, run: Run) -> ArtifactRef:
     return run.stage(mini_card, card, MiniCardInputs(trained, evaluation))
 
 
-ENTRY = FlowEntry(MiniConfig, partial(open_run, "mini"), compose, mini, show_card)
+ENTRY = FlowEntry("mini", MiniConfig, compose, mini, show_card)

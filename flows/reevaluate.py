@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
-from functools import partial
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
@@ -31,12 +29,12 @@ from tasks.comparison import (
 )
 from tasks.inputs import ProblemsInput
 from tasks.report import ReportConfig, ReportInputs, write_report
-from tasks.run.execution import Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Run
 from tasks.tracking.following import first_evaluation
-from tasks.tracking.journal import Journal
+from tasks.tracking.journal import Journal, last_accepted
 from tasks.tracking.models import FoundModel, find_version
 
-logger = logging.getLogger("latent")
 MODEL_TAG, VERSION_TAG, SETTING_TAG, REPORT_TAG = "latent.model", "latent.version", "latent.setting", "latent.report"
 
 
@@ -117,15 +115,14 @@ def conclude(cfg: ReevaluateConfig, run: Run, report: Artifact) -> None:
     """
     yardstick = _yardstick(run)
     run.tag({REPORT_TAG: report.ref.fingerprint})
+    if yardstick is None or yardstick.tags.get(REPORT_TAG) != report.ref.fingerprint:
+        run.lacks_record()
     message = None if yardstick is None else _what_fell(cfg, run, yardstick)
     if message is not None and cfg.fail_on_regression:
         raise RegressionFound(message)
-    if run.planning:
-        is_known = yardstick is not None and yardstick.tags.get(REPORT_TAG) == report.ref.fingerprint
-        run.unrecorded = cfg.tracking.enabled and not is_known
-    if message is not None and not run.unrecorded:  # else the run that records it says so
+    if message is not None:
         later = "compared with this one" if cfg.tracking.enabled else "not, as tracking is off: nothing was recorded"
-        logger.warning("%s. Accepted by fail_on_regression: false; later runs are %s", message, later)
+        run.warn(f"{message}. Accepted by fail_on_regression: false; later runs are {later}")
 
 
 def _setting(asked: Evaluated, problems: ProblemsInput) -> str:
@@ -138,7 +135,7 @@ def _setting(asked: Evaluated, problems: ProblemsInput) -> str:
 
 
 def _yardstick(run: Run) -> Journal | None:
-    return run.accepted({name: run.tags[name] for name in (MODEL_TAG, SETTING_TAG)})
+    return last_accepted(run.store, run.name, {name: run.tags[name] for name in (MODEL_TAG, SETTING_TAG)})
 
 
 def _accepted_evaluations(run: Run) -> dict[str, ArtifactRef]:
@@ -172,7 +169,7 @@ def _if_there(run: Run, ref: ArtifactRef) -> Artifact | None:
 
 def _what_fell(cfg: ReevaluateConfig, run: Run, yardstick: Journal) -> str | None:
     """Both versions, the yardstick's run and each condition that fell, in a sentence; None where none did."""
-    comparisons = run.asked(compare_evaluations)
+    comparisons = run.results_of(compare_evaluations)
     if not comparisons:
         return None
     comparison = run.store.require(comparisons[-1])
@@ -189,7 +186,7 @@ def _what_fell(cfg: ReevaluateConfig, run: Run, yardstick: Journal) -> str | Non
 
 def _publish_comparison(run: Run) -> None:
     """The comparison in Prefect's Artifacts tab."""
-    for ref in run.asked(compare_evaluations):
+    for ref in run.results_of(compare_evaluations):
         create_markdown_artifact(
             key=f"{run.name}-comparison",
             markdown=run.store.require(ref).read_bytes(COMPARISON_MARKDOWN).decode(),
@@ -197,4 +194,4 @@ def _publish_comparison(run: Run) -> None:
         )
 
 
-ENTRY = FlowEntry(ReevaluateConfig, partial(open_run, "reevaluate"), compose, reevaluate, show, conclude)
+ENTRY = FlowEntry("reevaluate", ReevaluateConfig, compose, reevaluate, show, conclude)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -25,7 +24,8 @@ from tasks.inputs import FileInput, Model, ModelInput, ProblemsInput
 from tasks.prepare import PrepareInputs, WarmStartExamples, WarmStartInputs, prepare, prepare_warm_start
 from tasks.quality import QualityInputs, score_quality
 from tasks.report import ReportConfig, ReportInputs, write_report
-from tasks.run.execution import Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Run
 from tasks.train import BuildDualInputs, TrainInputs, build_dual, train
 
 
@@ -167,4 +167,4 @@ def latent_sources(config: DualBuildConfig, base: Model, cots: ChainsOfThought) 
     )
 
 
-ENTRY = FlowEntry(TokenSkipConfig, partial(open_run, "tokenskip-math"), compose, tokenskip_math, show, conclude)
+ENTRY = FlowEntry("tokenskip-math", TokenSkipConfig, compose, tokenskip_math, show, conclude)

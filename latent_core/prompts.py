@@ -9,6 +9,7 @@ from typing import Any
 from latent_core.config.prompting import Prompting, TextFormat
 from latent_core.exemplars import Exemplar, exemplars_of
 from latent_core.models.family import ChatFamily
+from latent_core.think_marks import THINK_CLOSE, THINK_OPEN
 
 SYSTEM = "You are a helpful assistant."
 INSTRUCTION = r"Please reason step by step, and put your final answer within \boxed{}."
@@ -104,7 +105,7 @@ def render_target(reasoning: str, answer: str, family: ChatFamily, text_format: 
         case TextFormat.RAW_TEXT:
             return _raw_target(reasoning, answer, family)
         case TextFormat.XML:
-            opening, closing = ("", family.think_end) if family.thinks else ("<think>\n", "</think>")
+            opening, closing = ("", family.think_end) if family.thinks else (f"{THINK_OPEN}\n", THINK_CLOSE)
             return (
                 f"{family.header}{opening}{reasoning.strip()}\n{closing}\n<answer>{answer}</answer>{family.end_of_turn}"
             )
@@ -125,22 +126,3 @@ def render_direct_target(answer: str, family: ChatFamily) -> str:
 def render_reasoning(reasoning: str) -> str:
     """The part of a target before the end of thinking."""
     return f"{reasoning.strip()}\n\n"
-
-
-def decode(ids: Sequence[int], tokenizer: Any) -> str:
-    """The text of token ids as it was, special tokens included."""
-    if tokenizer.is_fast:  # see `encode`
-        return str(tokenizer.backend_tokenizer.decode(list(ids), skip_special_tokens=False))
-    text: str = tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    return text
-
-
-def encode(text: str, tokenizer: Any) -> list[int]:
-    """Token ids of rendered text; its special tokens are recognised, none are added."""
-    # What transformers does around a fast tokenizer's own call costs as much as a third of it, and this is called for
-    # every row. A backend that was told to cut or pad texts, by some other caller, is left to transformers to reset.
-    backend = tokenizer.backend_tokenizer if tokenizer.is_fast else None
-    if backend is None or backend.truncation is not None or backend.padding is not None:
-        ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
-        return ids
-    return list(backend.encode(text, add_special_tokens=False).ids)

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.config.concise import PrepareSelectedConfig, SelectExemplarsConfig, SelectShortestConfig
 from latent_core.config.prompting import TextFormat
 from latent_core.config.sampling import SamplingConfig
 from latent_core.exemplars import Exemplar
-from latent_core.generate.completions import ReadableModel, graded_completions
+from latent_core.generate.completions import graded_completions
 from latent_core.methods import concise
 from latent_core.methods.concise import (
     SAMPLE_COLUMNS,
@@ -25,6 +24,8 @@ from latent_core.methods.concise import (
     shortest_correct,
 )
 from latent_core.models.family import load_tokenizer
+from latent_core.models.readable import ReadableModel
+from latent_core.models.tokens import encode
 from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.collect import SAMPLES, write_collection
 from tasks.inputs import Model, ProblemsInput
@@ -165,4 +166,4 @@ def prepare_selected(
 def _length(model_dir: Path) -> Callable[[str], int]:
     """Tokens of a text in the model whose samples are selected."""
     tokenizer = load_tokenizer(model_dir)
-    return lambda text: len(prompts.encode(text, tokenizer))
+    return lambda text: len(encode(text, tokenizer))

@@ -6,8 +6,8 @@ from collections import Counter
 from typing import NamedTuple
 
 from latent_core.config.direct import DirectExamplesConfig
-from latent_core.generate.completions import ReadableModel
 from latent_core.methods.direct import direct_examples
+from latent_core.models.readable import ReadableModel
 from latent_core.store import ArtifactWriter
 from tasks.inputs import Model, ProblemsInput
 from tasks.prepare import write_examples

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from latent_core.config.mini import MiniCorpusConfig, MiniInitConfig
 from latent_core.models.family import load_tokenizer
 from latent_core.models.mini import MiniShape, train_tokenizer, write_initial_model
-from latent_core.models.mini_corpus import examples, tokenizer_texts
+from latent_core.sft.mini_corpus import examples, tokenizer_texts
 from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.inputs import ProblemsInput
 from tasks.prepare import TRAIN, VALIDATION

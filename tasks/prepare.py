@@ -10,8 +10,8 @@ from typing import Annotated, Any, NamedTuple
 
 from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.config.prepare import PrepareConfig
-from latent_core.generate.completions import ReadableModel
 from latent_core.methods.quality import best_share
+from latent_core.models.readable import ReadableModel
 from latent_core.sft.examples import Cell, example_schema, ratio_table, rationale_examples, tokenskip_examples
 from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.collect import SAMPLES

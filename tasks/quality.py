@@ -6,8 +6,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from latent_core.config.quality import QualityConfig
-from latent_core.generate.completions import ReadableModel
 from latent_core.methods.quality import QualityScorer, quality_report, quality_schema, spanned, texts_to_score
+from latent_core.models.readable import ReadableModel
 from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.collect import SAMPLES
 from tasks.compress import COMPRESSED

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
 from latent_core.compress.corpus import merged_drift
@@ -89,7 +88,7 @@ class ReportInputs(NamedTuple):
     """
 
     evaluations: Mapping[str, ArtifactRef]
-    stages: Mapping[str, ArtifactRef] = MappingProxyType({})
+    stages: Mapping[str, ArtifactRef] = {}
 
     def roles(self) -> dict[str, Input]:
         return {**self.evaluations, **self.stages}

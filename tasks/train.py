@@ -10,13 +10,12 @@ import pyarrow as pa
 from latent_core.config.dual import DualBuildConfig
 from latent_core.config.training import TrainConfig
 from latent_core.dual import build
-from latent_core.dual.coverage import count_reasoning_tokens, coverage_of, seen_at_least
 from latent_core.dual.files import read_embeddings, read_ids, read_tokens
-from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.verify import verify_dual
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.errors import InputError, StageFailed
 from latent_core.loading import NO_CODE
+from latent_core.sft.coverage import count_reasoning_tokens, coverage_of, seen_at_least
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.collect import SAMPLES
 from tasks.compress import COMPRESSED
@@ -98,8 +97,7 @@ def train(out: ArtifactWriter, inputs: TrainInputs, config: TrainConfig, workpla
     cool_down()  # a warm vLLM engine holds nine tenths of a GPU
     model_dir, prepared = workplace.model_dir(inputs.model), workplace.artifact(inputs.prepared)
     latent_ids: range | tuple[()] = ()
-    if (model_dir / FILE_NAME).is_file():
-        vocabulary = DualVocabulary.load(model_dir)
+    if (vocabulary := DualVocabulary.find(model_dir)) is not None:
         latent_ids = range(vocabulary.visible_size, vocabulary.visible_size + vocabulary.latent_size)
     checkpoints = workplace.scratch / "checkpoints"
     with out.directory("weights") as directory:

@@ -20,6 +20,7 @@ from pathlib import Path
 from bench.chaos.kills import Kind, Tally
 from bench.chaos.rounds import disturbed_round, undisturbed_run
 from bench.chaos.victims import Victim, running_server
+from bench.record import add_json_option, save
 
 MAX_ROUNDS = 6
 
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="work in this new folder and leave it; a temporary one without it")
+    add_json_option(parser)
     options = parser.parse_args()
     tally = Tally()
     try:
@@ -42,6 +44,8 @@ def main() -> int:
         print(f"\n{tally.table()}\n")
         print(f"restarts of the run: {tally.restarts}; server kills that the run outlived: {tally.server_survived}")
     print("\n".join(problems) if problems else "every promise held")
+    kills = {kind.value: tally.of(kind) for kind in Kind}
+    save(options.json, {"kills": kills, "restarts": tally.restarts, "problems": problems})
     return 1 if problems else 0
 
 

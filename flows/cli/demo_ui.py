@@ -40,8 +40,8 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
 
     Raises InputError for a model or compressor that cannot be found.
     """
-    from latent_core import prompts
     from latent_core.compress import ScoringOptions, open_compressor
+    from latent_core.models import tokens
     from latent_core.models.family import load_tokenizer
     from latent_core.ui.demo import Demo
     from latent_core.ui.desk import CompressionDesk
@@ -57,7 +57,7 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
     tokenizer = load_tokenizer(directory)
     desk = CompressionDesk(
         open_compressor(compressor, ScoringOptions(spans=True), "--compressor"),
-        lambda text: len(prompts.encode(text, tokenizer)),
+        lambda text: len(tokens.encode(text, tokenizer)),
     )
 
     def offers() -> list[Offer]:

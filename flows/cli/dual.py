@@ -38,12 +38,12 @@ def build(
     from flows.launch.parameters import checked
     from latent_core.config.dual import DualBuildConfig
     from latent_core.dual import build_dual
-    from latent_core.dual.coverage import count_reasoning_tokens, coverage_of
-    from latent_core.dual.coverage import seen_at_least as often_enough
     from latent_core.dual.files import read_embeddings, read_ids, read_tokens
     from latent_core.errors import InputError
     from latent_core.loading import NO_CODE
     from latent_core.models.source import open_model
+    from latent_core.sft.coverage import count_reasoning_tokens, coverage_of
+    from latent_core.sft.coverage import seen_at_least as often_enough
 
     given = {"ids_file": ids_file, "tokens_file": tokens_file, "embeddings_file": embeddings_file}
     settings = {"mode": mode, "pattern": pattern, "seen_at_least": seen_at_least, "seed": seed}

@@ -70,7 +70,7 @@ def run(
 @app.command()
 def plan(flow: FlowName, config: ConfigFile = None, overrides: Overrides = []) -> None:  # noqa: B006
     """Show each stage of a flow, its fingerprint, and whether the store has it; writes nothing."""
-    from flows.launch.execute import show_plan
+    from flows.launch.plan import show_plan
 
     show_plan(flow, config, overrides, [])
 

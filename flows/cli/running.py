@@ -16,7 +16,8 @@ Force = Annotated[list[str], typer.Option(help="Compute this stage again althoug
 
 def run_or_plan(flow: str, config: Path | None, overrides: Sequence[str], force: Sequence[str], dry_run: bool) -> None:
     """Run a flow by its name, or with `dry_run` show what would be computed."""
-    from flows.launch.execute import execute, show_plan
+    from flows.launch.execute import execute
+    from flows.launch.plan import show_plan
 
     if dry_run:
         show_plan(flow, config, overrides, force)

@@ -1,4 +1,4 @@
-"""Planning and executing a flow from the command line."""
+"""Executing a flow from the command line."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from flows.launch.ending import ENDING
 from flows.launch.parameters import load
+from flows.launch.plan import log_warnings, plan
 from flows.launch.registry import FlowEntry, find_flow
-from latent_core.config.base import StageConfig
 from latent_core.errors import RegressionFound
-from latent_core.store import Artifact, ArtifactRef
+from latent_core.store import Artifact
 from tasks.progress.terminal import ProgressBars, shown_by
-from tasks.run.estimates import Estimate, Rates
-from tasks.run.execution import Run
 from tasks.tracking.tracker import gaps_told
 
 # Set before Prefect is imported: a quiet client.
@@ -32,42 +29,6 @@ _ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
 }
 console = Console()
-
-
-def plan(entry: FlowEntry, config: StageConfig, force: Sequence[str] = ()) -> tuple[Run, ArtifactRef]:
-    """Walk through a flow without computing anything; returns the run with its plan, and the flow's result."""
-    with entry.open_run(config, planning=True, force=force) as run:
-        result = entry.compose(config, run)
-    run.check_force()
-    return run, result
-
-
-def show_plan(flow: str, file: Path | None, overrides: Sequence[str], force: Sequence[str]) -> None:
-    entry = find_flow(flow)
-    run, _ = plan(entry, load(entry.config, file, overrides), force)
-    rates = Rates(run.store)
-    table = Table("stage", "fingerprint", "state", "rows", "about")
-    missing = [line for line in run.plan if not line.hit]
-    estimates = {line.ref: rates.estimate(line.ref.stage, line.rows) for line in missing}
-    for line in run.plan:
-        rows = "" if line.rows is None else f"{line.rows:,}"
-        state = "hit" if line.hit else "[bold]miss[/bold]"
-        table.add_row(line.title, line.ref.fingerprint[:12], state, rows, _about(estimates.get(line.ref)))
-    console.print(table)
-    for note in run.notes:
-        console.print(note, soft_wrap=True)
-    console.print(f"{len(run.plan)} stages: {len(run.plan) - len(missing)} in the store, {len(missing)} to compute")
-    known = [estimate for estimate in estimates.values() if estimate is not None]
-    if known:
-        total = Estimate(
-            sum(item.seconds for item in known),
-            sum(item.tokens or 0.0 for item in known) or None,
-            sum(item.bytes for item in known),
-            sum(item.based_on for item in known),
-        )
-        unknown = len(estimates) - len(known)
-        rest = f"; {unknown} stages have no earlier result to go by" if unknown else ""
-        console.print(f"about {_about(total)}, as one worker computed earlier ones in this store{rest}")
 
 
 def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Sequence[str]) -> Artifact:
@@ -82,26 +43,25 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
     entry = find_flow(flow)
     config = load(entry.config, file, overrides)
     planned, result = plan(entry, config, force)
-    missing = [line for line in planned.plan if not line.hit]
     verdict: RegressionFound | None = None
     gaps: list[str] = []
     try:
-        if missing:
-            console.print(
-                f"{len(planned.plan) - len(missing)} of {len(planned.plan)} stages are in the store; running the rest"
-            )
+        if missing := planned.missing():
+            stages = len(planned.lines)
+            console.print(f"{stages - len(missing)} of {stages} stages are in the store; running the rest")
             with gaps_told() as gaps:
                 execute_entry(entry, config, force)
         else:
             entry.conclude(config, planned, planned.store.require(result))
             if planned.unrecorded:
-                console.print(f"all {len(planned.plan)} stages are in the store: running the flow for its record")
+                console.print(f"all {len(planned.lines)} stages are in the store: running the flow for its record")
                 with gaps_told() as gaps:
                     execute_entry(entry, config, force)
             else:
-                console.print(f"all {len(planned.plan)} stages are in the store: nothing to compute")
+                console.print(f"all {len(planned.lines)} stages are in the store: nothing to compute")
                 for note in planned.notes:
                     console.print(note, soft_wrap=True)
+                log_warnings(planned)
     except RegressionFound as found:  # the table says more than the verdict alone
         verdict = found
     artifact = planned.store.require(result)
@@ -133,14 +93,3 @@ def execute_entry(entry: FlowEntry, config: Any, force: Sequence[str]) -> None:
             entry.execute(config, list(force))
     except TransportError as error:
         raise lost(server, error) from error
-
-
-def _about(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return ""
-    tokens = f", {estimate.tokens:,.0f} tokens" if estimate.tokens else ""
-    hours, rest = divmod(round(estimate.seconds), 3600)
-    duration = (
-        f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s" if rest > 90 else f"{rest} s"
-    )
-    return f"{duration}{tokens}, {estimate.bytes / 1e9:.2g} GB"

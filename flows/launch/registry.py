@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from latent_core.config.base import StageConfig
 from latent_core.errors import InputError
 from latent_core.store import Artifact, ArtifactRef
-from tasks.run.execution import Run
+from tasks.run.protocol import Run
 
 
 def no_verdict(cfg: Any, run: Run, result: Artifact) -> None:
@@ -21,14 +21,14 @@ def no_verdict(cfg: Any, run: Run, result: Artifact) -> None:
 
 @dataclass(frozen=True)
 class FlowEntry:
-    """What the command line needs of a flow: its parameters, how to open and compose a run, how to execute it.
+    """What the command line needs of a flow: its name, parameters and stages, how it is executed and shown.
 
     `conclude` is what follows from the finished result, whether it was computed or found: verdicts, which it raises,
-    and records. The flow itself ends with it too. In a planning run it only notes what would be recorded.
+    and records. The flow itself ends with it too. With a plan it only notes what an execution would record.
     """
 
+    name: str
     config: type[StageConfig]
-    open_run: Callable[..., Run]
     compose: Callable[[Any, Run], ArtifactRef]
     execute: Callable[..., Any]
     show: Callable[[Artifact], None]

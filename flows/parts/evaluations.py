@@ -12,7 +12,7 @@ from tasks.contamination import CheckContamination, ContaminationInputs, check_c
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, TruncateCondition, TruncateInputs, evaluate, truncate
 from tasks.inputs import Model, ProblemsInput
 from tasks.report import TRAINED, UNTRAINED, evaluation_role
-from tasks.run.execution import Run
+from tasks.run.protocol import Run
 
 Evaluations = dict[str, ArtifactRef]  # by their role in the report
 

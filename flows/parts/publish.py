@@ -17,13 +17,13 @@ from latent_core.errors import InfrastructureError
 from latent_core.store import Artifact, ArtifactRef
 from tasks.contamination import check_contamination, finding
 from tasks.report import REPORT_HTML, TABLE_MARKDOWN, entries_of
-from tasks.run.execution import Run
+from tasks.run.execution import Execution
 from tasks.train import train
 
 logger = logging.getLogger("latent")
 
 
-def publish(run: Run, report: ArtifactRef) -> dict[str, str]:
+def publish(run: Execution, report: ArtifactRef) -> dict[str, str]:
     """Wait for the report, publish it in Prefect's Artifacts tab, and return where it lies."""
     artifact = run.artifact(report)
     found = "".join(f"{line}\n\n" for line in findings(artifact))

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 
 from latent_core.config.prepare import PrepareConfig, RatioLabel
 from latent_core.models.source import EMBEDDED
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.inputs import Model, ModelInput
-from tasks.run.execution import Run
+from tasks.run.protocol import Run
 
-logger = logging.getLogger("latent")
 Ratios = frozenset[float]
 PLAIN: Ratios = frozenset({1.0})  # a prompt at ratio 1 names none
 # Names of stages; importing all of these would load torch for every plan.
 TRAIN, GRPO = "train", "grpo"
-_planned: set[str] = set()  # what planning said already: the flow that follows need not
 
 
 def prepared_ratios(prepare: PrepareConfig) -> Ratios | None:
@@ -33,22 +30,16 @@ def trained_ratios(model: Model, store: ArtifactStore) -> Ratios | None:
 
 
 def warn_of_untrained(run: Run, ratios: Iterable[float], known: Ratios | None, who: str) -> None:
-    """Say in one line which of `ratios` `who` was never trained at, once a run, whatever the store has."""
+    """Warn, in one line, of those `ratios` at which `who` was never trained."""
     if known is None:
         return
     others = sorted(set(ratios) - known - PLAIN, reverse=True)
     if not others:
         return
-    message = (
+    run.warn(
         f"evaluate.ratios: {_listed(others)} {'was' if len(others) == 1 else 'were'} never trained "
         f"({who}: trained at {_listed(sorted(known, reverse=True))}), so the model can only guess what is meant"
     )
-    if run.planning:
-        _planned.add(message)
-    elif message in _planned:
-        _planned.remove(message)
-        return
-    logger.warning("%s", message)
 
 
 def _trained_ratios(artifact: Artifact) -> Ratios | None:

@@ -11,7 +11,7 @@ from latent_core.store import ArtifactRef
 from tasks.collect import CollectInputs, CollectShard, collect_shard
 from tasks.compress import CompressInputs, ScoreWordsInputs, compress, score_words
 from tasks.inputs import CompressorInput, Model, ProblemsInput
-from tasks.run.execution import Run
+from tasks.run.protocol import Run
 from tasks.workers.budget import Budget
 
 

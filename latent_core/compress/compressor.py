@@ -152,13 +152,6 @@ class MultiRatioCompressor:
         texts = _texts(texts)
         return self._score_spans(texts) if self.options.spans else self._score_encoder_words(texts)
 
-    def chunk_texts(self, text: str) -> list[str]:
-        """The texts of the windows as the encoder's tokenizer spells them; joined, they are llmlingua's rate 1.0."""
-        chunks = self._chunk_strings([text])[0]
-        for original, placeholder in self._placeholders.items():
-            chunks = [chunk.replace(placeholder, original) for chunk in chunks]
-        return chunks
-
     def _counter(self, word_length: WordLength | TokenCounter) -> TokenCounter:
         if word_length == WordLength.CL100K:
             return cl100k_counter()

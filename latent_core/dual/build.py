@@ -19,7 +19,7 @@ import numpy.typing as npt
 from latent_core.config.dual import LatentMode
 from latent_core.dual.memory import peak_rss_bytes, start_peak_measurement
 from latent_core.dual.selection import select_latents
-from latent_core.dual.storage import eos_ids_of, read_json, runs_of, write_json
+from latent_core.dual.storage import NO_SOURCE, eos_ids_of, read_json, runs_of, write_json
 from latent_core.dual.tensor_rows import INDEX_NAME, Piece, Table, Tables, find_tables, rewrite_file, weight_files
 from latent_core.dual.think_tokens import (
     NOISE,
@@ -30,7 +30,7 @@ from latent_core.dual.think_tokens import (
     new_rows,
     register,
 )
-from latent_core.dual.vocabulary import NO_SOURCE, DualVocabulary
+from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.errors import InputError
 from latent_core.loading import NO_CODE
 

@@ -66,12 +66,6 @@ class PhaseMachine:
             return Phase.ANSWER
         return phase
 
-    def advance_all(self, phases: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """`advance` for many rows at once; both of shape (rows,)."""
-        moved = np.where(tokens == self.vocabulary.think_start_id, int(Phase.THINK), phases)
-        moved = np.where(tokens == self.vocabulary.think_end_id, int(Phase.ANSWER), moved)
-        return np.where(phases == int(Phase.PLAIN), phases, moved)
-
     @cached_property
     def allowed(self) -> npt.NDArray[np.bool_]:
         """Shape (4, V+L), read-only: row `Phase`, column id."""
@@ -97,10 +91,6 @@ class PhaseMachine:
         if key not in self._torch_tables:
             self._torch_tables[key] = torch.from_numpy(~self.allowed).to(device)
         return self._torch_tables[key]
-
-    def allowed_ids(self, phase: Phase) -> npt.NDArray[np.int64]:
-        """The ids allowed in `phase`, ascending: for engines that take a list instead of a mask."""
-        return np.flatnonzero(self.allowed[phase]).astype(np.int64)
 
     def violations(self, prompt: IdsLike, completion: IdsLike, *, start: Phase | None = None) -> npt.NDArray[np.int64]:
         """Positions in `completion`, shape (n,), whose id its phase forbids. Cut padding after the end off first.

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from latent_core.config.dual import LatentMode
+from latent_core.dual.storage import NO_SOURCE
 from latent_core.dual.think_tokens import ThinkTokens
-from latent_core.dual.vocabulary import NO_SOURCE
 from latent_core.errors import InputError
 
 if TYPE_CHECKING:

@@ -16,56 +16,66 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from latent_core.dual.vocabulary import NO_SOURCE, DualVocabulary
+from latent_core.config.dual import LatentMode
 from latent_core.errors import InputError
 
+NO_SOURCE = -1
 FILE_NAME = "dual_vocab.json"
 CONFIG_KEY = "dual_vocab"
 REFERENCE_FILE_NAME = "dual_vocab_meta.json"
 VERSION = 1
-_MODES = ("full_copy", "subset", "custom")
 
 
-def to_json(vocabulary: DualVocabulary) -> dict[str, Any]:
-    """The version-1 object of `vocabulary`."""
+class Layout(NamedTuple):
+    """What a file tells of a dual vocabulary: the fields of `DualVocabulary`, in its order."""
+
+    visible_size: int
+    source_ids: tuple[int, ...]
+    think_start_id: int
+    think_end_id: int
+    eos_ids: tuple[int, ...]
+    mode: str
+    custom_tokens: tuple[str, ...] = ()
+    latents_trained: bool = False
+
+
+def to_json(layout: Layout) -> dict[str, Any]:
+    """The version-1 object."""
     return {
         "version": VERSION,
-        "mode": vocabulary.mode,
-        "visible_size": vocabulary.visible_size,
-        "latent_size": vocabulary.latent_size,
-        "think_start_id": vocabulary.think_start_id,
-        "think_end_id": vocabulary.think_end_id,
-        "eos_ids": list(vocabulary.eos_ids),
-        "source_runs": [list(run) for run in runs_of(vocabulary.source_ids)],
-        "custom_tokens": list(vocabulary.custom_tokens),
-        "latents_trained": vocabulary.latents_trained,
+        "mode": layout.mode,
+        "visible_size": layout.visible_size,
+        "latent_size": len(layout.source_ids),
+        "think_start_id": layout.think_start_id,
+        "think_end_id": layout.think_end_id,
+        "eos_ids": list(layout.eos_ids),
+        "source_runs": [list(run) for run in runs_of(layout.source_ids)],
+        "custom_tokens": list(layout.custom_tokens),
+        "latents_trained": layout.latents_trained,
     }
 
 
-def from_json(stored: Mapping[str, Any], where: str) -> DualVocabulary:
-    """The vocabulary of a version-1 object; `where` names it in errors. Raises `InputError` on anything else."""
+def from_json(stored: Mapping[str, Any]) -> Layout:
+    """The layout in a version-1 object. Raises `InputError` on anything else."""
     if stored.get("version") != VERSION:
-        raise InputError(f"{where}: version is {stored.get('version')!r}, this code reads {VERSION}: build it again")
+        raise InputError(f"version is {stored.get('version')!r}, this code reads {VERSION}: build it again")
     missing = {"visible_size", "latent_size", "think_start_id", "think_end_id", "source_runs", "eos_ids"} - set(stored)
     if missing:
-        raise InputError(f"{where}: {', '.join(sorted(missing))} missing: build the dual model again")
-    try:
-        return DualVocabulary(
-            visible_size=stored["visible_size"],
-            source_ids=_expand(stored["source_runs"], stored["latent_size"]),
-            think_start_id=stored["think_start_id"],
-            think_end_id=stored["think_end_id"],
-            eos_ids=_of_type(stored, "eos_ids", list, []),
-            mode=_mode(stored),
-            custom_tokens=tuple(_of_type(stored, "custom_tokens", list, [])),
-            latents_trained=_of_type(stored, "latents_trained", bool, False),
-        )
-    except InputError as error:
-        raise InputError(f"{where}: damaged, {error}") from error
+        raise InputError(f"{', '.join(sorted(missing))} missing: build the dual model again")
+    return Layout(
+        visible_size=stored["visible_size"],
+        source_ids=_expand(stored["source_runs"], stored["latent_size"]),
+        think_start_id=stored["think_start_id"],
+        think_end_id=stored["think_end_id"],
+        eos_ids=tuple(_of_type(stored, "eos_ids", list, [])),
+        mode=_mode(stored),
+        custom_tokens=tuple(_of_type(stored, "custom_tokens", list, [])),
+        latents_trained=_of_type(stored, "latents_trained", bool, False),
+    )
 
 
 def _of_type(stored: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
@@ -77,39 +87,24 @@ def _of_type(stored: Mapping[str, Any], name: str, kind: type, default: Any) -> 
 
 def _mode(stored: Mapping[str, Any]) -> str:
     mode: str = _of_type(stored, "mode", str, "full_copy")
-    if mode not in _MODES:
-        raise InputError(f"mode is {mode!r}, none of {', '.join(_MODES)}")
+    if mode not in list(LatentMode):
+        raise InputError(f"mode is {mode!r}, none of {', '.join(LatentMode)}")
     return mode
 
 
-def write_vocabulary(vocabulary: DualVocabulary, directory: Path) -> None:
+def is_dual(model_dir: Path) -> bool:
+    """Whether a model directory holds a dual model that was built here."""
+    return (model_dir / FILE_NAME).is_file()
+
+
+def write_layout(layout: Layout, directory: Path) -> None:
     """Write `dual_vocab.json` and, where `directory` holds a `config.json`, its `dual_vocab` key."""
-    stored = to_json(vocabulary)
+    stored = to_json(layout)
     directory.mkdir(parents=True, exist_ok=True)
     write_json(directory / FILE_NAME, stored)
     config_path = directory / "config.json"
     if config_path.exists():
         write_json(config_path, {**read_json(config_path), CONFIG_KEY: stored})
-
-
-def read_vocabulary(directory: Path) -> DualVocabulary:
-    """The vocabulary of a model directory. Raises `InputError` when it holds none."""
-    own, config_path, reference = (directory / name for name in (FILE_NAME, "config.json", REFERENCE_FILE_NAME))
-    if own.exists():
-        return from_json(read_json(own), str(own))
-    config = read_json(config_path) if config_path.exists() else {}
-    if CONFIG_KEY in config:
-        if not isinstance(config[CONFIG_KEY], dict):
-            raise InputError(f"{config_path}: {CONFIG_KEY} is no object: build the dual model again")
-        return from_json(config[CONFIG_KEY], f"{config_path}: {CONFIG_KEY}")
-    if reference.exists():
-        try:
-            return _from_reference(read_json(reference), reference)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{reference}: {error}: correct it, or build the dual model again") from error
-    raise InputError(f"{directory} holds no {FILE_NAME}, and no {CONFIG_KEY} in config.json: build a dual model first")
 
 
 def runs_of(ids: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -179,7 +174,9 @@ def _as_ids(value: object) -> tuple[int, ...]:
     raise InputError(f"an eos id list is {value!r}: give an integer or a list of integers")
 
 
-def _from_reference(meta: Mapping[str, Any], path: Path) -> DualVocabulary:
+def from_reference(meta: Mapping[str, Any], path: Path) -> Layout:
+    """The layout in the reference's file at `path`. Raises `InputError` where keys are missing or contradict."""
+
     def first(*names: str) -> Any:
         return next((meta[name] for name in names if meta.get(name) is not None), None)
 
@@ -206,4 +203,4 @@ def _from_reference(meta: Mapping[str, Any], path: Path) -> DualVocabulary:
     ids = tuple(int(source) for source in sources)
     if len(ids) != int(latent):
         raise InputError(f"{path}: latent_size is {latent}, but {len(ids)} sources are given: make them agree")
-    return DualVocabulary(int(visible), ids, int(start), int(end), eos, mode)
+    return Layout(int(visible), ids, int(start), int(end), eos, mode)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from latent_core.dual.storage import read_json, write_json
 from latent_core.dual.tensor_rows import Table
 from latent_core.errors import InputError
-from latent_core.models.thinking import THINK_PAIRS
+from latent_core.think_marks import THINK_PAIRS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

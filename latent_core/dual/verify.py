@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from latent_core.dual.constraint import PhaseMachine
-from latent_core.dual.storage import CONFIG_KEY, from_json, read_json
+from latent_core.dual.storage import CONFIG_KEY, NO_SOURCE, read_json
 from latent_core.dual.tensor_rows import Table, find_tables
-from latent_core.dual.vocabulary import NO_SOURCE, DualVocabulary
+from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.errors import InputError
 from latent_core.loading import NO_CODE, SAFE
 
@@ -69,7 +69,7 @@ def verify_dual(
     config = read_json(where / "config.json")
     tables = find_tables(where)
     stored = config.get(CONFIG_KEY)
-    same = stored is not None and from_json(stored, "config.json") == vocabulary
+    same = stored is not None and DualVocabulary.from_json(stored, "config.json") == vocabulary
     detail = "config.json and dual_vocab.json agree" if same else "config.json lacks dual_vocab, or has another"
     checks = [Check("config", same, detail)]
     sizes = {"vocab_size": config.get("vocab_size"), **{table.name: table.rows for table in tables.all()}}

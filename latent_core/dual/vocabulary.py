@@ -6,7 +6,7 @@ are `[V, V+L)`; latent `V+i` mirrors the visible id `source_ids[i]`, or nothing 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from latent_core.dual import storage
+from latent_core.dual.storage import NO_SOURCE
 from latent_core.errors import InputError
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-NO_SOURCE = -1
 _AS_WRITTEN = {"clean_up_tokenization_spaces": False}
 
 Ids = npt.NDArray[np.int64]
@@ -194,11 +195,21 @@ class DualVocabulary:
         # A custom latent whose text was not kept (a reference's artifact) is still shown, by its number.
         return self.custom_tokens[index] if self.custom_tokens else f"[latent {index}]"
 
+    def to_json(self) -> dict[str, Any]:
+        """The version-1 object, see `storage`."""
+        return storage.to_json(self._layout())
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any], where: str) -> DualVocabulary:
+        """The vocabulary of a version-1 object; `where` names it in errors. Raises `InputError` on anything else."""
+        try:
+            return cls(*storage.from_json(stored))
+        except InputError as error:
+            raise InputError(f"{where} is damaged or of another version: {error}") from error
+
     def save(self, directory: str | Path) -> None:
         """Write `dual_vocab.json`, and the same object under `dual_vocab` in `config.json` if that is there."""
-        from latent_core.dual.storage import write_vocabulary
-
-        write_vocabulary(self, Path(directory))
+        storage.write_layout(self._layout(), Path(directory))
 
     @classmethod
     def load(cls, directory: str | Path) -> DualVocabulary:
@@ -206,9 +217,43 @@ class DualVocabulary:
 
         Raises `InputError` when none is there, or on an unknown version.
         """
-        from latent_core.dual.storage import read_vocabulary
+        names = (storage.FILE_NAME, "config.json", storage.REFERENCE_FILE_NAME)
+        own, config_path, reference = (Path(directory) / name for name in names)
+        if own.exists():
+            return cls.from_json(storage.read_json(own), str(own))
+        config = storage.read_json(config_path) if config_path.exists() else {}
+        if storage.CONFIG_KEY in config:
+            stored, where = config[storage.CONFIG_KEY], f"{config_path}: {storage.CONFIG_KEY}"
+            if not isinstance(stored, dict):
+                raise InputError(f"{where} is no object: build the dual model again")
+            return cls.from_json(stored, where)
+        if reference.exists():
+            try:
+                return cls(*storage.from_reference(storage.read_json(reference), reference))
+            except (TypeError, ValueError) as error:
+                if isinstance(error, InputError):
+                    raise
+                raise InputError(f"{reference}: {error}: correct it, or build the dual model again") from error
+        raise InputError(
+            f"{directory} holds no {names[0]}, and no {storage.CONFIG_KEY} in config.json: build a dual model first"
+        )
 
-        return read_vocabulary(Path(directory))
+    @classmethod
+    def find(cls, directory: Path) -> DualVocabulary | None:
+        """The vocabulary of a model built here; None for a standard model, which has no `dual_vocab.json`."""
+        return cls.load(directory) if storage.is_dual(directory) else None
+
+    def _layout(self) -> storage.Layout:
+        return storage.Layout(
+            self.visible_size,
+            self.source_ids,
+            self.think_start_id,
+            self.think_end_id,
+            self.eos_ids,
+            self.mode,
+            self.custom_tokens,
+            self.latents_trained,
+        )
 
 
 def as_array(ids: IdsLike) -> npt.NDArray[Any]:

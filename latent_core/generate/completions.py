@@ -5,24 +5,20 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.prompting import Prompting, TextFormat
 from latent_core.config.sampling import SamplingConfig
-from latent_core.dual.storage import FILE_NAME
-from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.exemplars import Exemplar
 from latent_core.generate.engine import Engine, Generation, Request, item_seed
-from latent_core.models.family import ChatFamily, open_family
 from latent_core.models.header import apart
-from latent_core.models.wordwise import BytewiseDecoder, WordwiseEncoder
+from latent_core.models.readable import ReadableModel
 from latent_core.scoring import grade
 from latent_core.scoring.statement import before_answer
+from latent_core.think_marks import THINK_CLOSE, THINK_OPEN
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,50 +29,6 @@ _XML_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 # 4,000 tokens each) and because rows are written between calls. Conditions in joined passes have as many each.
 COMPLETIONS_PER_CALL = 2048
 LOGPROBS = "token_logprobs"
-
-
-@dataclass(frozen=True)
-class ReadableModel:
-    """What is needed to write prompts for a model and to read its output, without its weights."""
-
-    tokenizer: Any
-    family: ChatFamily
-    vocabulary: DualVocabulary | None
-
-    @classmethod
-    def load(cls, model_dir: Path) -> ReadableModel:
-        tokenizer, family = open_family(model_dir)
-        is_dual = (model_dir / FILE_NAME).is_file()
-        return cls(tokenizer, family, DualVocabulary.load(model_dir) if is_dual else None)
-
-    @cached_property
-    def _encoder(self) -> WordwiseEncoder:
-        return WordwiseEncoder(self.tokenizer)
-
-    @cached_property
-    def _decoder(self) -> BytewiseDecoder:
-        return BytewiseDecoder(self.tokenizer)
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids of rendered text; its special tokens are recognised, none are added."""
-        return self._encoder.encode(text)
-
-    def encode_packed(self, text: str) -> array[int]:
-        """The same as an array of int32, for rows: the cycle collector walks through lists, and not through arrays."""
-        return self._encoder.encode_packed(text)
-
-    def count(self, text: str) -> int:
-        """How many tokens a text has."""
-        return self._encoder.count(text)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of output ids; latent ids are read through their visible sources, think marks are kept."""
-        if self.vocabulary is not None:
-            return self.vocabulary.decode(list(ids), self.tokenizer, skip_special_tokens=False)
-        return self._decoder.decode(ids)
-
-    def latent_count(self, ids: Sequence[int]) -> int:
-        return 0 if self.vocabulary is None else int(self.vocabulary.is_latent(list(ids)).sum())
 
 
 class _Parts(NamedTuple):
@@ -226,8 +178,8 @@ def _split(ids: Sequence[int], model: ReadableModel, text_format: TextFormat) ->
         if text_format is not TextFormat.RAW_TEXT:
             thought, words = apart(completion, model.family.header, model.family.reasoning_frame)
             if thought is not None:
-                closing = "" if words is None else f"</think>{words}"
-                return _Parts(f"<think>{thought}{closing}", thought.strip(), model.count(thought.strip()))
+                closing = "" if words is None else f"{THINK_CLOSE}{words}"
+                return _Parts(f"{THINK_OPEN}{thought}{closing}", thought.strip(), model.count(thought.strip()))
             completion = words or ""
         reasoning = before_answer(_readable(completion, text_format))
         return _Parts(completion, reasoning, model.count(reasoning))
@@ -237,5 +189,5 @@ def _split(ids: Sequence[int], model: ReadableModel, text_format: TextFormat) ->
     except ValueError:
         position = len(body)
     reasoning = model.decode(body[:position])
-    closing = "" if position == len(body) else "</think>" + model.decode(body[position + 1 :])
-    return _Parts(f"<think>{reasoning}{closing}", reasoning.strip(), position)
+    closing = "" if position == len(body) else THINK_CLOSE + model.decode(body[position + 1 :])
+    return _Parts(f"{THINK_OPEN}{reasoning}{closing}", reasoning.strip(), position)

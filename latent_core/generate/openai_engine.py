@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latent_core.config.sampling import OpenAiConfig, SamplingConfig
-from latent_core.dual.storage import FILE_NAME
+from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.errors import InfrastructureError, InputError
 from latent_core.generate.engine import Finished, FinishReason, Generation, Request, Usage
 from latent_core.models.family import open_family
@@ -43,7 +43,7 @@ class OpenAiEngine:
         self._tokenizer, family = open_family(model_dir)
         self._stop_ids = sorted(family.stop_ids)
         self._end_of_turn = int(self._tokenizer.convert_tokens_to_ids(family.end_of_turn))
-        self._is_dual = (model_dir / FILE_NAME).is_file()
+        self._is_dual = DualVocabulary.find(model_dir) is not None
         self._warned = False
         self._prompt_tokens = 0
         self._completion_tokens = 0

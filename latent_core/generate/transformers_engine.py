@@ -21,7 +21,7 @@ from latent_core.config.sampling import SamplingConfig
 from latent_core.device_memory import release
 from latent_core.dual import DualVocabulary
 from latent_core.dual.constraint import PhaseMachine
-from latent_core.dual.storage import FILE_NAME, read_json
+from latent_core.dual.storage import read_json
 from latent_core.dual.transformers_constraint import DualLogitsProcessor
 from latent_core.errors import InputError
 from latent_core.generate.engine import Finished, Generation, Request
@@ -55,8 +55,8 @@ class TransformersEngine:
         self._stop_ids = family.stop_ids
         self._pad_id = family.pad_id
         self._context = int(getattr(self.model.config, "max_position_embeddings", 1 << 30))
-        is_dual = (model_dir / FILE_NAME).is_file()
-        self._machine = PhaseMachine(DualVocabulary.load(model_dir), stop_ids=self._stop_ids) if is_dual else None
+        vocabulary = DualVocabulary.find(model_dir)
+        self._machine = None if vocabulary is None else PhaseMachine(vocabulary, stop_ids=self._stop_ids)
 
     def generate(
         self, requests: Sequence[Request], sampling: SamplingConfig, finished: Finished | None = None

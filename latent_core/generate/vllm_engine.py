@@ -15,16 +15,14 @@ import gc
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from latent_core.config.sampling import SamplingConfig, VllmConfig
-from latent_core.dual import DualVocabulary, Phase, PhaseMachine
-from latent_core.dual.storage import FILE_NAME, read_json
+from latent_core.dual.storage import is_dual, read_json
 from latent_core.errors import InputError
-from latent_core.generate.engine import Finished, FinishReason, Generation, Request
+from latent_core.generate.engine import Finished, Generation, Request
 from latent_core.models.family import open_family
 
 ENVIRONMENT = {
@@ -44,27 +42,11 @@ _CPU_BLOCK_SIZE = 32
 _CPU_SEQUENCES = 128  # throughput still rose from 32 to 128 rows; far fewer than vLLM's default keeps memory small
 _CPU_STEP_TOKENS = 4096
 
-ConstraintKind = Literal["processor", "two_phase"]
-
-
-@dataclass
-class _Draft:
-    """A completion in the making; `phase` is where its next token is chosen."""
-
-    request: Request
-    tokens: list[int]
-    phase: Phase
-    limit: int
-    finish_reason: FinishReason | None = None
-    logprobs: list[float] = field(default_factory=list)
-
 
 class VllmEngine:
     """A model served by vLLM in this process.
 
-    `adapter_dir` is a LoRA adapter, served beside the base without merging. `constraint` says how a dual model is kept
-    to its phases: by the logits processor, or, without any plugin, in `two_phase` steps whose ids are listed in
-    vLLM's own `allowed_token_ids` (one request a phase; the same text greedily, other draws when sampled).
+    `adapter_dir` is a LoRA adapter, served beside the base without merging.
     """
 
     def __init__(
@@ -74,7 +56,6 @@ class VllmEngine:
         options: VllmConfig | None = None,
         *,
         adapter_dir: Path | None = None,
-        constraint: ConstraintKind = "processor",
     ) -> None:
         if find_spec("vllm") is None:
             raise InputError(
@@ -83,15 +64,12 @@ class VllmEngine:
         self._model_dir = model_dir
         self._dtype = dtype
         self._options = options or VllmConfig()
-        self._constraint = constraint
         self._context = _context_of(model_dir)
         _, family = open_family(model_dir)
-        self._stop_ids = frozenset(family.stop_ids)
-        is_dual = (model_dir / FILE_NAME).is_file()
-        self._machine = PhaseMachine(DualVocabulary.load(model_dir), stop_ids=family.stop_ids) if is_dual else None
+        self._stop_ids = sorted(family.stop_ids)
+        self._is_dual = is_dual(model_dir)
         self._adapter_dir = adapter_dir
         self._lora_rank = None if adapter_dir is None else lora_rank(adapter_dir)
-        self._allowed: dict[Phase, list[int]] = {}
         self._llm: Any = None
         self._length = 0
 
@@ -102,13 +80,12 @@ class VllmEngine:
         if not requests:
             return []
         self._require_length(requests, sampling)
-        drafts = [self._draft(request, sampling) for request in requests]
         results: dict[int, Generation] = {}
-        for index in self._run(drafts, sampling):
-            results[index] = _generation(drafts[index])
+        for index, generation in self._run(requests, sampling):
+            results[index] = generation
             if finished:
-                finished({index: results[index]})
-        return [results[index] for index in range(len(drafts))]
+                finished({index: generation})
+        return [results[index] for index in range(len(requests))]
 
     def close(self) -> None:
         """Free the model's memory; a later `generate` starts vLLM again."""
@@ -159,7 +136,7 @@ class VllmEngine:
         if not on_gpu:
             # Compiling costs a CPU engine 90 to 125 seconds of its start and gains nothing.
             arguments |= {"enforce_eager": True, "block_size": _CPU_BLOCK_SIZE, "max_num_seqs": _CPU_SEQUENCES}
-        if self._machine is not None and self._constraint == "processor":
+        if self._is_dual:
             from latent_core.serving.constraint import PROCESSOR
 
             arguments["logits_processors"] = [PROCESSOR]
@@ -172,91 +149,48 @@ class VllmEngine:
             arguments |= {"enable_chunked_prefill": False, "max_num_batched_tokens": tokens}
         return LLM(**arguments)
 
-    def _draft(self, request: Request, sampling: SamplingConfig) -> _Draft:
-        constrained = self._machine is not None and request.constrained
-        phase = self._machine.phase_of_prompt(request.prompt_ids) if self._machine and constrained else Phase.PLAIN
-        limit = min(sampling.max_new_tokens, self._context - len(request.prompt_ids))
-        return _Draft(request, [], phase, limit)
-
-    def _run(self, drafts: Sequence[_Draft], sampling: SamplingConfig) -> Iterator[int]:
-        """Complete all drafts, yielding each one's place when it is done; on any failure nothing stays queued."""
+    def _run(self, requests: Sequence[Request], sampling: SamplingConfig) -> Iterator[tuple[int, Generation]]:
+        """Complete all requests, yielding each one's place and completion as it ends; no failure leaves one queued."""
         engine = self._llm.llm_engine
-        waiting: dict[str, _Draft] = {}
+        waiting: set[str] = set()
         try:
-            for number, draft in enumerate(drafts):
-                self._submit(f"{number}", draft, sampling, waiting)
+            for number, request in enumerate(requests):
+                name, prompt = f"{number}", {"prompt_token_ids": list(request.prompt_ids)}
+                engine.add_request(name, prompt, self._parameters(request, sampling), lora_request=self._lora_request())
+                waiting.add(name)
             while engine.has_unfinished_requests():
                 for output in engine.step():
-                    if not output.finished:
-                        continue
-                    name, draft = output.request_id, waiting.pop(output.request_id)
-                    if self._accept(draft, output.outputs[0]):
-                        yield int(name)
-                    else:
-                        self._submit(name, draft, sampling, waiting)
+                    if output.finished:
+                        waiting.remove(output.request_id)
+                        yield int(output.request_id), _generation(output.outputs[0])
         finally:
             if waiting:
                 engine.abort_request(list(waiting))
 
-    def _submit(self, name: str, draft: _Draft, sampling: SamplingConfig, waiting: dict[str, _Draft]) -> None:
-        lora = None
-        if self._adapter_dir is not None:
-            from vllm.lora.request import LoRARequest
+    def _lora_request(self) -> Any:
+        if self._adapter_dir is None:
+            return None
+        from vllm.lora.request import LoRARequest
 
-            lora = LoRARequest("adapter", 1, str(self._adapter_dir))
-        prompt = {"prompt_token_ids": [*draft.request.prompt_ids, *draft.tokens]}
-        self._llm.llm_engine.add_request(name, prompt, self._parameters(draft, sampling), lora_request=lora)
-        waiting[name] = draft
+        return LoRARequest("adapter", 1, str(self._adapter_dir))
 
-    def _parameters(self, draft: _Draft, sampling: SamplingConfig) -> Any:
+    def _parameters(self, request: Request, sampling: SamplingConfig) -> Any:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
-        stop_ids, allowed = set(self._stop_ids), None
-        if self._machine is not None and self._constraint == "two_phase":
-            allowed = self._allowed_ids(draft.phase)
-            if draft.phase is not Phase.PLAIN:
-                stop_ids |= set(self._machine.vocabulary.think_ids)
         return SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             top_k=sampling.top_k,
-            max_tokens=draft.limit - len(draft.tokens),
-            # A completion that goes on in its next phase must not repeat the draws of the one before.
-            seed=(draft.request.seed + len(draft.tokens)) % 2**63,
-            stop_token_ids=sorted(stop_ids),
+            max_tokens=min(sampling.max_new_tokens, self._context - len(request.prompt_ids)),
+            seed=request.seed % 2**63,
+            stop_token_ids=self._stop_ids,
             ignore_eos=True,  # the ids that end a completion are ours, as in the transformers engine
             detokenize=False,
             logprobs=0 if sampling.logprobs else None,  # 0: of the sampled token alone
             output_kind=RequestOutputKind.FINAL_ONLY,
-            allowed_token_ids=allowed,
-            extra_args={"dual_vocab": draft.request.constrained},
+            extra_args={"dual_vocab": request.constrained},
         )
-
-    def _allowed_ids(self, phase: Phase) -> list[int]:
-        assert self._machine is not None
-        if phase not in self._allowed:
-            self._allowed[phase] = self._machine.allowed_ids(phase).tolist()
-        return self._allowed[phase]
-
-    def _accept(self, draft: _Draft, completion: Any) -> bool:
-        """Take in one phase's tokens; whether the completion is done."""
-        draft.tokens.extend(completion.token_ids)
-        if completion.logprobs is not None:
-            steps = zip(completion.token_ids, completion.logprobs, strict=True)
-            draft.logprobs.extend(step[token].logprob for token, step in steps)
-        if completion.finish_reason not in ("stop", "length"):
-            raise RuntimeError(f"vllm ended a request with {completion.finish_reason!r}")
-        if completion.finish_reason == "length":
-            draft.finish_reason = "length"
-        elif draft.tokens[-1] in self._stop_ids:
-            draft.finish_reason = "stop"
-        elif len(draft.tokens) >= draft.limit:
-            draft.finish_reason = "length"
-        else:
-            assert self._machine is not None
-            draft.phase = self._machine.advance(draft.phase, draft.tokens[-1])
-        return draft.finish_reason is not None
 
 
 def prepare_environment() -> None:
@@ -265,9 +199,15 @@ def prepare_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def _generation(draft: _Draft) -> Generation:
-    assert draft.finish_reason is not None
-    return Generation(tuple(draft.tokens), draft.finish_reason, tuple(draft.logprobs) if draft.logprobs else None)
+def _generation(completion: Any) -> Generation:
+    """One of vLLM's completions. Raises RuntimeError for one that neither stopped nor came to its limit."""
+    if completion.finish_reason not in ("stop", "length"):
+        raise RuntimeError(f"vllm ended a request with {completion.finish_reason!r}")
+    logprobs = None
+    if completion.logprobs is not None:
+        steps = zip(completion.token_ids, completion.logprobs, strict=True)
+        logprobs = tuple(step[token].logprob for token, step in steps)
+    return Generation(tuple(completion.token_ids), completion.finish_reason, logprobs)
 
 
 def _context_of(model_dir: Path) -> int:

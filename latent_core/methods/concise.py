@@ -13,7 +13,7 @@ from latent_core.config.concise import PrepareSelectedConfig, SelectExemplarsCon
 from latent_core.config.prompting import TextFormat
 from latent_core.errors import InputError
 from latent_core.exemplars import Exemplar
-from latent_core.generate.completions import ReadableModel
+from latent_core.models.readable import ReadableModel
 from latent_core.sft.examples import fits, tokenised_example
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.direct import DirectExamplesConfig
-from latent_core.generate.completions import ReadableModel
+from latent_core.models.readable import ReadableModel
 from latent_core.sft.examples import fits, tokenised_example
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latent_core import prompts
 from latent_core.config.quality import QualityConfig, QualityReduction, QualitySpan
-from latent_core.generate.completions import ReadableModel
 from latent_core.loading import SAFE
+from latent_core.models import tokens
+from latent_core.models.readable import ReadableModel
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,7 +58,7 @@ def spanned(question: str, reasoning: str, gold: str, model: ReadableModel, span
             first, last = box, box + len(f"\\boxed{{{gold}}}")
         case QualitySpan.AFTER_THINK:
             first, last = sentence, len(target)
-    prompt_ids = prompts.encode(prompt, model.tokenizer)
+    prompt_ids = tokens.encode(prompt, model.tokenizer)
     encoded = model.tokenizer(target, add_special_tokens=False, return_offsets_mapping=True)
     inside = [index for index, (start, stop) in enumerate(encoded["offset_mapping"]) if start < last and stop > first]
     offset = len(prompt_ids)

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from latent_core.dual.storage import FILE_NAME
+from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.loading import SAFE
 
 
@@ -25,10 +25,8 @@ def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
     for path in base.iterdir():
         if path.is_file() and path.suffix != ".safetensors" and not (partial / path.name).exists():
             shutil.copyfile(path, partial / path.name)
-    if (base / FILE_NAME).is_file():
-        from latent_core.dual.vocabulary import DualVocabulary
-
-        DualVocabulary.load(base).save(partial)
+    if (vocabulary := DualVocabulary.find(base)) is not None:
+        vocabulary.save(partial)
     try:
         partial.replace(target)
     except OSError:

@@ -20,7 +20,7 @@ from latent_core.errors import InputError
 from latent_core.identity import canonical_json, fingerprint
 from latent_core.models.family import SETTINGS_FILE, chat_family, load_tokenizer, open_family, settings_in
 from latent_core.models.source import Adapter, ModelSource, cache_dir, find_adapter, merged, open_model
-from latent_core.models.thinking import THINK_PAIRS
+from latent_core.think_marks import THINK_PAIRS
 
 if TYPE_CHECKING:
     from latent_core.store import Artifact

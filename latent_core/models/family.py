@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from latent_core.config.chat import DEFAULT_CHAT, ChatConfig, Thinking
+from latent_core.dual.storage import is_dual
 from latent_core.errors import InputError
 from latent_core.loading import NO_CODE
 from latent_core.models.chat_template import ChatTemplate, Turn
 from latent_core.models.header import header_of, reasoning_frame_of
-from latent_core.models.thinking import ANSWER, THINK_PAIRS, USER, Opening, ThinkingRead, read_thinking
+from latent_core.models.thinking import ANSWER, USER, Opening, ThinkingRead, read_thinking
+from latent_core.think_marks import THINK_PAIRS
 
 SETTINGS_FILE = "chat_settings.json"
 """In a model's directory: the `ChatConfig` that it is read with, where that is not the default."""
@@ -87,12 +89,9 @@ def open_family(model_dir: Path, chat: ChatConfig | None = None) -> tuple[Any, C
 
     Raises InputError as `load_tokenizer` and `chat_family` do.
     """
-    from latent_core.dual.storage import FILE_NAME
-
     tokenizer = load_tokenizer(model_dir)
     settings = settings_in(model_dir) if chat is None else chat
-    is_dual = (model_dir / FILE_NAME).is_file()
-    return tokenizer, chat_family(tokenizer, settings, stop_ids_in(model_dir), is_dual=is_dual)
+    return tokenizer, chat_family(tokenizer, settings, stop_ids_in(model_dir), is_dual=is_dual(model_dir))
 
 
 def settings_in(model_dir: Path) -> ChatConfig:

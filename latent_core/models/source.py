@@ -82,12 +82,6 @@ def model_in(artifact: Artifact) -> Path:
     return artifact.directory(configs[0].removesuffix("/config.json"))
 
 
-def model_fingerprint(spec: str, field: str = "model") -> str:
-    """The hash that stands for a model's content; unlike `open_model` it merges no adapter to say so."""
-    adapter = find_adapter(spec, field)
-    return open_model(spec, field).fingerprint if adapter is None else adapter.fingerprint
-
-
 def find_adapter(
     spec: str, field: str = "model", open_base: Callable[[str, str], ModelSource] = open_model
 ) -> Adapter | None:

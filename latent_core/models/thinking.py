@@ -15,14 +15,8 @@ from latent_core.config.chat import Thinking
 from latent_core.errors import InputError
 from latent_core.models.chat_template import ChatTemplate
 from latent_core.models.mini import CHAT_TEMPLATE as OUR_TEMPLATE
+from latent_core.think_marks import THINK_PAIRS
 
-THINK_PAIRS = (
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("[THINK]", "[/THINK]"),
-    ("<|think|>", "<|/think|>"),
-)
-"""In order of preference."""
 USER, ANSWER, REASONING, NEXT_USER = "Wherefore", "Therefore", "Hitherto", "Whereupon"
 """The words of probe conversations."""
 SWITCHES = ("enable_thinking", "thinking")  # Qwen3, SmolLM3, GLM; DeepSeek V3.1, Granite

@@ -14,7 +14,7 @@ from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from latent_core import prompts
+from latent_core.models import tokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -33,7 +33,7 @@ _KNOWN_PATTERNS = frozenset(
 
 
 class WordwiseEncoder:
-    """Encodes as `prompts.encode` does, word by word where that is known to give the same ids.
+    """Encodes as `tokens.encode` does, word by word where that is known to give the same ids.
 
     The tokenizer must stay as it is from here on.
     """
@@ -80,7 +80,7 @@ class WordwiseEncoder:
         return packed
 
     def _whole(self, text: str) -> bytes:
-        return array("i", prompts.encode(text, self._tokenizer)).tobytes()
+        return array("i", tokens.encode(text, self._tokenizer)).tobytes()
 
 
 def _plain(text: str) -> bool:
@@ -138,7 +138,7 @@ def _harmless(step: dict[str, Any]) -> bool:
 
 
 class BytewiseDecoder:
-    """Decodes as `prompts.decode` does, from the bytes of each token where the tokenizer is a byte-level one."""
+    """Decodes as `tokens.decode` does, from the bytes of each token where the tokenizer is a byte-level one."""
 
     def __init__(self, tokenizer: Any) -> None:
         from tokenizers import decoders
@@ -151,7 +151,7 @@ class BytewiseDecoder:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids as it was, special tokens included."""
         if not self.by_bytes:
-            return prompts.decode(ids, self._tokenizer)
+            return tokens.decode(ids, self._tokenizer)
         try:
             return b"".join(map(self._known.__getitem__, ids)).decode("utf-8", "replace")
         except KeyError:

@@ -27,12 +27,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from latent_core import prompts
 from latent_core.config.prompting import TextFormat
 from latent_core.dual.constraint import Phase, PhaseMachine
 from latent_core.errors import InputError, StageFailed
-from latent_core.generate.completions import ReadableModel
 from latent_core.loading import SAFE
+from latent_core.models.readable import ReadableModel
+from latent_core.models.tokens import encode
 from latent_core.reward.frame import Variant, answer_frame, spellings
 from latent_core.reward.packing import Row, chunked, joined, pack, pack_prompts, shared_prompts
 from latent_core.reward.scores import LOWEST, MALFORMED, Score, ScoreRequest, Status
@@ -79,7 +79,7 @@ class Scorer:
 
     def encode_completion(self, text: str, *, latent: bool) -> tuple[int, ...]:
         """Ids of a completion's text. `latent` reads its thinking as latent ids, for a dual model only (InputError)."""
-        ids = prompts.encode(text, self.readable.tokenizer)
+        ids = encode(text, self.readable.tokenizer)
         if not latent:
             return tuple(ids)
         if self.readable.vocabulary is None:

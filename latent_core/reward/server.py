@@ -26,8 +26,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from latent_core import prompts
 from latent_core.errors import InputError, LatentError
+from latent_core.models import tokens
 from latent_core.reward.batcher import Batcher, Overloaded
 from latent_core.reward.scorer import Scorer
 from latent_core.reward.scores import LOWEST, MALFORMED, Score, ScoreRequest, Status
@@ -232,7 +232,7 @@ def _read(body: ScoreBody, scorer: Scorer) -> ScoreRequest:
     if body.prompt_token_ids is not None:
         prompt = tuple(body.prompt_token_ids)
     else:
-        prompt = tuple(prompts.encode(body.prompt or "", scorer.readable.tokenizer))
+        prompt = tuple(tokens.encode(body.prompt or "", scorer.readable.tokenizer))
     if body.completion_token_ids is not None:
         return ScoreRequest(prompt, tuple(body.completion_token_ids), body.gold)
     return ScoreRequest(prompt, scorer.encode_completion(body.completion or "", latent=body.latent), body.gold)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.grpo import GrpoConfig
 from latent_core.config.sampling import SamplingConfig
-from latent_core.generate.completions import ReadableModel, graded_completions
+from latent_core.generate.completions import graded_completions
 from latent_core.generate.transformers_engine import TransformersEngine
+from latent_core.models.readable import ReadableModel
 from latent_core.rl.judges import Rewards, Row
 from latent_core.rl.rewards import kept_groups, levelled
 from latent_core.store.columns import rows_of_batch, table_of_rows

@@ -16,7 +16,6 @@ from latent_core.benchmarks.problem import Problem
 from latent_core.config.grpo import Advantage, GrpoConfig
 from latent_core.device_memory import release
 from latent_core.dual.constraint import PhaseMachine
-from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.models.family import open_family
 from latent_core.rl.judges import judge
@@ -57,8 +56,7 @@ def reinforce(
     from datasets import Dataset
 
     tokenizer, family = open_family(model_dir)
-    is_dual = (model_dir / FILE_NAME).is_file()
-    vocabulary = DualVocabulary.load(model_dir) if is_dual else None
+    vocabulary = DualVocabulary.find(model_dir)
     machine = PhaseMachine(vocabulary, stop_ids=family.stop_ids) if vocabulary else None
     latents = range(vocabulary.visible_size, vocabulary.size) if vocabulary else range(0)
     rollouts = Rollouts(

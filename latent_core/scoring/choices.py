@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from latent_core.scoring.extraction import extract_answer, opens_box, split_reasoning
+from latent_core.boxes import opens_box
+from latent_core.scoring.extraction import extract_answer, split_reasoning
 
 # After a bare letter only punctuation or a reason may follow: "A" opens too many sentences to be taken from prose.
 _LEADING_LETTER = re.compile(

@@ -17,9 +17,10 @@ from typing import NamedTuple
 
 from latent_core.benchmarks.forms import Grader
 from latent_core.benchmarks.registry import grader_of
+from latent_core.boxes import boxed_answer, opens_box
 from latent_core.errors import InputError
 from latent_core.scoring import brackets, choices, compound, normalization, plain, units
-from latent_core.scoring.extraction import boxed_answer, closing_phrase, extract_answer, opens_box
+from latent_core.scoring.extraction import closing_phrase, extract_answer
 from latent_core.scoring.workers import Comparison, shared_pool
 
 FINISH_REASONS = ("stop", "length")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-from latent_core.scoring.extraction import PHRASE, first_of_last_boxes, lone_number, split_reasoning
+from latent_core.boxes import first_of_last_boxes
+from latent_core.scoring.extraction import PHRASE, lone_number, split_reasoning
 
 _SENTENCE_END = re.compile(r"[.!?;][\"')*]*\s+|\n")
 _LEAD = (

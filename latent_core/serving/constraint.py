@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from vllm.v1.sample.logits_processor.interface import BatchUpdate, LogitsProcessor, MoveDirectionality
 
-from latent_core.dual.storage import CONFIG_KEY, FILE_NAME, REFERENCE_FILE_NAME, from_json
+from latent_core.dual.storage import CONFIG_KEY, FILE_NAME, REFERENCE_FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.errors import InputError
 from latent_core.models.family import open_family
@@ -79,7 +79,7 @@ def vocabulary_of(model_config: Any) -> DualVocabulary | None:
     """The dual vocabulary of vLLM's model, None for a plain one. Raises `InputError` when it is damaged."""
     stored = getattr(model_config.hf_config, CONFIG_KEY, None)
     if stored is not None:
-        return from_json(stored, f"config.json: {CONFIG_KEY}")
+        return DualVocabulary.from_json(stored, f"config.json: {CONFIG_KEY}")
     directory = Path(model_config.model)
     has_file = any((directory / name).is_file() for name in (FILE_NAME, REFERENCE_FILE_NAME))
     return DualVocabulary.load(directory) if has_file else None

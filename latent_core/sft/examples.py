@@ -16,7 +16,7 @@ from latent_core.benchmarks.problem import Problem
 from latent_core.config.prepare import PrepareConfig, RatioLabel, RatioPolicy
 from latent_core.dual.remap import IGNORED, RemapCounts, RemapOutcome, remap_row
 from latent_core.errors import InputError
-from latent_core.generate.completions import ReadableModel
+from latent_core.models.readable import ReadableModel
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from latent_core.config.training import LatentRows, LoraVariant, TrainMethod
-from latent_core.dual.storage import FILE_NAME
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.loading import SAFE
 from latent_core.models.family import SETTINGS_FILE
@@ -114,7 +113,6 @@ def save_trained(
         shutil.copyfile(model_dir / "generation_config.json", target / "generation_config.json")
     if (model_dir / SETTINGS_FILE).is_file():
         shutil.copyfile(model_dir / SETTINGS_FILE, target / SETTINGS_FILE)
-    if (model_dir / FILE_NAME).is_file():
-        vocabulary = DualVocabulary.load(model_dir)
+    if (vocabulary := DualVocabulary.find(model_dir)) is not None:
         moved = trains_latents(parts, latent_ids) or parts.method is TrainMethod.FULL
         replace(vocabulary, latents_trained=vocabulary.latents_trained or moved).save(target)

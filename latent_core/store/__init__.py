@@ -1,12 +1,11 @@
 """Content-addressed artifacts: manifest, streaming Parquet, verification."""
 
-from latent_core.store.artifact import Artifact
 from latent_core.store.garbage import Garbage, collect_garbage, find_garbage
 from latent_core.store.layout import ArtifactRef
 from latent_core.store.manifest import DamagedError, Manifest
 from latent_core.store.reference import Reference
-from latent_core.store.store import ArtifactStore, Verification
-from latent_core.store.writer import ArtifactWriter, TableWriter
+from latent_core.store.store import Artifact, ArtifactStore, Verification
+from latent_core.store.writer import ArtifactWriter, TableWriter, begin
 
 __all__ = [
     "Artifact",
@@ -19,6 +18,7 @@ __all__ = [
     "Reference",
     "TableWriter",
     "Verification",
+    "begin",
     "collect_garbage",
     "find_garbage",
 ]

@@ -19,8 +19,7 @@ from botocore.utils import parse_timestamp
 from fsspec.asyn import sync_wrapper
 from s3fs import S3FileSystem
 
-from latent_core.store.remote import CALLS_AT_ONCE
-
+_CALLS_AT_ONCE = 32  # and connections: the time that a call waits for one would count as the endpoint's
 PART_BYTES = 16 << 20  # of a multi-part upload: what a writer buffers; 10,000 parts make 160 GB a file
 _PARTS_AT_ONCE = 2  # of a download: the next part travels while one is written
 _TRIES = 2  # botocore's and, around them, s3fs's: their product is the number of tries
@@ -46,12 +45,13 @@ class BoundedS3(S3FileSystem):  # type: ignore[misc]
             config_kwargs={
                 "connect_timeout": min(silence, _CONNECT_SECONDS),
                 "read_timeout": silence,
-                "max_pool_connections": CALLS_AT_ONCE,
+                "max_pool_connections": _CALLS_AT_ONCE,
                 "retries": {"total_max_attempts": _TRIES, "mode": "standard"},
             },
             **options,
         )
         self.retries = _TRIES
+        self.batch_size = _CALLS_AT_ONCE
 
     async def _cat_file(self, path: str, **options: Any) -> bytes:
         """Whole files that are read at once are small: one request, where s3fs asks for the size first."""

@@ -91,6 +91,15 @@ class Manifest:
     def ref(self) -> ArtifactRef:
         return ArtifactRef(self.content.stage, self.content.fingerprint)
 
+    @property
+    def folder(self) -> str:
+        """The key of the attempt folder that holds the files."""
+        return f"{self.ref.key}/{self.record['attempt']}"
+
+    def key(self, path: str) -> str:
+        """The key of one of the files."""
+        return f"{self.folder}/{check_relative(path)}"
+
     def to_bytes(self) -> bytes:
         body = {"format": FORMAT, "content": self.content.to_json(), "record": self.record}
         return json.dumps(body | {"seal": _seal(body)}, indent=1, sort_keys=True, ensure_ascii=False).encode()

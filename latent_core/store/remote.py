@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 TIMEOUT = "LATENT_S3_TIMEOUT"
-CALLS_AT_ONCE = 32  # and connections: the time that a call waits for one would count as the endpoint's
 _KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE)"
 _REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "401", "403"}
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from latent_core.errors import InfrastructureError, InputError, LatentError
+from latent_core.store import local
 from latent_core.store.checks import local_state, remote_state
 from latent_core.store.layout import PROBE, check_relative
 from latent_core.store.remote import (
-    CALLS_AT_ONCE,
     UnreachableError,
     UnsupportedError,
     explain,
@@ -32,11 +32,9 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 logger = logging.getLogger("latent")
-_READ_AHEAD = 512  # small files that are read, or removed, together
+_READ_AHEAD = 512  # small files that are read together
 COPY_BYTES = 1 << 20  # of a file that is read or copied piece by piece
 NO_FILE = frozenset((errno.EISDIR, errno.ENOTDIR, errno.ELOOP))  # something else lies where a file was
-
-_FEW = 20  # folders that are removed one by one, with three calls each, rather than through a listing of all
 
 
 class Root:
@@ -46,11 +44,10 @@ class Root:
         self.root = str(root)
         if "://" not in self.root:
             self.root = str(Path(self.root).expanduser().absolute())
-            _check_folder(Path(self.root))
+            local.check_folder(Path(self.root))
         filesystem, base = open_filesystem(self.root)
         self._fs: AbstractFileSystem = filesystem
         self._base: str = base.rstrip("/")
-        self._together = {"batch_size": CALLS_AT_ONCE} if is_s3(self.root) else {}
         self._is_local = "file" in ((protocol,) if isinstance(protocol := filesystem.protocol, str) else protocol)
 
     def check_writable(self) -> None:
@@ -90,14 +87,14 @@ class Root:
         """The key's path on local disk; None for a remote root."""
         return Path(self._path(key)) if self._is_local else None
 
-    def _local_root(self) -> Path | None:
+    def local_root(self) -> Path | None:
         return Path(self._base) if self._is_local else None
 
     @contextmanager
     def open_for_writing(self, key: str) -> Iterator[BinaryIO]:
         """A new file; a remote one becomes visible when the block ends without an error."""
-        local = self.local_path(key)
-        if local is None:
+        path = self.local_path(key)
+        if path is None:
             with explained(self.root):
                 remote = self._fs.open(self._path(key), "wb")
                 try:
@@ -107,8 +104,8 @@ class Root:
                     _discard(remote, self.root, error)
                     raise
             return
-        local.parent.mkdir(parents=True, exist_ok=True)
-        with local.open("xb") as handle:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
@@ -134,7 +131,7 @@ class Root:
                 yield from ((key, self._read_if_there(key)) for key in wanted)
                 continue
             with explained(self.root):
-                found = self._fs.cat([self._path(key) for key in wanted], on_error="return", **self._together)
+                found = self._fs.cat([self._path(key) for key in wanted], on_error="return")
             for key in wanted:
                 content = found[self._path(key)]
                 if isinstance(content, BaseException) and not isinstance(content, FileNotFoundError):
@@ -162,31 +159,20 @@ class Root:
 
         Raises FileNotFoundError.
         """
-        local = self.local_path(key)
-        if local is not None:
-            return local_state(local)
+        path = self.local_path(key)
+        if path is not None:
+            return local_state(path)
         with explained(self.root):
             return remote_state(self._fs.info(self._path(key)))
 
     def create(self, key: str, content: bytes) -> bool:
         """Write a small file that is not there yet, whole or not at all; False when there is one.
 
-        Locally a file is written aside, synced and linked to its name; on S3 it is a conditional put. A server that
-        says it has no conditional puts is asked for the file first: then of two writers in the same moment the last
-        one's file stands. So it is, unnoticed, on a server that ignores the condition.
+        On S3 this is a conditional put. On a server that says it has none, the file is looked for first: of two writers
+        at the same moment the last one's file stands. So it does, unnoticed, on a server that ignores the condition.
         """
-        local = self.local_path(key)
-        if local is None:
-            return self._create_remote(key, content)
-        local.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._write_aside(local, content)
-        try:
-            os.link(aside, local)  # atomic, and refuses to replace
-        except FileExistsError:
-            return False
-        finally:
-            aside.unlink(missing_ok=True)
-        return True
+        path = self.local_path(key)
+        return self._create_remote(key, content) if path is None else local.create(path, content)
 
     def _create_remote(self, key: str, content: bytes) -> bool:
         try:
@@ -207,13 +193,12 @@ class Root:
 
     def replace(self, key: str, content: bytes) -> None:
         """Write a small file whether it is there or not; readers see the old or the new one."""
-        local = self.local_path(key)
-        if local is None:
-            with explained(self.root):
-                self._fs.pipe_file(self._path(key), content)
+        path = self.local_path(key)
+        if path is not None:
+            local.replace(path, content)
             return
-        local.parent.mkdir(parents=True, exist_ok=True)
-        self._write_aside(local, content).replace(local)
+        with explained(self.root):
+            self._fs.pipe_file(self._path(key), content)
 
     def exists(self, key: str) -> bool:
         try:
@@ -228,34 +213,15 @@ class Root:
 
     def remove_tree(self, key: str) -> None:
         """Remove a key, be it a file or a folder with all that is below it, if it is there."""
-        local = self.local_path(key)
-        if local is not None:
-            if local.is_file():
-                local.unlink()
-            shutil.rmtree(local, ignore_errors=True)
+        path = self.local_path(key)
+        if path is not None:
+            if path.is_file():
+                path.unlink()
+            shutil.rmtree(path, ignore_errors=True)
             return
         with explained(self.root):
             if self._fs.exists(self._path(key)):
                 self._fs.rm(self._path(key), recursive=True)
-
-    def remove_many(self, keys: Sequence[str]) -> None:
-        """Remove files, those of them that are there; on S3 hundreds with one call."""
-        together = [key for key in keys if is_s3(self.root) and not set("*?[") & set(key)]
-        for start in range(0, len(together), _READ_AHEAD):
-            with explained(self.root):
-                self._fs.rm([self._path(key) for key in together[start : start + _READ_AHEAD]])
-        for key in set(keys).difference(together):  # s3fs would take its name for a pattern
-            with suppress(FileNotFoundError):
-                self.remove(key)
-
-    def remove_trees(self, keys: Sequence[str]) -> None:
-        """Remove keys, files or folders with all that is below them, that are there; on S3 in one listing for many."""
-        if not is_s3(self.root) or len(keys) < _FEW:
-            for key in keys:
-                self.remove_tree(key)
-            return
-        folders = set(keys)
-        self.remove_many([key for key, _ in self.files() if folders.intersection(_above(key))])
 
     def upload(self, source: Path, key: str) -> None:
         """Copy a local file to a remote key; memory stays at one part of the upload."""
@@ -290,19 +256,6 @@ class Root:
     def _path(self, key: str) -> str:
         return f"{self._base}/{check_relative(key)}"
 
-    def _write_aside(self, local: Path, content: bytes) -> Path:
-        """A synced file beside `local`, which does not exist for readers."""
-        aside = local.with_name(f".{local.name}.{uuid.uuid4().hex}")
-        try:
-            with aside.open("wb") as handle:
-                handle.write(content)
-                handle.flush()
-                os.fsync(handle.fileno())
-        except OSError:
-            aside.unlink(missing_ok=True)
-            raise
-        return aside
-
 
 def _discard(remote: Any, root: str, cause: BaseException) -> None:
     """Give up an upload: nothing becomes visible, and a fault on the way must not hide the one that caused this."""
@@ -313,17 +266,3 @@ def _discard(remote: Any, root: str, cause: BaseException) -> None:
             remote.discard()
     if isinstance(remote, AbstractBufferedFile):
         remote.closed = True  # its finalizer would upload what is left
-
-
-def _check_folder(root: Path) -> None:
-    """Raise InputError where a file stands in the root's place or above it; the root itself need not exist."""
-    there = next(path for path in (root, *root.parents) if path.exists())
-    if not there.is_dir():
-        raise InputError(f"store: {there} is a file; name a folder, or s3://bucket/prefix")
-
-
-def _above(key: str) -> Iterator[str]:
-    """A key and the folders it lies in."""
-    while key:
-        yield key
-        key = key.rpartition("/")[0]

@@ -1,30 +1,30 @@
-"""Content-addressed artifacts on any fsspec filesystem: what has a sealed manifest exists, nothing else does."""
+"""Content-addressed artifacts on any fsspec filesystem: opening, reading and verifying them.
+
+Every way to read an artifact gives the bytes that were written, or raises DamagedError.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from latent_core.errors import InputError
-from latent_core.identity import hash_file
-from latent_core.store.artifact import Artifact
-from latent_core.store.checks import CHECKED, local_state
-from latent_core.store.format_one import StageOf
-from latent_core.store.known import KnownManifests
-from latent_core.store.layout import MANIFEST, ArtifactRef, manifest_address
-from latent_core.store.manifest import DamagedError, Manifest, StoredFile
-from latent_core.store.remote import is_s3
-from latent_core.store.root import COPY_BYTES, NO_FILE, Root
-from latent_core.store.writer import ArtifactWriter
+from latent_core.store import hashing
+from latent_core.store.columns import rows_of_batch
+from latent_core.store.copies import local_copy
+from latent_core.store.layout import MANIFEST, ArtifactRef
+from latent_core.store.manifest import DamagedError, Manifest, ShardEntry, StoredFile
+from latent_core.store.manifests import Manifests
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _NOTHING: Mapping[ArtifactRef, str] = MappingProxyType({})
-_TOGETHER = 512  # manifests that are read, and remembered, together
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,11 @@ class Verification:
         return not self.problems
 
 
-class ArtifactStore(Root):
+class ArtifactStore(Manifests):
     """Artifacts below one root: a local path or any fsspec URL such as `s3://bucket/prefix`."""
 
     def __reduce__(self) -> tuple[type[ArtifactStore], tuple[str]]:
         return ArtifactStore, (self.root,)
-
-    def uri(self, ref: ArtifactRef) -> str:
-        return f"{self.root.rstrip('/')}/{ref.key}"
-
-    def begin(self, stage: str, fingerprint: str) -> ArtifactWriter:
-        """Start an attempt at an artifact; several may race. Raises InputError for a malformed address."""
-        return ArtifactWriter(self, ArtifactRef(stage, fingerprint))
 
     def get(self, stage: str, fingerprint: str, whole: Mapping[ArtifactRef, str] = _NOTHING) -> Artifact | None:
         """The artifact if it exists and is whole (manifest sealed, every file there with its size), else None.
@@ -69,28 +62,13 @@ class ArtifactStore(Root):
         """Like `get`, but raises FileNotFoundError when nothing was committed and DamagedError saying what is wrong."""
         artifact = Artifact(self, self.manifest(ref))
         for item in artifact.manifest.content.files:
-            try:
-                size = self.size(artifact.key(item.path))
-            except OSError as error:
-                if not isinstance(error, FileNotFoundError) and error.errno not in NO_FILE:
-                    raise
-                raise DamagedError(f"{ref}: {item.path} is missing") from error
-            if size != item.bytes:
-                raise DamagedError(f"{ref}: {item.path} has {size} bytes, its manifest says {item.bytes}")
+            problem = hashing.size_problem(self, artifact.key(item.path), item)
+            if problem is not None:
+                raise DamagedError(f"{ref}: {problem}")
         for entry in artifact.manifest.content.shards:
             if whole.get(entry.ref) != entry.content_sha256:
                 artifact.shard(entry)
         return artifact
-
-    def manifest(self, ref: ArtifactRef) -> Manifest:
-        """The sealed manifest, without a look at the files; raises as `require` does."""
-        try:
-            raw = self.read(f"{ref.key}/{MANIFEST}")
-        except OSError as error:
-            if error.errno not in NO_FILE:
-                raise
-            raise DamagedError(f"{ref}: {MANIFEST} is no file any more ({error.strerror})") from error
-        return Manifest.from_bytes(raw, ref, self.stage_of)
 
     def damage(self, ref: ArtifactRef) -> str | None:
         """Why a committed artifact cannot be used; None when it is whole or was never committed."""
@@ -110,9 +88,10 @@ class ArtifactStore(Root):
             return Verification(ref, 0, 0, (f"{MANIFEST}: missing, so the artifact does not exist",))
         except DamagedError as error:
             return Verification(ref, 0, 0, (f"{MANIFEST}: {error}",))
-        artifact = Artifact(self, manifest)
         problems = [
-            problem for item in manifest.content.files if (problem := self._check_file(artifact, item)) is not None
+            problem
+            for item in manifest.content.files
+            if (problem := hashing.hash_problem(self, manifest.key(item.path), item)) is not None
         ]
         files, size = len(manifest.content.files), sum(item.bytes for item in manifest.content.files)
         for entry in manifest.content.shards:
@@ -123,184 +102,138 @@ class ArtifactStore(Root):
                 problems.append(f"{entry.ref}: replaced by a different shard since the merge")
         return Verification(ref, files, size, tuple(problems))
 
-    def problem(self, artifact: Artifact, item: StoredFile) -> str | None:
-        """Why a file is not what was written; None when it is, or was found to be in the state it is in now."""
-        key = artifact.key(item.path)
-        try:
-            state = self.state(key)
-        except OSError as error:
-            return _no_file(item, error)
-        path = f"{self.root}/{key}"
-        if CHECKED.knows(path, state, item.sha256, item.bytes):
-            return None
-        problem = self._check_file(artifact, item)
-        if problem is None:
-            CHECKED.remember(path, state, item.sha256, item.bytes)
-        return problem
 
-    def list(self, stage: str | None = None) -> Iterator[ArtifactRef]:
-        """The addresses of all committed artifacts, or of one stage's, by stage and fingerprint."""
-        folder = self.local_path(stage) if stage else self._local_root()
-        if folder is not None:  # a look for each manifest beats walking through all files
-            found = folder.glob(f"*/{MANIFEST}" if stage else f"*/*/{MANIFEST}")
-            keys = ["/".join(path.parts[-3:]) for path in found]
-        else:
-            keys = [key for key, _ in self.files(stage or "")]
-        yield from sorted(filter(None, map(manifest_address, keys)), key=lambda ref: ref.key)
+@dataclass(frozen=True)
+class Artifact:
+    """A committed artifact: its manifest, and ways to read its files.
 
-    def committed(
-        self, stage: str | None = None, listed: Mapping[str, Mapping[str, Any]] | None = None
-    ) -> Iterator[tuple[ArtifactRef, Manifest | DamagedError]]:
-        """All sealed manifests, or one stage's, in the order of `list`, or what is wrong with one.
+    What is read is hashed first, once in a process for each state of a file (`latent_core.store.checks`), so that every
+    way to read raises DamagedError rather than give what was not written. `is_trusted`: its opener has done that.
+    """
 
-        `listed` is what `files` said a moment ago, if it was asked. An artifact that is gone by now is left out. A
-        remote store's manifests are read once by a machine, and again when their ETag changes.
+    store: ArtifactStore
+    manifest: Manifest
+    is_trusted: bool = False
+
+    @property
+    def ref(self) -> ArtifactRef:
+        return self.manifest.ref
+
+    @property
+    def rows(self) -> int:
+        return self.manifest.content.rows
+
+    def key(self, path: str) -> str:
+        return self.manifest.key(path)
+
+    def trusted(self) -> Artifact:
+        """The same for a reader whose run has compared the hashes already, or was told to look at sizes only."""
+        return replace(self, is_trusted=True)
+
+    def shards(self) -> list[Artifact]:
+        """The shards in order; raises DamagedError when one is gone or no longer the one that was merged."""
+        return [self.shard(entry) for entry in self.manifest.content.shards]
+
+    def shard(self, entry: ShardEntry) -> Artifact:
+        """One of the shards; raises as `shards` does."""
+        found = self.store.get(entry.stage, entry.fingerprint)
+        if found is None or found.manifest.content.sha256 != entry.content_sha256:
+            raise DamagedError(f"{self.ref}: shard {entry.ref} is missing or was replaced; run the stage again")
+        return replace(found, is_trusted=self.is_trusted)
+
+    def problems(self) -> list[str]:
+        """What is not as it was written, of its own files and its shards'; what was found sound is not read again."""
+        files = self.manifest.content.files
+        found = [problem for item in files if (problem := self.problem(item)) is not None]
+        for shard in self.shards():
+            found += [f"{shard.ref}: {problem}" for problem in shard.problems()]
+        return found
+
+    def problem(self, item: StoredFile) -> str | None:
+        """Why one of its files is not what was written; None when it is, or was when last read in its present state."""
+        return hashing.problem(self.store, self.key(item.path), item)
+
+    def check(self) -> Artifact:
+        """The artifact itself; raises DamagedError unless all of it is what was written."""
+        problems = self.problems()
+        if problems:
+            raise _damaged(self.ref, "; ".join(problems))
+        return self
+
+    def batches(self, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Stream a table's row groups, its own and then its shards'; memory stays at one row group.
+
+        Raises InputError naming a missing table or column, and DamagedError.
         """
-        if listed is None and not self._is_local:
-            listed = dict(self.files(stage or ""))
-        if listed is None:
-            refs = list(self.list(stage))
-        else:
-            refs = sorted(filter(None, map(manifest_address, listed)), key=lambda ref: ref.key)
-        stage_of = self.stage_of if stage else {ref.fingerprint: ref.stage for ref in refs}.get
-        known = KnownManifests(self.root) if is_s3(self.root) else None
-        for start in range(0, len(refs), _TOGETHER):
-            some = refs[start : start + _TOGETHER]
-            if known is None:
-                yield from ((ref, _opened(raw, ref, stage_of)) for ref, raw in self._raw_manifests(some))
-            else:
-                yield from self._recall(some, listed or {}, known, stage_of)
-        if known is not None and stage is None:
-            known.keep_only(refs)
+        import pyarrow.parquet as pq
 
-    def read_manifests(self, refs: Collection[ArtifactRef]) -> Iterator[tuple[ArtifactRef, Manifest | DamagedError]]:
-        """Manifests as they are in the store now, read together; what does not exist is left out."""
-        for ref, raw in self._raw_manifests(refs):
-            yield ref, _opened(raw, ref, self.stage_of)
+        item = self._listed(path)
+        if item is not None:
+            with self._opened(item) as handle:
+                table = pq.ParquetFile(handle)
+                missing = set(columns or ()) - set(table.schema_arrow.names)
+                if missing:
+                    raise InputError(f"columns: {sorted(missing)} not in {path} of {self.ref}")
+                yield from table.iter_batches(columns=list(columns) if columns is not None else None)
+        elif not self.manifest.content.shards:
+            raise InputError(f"path: {self.ref} has no table {path!r}")
+        for entry in self.manifest.content.shards:
+            yield from self.shard(entry).batches(path, columns)
 
-    def _raw_manifests(self, refs: Collection[ArtifactRef]) -> Iterator[tuple[ArtifactRef, bytes]]:
-        contents = self.read_many([f"{ref.key}/{MANIFEST}" for ref in refs])
-        for ref, (_, raw) in zip(refs, contents, strict=True):
-            if raw is not None:
-                yield ref, raw
+    def rows_of(self, path: str, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Stream a table's rows as dictionaries."""
+        for batch in self.batches(path, columns):
+            yield from rows_of_batch(batch)
 
-    def _recall(
-        self,
-        refs: Sequence[ArtifactRef],
-        listed: Mapping[str, Mapping[str, Any]],
-        known: KnownManifests,
-        stage_of: StageOf,
-    ) -> Iterator[tuple[ArtifactRef, Manifest | DamagedError]]:
-        """What `read_manifests` gives, from the cache where the listing shows that nothing changed since."""
-        tags = {ref: str(listed[f"{ref.key}/{MANIFEST}"]["ETag"]) for ref in refs}
-        found = {ref: _opened(raw, ref, stage_of) for ref, raw in known.recall(tags)}
-        wrong = [ref for ref in refs if not isinstance(found.get(ref), Manifest)]  # the store's own bytes decide
-        read = []
-        for ref, raw in self._raw_manifests(wrong):
-            found[ref] = _opened(raw, ref, stage_of)
-            read.append((ref, tags[ref], raw))
-        known.learn((ref, tag, raw) for ref, tag, raw in read if isinstance(found[ref], Manifest))
-        yield from ((ref, found[ref]) for ref in refs if ref in found)
+    def read_bytes(self, path: str) -> bytes:
+        """A small file's bytes. Raises InputError where the artifact has none of that name, and DamagedError."""
+        item = self._listed(path)
+        if item is None:
+            raise InputError(f"path: {self.ref} has no file {path!r}")
+        with self._opened(item) as handle:
+            content = handle.read()
+        if hashlib.sha256(content).hexdigest() != item.sha256:
+            raise _damaged(self.ref, f"{path}: its bytes are not those that were written")
+        return content
 
-    def stage_of(self, fingerprint: str) -> str | None:
-        """The stage of the artifact with this fingerprint; None when the store has none."""
-        keys = [f"{stage}/{fingerprint}/{MANIFEST}" for stage in self.folders()]
-        return next((key.partition("/")[0] for key, raw in self.read_many(keys) if raw is not None), None)
-
-    def find(self, address: str) -> ArtifactRef:
-        """The committed artifact at `stage/fingerprint`, whose fingerprint may be shortened while it stays unique.
-
-        Raises InputError when none or several match.
-        """
-        stage, _, start = address.partition("/")
-        matches = [ref for ref in self.list(stage) if ref.fingerprint.startswith(start)]
-        if len(matches) != 1:
-            found = f"{len(matches)} artifacts match" if matches else "no artifact matches"
-            raise InputError(f"artifact: {found} {address!r} in {self.root}; `latent artifacts ls` lists them")
-        return matches[0]
-
-    def empty_attempts(self) -> Iterator[tuple[str, float]]:
-        """Attempt folders without a single file, and when they were made; object stores have no empty folders."""
-        base = Path(self._base)
-        for folder in sorted(base.glob("[a-z]*/*/*/")) if self._is_local else ():
-            with suppress(FileNotFoundError):  # its writer may just be leaving
-                if not any(path.is_file() for path in folder.rglob("*")):
-                    yield folder.relative_to(base).as_posix(), folder.stat().st_mtime
-
-    def set_aside(self, ref: ArtifactRef) -> None:
-        """Make a damaged artifact not exist, so that it can be computed again; its files stay until gc."""
-        with suppress(FileNotFoundError):  # another run may have been quicker
-            self.remove(f"{ref.key}/{MANIFEST}")
-
-    def put_manifest(self, manifest: Manifest) -> bool:
-        """Create the manifest if there is none; returns whether this one is the one that stands."""
-        if self.create(f"{manifest.ref.key}/{MANIFEST}", manifest.to_bytes()):
-            return True
-        try:
-            winner = self.manifest(manifest.ref)
-        except DamagedError:
-            return False
-        # A put whose answer was lost is sent again, and then refused because of itself.
-        return bool(winner.record["attempt"] == manifest.record["attempt"])
-
-    def remove_attempt(self, ref: ArtifactRef, attempt: str) -> None:
-        self.remove_tree(f"{ref.key}/{attempt}")
-
-    def local_copy(self, artifact: Artifact, name: str, files: Sequence[StoredFile]) -> Path:
-        """The directory `name` of a remote artifact in the local cache, downloaded once per content and checked."""
-        base = Path(os.environ.get("LATENT_CACHE", "~/.cache/latent")).expanduser()
-        target = base / "artifacts" / artifact.ref.key / artifact.manifest.content.sha256[:16]
+    def directory(self, name: str) -> Path:
+        """A local path that holds the files below `name/`: the store's own on local disk, a checked copy otherwise."""
+        files = [item for item in self.manifest.content.files if item.path.startswith(f"{name}/")]
+        if not files:
+            raise InputError(f"path: {self.ref} has no directory {name!r}")
+        local = self.store.local_path(self.key(name))
+        if local is None:
+            return local_copy(self.store, self.manifest, files) / name
         for item in files:
-            local = target / item.path
-            if not _is_copy(local, item):
-                local.parent.mkdir(parents=True, exist_ok=True)
-                self._fetch(artifact, item, local)
-        return target / name
+            self._require(item)
+        return local
 
-    def _fetch(self, artifact: Artifact, item: StoredFile, local: Path) -> None:
-        partial = local.with_name(f".{local.name}.{os.getpid()}")
+    def _listed(self, path: str) -> StoredFile | None:
+        return next((item for item in self.manifest.content.files if item.path == path), None)
+
+    def _require(self, item: StoredFile) -> None:
+        problem = None if self.is_trusted else self.problem(item)
+        if problem is not None:
+            raise _damaged(self.ref, problem)
+
+    @contextmanager
+    def _opened(self, item: StoredFile) -> Iterator[BinaryIO]:
+        """The file, open for reading; what a reader says of damaged bytes is raised as DamagedError."""
+        import pyarrow as pa
+
+        self._require(item)
         try:
-            self.download(artifact.key(item.path), partial)
-            if hash_file(partial) != item.sha256:
-                raise DamagedError(f"{artifact.ref}: {item.path}: its bytes are not those that were written")
-            partial.replace(local)
-        finally:
-            partial.unlink(missing_ok=True)
-
-    def _check_file(self, artifact: Artifact, item: StoredFile) -> str | None:
-        digest = hashlib.sha256()
-        try:
-            with self.open_for_reading(artifact.key(item.path)) as handle:
-                while chunk := handle.read(COPY_BYTES):
-                    digest.update(chunk)
-        except OSError as error:
-            return _no_file(item, error)
-        return None if digest.hexdigest() == item.sha256 else f"{item.path}: its bytes are not those that were written"
+            with self.store.open_for_reading(self.key(item.path)) as handle:
+                yield handle
+        except (OSError, pa.ArrowException) as error:
+            problem = self.problem(item)
+            if problem is None:
+                raise
+            raise _damaged(self.ref, problem) from error
 
 
-def _no_file(item: StoredFile, error: OSError) -> str:
-    """What it says of a file that there is nothing to read; any other error is raised as it is."""
-    if isinstance(error, FileNotFoundError):
-        return f"{item.path}: missing"
-    if error.errno not in NO_FILE:
-        raise error
-    return f"{item.path}: no file any more ({error.strerror})"
-
-
-def _is_copy(local: Path, item: StoredFile) -> bool:
-    """Whether a file was downloaded before, and is still what was downloaded."""
-    if not local.exists() or local.stat().st_size != item.bytes:
-        return False
-    state = local_state(local)
-    if not CHECKED.knows(str(local), state, item.sha256, item.bytes):
-        if hash_file(local) != item.sha256:
-            return False
-        CHECKED.remember(str(local), state, item.sha256, item.bytes)
-    return True
-
-
-def _opened(raw: bytes, ref: ArtifactRef, stage_of: StageOf) -> Manifest | DamagedError:
-    try:
-        return Manifest.from_bytes(raw, ref, stage_of)
-    except DamagedError as error:
-        return error
+def _damaged(ref: ArtifactRef, problem: str) -> DamagedError:
+    return DamagedError(
+        f"{ref} is damaged: {problem}; run again what made it, after `latent artifacts verify {ref} --set-aside` where "
+        "that finds nothing to compute"
+    )

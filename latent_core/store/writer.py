@@ -21,12 +21,11 @@ from latent_core.store.manifest import Content, Manifest, ShardEntry, StoredFile
 from latent_core.store.reference import Reference
 from latent_core.store.remote import UnreachableError
 from latent_core.store.space import FullError, is_full
+from latent_core.store.store import Artifact, ArtifactStore
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from latent_core.store.artifact import Artifact
-    from latent_core.store.store import ArtifactStore
 
 PIECE = 1 << 20  # bytes handed on at once: a remote file buffers a part and what comes with one call
 _NO_PARENTS: Mapping[str, Reference] = MappingProxyType({})
@@ -117,6 +116,11 @@ class TableWriter:
         self._writer.close()
 
 
+def begin(store: ArtifactStore, ref: ArtifactRef) -> ArtifactWriter:
+    """Start an attempt at an artifact; several may race."""
+    return ArtifactWriter(store, ref)
+
+
 class ArtifactWriter:
     """One attempt at one artifact. Use as a context manager; nothing exists until `commit` returns.
 
@@ -142,7 +146,7 @@ class ArtifactWriter:
         if self._committed or self._in_doubt or isinstance(error, UnreachableError):
             return  # a silent endpoint would only make the error come later
         with suppress(OSError, LatentError):  # what stays behind is a leftover; gc finds it
-            self.store.remove_attempt(self.ref, self.attempt)
+            self.store.remove_tree(f"{self.ref.key}/{self.attempt}")
         if error is not None and not isinstance(error, LatentError) and is_full(error):
             reason = str(error).partition("\n")[0]
             raise FullError(

@@ -12,8 +12,9 @@ from latent_core import prompts
 from latent_core.compress.selection import check_ratio
 from latent_core.config.sampling import SamplingConfig
 from latent_core.errors import InputError
-from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import FinishReason, Request, item_seed
+from latent_core.models.readable import ReadableModel
+from latent_core.models.tokens import encode
 
 MAX_QUESTION = 4_000  # characters
 MAX_NEW_TOKENS = 1_024
@@ -116,4 +117,4 @@ def stretches(ids: Sequence[int], model: ReadableModel) -> tuple[Stretch, ...]:
 
 def _request(question: str, ratio: float, model: ReadableModel) -> Request:
     text = prompts.render_prompt(question, model.tokenizer, model.family, ratio=ratio)
-    return Request(tuple(prompts.encode(text, model.tokenizer)), item_seed(0, question, 0))
+    return Request(tuple(encode(text, model.tokenizer)), item_seed(0, question, 0))

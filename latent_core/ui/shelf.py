@@ -106,8 +106,8 @@ def stored_offers(store: ArtifactStore, stages: Sequence[str]) -> list[Offer]:
 
 
 def _load(offer: Offer) -> Player:
-    from latent_core.generate.completions import ReadableModel
     from latent_core.generate.transformers_engine import TransformersEngine
+    from latent_core.models.readable import ReadableModel
 
     directory = offer.locate()
     return Player(offer.name, offer.remark, ReadableModel.load(directory), TransformersEngine(directory))

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import logging
 import queue
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("latent")
 LEAST_WINDOW = 16  # task runs under way at a time; they also wait for workers, leases and companions
-_SETTLE_SECONDS = 10.0  # without progress of a server that is told how task runs ended
-_LOOK_SECONDS = 0.2
 _MOST_ARROWS = 200  # into one box of Prefect's page; a merge of thousands of shards shows its first ones
 
 
@@ -42,19 +38,19 @@ class Ended:
     error: BaseException | None = None
 
 
-class StageTasks:
-    """Runs calls as task runs of the flow run that it is made in. `perform` computes one and returns its state or
-    reference, and raises what went wrong."""
+Attempt = Callable[[StageCall], str]
+"""Computes a call; returns why nothing was computed, empty when it was, and raises what went wrong."""
 
-    def __init__(
-        self, runtime: RuntimeConfig, store: ArtifactStore, results: Any, perform: Callable[[StageCall], Any]
-    ) -> None:
+
+class StageTasks:
+    """Runs calls as task runs of the flow run that it is made in."""
+
+    def __init__(self, runtime: RuntimeConfig, store: ArtifactStore, results: Any, attempt: Attempt) -> None:
         self._runtime = runtime
         self._store = store
         self._results = results
-        self._perform = perform
+        self._attempt = attempt
         self._window = max(LEAST_WINDOW, 2 * runtime.workers)
-        self._started = 0
         self._tasks: dict[str, Any] = {}
         self._under_way: dict[str, StageCall] = {}  # by fingerprint
 
@@ -81,38 +77,10 @@ class StageTasks:
             else:
                 schedule.succeed(call.ref)
 
-    def settle(self) -> None:
-        """Wait until the server has written down how every task run ended, while it makes progress.
-
-        States go to it as events, which it writes when it can: one that ends with the run would lose the last ones.
-        """
-        from httpx import HTTPError
-        from prefect.client.orchestration import get_client
-        from prefect.client.schemas.objects import TERMINAL_STATES
-        from prefect.context import FlowRunContext
-
-        context = FlowRunContext.get()
-        assert context is not None and context.flow_run is not None
-        wanted = {
-            "flow_runs": {"id": {"any_": [str(context.flow_run.id)]}},
-            "task_runs": {"state": {"type": {"any_": sorted(state.value for state in TERMINAL_STATES)}}},
-        }
-        written, since = 0, time.monotonic()
-        with get_client(sync_client=True) as client, suppress(HTTPError):
-            while time.monotonic() - since < _SETTLE_SECONDS:
-                before, written = written, client.request("POST", "/task_runs/count", json=wanted).json()
-                if written >= self._started:
-                    return
-                if written > before:
-                    since = time.monotonic()
-                time.sleep(_LOOK_SECONDS)
-        logger.info("prefect: its server has written down %d of %d task runs by now", written, self._started)
-
     def _start(
         self, call: StageCall, ended: Mapping[ArtifactRef, Ended], arrived: queue.SimpleQueue[tuple[StageCall, Any]]
     ) -> None:
         self._under_way[call.ref.fingerprint] = call
-        self._started += 1
         before = [ended[ref].task_run_id for ref in stored_parents(call) if ref in ended]
         waits = [_completed(run_id) for run_id in dict.fromkeys(before[:_MOST_ARROWS])]
         future = self._task(call.stage.name).submit(call.title, call.ref.fingerprint, wait_for=waits)
@@ -123,17 +91,22 @@ class StageTasks:
         for call in calls:
             by_stage.setdefault(call.stage.name, []).append(call)
         for name, found in by_stage.items():
-            self._started += 1
             state = self._found_task(name, found)(return_state=True)
             ended.update((call.ref, Ended(state.name, state.state_details.task_run_id)) for call in found)
 
     def _task(self, name: str) -> Any:
         """The stage's Prefect task, whose arguments are a call's title and fingerprint."""
         if name not in self._tasks:
+            from prefect.states import Completed
             from prefect.tasks import exponential_backoff
 
             def compute(title: str, fingerprint: str) -> Any:
-                return self._perform(self._under_way[fingerprint])
+                call = self._under_way[fingerprint]
+                why_not = self._attempt(call)
+                reference = reference_to(call, self._store)
+                if not why_not:
+                    return reference
+                return Completed(name="Cached", message=f"{call.ref} {why_not}", data=reference)
 
             self._tasks[name] = self._as_task(
                 compute,

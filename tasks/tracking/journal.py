@@ -7,12 +7,12 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from latent_core.errors import InfrastructureError
-from latent_core.store import ArtifactRef, ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, DamagedError
 
 logger = logging.getLogger("latent")
 SEAL = "seal"
@@ -115,6 +115,21 @@ def read_journals(store: ArtifactStore) -> tuple[list[Journal], dict[str, str]]:
         except (ValueError, TypeError, KeyError) as error:
             torn[key] = str(error)
     return sorted(found, key=lambda journal: journal.started), torn
+
+
+def last_accepted(store: ArtifactStore, flow: str, tags: Mapping[str, str]) -> Journal | None:
+    """The newest run of a flow in this store that had these tags and did not fail; None when there is none.
+
+    Raises DamagedError where a journal cannot be read, which may have been it.
+    """
+    written, torn = read_journals(store)
+    for key, reason in torn.items():
+        raise DamagedError(
+            f"{store.root}/{key} is damaged ({reason}), so what was accepted last is not known; delete it, "
+            "and the newest of the others counts"
+        )
+    accepted = [journal for journal in written if journal.flow == flow and journal.status == "FINISHED"]
+    return next((journal for journal in reversed(accepted) if tags.items() <= journal.tags.items()), None)
 
 
 def runs(store: ArtifactStore) -> Iterator[Journal]:

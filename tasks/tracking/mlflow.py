@@ -91,7 +91,7 @@ def _shards_of_merged(store: ArtifactStore) -> set[ArtifactRef]:
 def _readable(store: ArtifactStore, ref: ArtifactRef) -> Artifact | None:
     """The artifact if it is whole, and what its run would show of its files is what was written."""
     artifact = store.get(ref.stage, ref.fingerprint)
-    if artifact is None or any(store.problem(artifact, item) for item in logged_files(artifact)):
+    if artifact is None or any(artifact.problem(item) for item in logged_files(artifact)):
         return None
     return artifact
 

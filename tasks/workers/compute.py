@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
-from latent_core.store import Artifact, ArtifactRef, Reference
+from latent_core.store import Artifact, ArtifactRef, Reference, begin
 from latent_core.store.lease import LeaseTerms, held
 from tasks.environment import environment
 from tasks.inputs import Input, ProblemsInput
@@ -29,7 +29,7 @@ def perform(call: StageCall, workplace: Workplace, terms: LeaseTerms | None = No
 
 
 def _compute(call: StageCall, workplace: Workplace, confirm: Callable[[], None]) -> Artifact:
-    with workplace.store.begin(call.ref.stage, call.ref.fingerprint) as out:
+    with begin(workplace.store, call.ref) as out:
         outcome = call.stage.body(out, call.inputs, call.config, workplace)
         confirm()
         artifact = out.commit(

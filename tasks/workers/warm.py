@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latent_core.device_memory import release
-from latent_core.generate.completions import ReadableModel
+from latent_core.models.readable import ReadableModel
 from tasks.workers import engines
 
 if TYPE_CHECKING:

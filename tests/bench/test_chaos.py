@@ -15,12 +15,12 @@ from bench.chaos.rounds import disturbed_round, undisturbed_run
 from bench.chaos.victims import Victim, running_server
 from bench.chaos.watch import CommitWatch, Event, WorkerLogs
 from latent_core.identity import fingerprint
-from latent_core.store import Artifact, ArtifactStore
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
 
 
 def _write(store: ArtifactStore, name: str, text: bytes = b"x") -> Artifact:
     config = {"name": name}
-    with store.begin("stage", fingerprint("stage", 1, config, {})) as out:
+    with begin(store, ArtifactRef("stage", fingerprint("stage", 1, config, {}))) as out:
         with out.open("file") as handle:
             handle.write(text)
         return out.commit(config=config)

@@ -11,7 +11,7 @@ from flows.launch.registry import find_flow
 from flows.tokenskip_math import compose
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.store import ArtifactStore
-from tasks.run.execution import open_run
+from tasks.run.plan import open_plan
 from tests.e2e.test_ray import CONFIG
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
@@ -37,9 +37,9 @@ def test_whole_job_runs_on_a_dask_cluster(scheduler: str, tmp_path: Path) -> Non
         {**CONFIG, "store": store.root, "runtime": runtime, "tracking": {"enabled": False}}
     )
     find_flow("tokenskip-math").execute(config)
-    with open_run("tokenskip-math", config, planning=True) as run:
-        compose(config, run)
-    assert run.plan and all(line.hit for line in run.plan)
+    run = open_plan("tokenskip-math", config)
+    compose(config, run)
+    assert run.lines and all(line.hit for line in run.lines)
     shards = [store.require(ref) for ref in store.list("collect_shard")]
     here = {shard.manifest.record["process"] for shard in shards}
     assert len(shards) == 6 and len(here) == 2, "both workers collected"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from flows.tokenskip_math import compose, tokenskip_math
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.store import Artifact, ArtifactStore
 from tasks.report import REPORT_HTML, entries_of
-from tasks.run.execution import open_run
+from tasks.run.plan import open_plan
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 SMALL: dict[str, Any] = {
@@ -45,9 +46,9 @@ def _config(root: Path) -> TokenSkipConfig:
 
 
 def _plan(config: TokenSkipConfig) -> dict[str, bool]:
-    with open_run("tokenskip-math", config, planning=True) as run:
-        compose(config, run)
-    return {line.title: line.hit for line in run.plan}
+    run = open_plan("tokenskip-math", config)
+    compose(config, run)
+    return {line.title: line.hit for line in run.lines}
 
 
 def _artifact(config: TokenSkipConfig, stage: str) -> Artifact:
@@ -143,12 +144,16 @@ def test_killed_collection_resumes_to_the_same_content(finished: TokenSkipConfig
     from prefect.settings import PREFECT_API_URL
 
     config = _config(tmp_path)
+    store = ArtifactStore(config.store)
+    shutil.copytree(finished.store, config.store)  # what follows from the collection need not be computed again
+    for ref in list(store.list()):
+        if ref.stage in ("collect", "collect_shard"):
+            shutil.rmtree(Path(config.store, ref.key))
     file = tmp_path / "run.yaml"
     file.write_text(yaml.safe_dump(config.model_dump(mode="json")))
     command = [sys.executable, "-m", "flows.cli", "run", "tokenskip-math", "-c", str(file)]
     environment = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value())}
     running = subprocess.Popen(command, env=environment, start_new_session=True)
-    store = ArtifactStore(config.store)
     deadline = time.monotonic() + 480
     while sum(ref.stage == "collect_shard" for ref in store.list()) < 2:
         assert running.poll() is None and time.monotonic() < deadline, "collection ended before it could be killed"

@@ -16,6 +16,7 @@ from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.concise import SELECTED
 from tasks.grpo import ROLLOUTS
 from tasks.report import entries_of
+from tasks.run.plan import open_plan
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 SAMPLING = {"max_new_tokens": 160, "batch_tokens": 65_536}
@@ -59,9 +60,9 @@ def _entries(report: Artifact) -> dict[tuple[str, str], ReportEntry]:
 
 def _all_hits(flow: str, config: StageConfig) -> bool:
     entry = find_flow(flow)
-    with entry.open_run(config, planning=True) as run:
-        entry.compose(config, run)
-    return all(line.hit for line in run.plan)
+    run = open_plan(entry.name, config)
+    entry.compose(config, run)
+    return all(line.hit for line in run.lines)
 
 
 def test_direct_model_answers_at_once_and_is_compared_with_the_untrained(tmp_path: Path) -> None:

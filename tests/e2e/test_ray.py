@@ -22,7 +22,7 @@ import yaml
 from flows.tokenskip_math import compose
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.store import ArtifactStore
-from tasks.run.execution import open_run
+from tasks.run.plan import open_plan
 from tests.support.s3_faults import make_bucket
 from tests.support.s3_servers import free_ports, start_seaweed
 
@@ -113,9 +113,9 @@ def _alive(address: str) -> int:
 
 
 def _hits(config: TokenSkipConfig) -> dict[str, bool]:
-    with open_run("tokenskip-math", config, planning=True) as run:
-        compose(config, run)
-    return {line.title: line.hit for line in run.plan}
+    run = open_plan("tokenskip-math", config)
+    compose(config, run)
+    return {line.title: line.hit for line in run.lines}
 
 
 @pytest.fixture

@@ -22,10 +22,10 @@ from flows.tokenskip_math import conclude
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.identity import fingerprint
-from latent_core.store import ArtifactRef, ArtifactStore, DamagedError
+from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, begin
 from tasks.collect import SAMPLES
-from tasks.run.execution import open_run
-from tasks.tracking.journal import Journal, JournalModel, journals
+from tasks.run.plan import open_plan
+from tasks.tracking.journal import Journal, JournalModel, journals, last_accepted
 
 
 def _parameters(folder: Path) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def test_demo_page_refuses_a_damaged_model_and_damaged_samples(tmp_path: Path) -
     from tasks.tracking.models import model_directory
 
     store = ArtifactStore(str(tmp_path / "store"))
-    with store.begin("train", "a" * 64) as out:
+    with begin(store, ArtifactRef("train", "a" * 64)) as out:
         with out.directory("weights/model") as directory:
             (directory / "config.json").write_text("{}")
             (directory / "model.safetensors").write_bytes(bytes(1000))
@@ -136,7 +136,7 @@ def test_demo_page_refuses_a_damaged_model_and_damaged_samples(tmp_path: Path) -
     for reader in (lambda: model_directory(model.ref.key, store), offer.locate):
         with pytest.raises(DamagedError, match=r"^train/a{12} is damaged: weights/model/model\.safetensors"):
             reader()
-    with store.begin("collect", "b" * 64) as out:
+    with begin(store, ArtifactRef("collect", "b" * 64)) as out:
         with out.open(SAMPLES) as file:
             file.write(b"PAR1" * 100)
         samples = out.commit()
@@ -147,7 +147,7 @@ def test_demo_page_refuses_a_damaged_model_and_damaged_samples(tmp_path: Path) -
 
 def test_damage_that_a_run_does_not_look_for_is_set_aside_by_the_command_that_the_refusal_names(tmp_path: Path) -> None:
     store = ArtifactStore(str(tmp_path / "store"))
-    with store.begin("collect", "b" * 64) as out:
+    with begin(store, ArtifactRef("collect", "b" * 64)) as out:
         with out.open(SAMPLES) as file:
             file.write(b"PAR1" * 100)
         samples = out.commit()
@@ -165,10 +165,10 @@ def test_damage_that_a_run_does_not_look_for_is_set_aside_by_the_command_that_th
 def test_page_and_terminal_say_what_the_check_for_contamination_found(tmp_path: Path) -> None:
     store = ArtifactStore(str(tmp_path / "store"))
     check = ArtifactRef("contamination", fingerprint("contamination", 1, {}, {}))
-    with store.begin(check.stage, check.fingerprint) as out:
+    with begin(store, check) as out:
         counts = {"kept": 7, "equal_to_training": 2, "overlap_training": 1}
         out.commit(accounting=counts, metrics={"tested": 10, "training": 50, "procedural": 0})
-    with store.begin("report", "c" * 64) as out:
+    with begin(store, ArtifactRef("report", "c" * 64)) as out:
         report = out.commit(parents={"contamination": check})
     (line,) = findings(report)
     assert line.startswith("Contamination: of 10 test questions, 2 are also among the 50 training questions")
@@ -182,12 +182,12 @@ def test_cached_run_starts_its_flow_only_to_register_what_no_earlier_run_did(tmp
     )
     model = ArtifactRef("train", fingerprint("train", 2, {}, {}))
     store = ArtifactStore(config.store)
-    with store.begin("report", "d" * 64) as out:
+    with begin(store, ArtifactRef("report", "d" * 64)) as out:
         report = out.commit(parents={"train/standard": model})
 
     def lacks_a_record(**tracking: Any) -> bool:
         settings = config.model_copy(update={"tracking": config.tracking.model_copy(update=tracking)})
-        run = open_run("tokenskip-math", settings, planning=True)
+        run = open_plan("tokenskip-math", settings)
         conclude(settings, run, report)
         return run.unrecorded
 
@@ -203,26 +203,26 @@ def test_journal_that_was_altered_is_no_yardstick_and_no_run_is_measured_by_anot
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = ReevaluateConfig.model_validate({"store": str(tmp_path / "store")})
-    run = open_run("reevaluate", config, planning=True)
+    run = open_plan("reevaluate", config)
     for number, report in enumerate(("1" * 64, "2" * 64)):
         Journal(f"night{number}", "reevaluate", "", {}, float(number), tags={"latent.report": report}).write(run.store)
-    assert run.accepted({}) is None  # neither has finished
+    assert last_accepted(run.store, "reevaluate", {}) is None  # neither has finished
     last = Journal("night2", "reevaluate", "", {}, 2.0, 3.0, "FINISHED", {"latent.report": "3" * 64})
     last.write(run.store)
-    assert run.accepted({}) == last
+    assert last_accepted(run.store, "reevaluate", {}) == last
     path = run.store.local_path(".runs/night2.json")
     assert path is not None
     path.write_text(path.read_text().replace("3" * 64, "7" * 64))
     with pytest.raises(DamagedError, match=r"\.runs/night2\.json is damaged .*seal.*delete it"):
-        run.accepted({})
+        last_accepted(run.store, "reevaluate", {})
     assert [journal.id for journal in journals(run.store)] == ["night0", "night1"]
     assert "night2.json is no whole journal" in caplog.text
 
 
 def test_journal_that_a_killed_run_was_still_writing_stops_no_later_one(tmp_path: Path) -> None:
     config = ReevaluateConfig.model_validate({"store": str(tmp_path / "store")})
-    run = open_run("reevaluate", config, planning=True)
+    run = open_plan("reevaluate", config)
     last = Journal("night1", "reevaluate", "", {}, 1.0, 2.0, "FINISHED", {"latent.report": "1" * 64})
     last.write(run.store)
     (tmp_path / "store" / ".runs" / ".night2.json.0123").write_text('{"id": "nig')
-    assert run.accepted({}) == last and list(journals(run.store)) == [last]
+    assert last_accepted(run.store, "reevaluate", {}) == last and list(journals(run.store)) == [last]

@@ -13,7 +13,7 @@ from flows.label_kinds import compose
 from latent_core.config.compressor import CompressorConfig, Corpus
 from latent_core.config.label_kinds import LabelKindsConfig
 from latent_core.config.label_words import LabelKind, LabelWordsConfig
-from tasks.run.execution import open_run
+from tasks.run.plan import open_plan
 
 
 def _plan(root: Path, **settings: Any) -> dict[str, str]:
@@ -21,9 +21,9 @@ def _plan(root: Path, **settings: Any) -> dict[str, str]:
     config = LabelKindsConfig.model_validate(
         {"collect": {"questions": 4}, "store": str(root), "tracking": {"enabled": False}, **settings}
     )
-    with open_run("label-kinds", config, planning=True) as run:
-        compose(config, run)
-    return {line.title: line.ref.fingerprint for line in run.plan}
+    run = open_plan("label-kinds", config)
+    compose(config, run)
+    return {line.title: line.ref.fingerprint for line in run.lines}
 
 
 def test_kinds_share_the_chains_of_thought_and_differ_from_the_labels_on(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from flows.launch.registry import find_flow
 from latent_core.config.concise import ConciseConfig
-from tasks.run.execution import PlannedStage
+from tasks.run.plan import PlannedStage, open_plan
 
 ROOT = Path(__file__).parents[2]
 EMBEDDED = {"model": "latent-mini", "benchmark": {"name": "word_problems"}}
@@ -20,9 +20,9 @@ EMBEDDED = {"model": "latent-mini", "benchmark": {"name": "word_problems"}}
 def _plan(flow: str, root: Path, settings: dict[str, Any]) -> list[PlannedStage]:
     entry = find_flow(flow)
     config = entry.config.model_validate({**settings, "store": str(root), "tracking": {"enabled": False}})
-    with entry.open_run(config, planning=True) as run:
-        entry.compose(config, run)
-    return run.plan
+    run = open_plan(entry.name, config)
+    entry.compose(config, run)
+    return run.lines
 
 
 def _titles(flow: str, root: Path, settings: dict[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from flows.launch import execute as execution
+from flows.launch.plan import plan
 from flows.launch.registry import find_flow
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.errors import InputError, RegressionFound
@@ -228,18 +229,18 @@ def test_parameters_that_are_left_out_follow_the_champions_first_evaluation(nigh
     later = {"questions": 20, "ratios": [0.7], "sampling": {"max_new_tokens": 8}}
     nights.answer(nights.config(benchmark={"difficulties": [3]}, evaluate=later), {0.7: 5})
     bare = {name: value for name, value in nights.parameters().items() if name not in ("benchmark", "evaluate")}
-    followed = execution.plan(find_flow("reevaluate"), ReevaluateConfig.model_validate(bare))[0]
-    given = execution.plan(find_flow("reevaluate"), nights.config())[0]
-    evaluations = [line.ref for line in given.plan if line.ref.stage == "evaluate"]
-    assert [line.ref for line in followed.plan if line.ref.stage == "evaluate"] == evaluations
+    followed = plan(find_flow("reevaluate"), ReevaluateConfig.model_validate(bare))[0]
+    given = plan(find_flow("reevaluate"), nights.config())[0]
+    evaluations = [line.ref for line in given.lines if line.ref.stage == "evaluate"]
+    assert [line.ref for line in followed.lines if line.ref.stage == "evaluate"] == evaluations
     (note,) = followed.notes
     assert f"{QUESTIONS} questions of word_problems at ratios 1, 0.5" in note and "version 1 (train/" in note
     assert "all as it was evaluated first (evaluate/" in note
 
-    partly = execution.plan(
+    partly = plan(
         find_flow("reevaluate"), ReevaluateConfig.model_validate(bare | {"evaluate": {"ratios": [0.5, 0.3]}})
     )[0]
-    assert next(line.ref for line in partly.plan if line.ref.stage == "evaluate") == evaluations[1]
+    assert next(line.ref for line in partly.lines if line.ref.stage == "evaluate") == evaluations[1]
     assert "the parameters say evaluate.ratios, the rest is as it was" in partly.notes[0]
 
 
@@ -252,26 +253,26 @@ def test_benchmark_of_an_evaluation_by_an_older_release_is_read_from_its_runs_jo
     bare = {name: value for name, value in nights.parameters().items() if name not in ("benchmark", "evaluate")}
     config = ReevaluateConfig.model_validate(bare)
     with pytest.raises(InputError, match="give benchmark"):
-        execution.plan(find_flow("reevaluate"), config)
+        plan(find_flow("reevaluate"), config)
     journal = Journal("old", "tokenskip-math", "", {"benchmark": nights.parameters()["benchmark"]}, 0.0)
     for ref in nights.store.list("evaluate"):
         journal.stages.append(JournalEntry(ref.stage, ref.fingerprint, cached=False))
     journal.write(nights.store)
-    run, _ = execution.plan(find_flow("reevaluate"), config)
-    assert {line.ref for line in run.plan if line.hit} == set(nights.store.list("evaluate"))
+    run, _ = plan(find_flow("reevaluate"), config)
+    assert {line.ref for line in run.lines if line.hit} == set(nights.store.list("evaluate"))
 
 
 def test_champion_that_was_never_evaluated_needs_a_benchmark(nights: Nights) -> None:
     nights.crown(1)
     bare = {name: value for name, value in nights.parameters().items() if name not in ("benchmark", "evaluate")}
     with pytest.raises(InputError, match=r"^benchmark: .*version 1 \(train/.*give benchmark"):
-        execution.plan(find_flow("reevaluate"), ReevaluateConfig.model_validate(bare))
+        plan(find_flow("reevaluate"), ReevaluateConfig.model_validate(bare))
 
 
 def test_model_from_outside_is_evaluated_by_default_parameters(tmp_path: Path) -> None:
     config = ReevaluateConfig.model_validate({"store": str(tmp_path), "tracking": {"enabled": False}})
-    run, _ = execution.plan(find_flow("reevaluate"), config)
-    assert len([line for line in run.plan if line.ref.stage == "evaluate"]) == 4
+    run, _ = plan(find_flow("reevaluate"), config)
+    assert len([line for line in run.lines if line.ref.stage == "evaluate"]) == 4
     assert "500 questions of word_problems" in run.notes[0] and "all by default" in run.notes[0]
 
 

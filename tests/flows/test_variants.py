@@ -11,16 +11,16 @@ from pydantic import ValidationError
 from flows.tokenskip_math import compose, trainings
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
 from latent_core.config.training import LatentRows
-from tasks.run.execution import open_run
+from tasks.run.plan import open_plan
 
 
 def _titles(root: Path, **settings: Any) -> list[str]:
     config = TokenSkipConfig.model_validate(
         {"collect": {"questions": 4}, "store": str(root), "tracking": {"enabled": False}, **settings}
     )
-    with open_run("tokenskip-math", config, planning=True) as run:
-        compose(config, run)
-    return [line.title for line in run.plan]
+    run = open_plan("tokenskip-math", config)
+    compose(config, run)
+    return [line.title for line in run.lines]
 
 
 def test_every_variant_is_trained_once_a_seed(tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ import pytest
 from latent_core.config.prompting import Prompting
 from latent_core.models.family import ChatFamily, chat_family, load_tokenizer
 from latent_core.models.source import open_model
+from latent_core.models.tokens import decode, encode
 from latent_core.prompts import (
-    decode,
-    encode,
     extra_instruction,
     ratio_suffix,
     render_answer,

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from latent_core.store import ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 from latent_core.store.space import FullError
 
 folder = Path(sys.argv[1])
@@ -17,7 +17,7 @@ store = ArtifactStore(folder / "store")
 
 
 def work() -> None:
-    with store.begin("words", "a" * 64) as out:
+    with begin(store, ArtifactRef("words", "a" * 64)) as out:
         with out.open("data") as handle:
             handle.write(bytes(3 << 19))
         out.commit()

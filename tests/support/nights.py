@@ -11,10 +11,10 @@ from flows.reevaluate import ENTRY
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter, begin
 from tasks.collect import SAMPLES
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
-from tasks.run.execution import Run
+from tasks.run.plan import Plan
 from tasks.stage import Outcome, StageCall, Workplace
 from tasks.tracking.mlflow import open_client
 from tasks.tracking.models import register, set_champion
@@ -48,7 +48,7 @@ class Nights:
         """Make a model of that seed the champion; returns its version."""
         ref = ArtifactRef("train", fingerprint("train", 1, {"seed": seed}, {}))
         if self.store.get(ref.stage, ref.fingerprint) is None:
-            with self.store.begin(ref.stage, ref.fingerprint) as out:
+            with begin(self.store, ref) as out:
                 with out.directory("weights/model") as folder:
                     (folder / "config.json").write_text(str(seed))
                 out.commit()
@@ -73,13 +73,12 @@ class Nights:
 def _planned(config: ReevaluateConfig) -> list[StageCall]:
     calls: list[StageCall] = []
 
-    class Listing(Run):
-        def _ask(self, call: StageCall) -> ArtifactRef:
+    class Listing(Plan):
+        def add(self, call: StageCall) -> ArtifactRef:
             calls.append(call)
-            return super()._ask(call)
+            return super().add(call)
 
-    run = Listing("reevaluate", config, ArtifactStore(config.store), config.runtime, config.tracking, planning=True)
-    ENTRY.compose(config, run)
+    ENTRY.compose(config, Listing("reevaluate", ArtifactStore(config.store), config.tracking))
     return [call for call in calls if call.ref.stage == evaluate.name]
 
 

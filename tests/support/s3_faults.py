@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latent_core.errors import InfrastructureError, InputError, LatentError
-from latent_core.store import Artifact, ArtifactStore
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
 from latent_core.store.remote import TIMEOUT
 from tests.support.s3_servers import (
     Behaviour,
@@ -94,7 +94,7 @@ def work(store: ArtifactStore) -> Artifact:
     found = store.get("words", ADDRESS)
     if found is not None:
         return found
-    with store.begin("words", ADDRESS) as out:
+    with begin(store, ArtifactRef("words", ADDRESS)) as out:
         with out.open("small") as handle:
             handle.write(b"1")
         with out.open("large") as handle:

@@ -18,8 +18,8 @@ import pyarrow.feather as feather
 
 from latent_core.config.training import TrainConfig
 from latent_core.dual import DualVocabulary, RemapCounts, remap_row
-from latent_core.generate.completions import ReadableModel
-from latent_core.models.mini_corpus import examples
+from latent_core.models.readable import ReadableModel
+from latent_core.sft.mini_corpus import examples
 from latent_core.sft.rank import Progress, TrainResult
 from latent_core.sft.trainer import train
 

@@ -12,7 +12,7 @@ from latent_core.compressor_training.agreement import Agreement
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
 from latent_core.models.source import open_model
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
 from tasks.collect import SAMPLES
 from tasks.inputs import Opener
 from tasks.label_kinds import COMPARISON, CompareLabelKinds, CompareLabelKindsInputs, compare_label_kinds
@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 def _commit(store: ArtifactStore, name: str, config: dict[str, Any], **made: Any) -> ArtifactRef:
     identity = fingerprint(name, 1, config, {})
-    with store.begin(name, identity) as out:
+    with begin(store, ArtifactRef(name, identity)) as out:
         out.commit(config=config, **made)
     return ArtifactRef(name, identity)
 
@@ -47,7 +47,7 @@ def _compressed(store: ArtifactStore, name: str, *retained: float) -> ArtifactRe
         drift = {"ratio": 0.5, "texts": 2**index, "achieved_ratio": 0.5, "mean_tokens": 10, "answer_retention": share}
         shards.append(_commit(store, "compress_shard", {"of": name, "shard": index}, metrics={"ratios": [drift]}))
     identity = fingerprint("compress", 1, {"of": name}, {})
-    with store.begin("compress", identity) as out:
+    with begin(store, ArtifactRef("compress", identity)) as out:
         for shard in shards:
             out.add_shard(store.require(shard))
         out.commit(config={"of": name})
@@ -56,7 +56,7 @@ def _compressed(store: ArtifactStore, name: str, *retained: float) -> ArtifactRe
 
 def _evaluated(store: ArtifactStore, name: str, right: int) -> ArtifactRef:
     identity = fingerprint("evaluate", 1, {"of": name}, {})
-    with store.begin("evaluate", identity) as out:
+    with begin(store, ArtifactRef("evaluate", identity)) as out:
         with out.table(SAMPLES, sample_schema()) as table:
             for number in range(QUESTIONS):
                 row = dict.fromkeys(sample_schema().names) | {
@@ -104,7 +104,7 @@ def test_comparison_shows_a_ratio_that_was_compressed_and_not_evaluated(store: A
 
 def test_compressor_trained_in_the_run_is_opened_from_its_artifact(store: ArtifactStore) -> None:
     identity = fingerprint("train_compressor", 1, {}, {})
-    with store.begin("train_compressor", identity) as out:
+    with begin(store, ArtifactRef("train_compressor", identity)) as out:
         with out.directory("model") as directory:
             shutil.copytree(open_model("latent-compressor").directory, directory, dirs_exist_ok=True)
         out.commit(config={})

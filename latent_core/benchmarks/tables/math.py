@@ -5,7 +5,7 @@ Source: arXiv 2103.03874. The hub's copy has 12,000 training problems and the 50
 
 from latent_core.benchmarks.rows import Row
 from latent_core.benchmarks.table import Hub, TableBenchmark
-from latent_core.scoring.extraction import boxed_answer
+from latent_core.boxes import boxed_answer
 
 
 def boxed_gold(row: Row) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from latent_core.generate.completions import sample_schema
-from latent_core.store import ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 from tasks.collect import SAMPLES
 
 SAMPLE_COUNT = 11
@@ -44,7 +44,7 @@ def demo_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     from latent_core.ui.app import build_page, launch_options
 
     root = tmp_path_factory.mktemp("demo") / "store"
-    with ArtifactStore(root).begin("collect", "a" * 64) as out:
+    with begin(ArtifactStore(root), ArtifactRef("collect", "a" * 64)) as out:
         with out.table(SAMPLES, sample_schema()) as table:
             table.extend(map(_sample, range(SAMPLE_COUNT)))
         out.commit()

@@ -17,7 +17,7 @@ from latent_core.config.runtime import TrackingConfig
 from latent_core.evaluation.summary import summarise
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
-from latent_core.store import ArtifactRef, ArtifactStore, Reference
+from latent_core.store import ArtifactRef, ArtifactStore, Reference, begin
 from tasks.collect import SAMPLES
 from tasks.tracking.journal import Journal, JournalEntry, promotions
 from tasks.tracking.mlflow import open_client, sync
@@ -59,7 +59,7 @@ class Registry:
         """A trained model of which the first `correct[ratio]` answers were right; returns its version."""
         config = {"learning_rate": 0.002, "steps": 800, "seed": seed, "method": "lora"}
         ref = ArtifactRef("train", fingerprint("train", 2, config, {}))
-        with self.store.begin(ref.stage, ref.fingerprint) as out:
+        with begin(self.store, ref) as out:
             out.commit(stage_version=2, config=config)
         stages = [JournalEntry("train", ref.fingerprint, False)]
         for ratio, right in correct.items():
@@ -81,7 +81,7 @@ class Registry:
             | {"verdict": "correct" if number < right else "wrong"}
             for number in range(questions)
         ]
-        with self.store.begin("evaluate", identity) as out:
+        with begin(self.store, ArtifactRef("evaluate", identity)) as out:
             with out.table(SAMPLES, sample_schema()) as table:
                 table.extend(rows)
             out.commit(

@@ -104,7 +104,7 @@ def test_compress_with_a_wrong_model_names_the_option(model, why):
 def test_latent_compress_takes_a_file_or_options_without_naming_text_and_train_by_name(tmp_path, monkeypatch):
     shown, planned = [], []
     monkeypatch.setattr("flows.cli.compression.show", lambda *arguments: shown.append(arguments))
-    monkeypatch.setattr("flows.launch.execute.show_plan", lambda *arguments: planned.append(arguments))
+    monkeypatch.setattr("flows.launch.plan.show_plan", lambda *arguments: planned.append(arguments))
     file = tmp_path / "train"  # a file that is called like a command
     for arguments in (["--text", "One. Two.", "--ratio", "0.3"], [str(file)], ["text", str(file)]):
         assert CliRunner().invoke(app, ["compress", *arguments]).exit_code == 0

@@ -110,8 +110,8 @@ def test_demo_ui_of_an_unknown_model_says_so(tmp_path):
 
 
 def _mini_tokens(text: str) -> int:
-    from latent_core import prompts
     from latent_core.models.family import load_tokenizer
     from latent_core.models.source import open_model
+    from latent_core.models.tokens import encode
 
-    return len(prompts.encode(text, load_tokenizer(open_model("latent-mini").directory)))
+    return len(encode(text, load_tokenizer(open_model("latent-mini").directory)))

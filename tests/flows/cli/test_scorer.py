@@ -15,7 +15,7 @@ from latent_core.errors import InputError
 from latent_core.identity import fingerprint
 from latent_core.models.family import SETTINGS_FILE
 from latent_core.models.source import open_model
-from latent_core.store import ArtifactRef, ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 from tasks.tracking.mlflow import open_client
 from tasks.tracking.models import register, set_champion
 
@@ -34,7 +34,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Served:
 def trained(tmp_path: Path) -> ArtifactRef:
     store = ArtifactStore(tmp_path / "store")
     ref = ArtifactRef("train", fingerprint("train", 1, {}, {}))
-    with store.begin(ref.stage, ref.fingerprint) as out:
+    with begin(store, ref) as out:
         with out.directory("weights") as directory:
             shutil.copytree(open_model("latent-mini").directory, directory / "model")
         out.commit()

@@ -25,7 +25,7 @@ def test_run_whose_prefect_server_is_gone_says_so_and_how_to_go_on(
     def lose_the_server(*words: Any) -> None:
         raise httpx.ConnectError("Connection refused")
 
-    lost = FlowEntry(flow.config, flow.open_run, flow.compose, lose_the_server, flow.show)
+    lost = FlowEntry(flow.name, flow.config, flow.compose, lose_the_server, flow.show)
     monkeypatch.setattr(execution, "_ENVIRONMENT", {})  # of this process, which goes on with other tests
     monkeypatch.setattr(execution, "find_flow", lambda name: lost)
     monkeypatch.setattr(server, "_check_configured", lambda: None)  # it went away later
@@ -66,8 +66,8 @@ def test_outage_of_tracking_is_the_last_thing_that_a_run_says_of_mlflow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from latent_core.config.reevaluate import ReevaluateConfig
-    from latent_core.store import Artifact, ArtifactRef, ArtifactStore
-    from tasks.run.execution import Run
+    from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
+    from tasks.run.protocol import Run
     from tasks.stage import Outcome, Stage, StageCall
     from tasks.tracking.tracker import Tracker
     from tests.support.toy_stages import ToyInputs
@@ -82,7 +82,7 @@ def test_outage_of_tracking_is_the_last_thing_that_a_run_says_of_mlflow(
     def run_it(config: ReevaluateConfig, force: list[str]) -> None:
         store = ArtifactStore(config.store)
         tracker = Tracker(config.tracking, "reevaluate", config, store)
-        with store.begin("marker", calls[0].ref.fingerprint) as out:
+        with begin(store, calls[0].ref) as out:
             out.commit(config=TrackingConfig())
         tracker.finish(failed=False)
         tracker.tell_gap()
@@ -90,7 +90,7 @@ def test_outage_of_tracking_is_the_last_thing_that_a_run_says_of_mlflow(
     def show(result: Artifact) -> None: ...
 
     flow = find_flow("reevaluate")
-    entry = FlowEntry(flow.config, flow.open_run, compose, run_it, show)
+    entry = FlowEntry(flow.name, flow.config, compose, run_it, show)
     monkeypatch.setattr(execution, "_ENVIRONMENT", {})
     monkeypatch.setattr(execution, "find_flow", lambda name: entry)
     monkeypatch.setattr(execution, "execute_entry", lambda entry, config, force: entry.execute(config, force))

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from flows.launch.execute import plan
+from flows.launch.plan import plan, show_plan
 from flows.launch.registry import find_flow
 from flows.parts.ratios import prepared_ratios, trained_ratios, warn_of_untrained
 from latent_core.config.prepare import PrepareConfig, RatioLabel
+from latent_core.config.runtime import TrackingConfig
 from latent_core.identity import fingerprint
-from latent_core.store import ArtifactRef, ArtifactStore, Reference
+from latent_core.store import ArtifactRef, ArtifactStore, Reference, begin
 from tasks.inputs import ModelInput
-from tasks.run.execution import Run, open_run
+from tasks.run.plan import Plan
 
 OUTSIDE = Reference(None, "f" * 64)
 
@@ -27,7 +28,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 def made(store: ArtifactStore, stage: str, config: Any, **parents: Reference | ArtifactRef) -> ArtifactRef:
     fingerprints = {role: parent.fingerprint for role, parent in parents.items()}
     ref = ArtifactRef(stage, fingerprint(stage, 1, config, fingerprints))
-    with store.begin(ref.stage, ref.fingerprint) as out:
+    with begin(store, ref) as out:
         out.commit(config=config, parents=parents)
     return ref
 
@@ -41,14 +42,6 @@ def trained(store: ArtifactStore, base: Reference | ArtifactRef = OUTSIDE, **pre
 def flow_config(name: str, tmp_path: Path, **fields: Any) -> Any:
     places = {"store": str(tmp_path / "store"), "tracking": {"uri": f"sqlite:///{tmp_path}/mlflow.db"}}
     return find_flow(name).config.model_validate({**places, **fields})
-
-
-@pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is said of untrained ratios. Prefect takes the logger over when it is imported, from pytest too."""
-    said: list[str] = []
-    monkeypatch.setattr("flows.parts.ratios.logger.warning", lambda form, *values: said.append(form % values))
-    return said
 
 
 def test_ratios_of_a_trained_model_are_those_of_all_its_examples(store: ArtifactStore) -> None:
@@ -76,35 +69,32 @@ def test_nothing_is_claimed_where_nothing_is_known(store: ArtifactStore) -> None
     assert prepared_ratios(PrepareConfig(ratio_label=RatioLabel.ACHIEVED)) is None
 
 
-def test_reevaluation_names_the_untrained_ratio_on_every_run(
-    store: ArtifactStore, tmp_path: Path, lines: list[str]
-) -> None:
+def test_reevaluation_names_the_untrained_ratio_on_every_run(store: ArtifactStore, tmp_path: Path) -> None:
     model = trained(store, ratios=(1.0, 0.5))
     fields: dict[str, Any] = {"benchmark": {}, "evaluate": {"ratios": [1.0, 0.5, 0.4]}}
     config = flow_config("reevaluate", tmp_path, model=str(model), **fields)
-    for run in (1, 2):  # the command line plans every run, also one that has everything in the store
-        plan(find_flow("reevaluate"), config)
-        assert len(lines) == run
-    assert lines[0].startswith(f"evaluate.ratios: 0.4 was never trained ({model}: trained at 1, 0.5)")
+    (line,) = plan(find_flow("reevaluate"), config)[0].warnings
+    assert line.startswith(f"evaluate.ratios: 0.4 was never trained ({model}: trained at 1, 0.5)")
 
 
-def test_main_job_compares_the_ratios_it_evaluates_with_those_it_prepares(tmp_path: Path, lines: list[str]) -> None:
+def test_main_job_compares_the_ratios_it_evaluates_with_those_it_prepares(tmp_path: Path) -> None:
     fields: dict[str, Any] = {"prepare": {"ratios": [1.0, 0.5]}, "variants": ["standard"], "collect": {"questions": 4}}
     flow = find_flow("tokenskip-math")
-    plan(flow, flow_config("tokenskip-math", tmp_path, **fields, evaluate={"ratios": [0.5]}))
-    assert not lines
-    plan(flow, flow_config("tokenskip-math", tmp_path, **fields, evaluate={"ratios": [0.5, 0.3, 0.1]}))
-    (line,) = lines
+    planned, _ = plan(flow, flow_config("tokenskip-math", tmp_path, **fields, evaluate={"ratios": [0.5]}))
+    assert not planned.warnings
+    more = flow_config("tokenskip-math", tmp_path, **fields, evaluate={"ratios": [0.5, 0.3, 0.1]})
+    (line,) = plan(flow, more)[0].warnings
     assert line.startswith("evaluate.ratios: 0.3, 0.1 were never trained (prepare.ratios: trained at 1, 0.5), so")
 
 
-def test_flow_says_it_itself_unless_its_plan_just_did(tmp_path: Path, lines: list[str]) -> None:
-    def run(planning: bool) -> Run:
-        return open_run("reevaluate", flow_config("reevaluate", tmp_path), planning=planning)
-
-    for planning, said in ((False, 1), (False, 2), (True, 3), (False, 3), (False, 4)):
-        warn_of_untrained(run(planning), [0.5], frozenset({1.0}), "m")
-        assert len(lines) == said
+def test_command_that_only_plans_logs_the_warnings_of_its_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("flows.launch.plan.logger.warning", lambda form, *values: said.append(form % values))
+    planned = Plan("toy", ArtifactStore(tmp_path), TrackingConfig())
+    warn_of_untrained(planned, [0.5], frozenset({1.0}), "m")
+    monkeypatch.setattr("flows.launch.plan.plan", lambda *words: (planned, None))
+    show_plan("reevaluate", None, [], [])
+    assert said == planned.warnings and "0.5 was never trained" in said[0]
 
 
 def test_stages_are_called_by_their_names() -> None:

@@ -101,14 +101,6 @@ def test_compress_single_flags_equal_llmlingua(classifiers, llmlingua_for, make_
     assert _first_mismatch(llmlingua_for(folder), ours, _texts(make_math_text, 8), flags, drop) is None
 
 
-def test_chunk_texts_joined_equal_llmlingua_at_rate_one(classifiers, llmlingua_for, make_math_text):
-    text = make_math_text(5, 70)
-    ours = MultiRatioCompressor(classifiers.wordpiece, ScoringOptions(force_tokens=FORCE))
-    expected = llmlingua_for(classifiers.wordpiece).compress_prompt(text, rate=1.0, force_tokens=list(FORCE))
-    assert len(ours.chunk_texts(text)) > 1
-    assert "".join(ours.chunk_texts(text)) == expected["compressed_prompt"]
-
-
 def test_compress_exact_and_batched_agree(classifiers, make_math_text):
     texts = _texts(make_math_text, 15)
     batched = MultiRatioCompressor(classifiers.metaspace).compress(texts, RATIOS)

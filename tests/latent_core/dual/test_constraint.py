@@ -12,20 +12,24 @@ VOCABULARY = DualVocabulary(10, (1, 2, 3, 4, 5), think_start_id=8, think_end_id=
 MACHINE = PhaseMachine(VOCABULARY)
 
 
+def allowed_ids(machine: PhaseMachine, phase: Phase) -> list[int]:
+    return [int(token) for token in np.flatnonzero(machine.allowed[phase])]
+
+
 def test_allowed_sets_follow_the_phase() -> None:
-    assert MACHINE.allowed_ids(Phase.START).tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8]
-    assert MACHINE.allowed_ids(Phase.THINK).tolist() == [9, 10, 11, 12, 13, 14]
-    assert MACHINE.allowed_ids(Phase.ANSWER).tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
-    assert MACHINE.allowed_ids(Phase.PLAIN).tolist() == list(range(10))
+    assert allowed_ids(MACHINE, Phase.START) == [0, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert allowed_ids(MACHINE, Phase.THINK) == [9, 10, 11, 12, 13, 14]
+    assert allowed_ids(MACHINE, Phase.ANSWER) == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert allowed_ids(MACHINE, Phase.PLAIN) == list(range(10))
 
 
 def test_allowed_eos_in_think_only_when_configured() -> None:
-    assert PhaseMachine(VOCABULARY, eos_in_think=True).allowed_ids(Phase.THINK).tolist() == [0, 9, 10, 11, 12, 13, 14]
+    assert allowed_ids(PhaseMachine(VOCABULARY, eos_in_think=True), Phase.THINK) == [0, 9, 10, 11, 12, 13, 14]
 
 
 def test_allowed_reference_clones_of_eos_and_think_are_never_sampled() -> None:
     everything = DualVocabulary(10, tuple(range(10)), 8, 9, (0,))
-    assert PhaseMachine(everything).allowed_ids(Phase.THINK).tolist() == [9, *range(11, 18)]
+    assert allowed_ids(PhaseMachine(everything), Phase.THINK) == [9, *range(11, 18)]
 
 
 @pytest.mark.parametrize(
@@ -41,12 +45,6 @@ def test_allowed_reference_clones_of_eos_and_think_are_never_sampled() -> None:
 )
 def test_phase_of_prompt_last_think_token_decides(prompt: list[int], phase: Phase) -> None:
     assert MACHINE.phase_of_prompt(prompt) is phase
-
-
-def test_advance_all_equals_advance_row_by_row() -> None:
-    phases, tokens = (grid.ravel() for grid in np.meshgrid(np.arange(4), np.arange(VOCABULARY.size)))
-    one_by_one = [int(MACHINE.advance(Phase(p), int(t))) for p, t in zip(phases, tokens, strict=True)]
-    assert MACHINE.advance_all(phases, tokens).tolist() == one_by_one
 
 
 def test_violations_each_forbidden_position_is_found() -> None:

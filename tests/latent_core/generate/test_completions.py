@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from latent_core import prompts
 from latent_core.benchmarks.registry import open_split
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.sampling import SamplingConfig
-from latent_core.generate.completions import ReadableModel, graded_completions, sample_schema, truncated_row
+from latent_core.generate.completions import graded_completions, sample_schema, truncated_row
 from latent_core.generate.transformers_engine import TransformersEngine
+from latent_core.models import tokens
+from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
 
 BENCHMARK = "word_problems"
@@ -64,7 +65,7 @@ def test_truncated_in_the_reasoning_has_no_answer(model: ReadableModel) -> None:
     whole = _row(model, 256)
     cut = truncated_row(whole, 5, model, benchmark=BENCHMARK)
     assert cut["reasoning_tokens"] == 5 and cut["answer"] is None
-    assert prompts.encode(cut["reasoning"], model.tokenizer)
+    assert tokens.encode(cut["reasoning"], model.tokenizer)
 
 
 @pytest.mark.parametrize(

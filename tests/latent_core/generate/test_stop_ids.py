@@ -15,15 +15,17 @@ from latent_core.config.sampling import OpenAiConfig, SamplingConfig
 from latent_core.dual import DualVocabulary, Phase, build_dual
 from latent_core.errors import InputError
 from latent_core.generate import vllm_engine
-from latent_core.generate.completions import ReadableModel, graded_completions
+from latent_core.generate.completions import graded_completions
 from latent_core.generate.engine import Generation, Request
 from latent_core.generate.openai_engine import OpenAiEngine
 from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.generate.vllm_engine import VllmEngine
 from latent_core.models.chat import chat_model_fingerprint
 from latent_core.models.family import open_family, stop_ids_in
+from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
-from latent_core.prompts import encode, render_prompt, render_target
+from latent_core.models.tokens import encode
+from latent_core.prompts import render_prompt, render_target
 from tests.support import conversations as written
 from tests.support.conversations import model_dir_of, tokenizer_of
 

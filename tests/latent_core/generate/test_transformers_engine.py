@@ -17,9 +17,10 @@ from latent_core.benchmarks.word_problems import generate_problem
 from latent_core.config.sampling import SamplingConfig
 from latent_core.dual import PhaseMachine, build_dual
 from latent_core.errors import InputError
-from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import Generation, Request
 from latent_core.generate.transformers_engine import TransformersEngine
+from latent_core.models import tokens
+from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
 
 GREEDY = SamplingConfig(max_new_tokens=160)
@@ -46,7 +47,7 @@ def _requests(model: ReadableModel, count: int = 6) -> list[Request]:
     for index in range(count):
         problem = generate_problem("test", index, difficulty=1 + index % 3)
         text = prompts.render_prompt(problem.question, model.tokenizer, model.family)
-        requests.append(Request(tuple(prompts.encode(text, model.tokenizer)), seed=1000 + index))
+        requests.append(Request(tuple(tokens.encode(text, model.tokenizer)), seed=1000 + index))
     return requests
 
 

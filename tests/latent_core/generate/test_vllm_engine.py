@@ -17,10 +17,11 @@ from latent_core.config.sampling import SamplingConfig, VllmConfig, resolve_engi
 from latent_core.dual import Phase, PhaseMachine, build_dual
 from latent_core.errors import InputError
 from latent_core.generate import vllm_engine
-from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import Generation, Request
 from latent_core.generate.vllm_engine import VllmEngine, lora_rank
 from latent_core.identity import fingerprint
+from latent_core.models import tokens
+from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
 
 GREEDY = SamplingConfig(max_new_tokens=160)
@@ -40,7 +41,7 @@ def _requests(directory: Path, count: int = 9) -> list[Request]:
     for index in range(count):
         problem = generate_problem("test", index, difficulty=1 + index % 3)
         text = prompts.render_prompt(problem.question, model.tokenizer, model.family)
-        ids = tuple(prompts.encode(text, model.tokenizer))
+        ids = tuple(tokens.encode(text, model.tokenizer))
         requests.append(Request(ids, seed=1000 + index, constrained=index % 3 != 2))
     return requests
 
@@ -145,14 +146,14 @@ def test_sampled_completions_keep_their_phases_and_depend_on_their_own_seed(engi
 
 
 @needs_vllm
-def test_two_phases_without_the_processor_say_the_same_and_so_does_an_adapter_that_does_nothing(
+def test_adapter_that_changes_nothing_gives_the_completions_of_its_base(
     engine: VllmEngine, dual_dir: Path, tmp_path: Path
 ) -> None:
     requests = _requests(dual_dir)
     expected = engine.generate(requests, GREEDY)
     engine.close()
     adapter = _empty_adapter(dual_dir, tmp_path / "adapter")
-    other = VllmEngine(dual_dir, constraint="two_phase", adapter_dir=adapter)
+    other = VllmEngine(dual_dir, adapter_dir=adapter)
     said = other.generate(requests, GREEDY)
     other.close()
     assert said == expected

@@ -10,8 +10,8 @@ import pytest
 from latent_core.config.concise import PrepareSelectedConfig, SelectExemplarsConfig
 from latent_core.config.prompting import TextFormat
 from latent_core.errors import InputError
-from latent_core.generate.completions import ReadableModel
 from latent_core.methods.concise import draw_exemplars, rationale, select_exemplars, selected_examples, shortest_correct
+from latent_core.models.readable import ReadableModel
 
 
 def _words(text: str) -> int:

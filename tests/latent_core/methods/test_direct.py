@@ -6,8 +6,8 @@ from collections import Counter
 
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.direct import DirectExamplesConfig
-from latent_core.generate.completions import ReadableModel
 from latent_core.methods.direct import direct_examples
+from latent_core.models.readable import ReadableModel
 from latent_core.prompts import render_prompt
 
 PROBLEMS = [Problem("q1", "What is 1 + 1?", "2", rationale="1 + 1 = 2"), Problem("q2", "word " * 600, "3")]

@@ -10,8 +10,8 @@ import pytest
 
 from latent_core.config.prepare import PrepareConfig, RatioPolicy
 from latent_core.config.quality import QualityConfig, QualityReduction, QualitySpan
-from latent_core.generate.completions import ReadableModel
 from latent_core.methods.quality import QualityScorer, best_share, quality_report, spanned, texts_to_score
+from latent_core.models.readable import ReadableModel
 from latent_core.sft.examples import ratio_table, tokenskip_examples
 
 QUESTION, REASONING, GOLD = "What is 6 + 7?", "6 + 7 = 13, which \\boxed{} would hold", "13"

@@ -10,10 +10,10 @@ import pytest
 
 from latent_core.config.chat import ChatConfig
 from latent_core.errors import InputError
-from latent_core.generate.completions import ReadableModel
 from latent_core.models.chat import chat_model_fingerprint, check_dual, open_chat_model
 from latent_core.models.chat_template import Clock
 from latent_core.models.family import chat_family, open_family
+from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
 from latent_core.prompts import render_prompt
 from tests.support import conversations as written

@@ -7,9 +7,11 @@ import pytest
 from latent_core.config.prompting import TextFormat
 from latent_core.errors import InputError
 from latent_core.exemplars import Exemplar
-from latent_core.generate.completions import ReadableModel, _split
+from latent_core.generate.completions import _split
 from latent_core.models.family import chat_family
-from latent_core.prompts import encode, render_direct_target, render_prompt, render_target
+from latent_core.models.readable import ReadableModel
+from latent_core.models.tokens import encode
+from latent_core.prompts import render_direct_target, render_prompt, render_target
 from tests.support import conversations as written
 from tests.support.conversations import tokenizer_of
 

@@ -10,7 +10,7 @@ import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from latent_core import prompts
+from latent_core.models import tokens
 from latent_core.models.family import load_tokenizer
 from latent_core.models.source import open_model
 from latent_core.models.wordwise import BytewiseDecoder, WordwiseEncoder
@@ -86,7 +86,7 @@ def test_known_tokenizer_is_encoded_by_words_with_the_ids_of_whole_texts(make: C
     encoder = WordwiseEncoder(tokenizer)
     assert encoder.by_words
     for text in texts(3000):
-        whole = prompts.encode(text, tokenizer)
+        whole = tokens.encode(text, tokenizer)
         assert encoder.encode(text) == whole, repr(text)
         assert encoder.count(text) == len(whole)
 
@@ -107,13 +107,13 @@ def test_other_tokenizer_is_encoded_whole(make: Callable[[], Any]) -> None:
     encoder = WordwiseEncoder(tokenizer)
     assert not encoder.by_words
     for text in texts(200):
-        assert encoder.encode(text) == prompts.encode(text, tokenizer), repr(text)
+        assert encoder.encode(text) == tokens.encode(text, tokenizer), repr(text)
 
 
 def test_added_token_with_a_space_is_found_in_its_text() -> None:
     tokenizer = mini()
     tokenizer.add_tokens(["the end."])
-    assert WordwiseEncoder(tokenizer).encode("This is the end. So") == prompts.encode("This is the end. So", tokenizer)
+    assert WordwiseEncoder(tokenizer).encode("This is the end. So") == tokens.encode("This is the end. So", tokenizer)
 
 
 def test_more_words_than_are_remembered_keep_their_ids(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_more_words_than_are_remembered_keep_their_ids(monkeypatch: pytest.Monke
     tokenizer = mini()
     encoder = WordwiseEncoder(tokenizer)
     for text in texts(200):
-        assert encoder.encode(text) == prompts.encode(text, tokenizer), repr(text)
+        assert encoder.encode(text) == tokens.encode(text, tokenizer), repr(text)
     assert len(encoder._following) == 3
 
 
@@ -133,7 +133,7 @@ def test_decoded_ids_read_as_the_library_reads_them(make: Callable[[], Any]) -> 
     size = len(tokenizer)
     for _ in range(3000):  # at random: halves of characters, too, and ids that stand for nothing
         ids = tuple(draw.randrange(size + 3) for _ in range(draw.randint(0, 20)))
-        assert decoder.decode(ids) == prompts.decode(ids, tokenizer), ids
+        assert decoder.decode(ids) == tokens.decode(ids, tokenizer), ids
     for text in texts(500):
-        ids = tuple(prompts.encode(text, tokenizer))
-        assert decoder.decode(ids) == prompts.decode(ids, tokenizer)
+        ids = tuple(tokens.encode(text, tokenizer))
+        assert decoder.decode(ids) == tokens.decode(ids, tokenizer)

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from latent_core.scoring.extraction import boxed_answer, extract_answer, split_reasoning
+from latent_core.boxes import boxed_answer
+from latent_core.scoring.extraction import extract_answer, split_reasoning
 
 
 @pytest.mark.parametrize(

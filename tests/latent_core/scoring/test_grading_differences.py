@@ -6,10 +6,12 @@ fails, and so does a listed one that is none any more.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from math_verify import parse, verify
@@ -41,10 +43,15 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@functools.cache
+def _read(text: str) -> list[Any]:
+    return list(parse(text))
+
+
 def plain_math_verify(gold: str, completion: str) -> str:
     """As its documentation shows: the gold in LaTeX delimiters, the completion as it is."""
-    reference = parse(gold if r"\boxed" in gold else f"${gold}$")
-    return "correct" if verify(reference, parse(completion)) else "wrong"
+    reference = _read(gold if r"\boxed" in gold else f"${gold}$")
+    return "correct" if verify(reference, _read(completion)) else "wrong"
 
 
 def test_grade_of_every_case_in_the_corpus_is_right(corpus: list[Case], graded: list[str]) -> None:

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from latent_core.dual import DualVocabulary, Phase, PhaseMachine
-from latent_core.dual.storage import to_json
 
 pytest.importorskip("vllm")
 
@@ -31,7 +30,7 @@ CPU = torch.device("cpu")
 
 def config(*, dual: bool = True, named: bool = True, additional: dict[str, Any] | None = None) -> Any:
     """As much of vLLM's configuration as the processors read."""
-    hf_config = SimpleNamespace(**({"dual_vocab": to_json(VOCABULARY)} if dual else {}))
+    hf_config = SimpleNamespace(**({"dual_vocab": VOCABULARY.to_json()} if dual else {}))
     model = SimpleNamespace(hf_config=hf_config, model="nowhere", logits_processors=["x:Y"] if named else None)
     return SimpleNamespace(model_config=model, additional_config=additional or {}, speculative_config=None)
 

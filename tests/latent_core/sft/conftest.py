@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from latent_core.dual import build_dual
-from latent_core.generate.completions import ReadableModel
 from latent_core.models.mini import MiniShape, train_tokenizer, write_initial_model
-from latent_core.models.mini_corpus import tokenizer_texts
+from latent_core.models.readable import ReadableModel
+from latent_core.sft.mini_corpus import tokenizer_texts
+from tests.latent_core.dual.conftest import make_base as make_base
 
 TINY = MiniShape(layers=1, hidden=64, intermediate=64, heads=1, key_value_heads=1, context=512)
 

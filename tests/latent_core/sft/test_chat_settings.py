@@ -10,10 +10,11 @@ import pytest
 from latent_core.config.chat import ChatConfig
 from latent_core.config.training import TrainConfig, TrainMethod
 from latent_core.dual import build_dual
-from latent_core.generate.completions import ReadableModel
 from latent_core.models.chat import open_chat_model
 from latent_core.models.family import ChatFamily
-from latent_core.prompts import encode, render_prompt, render_target
+from latent_core.models.readable import ReadableModel
+from latent_core.models.tokens import encode
+from latent_core.prompts import render_prompt, render_target
 from latent_core.sft.trainer import train
 from tests.support import conversations as written
 

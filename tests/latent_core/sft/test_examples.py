@@ -9,7 +9,7 @@ import pytest
 
 from latent_core.config.prepare import PrepareConfig, RatioLabel, RatioPolicy
 from latent_core.errors import InputError
-from latent_core.generate.completions import ReadableModel
+from latent_core.models.readable import ReadableModel
 from latent_core.sft.examples import Cell, is_validation, ratio_table, tokenskip_examples
 
 RATIOS = (0.7, 0.5)

@@ -9,7 +9,7 @@ import pytest
 
 from latent_core.config.training import LossWeights
 from latent_core.errors import InputError
-from latent_core.generate.completions import ReadableModel
+from latent_core.models.readable import ReadableModel
 from latent_core.sft.loss import latent_only, token_weights, weighted_loss
 
 END = 7  # the closing think token
@@ -102,7 +102,7 @@ def test_halving_a_weight_leaves_the_gradients_of_the_other_parts() -> None:
 
 def test_dual_example_under_latent_only_supervises_its_reasoning(dual: ReadableModel) -> None:
     from latent_core.dual import RemapCounts, remap_row
-    from latent_core.models.mini_corpus import examples
+    from latent_core.sft.mini_corpus import examples
 
     assert dual.vocabulary is not None
     (row,) = examples(dual.tokenizer, "train", 1, (1,))

@@ -6,7 +6,7 @@ import os
 import signal
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import pyarrow as pa
@@ -14,9 +14,10 @@ import pytest
 
 from latent_core.config.training import TrainConfig
 from latent_core.errors import InfrastructureError, InputError, StageFailed
-from latent_core.generate.completions import ReadableModel
-from latent_core.models.mini_corpus import examples
+from latent_core.models.readable import ReadableModel
 from latent_core.sft.launch import environment_of
+from latent_core.sft.mini_corpus import examples
+from latent_core.sft.rank import TrainResult
 from latent_core.sft.trainer import train
 from tests.support.training_runs import (
     SETTINGS,
@@ -30,6 +31,12 @@ from tests.support.training_runs import (
 
 # 9 examples in batches of 4: the last step of an epoch leaves the second process with less, or nothing, to do.
 SHARED: dict[str, Any] = {"steps": 6, "eval_every": 3}
+LORA = SHARED | {
+    "method": "lora",
+    "steps": 60,
+    "eval_every": 30,
+    "save_every": 30,
+}  # so long that the processes can be looked at
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +48,37 @@ def root(plain_dir: Path, plain: ReadableModel, tmp_path_factory: pytest.TempPat
     return write_inputs(tmp_path_factory.mktemp("shared") / "runs", plain_dir, training, validation)
 
 
-def _compare(root: Path, settings: dict[str, Any]) -> None:
-    name = "-".join(str(value) for value in settings.values())
-    one, two = (run(root, f"{name}-{count}", SHARED | settings | {"processes": count}) for count in (1, 2))
+class Group(NamedTuple):
+    """What two processes trained, and what was seen of them while they did."""
+
+    result: TrainResult
+    ranks: set[str]
+    addresses: set[str]  # on which they listened
+
+
+@pytest.fixture(scope="module")
+def group(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Group:
+    """Two processes that train with LoRA, and abort as they end."""
+    folder = tmp_path_factory.mktemp("aborts")
+    aborts = 'import atexit, os\nif "RANK" in os.environ:\n    atexit.register(os.abort)\n'
+    (folder / "sitecustomize.py").write_text(aborts)
+    ranks: set[str] = set()
+    addresses: set[str] = set()
+
+    def look(done: int, total: int) -> None:
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # it may end while it is looked at
+                ranks.add(process.environ().get("RANK", "launcher"))
+                listening = [c for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+                addresses.update(connection.laddr.ip for connection in listening)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]))
+        result = run(root, "lora-2", LORA | {"processes": 2}, progress=look)
+    return Group(result, ranks, addresses)
+
+
+def _assert_equal(root: Path, name: str, one: TrainResult, two: TrainResult) -> None:
     losses, expected = loss_curve(two), loss_curve(one)
     assert [entry[:2] for entry in losses] == [entry[:2] for entry in expected]
     assert {entry[1] for entry in expected} == {"loss", "eval_loss"}
@@ -54,8 +89,21 @@ def _compare(root: Path, settings: dict[str, Any]) -> None:
     assert one.trainable_parameters == two.trainable_parameters and one.best_eval_loss is not None
 
 
-def test_two_processes_have_the_loss_curve_of_one(root: Path) -> None:
-    _compare(root, {"method": "lora"})
+def _compare(root: Path, settings: dict[str, Any]) -> None:
+    name = "-".join(str(value) for value in settings.values())
+    one, two = (run(root, f"{name}-{count}", SHARED | settings | {"processes": count}) for count in (1, 2))
+    _assert_equal(root, name, one, two)
+
+
+def test_two_processes_have_the_loss_curve_of_one_even_if_they_abort_once_they_are_done(
+    root: Path, group: Group
+) -> None:
+    _assert_equal(root, "lora", run(root, "lora-1", LORA | {"processes": 1}), group.result)
+
+
+def test_processes_listen_on_the_loopback_interface_alone(group: Group) -> None:
+    assert group.ranks == {"launcher", "0", "1"}
+    assert group.addresses <= {"127.0.0.1", "::1"}
 
 
 @pytest.mark.slow
@@ -83,32 +131,6 @@ def test_two_processes_have_the_loss_curve_of_one_for_a_dual_model(
     )
     root = write_inputs(tmp_path / "runs", dual_dir, training, validation)
     _compare(root, {"method": "lora", "latent_rows": "trainable"})
-
-
-def test_processes_listen_on_the_loopback_interface_alone(root: Path) -> None:
-    heard: set[str] = set()
-    ranks: set[str] = set()
-
-    def look(done: int, total: int) -> None:
-        for process in psutil.Process().children(recursive=True):
-            with suppress(psutil.NoSuchProcess):  # it may end while it is looked at
-                ranks.add(process.environ().get("RANK", "launcher"))
-                listening = [c for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
-                heard.update(connection.laddr.ip for connection in listening)
-
-    run(root, "heard", SHARED | {"method": "lora", "processes": 2, "steps": 60}, progress=look)
-    assert ranks == {"launcher", "0", "1"}
-    assert heard <= {"127.0.0.1", "::1"}
-
-
-def test_training_that_is_done_does_not_fail_by_how_its_processes_end(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    aborts = 'import atexit, os\nif "RANK" in os.environ:\n    atexit.register(os.abort)\n'
-    (tmp_path / "sitecustomize.py").write_text(aborts)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]))
-    result = run(root, "aborts", {"steps": 2, "method": "lora", "processes": 2})
-    assert result.trainable_parameters > 0
 
 
 def test_processes_on_gpus_get_one_each_and_meet_on_the_loopback_interface_unless_told_where(

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from latent_core.generate.completions import ReadableModel
+from latent_core.models.readable import ReadableModel
 from latent_core.sft.checkpoints import newest_checkpoint
 from tests.support.training_runs import (
     example_rows,

@@ -13,10 +13,10 @@ import pytest
 from latent_core.config.training import LatentRows, Layout, LoraVariant, TrainConfig, TrainMethod
 from latent_core.dual import DualVocabulary
 from latent_core.errors import InputError
-from latent_core.generate.completions import ReadableModel
-from latent_core.models.mini_corpus import examples
+from latent_core.models.readable import ReadableModel
 from latent_core.sft import rank
 from latent_core.sft import weights as weights_of_training
+from latent_core.sft.mini_corpus import examples
 from latent_core.sft.rank import TrainResult
 from latent_core.sft.trainer import train
 from latent_core.sft.weights import load_model

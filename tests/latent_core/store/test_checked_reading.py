@@ -13,7 +13,9 @@ import pytest
 
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint
-from latent_core.store import Artifact, ArtifactStore, DamagedError, checks
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, DamagedError, begin, checks, hashing
+from latent_core.store.manifest import StoredFile
+from latent_core.store.root import Root
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
 ADDRESS = fingerprint("words", 1, {"seed": 1}, {})
@@ -26,7 +28,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 
 def _write(store: ArtifactStore, stage: str = "words") -> Artifact:
-    with store.begin(stage, ADDRESS) as out:
+    with begin(store, ArtifactRef(stage, ADDRESS)) as out:
         with out.table("words.parquet", SCHEMA) as table:
             table.extend({"id": index, "text": f"word {index}"} for index in range(ROWS))
         with out.open("page.html") as page:
@@ -39,7 +41,7 @@ def _write(store: ArtifactStore, stage: str = "words") -> Artifact:
 
 def _merged(store: ArtifactStore) -> Artifact:
     shard = _write(store, "shard")
-    with store.begin("merged", ADDRESS) as out:
+    with begin(store, ArtifactRef("merged", ADDRESS)) as out:
         out.add_shard(shard)
         return out.commit()
 
@@ -105,13 +107,13 @@ def test_file_of_unchanged_state_is_hashed_once_and_a_changed_one_again(
     path = _path(artifact, "words.parquet")
     _age(path, monkeypatch)
     hashed: list[str] = []
-    check_file = ArtifactStore._check_file
+    hash_problem = hashing.hash_problem
 
-    def counted(self: ArtifactStore, *words: Any) -> str | None:
-        hashed.append(words[1].path)
-        return check_file(self, *words)
+    def counted(root: Root, key: str, item: StoredFile) -> str | None:
+        hashed.append(item.path)
+        return hash_problem(root, key, item)
 
-    monkeypatch.setattr(ArtifactStore, "_check_file", counted)
+    monkeypatch.setattr(hashing, "hash_problem", counted)
     for _ in range(3):
         READERS["words.parquet"](ArtifactStore(store.root).require(artifact.ref))
     assert hashed == ["words.parquet"]
@@ -132,16 +134,16 @@ def test_large_file_is_not_hashed_by_the_next_process_while_its_state_is_the_sam
     path = _path(artifact, "page.html")
     _age(path, monkeypatch)
     hashed: list[str] = []
-    check_file = ArtifactStore._check_file
+    hash_problem = hashing.hash_problem
 
-    def counted(self: ArtifactStore, *words: Any) -> str | None:
-        hashed.append(words[1].path)
-        return check_file(self, *words)
+    def counted(root: Root, key: str, item: StoredFile) -> str | None:
+        hashed.append(item.path)
+        return hash_problem(root, key, item)
 
     def next_process() -> None:
-        monkeypatch.setattr("latent_core.store.store.CHECKED", checks.CheckedFiles())
+        monkeypatch.setattr(hashing, "CHECKED", checks.CheckedFiles())
 
-    monkeypatch.setattr(ArtifactStore, "_check_file", counted)
+    monkeypatch.setattr(hashing, "hash_problem", counted)
     for _ in range(2):
         next_process()
         artifact.read_bytes("page.html")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from latent_core.store import Artifact, ArtifactStore
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
 from tests.support.s3_faults import make_bucket
 from tests.support.s3_servers import Behaviour, Relay, Server, environment, forget_connections
 
@@ -41,7 +41,7 @@ def store(s3_root: str, request: pytest.FixtureRequest, monkeypatch: pytest.Monk
 
 
 def _two_writers(store: ArtifactStore) -> tuple[Artifact, Artifact]:
-    first, second = store.begin("words", ADDRESS), store.begin("words", ADDRESS)
+    first, second = begin(store, ArtifactRef("words", ADDRESS)), begin(store, ArtifactRef("words", ADDRESS))
     for writer in (first, second):
         with writer.open("who") as handle:
             handle.write(writer.attempt.encode())

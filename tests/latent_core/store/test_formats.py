@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from latent_core.identity import canonical_json, fingerprint
-from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, Manifest, Reference, find_garbage
+from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, Manifest, Reference, begin, find_garbage
 
 GOLDENS = Path(__file__).parent / "goldens"
 EVALUATED = ArtifactRef("evaluate", "eac00833270f4c98246c2551a042e6391b7d06b8e1268fce53c3ebd597c08c5a")
@@ -32,7 +32,7 @@ def _put(store: ArtifactStore, raw: bytes) -> None:
 
 
 def _train(store: ArtifactStore) -> None:
-    with store.begin(TRAINED.stage, TRAINED.fingerprint) as out:
+    with begin(store, TRAINED) as out:
         out.commit(stage_version=2, config={"steps": 1})
 
 
@@ -65,7 +65,7 @@ def test_commit_writes_the_golden_of_format_2(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("latent_core.store.writer.time.time", lambda: 1000.5)
     store = ArtifactStore(tmp_path)
     parents = {"model": TRAINED, "problems": Reference(None, PROBLEMS)}
-    with store.begin(EVALUATED.stage, EVALUATED.fingerprint) as out:
+    with begin(store, EVALUATED) as out:
         out.attempt = f"attempt-{0:032}"
         with out.open("words.txt") as file:
             file.write("zwölf\n".encode())
@@ -95,7 +95,7 @@ def test_garbage_collection_keeps_what_a_manifest_of_either_format_was_made_from
     _train(store)
     _put(store, _golden(number))
     stray = ArtifactRef("train", fingerprint("train", 2, {"steps": 2}, {}))
-    with store.begin(stray.stage, stray.fingerprint) as out:
+    with begin(store, stray) as out:
         out.commit()
     assert find_garbage(store, [EVALUATED]).unreachable == [stray]
 
@@ -104,7 +104,7 @@ def test_garbage_collection_keeps_what_a_manifest_of_either_format_was_made_from
 def test_shard_that_either_format_wrote_stays_the_one_that_was_merged(store: ArtifactStore, number: int) -> None:
     _put(store, _golden(3 - number))
     whole = ArtifactRef("merged", fingerprint("merged", 1, {}, {}))
-    with store.begin(whole.stage, whole.fingerprint) as out:
+    with begin(store, whole) as out:
         out.add_shard(store.require(EVALUATED))
         out.commit()
     store.replace(f"{EVALUATED.key}/manifest.json", _golden(number))

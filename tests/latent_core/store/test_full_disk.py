@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from latent_core.errors import InfrastructureError
-from latent_core.store import Artifact, ArtifactStore
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
 from latent_core.store.space import FullError, is_full
 
 ADDRESS = "a" * 64
@@ -35,7 +35,7 @@ def _files_limited_to(size: int) -> Iterator[None]:
 
 
 def _write(store: ArtifactStore, way: str) -> Artifact:
-    with store.begin("words", ADDRESS) as out:
+    with begin(store, ArtifactRef("words", ADDRESS)) as out:
         if way == "file":
             with out.open("data") as handle:
                 handle.write(os.urandom(TOO_MUCH))
@@ -63,7 +63,7 @@ def test_writing_beyond_a_quota_is_one_clear_error_and_resumes_with_more_room(tm
 
 def test_manifest_that_finds_no_room_leaves_no_artifact(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
-    with pytest.raises(FullError), store.begin("words", ADDRESS) as out:
+    with pytest.raises(FullError), begin(store, ArtifactRef("words", ADDRESS)) as out:
         with out.open("data") as handle:
             handle.write(b"1")
         with _files_limited_to(100):
@@ -75,7 +75,7 @@ def test_error_about_something_else_is_not_taken_for_a_full_disk(tmp_path: Path)
     assert is_full(OSError(28, "in whatever language"))
     assert is_full(RuntimeError("I/O error: No space left on device (os error 28)"))
     assert not is_full(PermissionError(13, "Permission denied")) and not is_full(None)
-    with pytest.raises(ZeroDivisionError), ArtifactStore(tmp_path).begin("words", ADDRESS):
+    with pytest.raises(ZeroDivisionError), begin(ArtifactStore(tmp_path), ArtifactRef("words", ADDRESS)):
         _ = 1 / 0
 
 

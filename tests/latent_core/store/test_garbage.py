@@ -9,7 +9,7 @@ import pytest
 
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore, Reference, collect_garbage, find_garbage
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, Reference, begin, collect_garbage, find_garbage
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -23,7 +23,7 @@ def _write(
     config = {"name": name}
     parents = parents or {}
     fingerprints = {role: parent.fingerprint for role, parent in parents.items()}
-    with store.begin("stage", fingerprint("stage", 1, config, fingerprints)) as out:
+    with begin(store, ArtifactRef("stage", fingerprint("stage", 1, config, fingerprints))) as out:
         with out.open("data") as handle:
             handle.write(name.encode())
         for shard in shards:
@@ -33,7 +33,7 @@ def _write(
 
 def _killed_attempt(store: ArtifactStore, ref: ArtifactRef) -> str:
     """Files of an attempt that never got to its commit, as SIGKILL leaves them."""
-    writer = store.begin(ref.stage, ref.fingerprint)
+    writer = begin(store, ref)
     with writer.open("data") as handle:
         handle.write(b"half")
     return f"{ref.key}/{writer.attempt}"

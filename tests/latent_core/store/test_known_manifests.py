@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from latent_core.identity import fingerprint
-from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, Manifest, collect_garbage, find_garbage, known
+from latent_core.store import (
+    ArtifactRef,
+    ArtifactStore,
+    DamagedError,
+    Manifest,
+    begin,
+    collect_garbage,
+    find_garbage,
+    known,
+)
 
 pytestmark = pytest.mark.parametrize("s3_root", ["moto"], indirect=True)
 
@@ -36,7 +45,7 @@ def reads(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def _write(store: ArtifactStore, name: str) -> ArtifactRef:
     config = {"name": name}
-    with store.begin("words", fingerprint("words", 1, config, {})) as out:
+    with begin(store, ArtifactRef("words", fingerprint("words", 1, config, {}))) as out:
         with out.open("data") as handle:
             handle.write(name.encode())
         return out.commit(config=config).ref
@@ -108,7 +117,7 @@ def test_cache_forgets_what_the_store_no_longer_has(store: ArtifactStore, tmp_pa
 
 def test_many_artifacts_are_deleted_together_and_what_was_computed_again_meanwhile_stays(store: ArtifactStore) -> None:
     refs = [_write(store, str(index)) for index in range(30)]
-    keep, again, killed = refs[0], refs[1], store.begin("words", "f" * 64)
+    keep, again, killed = refs[0], refs[1], begin(store, ArtifactRef("words", "f" * 64))
     with killed.open("half*[1]") as handle:
         handle.write(b"half")
     garbage = find_garbage(store, [keep], grace=0)
@@ -122,7 +131,7 @@ def test_many_artifacts_are_deleted_together_and_what_was_computed_again_meanwhi
 
 
 def test_attempt_that_committed_after_gc_looked_keeps_its_files(store: ArtifactStore) -> None:
-    with store.begin("words", "a" * 64) as out:
+    with begin(store, ArtifactRef("words", "a" * 64)) as out:
         with out.open("data") as handle:
             handle.write(b"slow")
         garbage = find_garbage(store, grace=0)

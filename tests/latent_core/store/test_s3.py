@@ -12,7 +12,16 @@ import pytest
 
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint
-from latent_core.store import Artifact, ArtifactStore, DamagedError, Manifest, collect_garbage, find_garbage
+from latent_core.store import (
+    Artifact,
+    ArtifactRef,
+    ArtifactStore,
+    DamagedError,
+    Manifest,
+    begin,
+    collect_garbage,
+    find_garbage,
+)
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
 CONFIG = {"seed": 1}
@@ -25,7 +34,7 @@ def store(s3_root: str) -> ArtifactStore:
 
 
 def _write(store: ArtifactStore, rows: int = 3) -> Artifact:
-    with store.begin("words", ADDRESS) as out:
+    with begin(store, ArtifactRef("words", ADDRESS)) as out:
         with out.table("words.parquet", SCHEMA) as table:
             table.extend({"id": index, "text": "x" * (index % 50)} for index in range(rows))
         with out.directory("model") as folder:
@@ -59,14 +68,14 @@ def test_model_directory_is_downloaded_once(
 def test_attempt_without_commit_leaves_nothing_and_gc_removes_a_killed_one(store: ArtifactStore) -> None:
     with (
         pytest.raises(RuntimeError),
-        store.begin("words", ADDRESS) as out,
+        begin(store, ArtifactRef("words", ADDRESS)) as out,
         out.table("words.parquet", SCHEMA) as table,
     ):
         table.add({"id": 1, "text": "x"})
         raise RuntimeError("stopped")
     assert store.get("words", ADDRESS) is None and list(store.files()) == []
     artifact = _write(store)
-    killed = store.begin("words", ADDRESS)
+    killed = begin(store, ArtifactRef("words", ADDRESS))
     with killed.open("data") as handle:
         handle.write(b"half")
     garbage = find_garbage(store, grace=0)
@@ -105,7 +114,7 @@ def test_lost_and_truncated_files_are_no_hit(store: ArtifactStore) -> None:
 
 
 def test_second_manifest_is_refused_and_the_first_stands(store: ArtifactStore) -> None:
-    first, second = store.begin("words", ADDRESS), store.begin("words", ADDRESS)
+    first, second = begin(store, ArtifactRef("words", ADDRESS)), begin(store, ArtifactRef("words", ADDRESS))
     for writer in (first, second):
         with writer.open("who") as handle:
             handle.write(writer.attempt.encode())
@@ -116,7 +125,7 @@ def test_second_manifest_is_refused_and_the_first_stands(store: ArtifactStore) -
 
 
 def test_put_that_is_sent_again_because_its_answer_was_lost_is_the_winner(store: ArtifactStore) -> None:
-    with store.begin("words", ADDRESS) as out:
+    with begin(store, ArtifactRef("words", ADDRESS)) as out:
         with out.open("who") as handle:
             handle.write(b"me")
         real = store._fs.pipe_file
@@ -134,7 +143,7 @@ def test_put_that_is_sent_again_because_its_answer_was_lost_is_the_winner(store:
 
 
 def _race(root: str, barrier: object, answers: object) -> None:
-    with ArtifactStore(root).begin("words", ADDRESS) as out:
+    with begin(ArtifactStore(root), ArtifactRef("words", ADDRESS)) as out:
         with out.open("who") as handle:
             handle.write(str(os.getpid()).encode())
         barrier.wait()  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.store_memory import beyond_start
-from latent_core.store import ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 from tests.support.s3_faults import FAULTS, WAITS, Fault, observe
 from tests.support.s3_servers import Server
 
@@ -47,7 +47,7 @@ def test_damaged_copy_of_a_remote_directory_is_refused(
 ) -> None:
     monkeypatch.setenv("LATENT_CACHE", str(tmp_path))
     store = ArtifactStore(s3_root)
-    with store.begin("words", "a" * 64) as out:
+    with begin(store, ArtifactRef("words", "a" * 64)) as out:
         with out.directory("model") as folder:
             (folder / "model.safetensors").write_bytes(b"0123456789")
         artifact = out.commit()

@@ -15,7 +15,7 @@ import pytest
 
 from latent_core.errors import InputError
 from latent_core.identity import canonical_json, fingerprint
-from latent_core.store import Artifact, ArtifactStore, DamagedError, Manifest
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, DamagedError, Manifest, begin
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
 CONFIG = {"seed": 1}
@@ -29,7 +29,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
 
 
 def _write(store: ArtifactStore, rows: int = 3, stage: str = "words", address: str = ADDRESS) -> Artifact:
-    with store.begin(stage, address) as out:
+    with begin(store, ArtifactRef(stage, address)) as out:
         with out.table("words.parquet", SCHEMA) as table:
             table.extend({"id": index, "text": "x" * index} for index in range(rows))
         with out.directory("model") as folder:
@@ -52,7 +52,7 @@ def test_committed_artifact_reads_back_rows_and_directory(store: ArtifactStore) 
 
 
 def test_attempt_without_commit_leaves_nothing(store: ArtifactStore) -> None:
-    with pytest.raises(RuntimeError), store.begin("words", ADDRESS) as out:
+    with pytest.raises(RuntimeError), begin(store, ArtifactRef("words", ADDRESS)) as out:
         with out.table("words.parquet", SCHEMA) as table:
             table.add({"id": 1, "text": "x"})
         raise RuntimeError("killed")
@@ -61,7 +61,7 @@ def test_attempt_without_commit_leaves_nothing(store: ArtifactStore) -> None:
 
 
 def test_first_of_two_writers_wins_and_the_other_sees_it(store: ArtifactStore) -> None:
-    first, second = store.begin("words", ADDRESS), store.begin("words", ADDRESS)
+    first, second = begin(store, ArtifactRef("words", ADDRESS)), begin(store, ArtifactRef("words", ADDRESS))
     for writer, rows in ((first, 1), (second, 2)):
         with writer.table("words.parquet", SCHEMA) as table:
             table.extend({"id": index, "text": ""} for index in range(rows))
@@ -73,7 +73,7 @@ def test_first_of_two_writers_wins_and_the_other_sees_it(store: ArtifactStore) -
 
 def _race(root: str, barrier: object, answers: object) -> None:
     store = ArtifactStore(root)
-    with store.begin("words", ADDRESS) as out:
+    with begin(store, ArtifactRef("words", ADDRESS)) as out:
         with out.open("who") as handle:
             handle.write(str(multiprocessing.current_process().pid).encode())
         barrier.wait()  # type: ignore[attr-defined]
@@ -204,7 +204,7 @@ def test_row_that_does_not_fit_is_one_error_and_leaves_nothing(
     monkeypatch.setattr(sys, "unraisablehook", ignored.append)
 
     def write() -> None:
-        with store.begin("words", ADDRESS) as out, out.table("words.parquet", SCHEMA) as table:
+        with begin(store, ArtifactRef("words", ADDRESS)) as out, out.table("words.parquet", SCHEMA) as table:
             table.add({"id": "one", "text": "x"})
 
     with pytest.raises(InputError, match="columns: id must hold int64"):
@@ -216,7 +216,11 @@ def test_row_that_does_not_fit_is_one_error_and_leaves_nothing(
 
 def test_manifest_that_names_a_path_outside_is_refused(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
-    with store.begin("words", ADDRESS) as out, pytest.raises(InputError, match="relative"), out.open("../escape"):
+    with (
+        begin(store, ArtifactRef("words", ADDRESS)) as out,
+        pytest.raises(InputError, match="relative"),
+        out.open("../escape"),
+    ):
         pass
 
 
@@ -239,7 +243,7 @@ def test_sharded_artifact_streams_its_shards_and_notices_a_lost_one(tmp_path: Pa
     addresses = [fingerprint("words", 1, {"shard": index}, {}) for index in range(3)]
     shards = [_write(store, rows=2, address=address) for address in addresses]
     whole = fingerprint("merged", 1, {}, {})
-    with store.begin("merged", whole) as out:
+    with begin(store, ArtifactRef("merged", whole)) as out:
         for shard in shards:
             out.add_shard(shard)
         merged = out.commit()
@@ -252,13 +256,13 @@ def test_sharded_artifact_streams_its_shards_and_notices_a_lost_one(tmp_path: Pa
 
 
 def test_commit_under_another_configurations_address_raises(store: ArtifactStore) -> None:
-    with store.begin("words", ADDRESS) as out, pytest.raises(InputError, match="fingerprint"):
+    with begin(store, ArtifactRef("words", ADDRESS)) as out, pytest.raises(InputError, match="fingerprint"):
         out.commit(config={"seed": 2})
 
 
 def test_row_with_a_missing_column_raises(store: ArtifactStore) -> None:
     with (
-        store.begin("words", ADDRESS) as out,
+        begin(store, ArtifactRef("words", ADDRESS)) as out,
         pytest.raises(InputError, match="columns"),
         out.table("words.parquet", SCHEMA) as table,
     ):
@@ -271,9 +275,9 @@ def test_reading_a_missing_column_raises(store: ArtifactStore) -> None:
 
 
 @pytest.mark.parametrize(("stage", "address"), [("words", "abc"), ("../x", ADDRESS), ("Words", ADDRESS)])
-def test_malformed_address_raises(tmp_path: Path, stage: str, address: str) -> None:
+def test_malformed_address_raises(stage: str, address: str) -> None:
     with pytest.raises(InputError):
-        ArtifactStore(tmp_path).begin(stage, address)
+        ArtifactRef(stage, address)
 
 
 def test_store_that_cannot_be_written_raises_naming_the_field(tmp_path: Path) -> None:

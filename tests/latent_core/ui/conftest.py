@@ -10,7 +10,7 @@ import pytest
 from latent_core.compress import RandomCompressor, ScoredText, ScoringOptions, open_compressor
 from latent_core.compress.spans import split_units
 from latent_core.generate.completions import sample_schema
-from latent_core.store import ArtifactRef, ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 from latent_core.ui.desk import CompressionDesk
 
 SAMPLES = "samples.parquet"
@@ -68,12 +68,12 @@ def collected(tmp_path: Path) -> tuple[ArtifactStore, ArtifactRef]:
     store = ArtifactStore(tmp_path / "store")
     shards = []
     for number, rows in enumerate((range(0, 1), range(1, 18), range(18, 19))):
-        with store.begin("collect_shard", f"{number}" * 64) as out:
+        with begin(store, ArtifactRef("collect_shard", f"{number}" * 64)) as out:
             with out.table(SAMPLES, sample_schema()) as table:
                 for index in rows:
                     table.add(_row(index))
             shards.append(out.commit())
-    with store.begin("collect", "a" * 64) as out:
+    with begin(store, ArtifactRef("collect", "a" * 64)) as out:
         for shard in shards:
             out.add_shard(shard)
         merged = out.commit()

@@ -12,9 +12,10 @@ import pytest
 from latent_core import prompts
 from latent_core.dual import build_dual
 from latent_core.errors import InputError
-from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import Request
+from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
+from latent_core.models.tokens import encode
 from latent_core.ui.playground import MAX_QUESTION, Part, Player, play, stretches
 from latent_core.ui.playground_markup import players_side_by_side
 
@@ -52,7 +53,7 @@ def written(standard: ReadableModel, dual: ReadableModel) -> Callable[[str, str]
     """The ids of a reasoning and an answer, as the standard and as the dual model write them."""
 
     def write(reasoning: str, answer: str) -> tuple[list[int], list[int]]:
-        thought, said = (prompts.encode(text, standard.tokenizer) for text in (reasoning, answer))
+        thought, said = (encode(text, standard.tokenizer) for text in (reasoning, answer))
         rest = [standard.family.think_end_id, *said, standard.family.end_of_turn_id]
         assert dual.vocabulary is not None
         return [*thought, *rest], [*dual.vocabulary.to_latent(thought).tolist(), *rest]
@@ -85,7 +86,7 @@ def test_play_moves_both_models_by_one_token_a_step_and_ends_when_both_have(stan
     assert steps[len(short)][0].finish == "stop" and steps[len(short)][1].finish is None
     for engine, model in zip(engines, (standard, dual), strict=True):
         prompt = prompts.render_prompt("What is 3 + 4?", model.tokenizer, model.family, ratio=0.5)
-        assert engine.requests[0].prompt_ids == tuple(prompts.encode(prompt, model.tokenizer))
+        assert engine.requests[0].prompt_ids == tuple(encode(prompt, model.tokenizer))
 
 
 def test_play_says_which_model_was_cut_at_the_limit(standard, written):

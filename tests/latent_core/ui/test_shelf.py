@@ -11,7 +11,7 @@ import pytest
 from latent_core.dual import DualVocabulary, build_dual
 from latent_core.errors import InputError
 from latent_core.models.source import open_model
-from latent_core.store import ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 from latent_core.ui.shelf import Kind, ModelShelf, Offer, base_offers, stored_offers
 
 
@@ -22,7 +22,7 @@ def mini(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def _stored(store: ArtifactStore, stage: str, fingerprint: str, model: Path, started: float) -> None:
-    with store.begin(stage, fingerprint) as out:
+    with begin(store, ArtifactRef(stage, fingerprint)) as out:
         with out.directory("weights") as directory:
             shutil.copytree(model, directory / "model")
         out.commit(record={"started": started})

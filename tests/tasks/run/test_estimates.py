@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from latent_core.identity import fingerprint
-from latent_core.store import ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 from tasks.run.estimates import Rates
 
 
 def _add(store: ArtifactStore, stage: str, rows: int, seconds: float, tokens: int | None = None) -> None:
     config = {"rows": rows, "seconds": seconds}
-    with store.begin(stage, fingerprint(stage, 1, config, {})) as out:
+    with begin(store, ArtifactRef(stage, fingerprint(stage, 1, config, {}))) as out:
         with out.open("data") as handle:
             handle.write(b"x" * 10 * rows)
         metrics = {} if tokens is None else {"tokens": tokens}

@@ -10,8 +10,10 @@ import pytest
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import BudgetReached, InfrastructureError, InputError, StageFailed
 from latent_core.store import Artifact, ArtifactRef
-from tasks.run.execution import Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.plan import open_plan
 from tasks.run.prefect_tasks import StageTasks
+from tasks.run.protocol import Run
 from tasks.workers.budget import Budget
 from tests.support.toy_stages import CopyInputs, Numbers, SumInputs, ToyConfig, ToyInputs, add_up, copy, count_up, draw
 
@@ -45,14 +47,14 @@ def _execute(config: ToyConfig, log: Path, **options: Any) -> tuple[Artifact, li
     def toy() -> Any:
         with open_run("toy", config, force=force) as run:
             artifact = run.artifact(_compose(run, log, **options))
-            states.extend(run.state_of(call.ref) or "not tried" for call in run._asked.values())
+            states.extend(run.state_of(call.ref) or "not tried" for call in run._calls.values())
         return artifact.ref.fingerprint
 
     toy()
-    with open_run("toy", config, planning=True) as planned:
-        options.pop("trouble", None)
-        options.pop("budget", None)
-        ref = _compose(planned, log, **options).ref
+    planned = open_plan("toy", config)
+    options.pop("trouble", None)
+    options.pop("budget", None)
+    ref = _compose(planned, log, **options)
     return planned.store.require(ref), states
 
 
@@ -178,14 +180,14 @@ def test_forced_stage_is_computed_again(config: ToyConfig, tmp_path: Path) -> No
 
 
 def test_forced_stage_that_the_flow_does_not_have_is_refused(config: ToyConfig, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^force: 'nubmers' is no stage of this flow; choose among numbers, sum"):
+    with pytest.raises(InputError, match=r"^force: 'nubmers' names a stage that .*; choose among numbers, sum$"):
         _execute(config, tmp_path / "log", force=["nubmers"])
 
 
 def test_plan_shows_hits_and_writes_nothing(config: ToyConfig, tmp_path: Path) -> None:
-    with open_run("toy", config, planning=True) as run:
-        _compose(run, tmp_path / "log")
-    assert [line.hit for line in run.plan] == [False] * 4
+    run = open_plan("toy", config)
+    _compose(run, tmp_path / "log")
+    assert [line.hit for line in run.lines] == [False] * 4
     assert not (tmp_path / "store").exists() and not (tmp_path / "work").exists()
 
 

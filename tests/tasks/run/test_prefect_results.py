@@ -49,9 +49,9 @@ def _run(root: str, folder: Path) -> tuple[Any, Any]:
     @flow(name="toy")
     def toy() -> tuple[Any, Any]:
         with open_run("toy", config) as run:
-            pending = run.stage(count_up, Numbers(count=2, log=str(folder / "log")), ToyInputs())
-            run.artifact(pending)
-            return pending.ref, run._ended[pending.ref]
+            ref = run.stage(count_up, Numbers(count=2, log=str(folder / "log")), ToyInputs())
+            run.artifact(ref)
+            return ref, run._ended[ref]
 
     return toy()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import InfrastructureError, InputError
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.run.prefect_results import results_in
-from tasks.run.prefect_tasks import LEAST_WINDOW, Ended, StageTasks, _is_worth_a_retry, reference_to
+from tasks.run.prefect_tasks import LEAST_WINDOW, Ended, StageTasks, _is_worth_a_retry
 from tasks.stage import StageCall
+from tests.support.task_runs import recorded_task_runs
 from tests.support.toy_stages import Numbers, SumInputs, ToyInputs, add_up, count_up
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -32,7 +32,7 @@ class Work:
         self.at_once = self.most_at_once = 0
         self._lock = threading.Lock()
 
-    def __call__(self, call: StageCall) -> Any:
+    def __call__(self, call: StageCall) -> str:
         with self._lock:
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
@@ -40,7 +40,7 @@ class Work:
         try:
             if call.ref in self.refused:
                 raise InputError("count: is not to my liking; choose another")
-            return reference_to(call, self.store)
+            return ""
         finally:
             with self._lock:
                 self.at_once -= 1
@@ -57,10 +57,8 @@ def _sum(*parents: StageCall) -> StageCall:
 def _run(
     folder: Path, calls: list[StageCall], found: tuple[StageCall, ...] = (), refused: set[ArtifactRef] | None = None
 ) -> tuple[Work, dict[ArtifactRef, Ended], list[Any]]:
-    """Run calls as a flow; returns the work done, how calls ended, and the task runs that the server knows then."""
+    """Run calls as a flow; returns the work done, how calls ended, and the task runs that the server knows."""
     from prefect import flow
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
     from prefect.context import FlowRunContext
 
     store = ArtifactStore(str(folder / "store"))
@@ -70,14 +68,12 @@ def _run(
     def toy() -> Any:
         tasks = StageTasks(RuntimeConfig(workers=1, retries=0), store, results_in(store), work)
         tasks.run(calls, {call.ref: call for call in found}, ended)
-        tasks.settle()
         context = FlowRunContext.get()
         assert context is not None and context.flow_run is not None
-        with get_client(sync_client=True) as client:
-            wanted = FlowRunFilter(id=FlowRunFilterId(any_=[context.flow_run.id]))
-            return client.read_task_runs(flow_run_filter=wanted)
+        return context.flow_run.id
 
-    return work, ended, toy()
+    flow_run = toy()
+    return work, ended, recorded_task_runs(flow_run, {end.task_run_id for end in ended.values()})
 
 
 def test_no_more_task_runs_than_the_window_are_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,26 +136,3 @@ def test_arrows_lead_from_inputs_to_what_is_made_of_them(tmp_path: Path) -> None
         ended[one.ref].task_run_id,
         ended[two.ref].task_run_id,
     }
-
-
-def test_settling_waits_for_a_server_that_is_behind_and_gives_up_on_one_that_stands_still(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from prefect.client.orchestration import SyncPrefectClient
-
-    asked: list[float] = []
-    behind = SyncPrefectClient.request
-
-    def request(self: Any, method: str, path: str, *given: Any, **named: Any) -> Any:
-        answer = behind(self, method, path, *given, **named)  # type: ignore[arg-type]
-        if path == "/task_runs/count":
-            asked.append(time.monotonic())
-            count = min(answer.json(), len(asked) - 1) if len(asked) < 4 else 3
-            monkeypatch.setattr(answer, "json", lambda: count)
-        return answer
-
-    monkeypatch.setattr(SyncPrefectClient, "request", request)
-    monkeypatch.setattr("tasks.run.prefect_tasks._SETTLE_SECONDS", 1.0)
-    _run(tmp_path, [_numbers(count) for count in range(5)])
-    assert asked[-1] - asked[0] >= 1.0  # three of five were written, then no more for a second
-    assert len(asked) >= 5

@@ -19,7 +19,7 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.identity import fingerprint
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
 from tasks.run.execution import open_run
 from tasks.tracking import mlflow as tracking
 from tasks.tracking import tracker as tracker_module
@@ -35,7 +35,7 @@ def _artifact(store: ArtifactStore, seed: int, parents: dict[str, ArtifactRef] |
     config = {"seed": seed, "nested": {"ratio": 0.5, "name": "x"}, "list": [1, 2]}
     parents = parents or {}
     fingerprints = {role: parent.fingerprint for role, parent in parents.items()}
-    with store.begin("numbers", fingerprint("numbers", 1, config, fingerprints)) as out:
+    with begin(store, ArtifactRef("numbers", fingerprint("numbers", 1, config, fingerprints))) as out:
         for path in ("table.md", "report.html", "figures/pareto.svg"):
             with out.open(path) as handle:
                 handle.write(f"{path} {seed}".encode())

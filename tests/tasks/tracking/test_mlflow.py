@@ -12,7 +12,7 @@ import pytest
 
 from latent_core.config.runtime import TrackingConfig
 from latent_core.identity import fingerprint
-from latent_core.store import ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 from tasks.tracking.mlflow import open_client, sync
 from tasks.tracking.stage_runs import flat_numbers
 from tasks.tracking.tracker import Tracker
@@ -24,7 +24,7 @@ def _store(root: Path) -> ArtifactStore:
     store = ArtifactStore(root / "store")
     for index in range(2):
         config = {"seed": index}
-        with store.begin("numbers", fingerprint("numbers", 1, config, {})) as out:
+        with begin(store, ArtifactRef("numbers", fingerprint("numbers", 1, config, {}))) as out:
             with out.table("numbers.parquet", SCHEMA) as table:
                 table.add({"number": index})
             out.commit(config=config, accounting={"kept": 1, "wrong": 2}, metrics={"ratios": [{"achieved": 0.5}]})
@@ -47,7 +47,7 @@ def test_sync_leaves_out_a_page_that_is_not_what_was_written(
     shutil.copy(tables, tmp_path / "mlflow.db")
     config = TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db")
     store = ArtifactStore(tmp_path / "pages")
-    with store.begin("report", "a" * 64) as out:
+    with begin(store, ArtifactRef("report", "a" * 64)) as out:
         with out.open("report.html") as page:
             page.write(b"<p>104 tokens</p>")
         report = out.commit()

@@ -15,17 +15,18 @@ from pathlib import Path
 
 import pytest
 
+from bench.here import open_here
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint
-from latent_core.store import ArtifactRef, ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 from tasks.inputs import ModelInput
-from tasks.run.execution import Run
 from tasks.tracking import tracker as tracker_module
 from tasks.tracking.mlflow import open_client, sync
 from tasks.tracking.models import find_model, register, set_champion
 from tasks.tracking.tracker import Tracker
 from tests.support.s3_servers import free_ports
+from tests.support.toy_stages import ToyConfig
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 def _trained(store: ArtifactStore, seed: int) -> ArtifactRef:
     config = {"seed": seed}
     identity = fingerprint("train", 1, config, {})
-    with store.begin("train", identity) as out:
+    with begin(store, ArtifactRef("train", identity)) as out:
         out.commit(config=config)
     return ArtifactRef("train", identity)
 
@@ -196,11 +197,9 @@ def test_run_without_a_name_registers_nothing_and_one_with_a_name_makes_no_champ
     store: ArtifactStore, tracking: TrackingConfig
 ) -> None:
     ref = _trained(store, 0)
-    run = Run("toy", tracking, store, RuntimeConfig(), tracking)
-    run._tracker = Tracker(tracking, "toy", tracking, store)
-    run.register_models(None, {"standard": ref})
-    run.register_models("m", {"standard": ref})
-    run._tracker.finish(failed=False)
+    with open_here("toy", ToyConfig(store=store.root, runtime=RuntimeConfig(), tracking=tracking)) as (run, _):
+        run.register_models(None, {"standard": ref})
+        run.register_models("m", {"standard": ref})
     client, _ = open_client(tracking)
     assert [model.name for model in client.search_registered_models()] == ["m"]
     assert set(client.get_registered_model("m").aliases) == {"standard"}

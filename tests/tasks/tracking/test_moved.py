@@ -14,7 +14,7 @@ import pytest
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError
 from latent_core.identity import fingerprint
-from latent_core.store import ArtifactRef, ArtifactStore
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 from tasks.tracking.mlflow import open_client
 from tasks.tracking.models import find_model, register, set_champion
 from tasks.tracking.moved import put_right
@@ -35,7 +35,7 @@ def _run(checkout: Path, seed: int, place: str = ".latent/store") -> ArtifactRef
     """A tracked run with one stage, whose MLflow run has files."""
     store = _store(checkout, place)
     config = {"seed": seed}
-    with store.begin("train", fingerprint("train", 1, config, {})) as out:
+    with begin(store, ArtifactRef("train", fingerprint("train", 1, config, {}))) as out:
         artifact = out.commit(config=config)
     tracker = Tracker(_tracking(checkout), "flow", TrackingConfig(), store)
     tracker.stage(artifact, cached=False)

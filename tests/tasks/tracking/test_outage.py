@@ -15,7 +15,7 @@ from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.store import ArtifactStore
-from tasks.run.execution import Run, open_run
+from tasks.run.execution import Execution, open_run
 from tasks.tracking import tracker as tracker_module
 from tasks.tracking.tracker import Tracker, gaps_told
 from tests.support.toy_stages import Numbers, ToyConfig, ToyInputs, count_up
@@ -27,7 +27,7 @@ NOBODY = TrackingConfig(uri="http://127.0.0.1:9")
 OUTAGE = r"tracking was off from \d\d:\d\d \(.+\); `latent track sync` rebuilds it"
 
 
-def _run(tmp_path: Path, tracking: TrackingConfig, last: Callable[[Run], object] = lambda run: None) -> UUID:
+def _run(tmp_path: Path, tracking: TrackingConfig, last: Callable[[Execution], object] = lambda run: None) -> UUID:
     """A real flow of one stage that fails when `last` does; returns its run's id."""
     from prefect import flow
     from prefect.context import FlowRunContext
@@ -72,12 +72,12 @@ def _log(flow_run: UUID, handler: logging.Handler) -> list[str]:
     return [item.message for item in found]
 
 
-def _fail(run: Run) -> None:
+def _fail(run: Execution) -> None:
     raise RuntimeError("for another reason")
 
 
 @pytest.mark.parametrize("last", [lambda run: None, _fail], ids=["completed", "failed"])
-def test_outage_is_on_the_page_of_a_run_however_it_ended(tmp_path: Path, last: Callable[[Run], object]) -> None:
+def test_outage_is_on_the_page_of_a_run_however_it_ended(tmp_path: Path, last: Callable[[Execution], object]) -> None:
     pages = _pages(_run(tmp_path, NOBODY, last))
     assert re.search(OUTAGE, pages["toy-outage-tracking"])
 
@@ -124,7 +124,7 @@ def test_refused_entry_is_told_like_an_outage(tmp_path: Path, tables: Path, monk
     monkeypatch.setattr(tracker_module, "register", refuse)
     ref = []
 
-    def trained(run: Run) -> None:
+    def trained(run: Execution) -> None:
         ref.extend(run.store.list())
         run.register_models("m", {"standard": ref[0]})
 

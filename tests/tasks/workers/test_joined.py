@@ -25,7 +25,8 @@ from tasks.collect import SAMPLES
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
 from tasks.inputs import ModelInput, ProblemsInput
 from tasks.run.companions import Group
-from tasks.run.execution import Run, open_run
+from tasks.run.execution import open_run
+from tasks.run.protocol import Run
 from tasks.stage import StageCall, Workplace
 from tasks.workers import engines
 from tasks.workers.compute import perform
@@ -172,7 +173,7 @@ def _execute(config: ToyConfig, log: Path, trouble: str = "", counts: Sequence[i
     def toy() -> Any:
         with open_run("toy", config, **options) as run:
             artifact = run.artifact(compose(run))
-            states.update((call.title, run.state_of(call.ref)) for call in run._asked.values())
+            states.update(run.states())
         return artifact.manifest.content.metrics["sum"]
 
     return toy(), states

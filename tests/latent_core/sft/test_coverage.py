@@ -10,9 +10,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from latent_core.dual import build_dual
-from latent_core.dual.coverage import Coverage, count_reasoning_tokens, coverage_of, seen_at_least
 from latent_core.errors import InputError
 from latent_core.prompts import render_reasoning
+from latent_core.sft.coverage import Coverage, count_reasoning_tokens, coverage_of, seen_at_least
 from tests.latent_core.dual.conftest import MakeBase
 
 TEXTS = ["7 + 12 = 19", "so x is 19.", "so x is 7."]

@@ -7,6 +7,7 @@ from typing import Any
 
 from latent_core import prompts
 from latent_core.benchmarks.word_problems import WordProblem, generate_problem
+from latent_core.models import tokens
 from latent_core.models.family import chat_family
 
 
@@ -29,6 +30,6 @@ def examples(
     """Rows with `input_ids` and `labels`; prompt positions are labelled -100."""
     family = chat_family(tokenizer)
     for problem in problems(split, count, difficulties, start):
-        prompt = prompts.encode(prompts.render_prompt(problem.question, tokenizer, family), tokenizer)
-        target = prompts.encode(prompts.render_target(problem.solution, str(problem.answer), family), tokenizer)
+        prompt = tokens.encode(prompts.render_prompt(problem.question, tokenizer, family), tokenizer)
+        target = tokens.encode(prompts.render_target(problem.solution, str(problem.answer), family), tokenizer)
         yield {"input_ids": prompt + target, "labels": [-100] * len(prompt) + target}

@@ -1,0 +1,48 @@
+"""Small files on a local disk, which readers see whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+from latent_core.errors import InputError
+
+
+def create(path: Path, content: bytes) -> bool:
+    """Write a file that does not exist yet; False when it exists. It is written aside, synced, then linked."""
+    aside = _write_aside(path, content)
+    try:
+        os.link(aside, path)  # atomic, and refuses to replace
+    except FileExistsError:
+        return False
+    finally:
+        aside.unlink(missing_ok=True)
+    return True
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file whether it exists or not; readers see the old or the new one."""
+    _write_aside(path, content).replace(path)
+
+
+def check_folder(root: Path) -> None:
+    """Raise InputError when the root or one of its parents is a file; the root itself need not exist."""
+    there = next(path for path in (root, *root.parents) if path.exists())
+    if not there.is_dir():
+        raise InputError(f"store: {there} is a file; name a folder, or s3://bucket/prefix")
+
+
+def _write_aside(path: Path, content: bytes) -> Path:
+    """A synced file beside `path`, under a name that no reader looks for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with aside.open("wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+    return aside
