@@ -35,10 +35,9 @@ from flows.parts.publish import show_card
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, DamagedError, begin
+from latent_core.ui.catalog import stored_offers
 from latent_core.ui.samples import PRESET_SOURCE, SampleLibrary
-from latent_core.ui.shelf import stored_offers
-from tasks.collect import SAMPLES
-from tasks.comparison import (
+from tasks.compare import (
     COMPARISON_MARKDOWN,
     CompareEvaluations,
     CompareEvaluationsInputs,
@@ -47,6 +46,7 @@ from tasks.comparison import (
 )
 from tasks.run.hits import Hits
 from tasks.stage import StageCall, Workplace
+from tasks.tables import SAMPLES
 from tasks.tracking.journal import Journal
 from tasks.workers.compute import perform
 
@@ -251,7 +251,7 @@ def _printed(action: Callable[[], object]) -> str:
 
 
 def _samples(store: ArtifactStore) -> str:
-    library = SampleLibrary(store, SAMPLES)
+    library = SampleLibrary(store, SAMPLES.file)
     lines = []
     for source in library.sources():
         if source != PRESET_SOURCE:

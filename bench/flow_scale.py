@@ -22,8 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from bench.memory import PeakMemory
 from bench.record import add_json_option, save
@@ -39,9 +37,9 @@ from tasks.run.execution import open_run
 from tasks.run.protocol import Run
 
 WORKERS = 2
+RECORDING_SECONDS = 60.0
 
 
-@flow(name="flow-scale", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
 def flow_scale(cfg: TokenSkipConfig, force: list[str] | None = None) -> str:
     """Collect and compress one question a shard."""
     with open_run("flow-scale", cfg, force=force or ()) as run:
@@ -88,7 +86,7 @@ def measure(phase: str, shards: int, folder: Path) -> dict[str, Any]:
             return {"seconds": seconds, "stages": stages, "hits": sum(line.hit for line in planned.lines)}
         execute_entry(ENTRY, config, ())
         seconds = time.monotonic() - started
-        server, runs = _server_memory(), _task_runs()
+        server, runs = _server_memory(), _task_runs(3 * shards + 3 if phase == "compute" else 1)
     own = sum(
         float(manifest.record["seconds"])
         for _, manifest in ArtifactStore(config.store).committed()
@@ -106,8 +104,20 @@ def _server_memory() -> int:
     return 0
 
 
-def _task_runs() -> dict[str, int]:
-    """How many task runs Prefect's server knows, and how many of them it does not know the end of."""
+def _task_runs(expected: int) -> dict[str, int]:
+    """How many task runs Prefect's server knows, and how many of them it does not know the end of.
+
+    It records states as events, after a while: looks until `expected` have ended, for at most RECORDING_SECONDS.
+    """
+    deadline = time.monotonic() + RECORDING_SECONDS
+    while True:
+        counts = _recorded_task_runs()
+        if counts["task_runs"] - counts["without_end"] >= expected or time.monotonic() > deadline:
+            return counts
+        time.sleep(0.2)
+
+
+def _recorded_task_runs() -> dict[str, int]:
     from prefect.client.orchestration import get_client
 
     counts = {}

@@ -71,7 +71,7 @@ def _seconds(way: Callable[[list[tuple[str, str]]], None], answers: list[tuple[s
     """Wall and CPU seconds; the shared pool's worker is counted once it is closed, so its start is in neither."""
     pool: WorkerPool = shared_pool()
     pool.compare("1/2", "0.5")
-    worker = next(seat for seat in list(pool._seats.queue) if seat is not None)
+    worker = next(worker for worker in list(pool._idle.queue) if worker is not None)
 
     def cpu() -> float:
         ticks = Path(f"/proc/{worker.pid}/stat").read_text().rsplit(")", 1)[1].split()

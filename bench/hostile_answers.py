@@ -54,7 +54,7 @@ def graded(answer: str) -> tuple[Verdict, float, float]:
     """The verdict on a boxed answer, and the CPU seconds of this process and of the worker for it."""
     pool = shared_pool()
     pool.compare("1/2", "0.5")  # a worker is up
-    worker = next(seat for seat in reversed(list(pool._seats.queue)) if seat is not None)
+    worker = next(worker for worker in reversed(list(pool._idle.queue)) if worker is not None)
     alive, dead, own = _cpu_of(worker.pid), _seconds(resource.RUSAGE_CHILDREN), _seconds(resource.RUSAGE_SELF)
     verdict = grade(f"\\boxed{{{answer}}}", "5", benchmark="math")
     own = _seconds(resource.RUSAGE_SELF) - own

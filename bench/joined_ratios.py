@@ -25,10 +25,10 @@ from bench.record import add_json_option, save
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.sampling import SamplingConfig, VllmConfig
 from latent_core.store import ArtifactStore
-from tasks.collect import SAMPLES
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
 from tasks.inputs import ModelInput, ProblemsInput
 from tasks.stage import StageCall, Workplace
+from tasks.tables import SAMPLES
 from tasks.workers.compute import perform
 from tasks.workers.engines import close_engine
 from tasks.workers.joined import perform_with
@@ -71,7 +71,7 @@ def measure(calls: Sequence[StageCall], folder: Path, joined: bool) -> Measured:
         wall,
         cpu,
         [
-            [row["output_token_ids"] for row in store.require(call.ref).rows_of(SAMPLES, ("output_token_ids",))]
+            [row["output_token_ids"] for row in store.require(call.ref).rows_of(SAMPLES.file, ("output_token_ids",))]
             for call in calls
         ],
     )

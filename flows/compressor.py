@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.launch.registry import FlowEntry
 from flows.parts.publish import show_card
 from latent_core.config.compressor import CompressorConfig
 from latent_core.config.label_words import LabelKind
 from latent_core.store import ArtifactRef
 from tasks.card import CardConfig, CompressorCardInputs, compressor_card
-from tasks.compressor import LabelWordsInputs, TrainCompressorInputs, label_words, train_compressor
 from tasks.inputs import ModelInput, ProblemsInput
+from tasks.label_words import LabelWordsInputs, label_words
 from tasks.run.execution import open_run
 from tasks.run.protocol import Run
+from tasks.train_compressor import TrainCompressorInputs, train_compressor
 
 SUMMARY = (
     "A BERT-shaped token classifier for LLMLingua-2 compression, trained from scratch on worked solutions of "
@@ -30,7 +28,6 @@ WORTH = {
 NAMES = {"smollm2": "SmolLM2-135M-Instruct"}
 
 
-@flow(name="compressor", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
 def compressor(cfg: CompressorConfig, force: Sequence[str] = ()) -> dict[str, str]:
     """Train an LLMLingua-2-style token classifier on worked solutions.
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
 from flows.parts.publish import publish, show, trained_models
@@ -21,7 +18,6 @@ from tasks.run.protocol import Run
 from tasks.train import TrainInputs, train
 
 
-@flow(name="direct", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
 def direct(cfg: DirectConfig, force: Sequence[str] = ()) -> dict[str, str]:
     """Fine-tune on gold answers without reasoning, and compare with the untrained model.
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import contamination, evaluated_at_ratios
 from flows.parts.publish import publish, show
 from flows.parts.questions import fitted
 from flows.parts.ratios import trained_ratios, warn_of_untrained
 from latent_core.config.grpo import GrpoFlowConfig
+from latent_core.evaluation.condition import Kind
 from latent_core.store import Artifact, ArtifactRef
 from tasks.grpo import GrpoInputs, train_policy
 from tasks.inputs import ProblemsInput
@@ -24,7 +22,6 @@ from tasks.tracking.models import find_model
 TRAINED = "train/grpo"  # the trained model's role in the report
 
 
-@flow(name="grpo", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
 def grpo(cfg: GrpoFlowConfig, force: Sequence[str] = ()) -> dict[str, str]:
     """Train a model with verifiable rewards, and evaluate it before and after.
 
@@ -54,8 +51,8 @@ def compose(cfg: GrpoFlowConfig, run: Run) -> ArtifactRef:
     known = trained_ratios(start, run.store)
     warn_of_untrained(run, cfg.evaluate.ratios, None if known is None else known | set(cfg.grpo.ratios), cfg.model)
     trained = run.stage(train_policy, cfg.grpo, GrpoInputs(start, train_split), rows=cfg.grpo.completions)
-    evaluations = evaluated_at_ratios(cfg.evaluate, run, start, test_split, "policy", "start")
-    evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, "policy", "grpo")
+    evaluations = evaluated_at_ratios(cfg.evaluate, run, start, test_split, "policy", Kind.START)
+    evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, "policy", Kind.GRPO)
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.grpo.questions)
     title = f"Reinforcement learning on {cfg.benchmark.name} from {cfg.model}"
     stages = {TRAINED: trained, "contamination": checked}

@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import typer
-from prefect import flow
-from prefect.artifacts import create_markdown_artifact
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, evaluated_at_ratios
@@ -21,18 +18,18 @@ from flows.parts.sharded import collected_shards, compressed, dropped_at_random
 from latent_core.config.chat import ChatConfig
 from latent_core.config.label_kinds import LabelKindsConfig
 from latent_core.store import Artifact, ArtifactRef
-from tasks.compressor import LabelWordsInputs, TrainCompressorInputs, label_words, train_compressor
 from tasks.inputs import ModelInput, ProblemsInput
 from tasks.label_kinds import COMPARISON, CompareLabelKinds, CompareLabelKindsInputs, compare_label_kinds
+from tasks.label_words import LabelWordsInputs, label_words
 from tasks.prepare import PrepareInputs, prepare
 from tasks.run.execution import open_run
 from tasks.run.protocol import Run
 from tasks.train import TrainInputs, train
+from tasks.train_compressor import TrainCompressorInputs, train_compressor
 
 RANDOM = "random"
 
 
-@flow(name="label-kinds", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
 def label_kinds(cfg: LabelKindsConfig, force: Sequence[str] = ()) -> dict[str, str]:
     """Compare compressors trained on different labels, and models trained on their compressions.
 
@@ -40,6 +37,8 @@ def label_kinds(cfg: LabelKindsConfig, force: Sequence[str] = ()) -> dict[str, s
         cfg: The run, one section per stage.
         force: Names of stages to compute again although the store has their results.
     """
+    from prefect.artifacts import create_markdown_artifact
+
     with open_run("label-kinds", cfg, force=force) as run:
         comparison = run.artifact(compose(cfg, run))
         create_markdown_artifact(

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.launch.registry import FlowEntry
 from flows.parts.publish import show_card
 from latent_core.benchmarks.word_problems import MAX_DIFFICULTY
@@ -31,7 +28,6 @@ SUMMARY = (
 )
 
 
-@flow(name="mini", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
 def mini(cfg: MiniConfig, force: Sequence[str] = ()) -> dict[str, str]:
     """Pre-train latent-mini on procedural word problems.
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from prefect import flow
-from prefect.artifacts import create_markdown_artifact
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import evaluated_at_ratios
 from flows.parts.publish import publish, show
@@ -17,16 +13,18 @@ from flows.parts.ratios import trained_ratios, warn_of_untrained
 from latent_core.config.prompting import TextFormat
 from latent_core.config.reevaluate import Evaluated, ReevaluateConfig
 from latent_core.errors import InputError, RegressionFound
+from latent_core.evaluation.condition import Condition
 from latent_core.identity import fingerprint
+from latent_core.report.names import condition_name
 from latent_core.store import Artifact, ArtifactRef, DamagedError
-from tasks.comparison import (
+from tasks.compare import (
     COMPARISON_MARKDOWN,
     CompareEvaluations,
     CompareEvaluationsInputs,
     compare_evaluations,
-    conditions_of,
     fallen,
 )
+from tasks.evaluations import evaluations_behind
 from tasks.inputs import ProblemsInput
 from tasks.report import ReportConfig, ReportInputs, write_report
 from tasks.run.execution import open_run
@@ -38,7 +36,6 @@ from tasks.tracking.models import FoundModel, find_version
 MODEL_TAG, VERSION_TAG, SETTING_TAG, REPORT_TAG = "latent.model", "latent.version", "latent.setting", "latent.report"
 
 
-@flow(name="reevaluate", task_runner=ThreadPoolTaskRunner(), validate_parameters=True)  # type: ignore[arg-type]
 def reevaluate(cfg: ReevaluateConfig, force: Sequence[str] = ()) -> dict[str, str]:
     """Evaluate a model at every ratio, report, and fail when it got worse than in its last accepted evaluation.
 
@@ -66,12 +63,10 @@ def compose(cfg: ReevaluateConfig, run: Run) -> ArtifactRef:
     )
     title = f"{cfg.model} on {asked.benchmark.name}"
     report = run.stage(write_report, ReportConfig(title=title), ReportInputs(evaluations))
-    after = {role.rpartition("/")[2]: pending for role, pending in evaluations.items()}
-    before = {
-        condition: ref for condition, ref in _accepted_evaluations(run).items() if after.get(condition, ref) != ref
-    }
+    accepted = _accepted_evaluations(run)
+    before = {condition: ref for condition, ref in accepted.items() if evaluations.get(condition, ref) != ref}
     if before:
-        inputs = CompareEvaluationsInputs(before, {condition: after[condition] for condition in before})
+        inputs = CompareEvaluationsInputs(before, {condition: evaluations[condition] for condition in before})
         run.stage(compare_evaluations, CompareEvaluations(), inputs)
     return report
 
@@ -138,18 +133,22 @@ def _yardstick(run: Run) -> Journal | None:
     return last_accepted(run.store, run.name, {name: run.tags[name] for name in (MODEL_TAG, SETTING_TAG)})
 
 
-def _accepted_evaluations(run: Run) -> dict[str, ArtifactRef]:
+def _accepted_evaluations(run: Run) -> dict[Condition, ArtifactRef]:
     """By condition, what the yardstick's report stands on, as its sealed manifest says."""
     yardstick = _yardstick(run)
     if yardstick is None:
         return {}
     report = _if_there(run, ArtifactRef(write_report.name, yardstick.tags[REPORT_TAG]))
-    found = {} if report is None else conditions_of(report)
-    there = {condition: ref for condition, ref in found.items() if _if_there(run, ref) is not None}
+    found = {} if report is None else evaluations_behind(report)
+    there = {
+        condition: ref
+        for condition, parent in found.items()
+        if (ref := parent.ref) is not None and _if_there(run, ref) is not None
+    }
     if report is None or len(there) < len(found):
         run.note(
             f"of the last accepted evaluation (run {yardstick.run}) {run.store.root} has not all any more: "
-            f"{', '.join(there) or 'nothing'} is compared"
+            f"{', '.join(map(condition_name, there)) or 'nothing'} is compared"
         )
     return there
 
@@ -186,6 +185,8 @@ def _what_fell(cfg: ReevaluateConfig, run: Run, yardstick: Journal) -> str | Non
 
 def _publish_comparison(run: Run) -> None:
     """The comparison in Prefect's Artifacts tab."""
+    from prefect.artifacts import create_markdown_artifact
+
     for ref in run.results_of(compare_evaluations):
         create_markdown_artifact(
             key=f"{run.name}-comparison",

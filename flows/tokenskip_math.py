@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prefect import flow
-from prefect.task_runners import ThreadPoolTaskRunner
-
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
 from flows.parts.publish import publish, show, trained_models
@@ -17,25 +14,19 @@ from flows.parts.sharded import collected_shards, compressed, dropped_at_random
 from latent_core.config.dual import DualBuildConfig
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
 from latent_core.config.training import LatentRows, TrainConfig
+from latent_core.evaluation.condition import seeded
 from latent_core.models.chat import check_dual
-from latent_core.report.seeds import seeded
 from latent_core.store import Artifact, ArtifactRef
+from tasks.build_dual import BuildDualInputs, build_dual
 from tasks.inputs import FileInput, Model, ModelInput, ProblemsInput
 from tasks.prepare import PrepareInputs, WarmStartExamples, WarmStartInputs, prepare, prepare_warm_start
 from tasks.quality import QualityInputs, score_quality
 from tasks.report import ReportConfig, ReportInputs, write_report
 from tasks.run.execution import open_run
 from tasks.run.protocol import Run
-from tasks.train import BuildDualInputs, TrainInputs, build_dual, train
+from tasks.train import TrainInputs, train
 
 
-@flow(
-    name="tokenskip-math",
-    task_runner=ThreadPoolTaskRunner(),  # type: ignore[arg-type]
-    persist_result=True,
-    result_serializer="json",
-    validate_parameters=True,
-)
 def tokenskip_math(cfg: TokenSkipConfig, force: Sequence[str] = ()) -> dict[str, str]:
     """Compare standard and dual-vocabulary models over compression ratios.
 
@@ -76,10 +67,11 @@ def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
     for variant in cfg.variants:
         if variant.examples not in training_sets:
             training_sets[variant.examples] = training_set(variant.examples, cfg, run, base, cots, stages)
-        for name, settings in trainings(cfg, variant).items():
-            inputs = training_sets[variant.examples]
+        inputs = training_sets[variant.examples]
+        for seed, settings in trainings(cfg, variant).items():
+            name = seeded(variant.value, seed)
             trained = stages[f"train/{name}"] = run.stage(train, settings, inputs, label=name)
-            evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, name)
+            evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, variant.value, seed=seed)
     trained_on = max(cfg.collect.questions, cfg.warm_start.questions if cfg.warm_start else 0)
     stages["contamination"] = contamination(run, cfg.benchmark, cfg.evaluate.questions, trained_on)
     title = f"TokenSkip on {cfg.benchmark.name} with {cfg.model}"
@@ -109,14 +101,14 @@ def training_set(
     return TrainInputs(model, prepared)
 
 
-def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[str, TrainConfig]:
-    """The settings of every training of a variant, by the model name it gets: one, or one a seed."""
+def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[int | None, TrainConfig]:
+    """The settings of every training of a variant by its seed, where the run names seeds: one, or one a seed."""
     settings = cfg.train
     if variant is Variant.DUAL_FROZEN:
         settings = settings.model_copy(update={"latent_rows": LatentRows.FROZEN})
     if not cfg.seeds:
-        return {variant.value: settings}
-    return {seeded(variant, seed): settings.model_copy(update={"seed": seed}) for seed in cfg.seeds}
+        return {None: settings}
+    return {seed: settings.model_copy(update={"seed": seed}) for seed in cfg.seeds}
 
 
 def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Model:

@@ -27,7 +27,7 @@ def ratio_suffix(ratio: float, family: ChatFamily) -> str:
 
 
 def extra_instruction(prompting: Prompting, ratio: float) -> str:
-    """What a way of prompting adds to the instruction, in words; empty for the ratio a model was trained to hear."""
+    """What a way of prompting adds to the instruction, in words; empty for the trained-in ratio suffix."""
     match prompting:
         case Prompting.RATIO:
             return ""
@@ -65,11 +65,11 @@ def render_prompt(
     instruction = XML_INSTRUCTION if text_format is TextFormat.XML else INSTRUCTION
     instruction = f"{instruction} {extra}" if extra else instruction
     suffix = ratio_suffix(ratio, family) if prompting is Prompting.RATIO else ""
-    asked = [f"{instruction}\n{shot.question}" for shot in shown] + [f"{instruction}\n{question}{suffix}"]
+    users = [f"{instruction}\n{shot.question}" for shot in shown] + [f"{instruction}\n{question}{suffix}"]
     turns = [{"role": "system", "content": SYSTEM}] if family.has_system_role else []
     if not family.has_system_role:
-        asked[0] = f"{SYSTEM}\n\n{asked[0]}"
-    for index, user in enumerate(asked):
+        users[0] = f"{SYSTEM}\n\n{users[0]}"
+    for index, user in enumerate(users):
         turns.append({"role": "user", "content": user})
         if index < len(shown):
             turns.append({"role": "assistant", "content": _SLOT.format(index)})

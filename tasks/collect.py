@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterable
 from typing import Annotated, Any, NamedTuple
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
-from latent_core.config.prompting import Prompting
+from latent_core.config.prompting import Prompting, with_exemplar_set
 from latent_core.config.sampling import SamplingConfig
-from latent_core.generate.completions import graded_completions, sample_schema
-from latent_core.generate.engine import Engine
+from latent_core.generate.completions import graded_completions
 from latent_core.store import ArtifactWriter
 from tasks.inputs import Model, ProblemsInput
 from tasks.stage import Outcome, Workplace, stage
-from tasks.workers.engines import served, usage_record, used, warm_engine
+from tasks.workers.engines import served, warm_engine
 from tasks.workers.warm import warm_readable
-
-SAMPLES = "samples.parquet"
+from tasks.writing import write_collection
 
 
 class CollectShard(StageConfig):
@@ -32,11 +28,6 @@ class CollectShard(StageConfig):
     def identity(self) -> dict[str, Any]:
         """Worked examples that a way of prompting shows are part of it."""
         return with_exemplar_set(super().identity(), self.prompting)
-
-
-def with_exemplar_set(identity: dict[str, Any], prompting: Prompting) -> dict[str, Any]:
-    """Identity fields, and the set of worked examples where the way of prompting shows some."""
-    return identity | ({"exemplar_set": prompting.exemplar_set} if prompting.exemplar_set else {})
 
 
 class CollectInputs(NamedTuple):
@@ -65,27 +56,3 @@ def collect_shard(out: ArtifactWriter, inputs: CollectInputs, config: CollectSha
         progress=lambda done, generated: workplace.progress(done, total, generated),
     )
     return write_collection(out, completions, config.sampling, len(block), engine, loading)
-
-
-def write_collection(
-    out: ArtifactWriter,
-    completions: Iterable[dict[str, Any]],
-    sampling: SamplingConfig,
-    questions: int,
-    engine: Engine,
-    loading: float,
-) -> Outcome:
-    """Write graded completions as they come; `loading` is the seconds that the engine took before."""
-    verdicts: Counter[str] = Counter()
-    started, tokens, used_before = time.monotonic(), 0, used(engine)
-    with out.table(SAMPLES, sample_schema(logprobs=sampling.logprobs)) as table:
-        for row in completions:
-            verdicts[row["verdict"]] += 1
-            tokens += row["tokens"]
-            table.add(row)
-    return Outcome(
-        accounting={"kept": table.rows},
-        metrics={"questions": questions, "tokens": tokens, "verdicts": dict(verdicts)},
-        record={"tokens_per_second": tokens / (time.monotonic() - started), "engine_seconds": loading}
-        | usage_record(engine, used_before),
-    )

@@ -10,21 +10,16 @@ from latent_core.compress.corpus import (
     COT_COLUMNS,
     RatioDrift,
     compressed_rows,
-    compressed_schema,
-    score_schema,
     scored_rows,
     scored_samples,
 )
 from latent_core.compress.selection import SelectionOptions
 from latent_core.config.compress import CompressConfig, ScoreWordsConfig
 from latent_core.store import ArtifactRef, ArtifactWriter
-from tasks.collect import SAMPLES
 from tasks.inputs import Compressor, Model
 from tasks.stage import Outcome, Workplace, stage
+from tasks.tables import COMPRESSED, SAMPLES, SCORES
 from tasks.workers.warm import warm_compressor, warm_readable
-
-SCORES = "scores.parquet"
-COMPRESSED = "compressed.parquet"
 
 
 class ScoreWordsInputs(NamedTuple):
@@ -51,8 +46,8 @@ def score_words(
     compressor = warm_compressor(workplace.compressor_spec(inputs.compressor), inputs.compressor.fingerprint, options)
     samples = workplace.artifact(inputs.samples)
     accounting: Counter[str] = Counter()
-    with out.table(SCORES, score_schema()) as table:
-        rows = scored_rows(samples.rows_of(SAMPLES, COT_COLUMNS), compressor, config.max_cot_tokens, accounting)
+    with SCORES.write(out) as table:
+        rows = scored_rows(SAMPLES.rows(samples, COT_COLUMNS), compressor, config.max_cot_tokens, accounting)
         for row in rows:
             table.add(row)
             workplace.progress(sum(accounting.values()), samples.rows, 0)
@@ -72,8 +67,8 @@ def compress(out: ArtifactWriter, inputs: CompressInputs, config: CompressConfig
     )
     scores = workplace.artifact(inputs.scores)
     drift = RatioDrift()
-    with out.table(COMPRESSED, compressed_schema()) as table:
-        for row in compressed_rows(scored_samples(scores.batches(SCORES)), config.ratios, options, model.count):
+    with COMPRESSED.write(out) as table:
+        for row in compressed_rows(scored_samples(scores.batches(SCORES.file)), config.ratios, options, model.count):
             table.add(row)
             drift.add(row)
     return Outcome(accounting={"kept": table.rows}, metrics={"ratios": drift.rows()})

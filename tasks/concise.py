@@ -17,24 +17,20 @@ from latent_core.exemplars import Exemplar
 from latent_core.generate.completions import graded_completions
 from latent_core.methods import concise
 from latent_core.methods.concise import (
-    SAMPLE_COLUMNS,
     draw_exemplars,
     selected_examples,
-    selected_schema,
     shortest_correct,
 )
 from latent_core.models.family import load_tokenizer
 from latent_core.models.readable import ReadableModel
 from latent_core.models.tokens import encode
 from latent_core.store import ArtifactRef, ArtifactWriter
-from tasks.collect import SAMPLES, write_collection
 from tasks.inputs import Model, ProblemsInput
-from tasks.prepare import write_examples
 from tasks.stage import Outcome, Workplace, stage
+from tasks.tables import EXEMPLARS, GRADED_REASONING, SAMPLES, SELECTED
 from tasks.workers.engines import served, warm_engine
 from tasks.workers.warm import warm_readable
-
-EXEMPLARS, SELECTED = "exemplars.parquet", "selected.parquet"
+from tasks.writing import write_collection, write_examples
 
 
 class FewShotShard(StageConfig):
@@ -90,9 +86,9 @@ def select_exemplars(
     out: ArtifactWriter, inputs: SelectExemplarsInputs, config: SelectExemplarsConfig, workplace: Workplace
 ) -> Outcome:
     accounting: Counter[str] = Counter()
-    rows = workplace.artifact(inputs.samples).rows_of(SAMPLES, SAMPLE_COLUMNS)
+    rows = SAMPLES.rows(workplace.artifact(inputs.samples), GRADED_REASONING)
     chosen = concise.select_exemplars(rows, config, _length(workplace.model_dir(inputs.model)), accounting)
-    with out.table(EXEMPLARS, selected_schema()) as table:
+    with EXEMPLARS.write(out) as table:
         for row in chosen:
             table.add(row)
     longest = max((row["tokens"] for row in chosen), default=0)
@@ -102,7 +98,7 @@ def select_exemplars(
 @stage("collect_few_shot_shard", version=4)
 def collect_few_shot(out: ArtifactWriter, inputs: FewShotInputs, config: FewShotShard, workplace: Workplace) -> Outcome:
     problems, model = inputs.problems.open(), served(workplace, inputs.model, config.sampling)
-    exemplars = list(workplace.artifact(inputs.exemplars).rows_of(EXEMPLARS))
+    exemplars = list(EXEMPLARS.rows(workplace.artifact(inputs.exemplars)))
 
     def shown(problem: Problem) -> list[Exemplar]:
         return draw_exemplars(exemplars, problem.question_id, problem.question, config.per_prompt, config.seed)
@@ -133,11 +129,11 @@ def select_shortest(
 ) -> Outcome:
     accounting: Counter[str] = Counter()
     refs = {"samples": inputs.samples} | ({} if inputs.few_shot is None else {"few_shot": inputs.few_shot})
-    collections = {source: workplace.artifact(ref).rows_of(SAMPLES, SAMPLE_COLUMNS) for source, ref in refs.items()}
+    collections = {source: SAMPLES.rows(workplace.artifact(ref), GRADED_REASONING) for source, ref in refs.items()}
     length = _length(workplace.model_dir(inputs.model))
     selected = shortest_correct(collections, config.keep, length, accounting)
     sources: Counter[str] = Counter()
-    with out.table(SELECTED, selected_schema()) as table:
+    with SELECTED.write(out) as table:
         for row in selected:
             sources[row["source"]] += 1
             table.add(row)
@@ -158,7 +154,7 @@ def prepare_selected(
 ) -> Outcome:
     accounting: Counter[str] = Counter()
     model = ReadableModel.load(workplace.model_dir(inputs.model))
-    rows = workplace.artifact(inputs.selected).rows_of(SELECTED)
+    rows = SELECTED.rows(workplace.artifact(inputs.selected))
     examples = selected_examples(rows, model, config.prepare, config.text_format, accounting)
     return write_examples(out, examples, accounting)
 

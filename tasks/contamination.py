@@ -9,11 +9,10 @@ from pydantic import Field
 
 from latent_core.benchmarks.contamination import find_contamination, training_stream
 from latent_core.config.base import IDENTITY, StageConfig
-from latent_core.store import Artifact, ArtifactWriter
+from latent_core.store import ArtifactWriter
+from tasks.findings import CONTAMINATED
 from tasks.inputs import ProblemsInput
 from tasks.stage import Outcome, Workplace, stage
-
-QUESTIONS = "contamination.json"  # {"equal": [question ids], "overlapping": [question ids]}
 
 
 class CheckContamination(StageConfig):
@@ -38,7 +37,7 @@ def check_contamination(
 ) -> Outcome:
     test, training = inputs.test.open(), inputs.training.open()
     found = find_contamination(test.problems(0, config.questions), training_stream(training, config.training))
-    with out.open(QUESTIONS) as listing:
+    with out.open(CONTAMINATED) as listing:
         listing.write(json.dumps({"equal": found.equal, "overlapping": found.overlapping}, indent=1).encode())
     return Outcome(
         accounting={
@@ -48,21 +47,3 @@ def check_contamination(
         },
         metrics={"tested": found.tested, "training": found.training, "procedural": int(test.count is None)},
     )
-
-
-def finding(artifact: Artifact) -> str:
-    """What a finished check found, in sentences."""
-    content = artifact.manifest.content
-    counts, metrics = content.accounting, content.metrics
-    equal, overlapping = counts["equal_to_training"], counts["overlap_training"]
-    text = (
-        f"Contamination: of {metrics['tested']:,} test questions, {equal:,} are also among the {metrics['training']:,} "
-        f"training questions, and {overlapping:,} more share 13 words in a row with one."
-    )
-    if not equal + overlapping:
-        return text
-    if metrics["procedural"]:
-        return (
-            f"{text} Questions made from templates share sentences by design; only equal ones are to be worried about."
-        )
-    return f"{text} benchmark.drop_contaminated=true leaves them out; their ids are in {artifact.ref}/{QUESTIONS}."

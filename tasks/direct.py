@@ -10,8 +10,8 @@ from latent_core.methods.direct import direct_examples
 from latent_core.models.readable import ReadableModel
 from latent_core.store import ArtifactWriter
 from tasks.inputs import Model, ProblemsInput
-from tasks.prepare import write_examples
 from tasks.stage import Outcome, Workplace, stage
+from tasks.writing import write_examples
 
 
 class PrepareDirectInputs(NamedTuple):

@@ -16,17 +16,17 @@ from pydantic import Field
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.evaluate import Metric, Metrics
-from latent_core.config.prompting import Prompting, TextFormat
+from latent_core.config.prompting import Prompting, TextFormat, with_exemplar_set
 from latent_core.config.sampling import SamplingConfig
 from latent_core.evaluation.logprob import COLUMN, with_columns, with_logprob, without_end
 from latent_core.evaluation.summary import Summary, summarise
 from latent_core.generate.completions import graded_completions, sample_schema, truncated_row
 from latent_core.generate.joined import SharedEngine
 from latent_core.store import ArtifactRef, ArtifactWriter
-from tasks.collect import SAMPLES, with_exemplar_set
 from tasks.inputs import Model, ProblemsInput
 from tasks.stage import Outcome, Workplace, stage
-from tasks.workers.engines import beside_scorer, foreign_seconds, served, usage_record, used, warm_engine, warm_scorer
+from tasks.tables import SAMPLES
+from tasks.workers.engines import beside_scorer, served, usage_record, used, waited_seconds, warm_engine, warm_scorer
 from tasks.workers.warm import warm_readable
 
 if TYPE_CHECKING:
@@ -98,11 +98,11 @@ def evaluate(out: ArtifactWriter, inputs: EvaluateInputs, config: EvaluateCondit
         schema, completions = with_columns(schema), with_logprob(completions, scorer)
     rows = _written(out, schema, completions)
     summary = summarise(rows)
-    seconds = time.monotonic() - started - foreign_seconds(engine)
+    seconds = time.monotonic() - started - waited_seconds(engine)
     record = {"tokens_per_second": summary.tokens.value * len(rows) / seconds} | usage_record(engine, used_before)
     if isinstance(engine, SharedEngine):
         # Of a joined pass each condition is charged its share: all together add up to about what the pass took.
-        record |= {"seconds": seconds, "joined": engine.parties}
+        record |= {"seconds": seconds, "joined": engine.conditions}
     return Outcome(accounting={"kept": len(rows)}, metrics=summary.to_metrics(), record=record)
 
 
@@ -124,7 +124,7 @@ def truncate(out: ArtifactWriter, inputs: TruncateInputs, config: TruncateCondit
         kept = row | shorter
         return kept if model.family.think_end_id in kept["output_token_ids"] else without_end(kept)
 
-    rows = _written(out, schema, (cut(row) for row in evaluation.rows_of(SAMPLES)))
+    rows = _written(out, schema, (cut(row) for row in SAMPLES.rows(evaluation)))
     return Outcome(accounting={"kept": len(rows)}, metrics=summarise(rows).to_metrics())
 
 
@@ -132,7 +132,7 @@ def _written(out: ArtifactWriter, schema: pa.Schema, completions: Iterable[Row])
     """Write the completions, and return what the summary needs of them."""
     columns = [name for name in _SUMMARY_COLUMNS if name in schema.names]
     rows = []
-    with out.table(SAMPLES, schema) as table:
+    with SAMPLES.write(out, schema) as table:
         for row in completions:
             table.add(row)
             rows.append({name: row[name] for name in columns})

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from latent_core.compress.corpus import merged_drift
+from latent_core.compress.corpus import RatioDrift
 from latent_core.compressor_training.agreement import Agreement
 from latent_core.config.base import StageConfig
-from latent_core.evaluation.regression import p_value_of
-from latent_core.evaluation.scores import Scores, read_scores
-from latent_core.evaluation.summary import compare_scores, summarise_scores
+from latent_core.evaluation.condition import Condition, Kind, by_role
+from latent_core.evaluation.summary import compare_scores
 from latent_core.report.numbers import DASH, decimal, p_value, percent, points
-from latent_core.store import ArtifactRef, ArtifactWriter
-from tasks.collect import SAMPLES
+from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
+from tasks.evaluations import scores_of, summary_of
 from tasks.inputs import Input
-from tasks.report import evaluation_role
 from tasks.stage import Outcome, Workplace, stage
+from tasks.tables import COMPRESSED
 
 COMPARISON = "comparison.md"
 _SCORERS = {"model": "the trained compressor", "word_lookup": "word-frequency lookup", "random": "random"}
@@ -29,18 +28,18 @@ class CompareLabelKinds(StageConfig):
 class CompareLabelKindsInputs(NamedTuple):
     """By name: compressors that were trained, what each compressor made, and evaluations of the models trained on that.
 
-    Evaluations come by their role in a report (`evaluation_role`). The first of the compressions is what the others are
-    compared with; one that needed no training (random) is among them.
+    The first of the compressions is what the others are compared with; one that needed no training (random) is among
+    them.
     """
 
     compressors: Mapping[str, ArtifactRef]
     compressions: Mapping[str, ArtifactRef]
-    evaluations: Mapping[str, ArtifactRef]
+    evaluations: Mapping[Condition, ArtifactRef]
 
     def roles(self) -> dict[str, Input]:
         compressors = {f"compressor/{name}": ref for name, ref in self.compressors.items()}
         compressions = {f"compress/{name}": ref for name, ref in self.compressions.items()}
-        return {**compressors, **compressions, **self.evaluations}
+        return {**compressors, **compressions, **by_role(self.evaluations)}
 
 
 @stage("compare_label_kinds", version=1, shown=True)
@@ -67,31 +66,31 @@ def compare_label_kinds(
 
 def _by_ratio(inputs: CompareLabelKindsInputs, workplace: Workplace, name: str) -> list[dict[str, Any]]:
     """One row a ratio: what the compressor did to the texts, and how the model trained on them does."""
-    shards = workplace.artifact(inputs.compressions[name]).shards()
-    drift = merged_drift(shard.manifest.content.metrics["ratios"] for shard in shards)
+    texts = COMPRESSED.rows(workplace.artifact(inputs.compressions[name]), RatioDrift.COLUMNS)
+    drift = RatioDrift(texts).rows()
     compressions: dict[float, Mapping[str, Any]] = {1.0: {}} | {row["ratio"]: row for row in drift}
     first = next(iter(inputs.compressions))
     rows = []
     for ratio in sorted(compressions, reverse=True):
-        scores = _scores(inputs, workplace, name, ratio)
-        if scores is None and ratio == 1.0:
+        evaluation = _evaluation(inputs, workplace, name, ratio)
+        if evaluation is None and ratio == 1.0:
             continue
         row: dict[str, Any] = {"compressor": name, "ratio": ratio}
         row |= {key: compressions[ratio].get(key) for key in ("achieved_ratio", "answer_retention", "texts")}
-        if scores is not None:
-            summary = summarise_scores(scores)
+        if evaluation is not None:
+            summary = summary_of(evaluation)
             row |= {"accuracy": list(summary.accuracy), "tokens": summary.tokens.value, "questions": summary.questions}
-            other = None if name == first else _scores(inputs, workplace, first, ratio)
+            other = None if name == first else _evaluation(inputs, workplace, first, ratio)
             if other is not None:
-                paired = compare_scores(other, scores)
-                row |= {"difference": paired.accuracy.value, "p": p_value_of(paired)}
+                paired = compare_scores(scores_of(other), scores_of(evaluation))
+                row |= {"difference": paired.accuracy.value, "p": paired.p_value}
         rows.append(row)
     return rows
 
 
-def _scores(inputs: CompareLabelKindsInputs, workplace: Workplace, name: str, ratio: float) -> Scores | None:
-    ref = inputs.evaluations.get(evaluation_role(name, f"ratio {ratio:g}"))
-    return None if ref is None else read_scores(workplace.artifact(ref).rows_of(SAMPLES))
+def _evaluation(inputs: CompareLabelKindsInputs, workplace: Workplace, name: str, ratio: float) -> Artifact | None:
+    ref = inputs.evaluations.get(Condition(name, Kind.RATIO, ratio))
+    return None if ref is None else workplace.artifact(ref)
 
 
 def _agreement_table(agreement: Mapping[str, Mapping[str, Any]]) -> str:

@@ -10,8 +10,8 @@ from latent_core.models.mini import MiniShape, train_tokenizer, write_initial_mo
 from latent_core.sft.mini_corpus import examples, tokenizer_texts
 from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.inputs import ProblemsInput
-from tasks.prepare import TRAIN, VALIDATION
 from tasks.stage import Outcome, Workplace, stage
+from tasks.tables import TRAIN, VALIDATION, token_schema
 
 
 class MiniInitInputs(NamedTuple):
@@ -48,19 +48,16 @@ def mini_init(out: ArtifactWriter, inputs: MiniInitInputs, config: MiniInitConfi
 def mini_corpus(
     out: ArtifactWriter, inputs: MiniCorpusInputs, config: MiniCorpusConfig, workplace: Workplace
 ) -> Outcome:
-    import pyarrow as pa
-
-    schema = pa.schema([("input_ids", pa.list_(pa.int32())), ("labels", pa.list_(pa.int32()))])
     tokenizer = load_tokenizer(workplace.model_dir(inputs.model))
     total = config.problems + config.validation_problems
     done = 0
-    for name, split, count in (
+    for table, split, count in (
         (TRAIN, "train", config.problems),
         (VALIDATION, "validation", config.validation_problems),
     ):
-        with out.table(name, schema) as table:
+        with table.write(out, token_schema()) as rows:
             for row in examples(tokenizer, split, count, config.difficulties):
-                table.add(row)
+                rows.add(row)
                 done += 1
                 if done % 1000 == 0:
                     workplace.progress(done, total, 0)

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
 from dataclasses import replace
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.config.prepare import PrepareConfig
 from latent_core.methods.quality import best_share
 from latent_core.models.readable import ReadableModel
-from latent_core.sft.examples import Cell, example_schema, ratio_table, rationale_examples, tokenskip_examples
+from latent_core.sft.examples import Cell, ratio_table, rationale_examples, tokenskip_examples
 from latent_core.store import ArtifactRef, ArtifactWriter
-from tasks.collect import SAMPLES
-from tasks.compress import COMPRESSED
 from tasks.inputs import Model, ProblemsInput
-from tasks.quality import QUALITY
 from tasks.stage import Outcome, Workplace, stage
+from tasks.tables import COMPRESSED, GRADED_REASONING, QUALITY, SAMPLES
+from tasks.writing import write_examples
 
-TRAIN, VALIDATION = "train.parquet", "validation.parquet"
-_SAMPLE_COLUMNS = ("question_id", "sample_index", "question", "gold", "reasoning", "verdict")
 _COMPRESSED_COLUMNS = ("question_id", "sample_index", "ratio", "text", "achieved_ratio")
 
 
@@ -55,12 +50,12 @@ def prepare(out: ArtifactWriter, inputs: PrepareInputs, config: PrepareConfig, w
     samples, compressed = workplace.artifact(inputs.samples), workplace.artifact(inputs.compressed)
     best = None
     if inputs.quality is not None and config.quality_top < 1:
-        best = best_share(workplace.artifact(inputs.quality).rows_of(QUALITY), config.quality_top)
+        best = best_share(QUALITY.rows(workplace.artifact(inputs.quality)), config.quality_top)
     accounting: Counter[str] = Counter()
     outcomes: Counter[Cell] = Counter()
     examples = tokenskip_examples(
-        samples.rows_of(SAMPLES, _SAMPLE_COLUMNS),
-        compressed.rows_of(COMPRESSED, _COMPRESSED_COLUMNS),
+        SAMPLES.rows(samples, GRADED_REASONING),
+        COMPRESSED.rows(compressed, _COMPRESSED_COLUMNS),
         ReadableModel.load(workplace.model_dir(inputs.model)),
         config,
         accounting,
@@ -85,18 +80,3 @@ def prepare_warm_start(
         accounting,
     )
     return write_examples(out, examples, accounting)
-
-
-def write_examples(out: ArtifactWriter, examples: Iterable[Mapping[str, Any]], accounting: Counter[str]) -> Outcome:
-    """Examples into one table a split, with rows and tokens of each as metrics."""
-    tokens: Counter[str] = Counter()
-    with ExitStack() as stack:
-        tables = {
-            "train": stack.enter_context(out.table(TRAIN, example_schema())),
-            "validation": stack.enter_context(out.table(VALIDATION, example_schema())),
-        }
-        for example in examples:
-            tables[example["split"]].add(example)
-            tokens[example["split"]] += len(example["input_ids"])
-    rows = {split: table.rows for split, table in tables.items()}
-    return Outcome(accounting=accounting, metrics={"rows": rows, "tokens": dict(tokens)})

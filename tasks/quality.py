@@ -6,16 +6,14 @@ from itertools import islice
 from typing import NamedTuple
 
 from latent_core.config.quality import QualityConfig
-from latent_core.methods.quality import QualityScorer, quality_report, quality_schema, spanned, texts_to_score
+from latent_core.methods.quality import QualityScorer, quality_report, spanned, texts_to_score
 from latent_core.models.readable import ReadableModel
 from latent_core.store import ArtifactRef, ArtifactWriter
-from tasks.collect import SAMPLES
-from tasks.compress import COMPRESSED
 from tasks.inputs import Model
 from tasks.stage import Outcome, Workplace, stage
+from tasks.tables import COMPRESSED, GRADED_REASONING, QUALITY, SAMPLES
 from tasks.workers.engines import make_room
 
-QUALITY = "quality.parquet"
 _TEXTS_PER_CALL = 512  # bounds memory, large enough to batch by length
 
 
@@ -34,13 +32,11 @@ def score_quality(out: ArtifactWriter, inputs: QualityInputs, config: QualityCon
     model, scorer = ReadableModel.load(model_dir), QualityScorer(model_dir, config)
     compressed = workplace.artifact(inputs.compressed)
     texts = texts_to_score(
-        workplace.artifact(inputs.samples).rows_of(
-            SAMPLES, ("question_id", "sample_index", "question", "gold", "reasoning", "verdict")
-        ),
-        compressed.rows_of(COMPRESSED, ("question_id", "sample_index", "ratio", "text")),
+        SAMPLES.rows(workplace.artifact(inputs.samples), GRADED_REASONING),
+        COMPRESSED.rows(compressed, ("question_id", "sample_index", "ratio", "text")),
     )
     scores: dict[float, list[float]] = {}
-    with out.table(QUALITY, quality_schema()) as table:
+    with QUALITY.write(out) as table:
         while block := list(islice(texts, _TEXTS_PER_CALL)):
             items = [spanned(row["question"], row["text"], row["gold"], model, config.span) for row in block]
             for row, item, score in zip(block, items, scorer.scores(items), strict=True):

@@ -14,6 +14,7 @@ os.environ.update(
     OMP_NUM_THREADS="1",
     TOKENIZERS_PARALLELISM="false",
     PREFECT_SERVER_ANALYTICS_ENABLED="false",
+    PREFECT_API_BLOCKS_REGISTER_ON_START="false",  # seconds of every server's start, for what no test needs
     MLFLOW_DISABLE_TELEMETRY="true",
     DO_NOT_TRACK="true",
 )

@@ -8,25 +8,23 @@ from dataclasses import asdict
 import typer
 
 from flows.cli.artifacts import find_artifact
-from latent_core.evaluation.regression import p_value_of
-from latent_core.evaluation.scores import Scores, read_scores
 from latent_core.evaluation.statistics import Estimate
-from latent_core.evaluation.summary import compare_scores, summarise_scores
-from tasks.collect import SAMPLES
+from latent_core.evaluation.summary import compare_scores
+from tasks.evaluations import scores_of, summary_of
 
 
 def show(before: str, after: str, store: str, as_json: bool) -> None:
     """Print the paired comparison of the evaluation at `after` with the one at `before`."""
-    first, second = _scores(store, before), _scores(store, after)
-    paired = compare_scores(first, second)
+    first, second = find_artifact(store, before), find_artifact(store, after)
+    paired = compare_scores(scores_of(first), scores_of(second))
     if as_json:
         typer.echo(json.dumps(asdict(paired)))
         return
-    one, two = summarise_scores(first), summarise_scores(second)
+    one, two = summary_of(first), summary_of(second)
     typer.echo(f"questions   {paired.questions}")
     typer.echo(
         f"accuracy    {one.accuracy.value:.1%} -> {two.accuracy.value:.1%}, difference {_points(paired.accuracy)}, "
-        f"p = {p_value_of(paired):.2g} ({'bootstrap' if paired.mcnemar_p is None else 'McNemar'})"
+        f"p = {paired.p_value:.2g} ({'bootstrap' if paired.mcnemar_p is None else 'McNemar'})"
     )
     typer.echo(f"tokens      {one.tokens.value:.1f} -> {two.tokens.value:.1f}{_ratio(paired.achieved_ratio)}")
     typer.echo(f"reasoning   {one.reasoning_tokens:.1f} -> {two.reasoning_tokens:.1f}{_ratio(paired.reasoning_ratio)}")
@@ -37,10 +35,6 @@ def show(before: str, after: str, store: str, as_json: bool) -> None:
             f"difference {value:+.2f} (95 % {low:+.2f} to {high:+.2f}), p = {paired.logprob.bootstrap_p:.2g} "
             f"(bootstrap, on the {paired.logprob.questions} questions whose reasoning ends in both)"
         )
-
-
-def _scores(store: str, address: str) -> Scores:
-    return read_scores(find_artifact(store, address).rows_of(SAMPLES))
 
 
 def _points(difference: Estimate) -> str:

@@ -10,8 +10,8 @@ from latent_core.errors import InputError
 from latent_core.store import ArtifactStore
 
 if TYPE_CHECKING:
+    from latent_core.ui.catalog import Offer
     from latent_core.ui.demo import Demo
-    from latent_core.ui.shelf import Offer
 
 
 def serve(store: str, compressor: str, model: str, host: str, port: int, share: bool) -> None:
@@ -43,19 +43,20 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
     from latent_core.compress import ScoringOptions, open_compressor
     from latent_core.models import tokens
     from latent_core.models.family import load_tokenizer
+    from latent_core.ui.catalog import ModelCatalog, base_offers, stored_offers
+    from latent_core.ui.compression import CompressionCache
     from latent_core.ui.demo import Demo
-    from latent_core.ui.desk import CompressionDesk
     from latent_core.ui.samples import SampleLibrary
-    from latent_core.ui.shelf import ModelShelf, base_offers, stored_offers
-    from tasks.collect import SAMPLES
+    from tasks.build_dual import build_dual
     from tasks.grpo import train_policy
+    from tasks.tables import SAMPLES
     from tasks.tracking.models import model_directory
-    from tasks.train import build_dual, train
+    from tasks.train import train
 
     opened = ArtifactStore(store)
     directory = model_directory(model, opened)
     tokenizer = load_tokenizer(directory)
-    desk = CompressionDesk(
+    cache = CompressionCache(
         open_compressor(compressor, ScoringOptions(spans=True), "--compressor"),
         lambda text: len(tokens.encode(text, tokenizer)),
     )
@@ -64,4 +65,4 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
         trained = stored_offers(opened, (train.name, train_policy.name))
         return [*trained, *base_offers(model, directory), *stored_offers(opened, (build_dual.name,))]
 
-    return Demo(desk, Path(model).name, SampleLibrary(opened, SAMPLES), ModelShelf(offers))
+    return Demo(cache, Path(model).name, SampleLibrary(opened, SAMPLES.file), ModelCatalog(offers))

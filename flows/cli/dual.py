@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -59,6 +60,7 @@ def build(
         counts = count_reasoning_tokens(_correct_reasoning(store, cots), tokenizer)
         if seen_at_least is not None:
             subset_ids = often_enough(counts, seen_at_least)
+    _check_writable(out)
     report = build_dual(
         directory,
         out,
@@ -76,11 +78,23 @@ def build(
         typer.echo(coverage_of(counts, report.vocabulary).line())
 
 
+def _check_writable(out: Path) -> None:
+    """Raise InputError, which names the argument, where the directory `out` cannot be made."""
+    from latent_core.errors import InputError
+
+    try:
+        out.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=out.absolute().parent):
+            pass
+    except OSError as error:
+        raise InputError(f"OUT: {out} cannot be written ({error}); choose another directory") from error
+
+
 def _correct_reasoning(store: str, address: str) -> Iterator[str]:
     from flows.cli.artifacts import find_artifact
-    from tasks.collect import SAMPLES
+    from tasks.tables import SAMPLES
 
-    for row in find_artifact(store, address).rows_of(SAMPLES, ("reasoning", "verdict")):
+    for row in find_artifact(store, address).rows_of(SAMPLES.file, ("reasoning", "verdict")):
         if row["verdict"] == "correct":
             yield row["reasoning"]
 

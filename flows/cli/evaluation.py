@@ -13,9 +13,10 @@ from latent_core.benchmarks.contamination import find_contamination, training_st
 from latent_core.benchmarks.registry import open_split
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.evaluation.lm_eval import write_lm_eval
+from latent_core.report.names import condition_name
 from latent_core.store import Artifact
-from tasks.collect import SAMPLES
-from tasks.report import evaluation_refs
+from tasks.evaluations import stored_evaluations
+from tasks.tables import SAMPLES
 
 
 def evaluate(settings: Sequence[str], check_contamination: bool, lm_eval_json: Path | None) -> None:
@@ -45,8 +46,8 @@ def export(config: ReevaluateConfig, report: Artifact, directory: Path) -> Path:
     return write_lm_eval(
         directory,
         {
-            f"{benchmark.name} {role.rpartition('/')[2]}": report.store.require(ref).rows_of(SAMPLES)
-            for role, ref in evaluation_refs(report).items()
+            f"{benchmark.name} {condition_name(condition)}": SAMPLES.rows(evaluation)
+            for condition, evaluation in stored_evaluations(report).items()
         },
         model=config.model,
         benchmark=benchmark.name,

@@ -170,8 +170,8 @@ def _quoted(text: str) -> str:
 def main() -> None:
     """Entry point: one clear line for what a user can mend, a traceback for what only we can.
 
-    Exit codes: 0 done; 1 failed, or found wrong; 2 asked for wrongly, so that the same command will fail again; 128 and
-    the signal's number when it was told to end (see `flows.launch.ending`).
+    Exit codes: 0: done. 1: the run failed, or a check found a problem. 2: invalid input, so the same command will fail
+    again. 128 and the signal's number: it was told to end (see `flows.launch.ending`).
     """
     if os.environ["HF_HUB_OFFLINE"] == "1":  # the bars that are left tell of loading weights, which takes no time
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

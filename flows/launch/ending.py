@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 SECONDS = 3.5  # from the signal to the end, at most
+_AGAIN_SECONDS = 0.05
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -55,7 +56,9 @@ class Ending:
 
     def _leave(self, number: int, frame: FrameType | None) -> None:
         self._told = self._told or number
-        if not self._raised:
+        if _is_in_finalizer(frame):  # what is raised there is printed and lost: come again in a moment
+            threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
+        elif not self._raised:
             self._raised = True
             sys.exit(128 + self._told)
 
@@ -75,6 +78,14 @@ class Ending:
                 self._said = True
                 how = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
                 print(how + (self.note and f"; {self.note}"), file=sys.stderr, flush=True)
+
+
+def _is_in_finalizer(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _kill_children() -> None:

@@ -15,6 +15,7 @@ from flows.launch.ending import ENDING
 from flows.launch.parameters import load
 from flows.launch.plan import log_warnings, plan
 from flows.launch.registry import FlowEntry, find_flow
+from flows.parts.publish import show_where_to_look
 from latent_core.errors import RegressionFound
 from latent_core.store import Artifact
 from tasks.progress.terminal import ProgressBars, shown_by
@@ -66,8 +67,6 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
         verdict = found
     artifact = planned.store.require(result)
     entry.show(artifact)
-    from flows.parts.publish import show_where_to_look  # imports Prefect, see _ENVIRONMENT
-
     show_where_to_look(planned.tracking, gaps)
     if verdict is not None:
         raise verdict
@@ -85,11 +84,12 @@ def execute_entry(entry: FlowEntry, config: Any, force: Sequence[str]) -> None:
     ENDING.note = "what was finished is in the store: the same command goes on from there"
     try:
         make_work_dir(Path(config.runtime.work_dir))  # before the server, whose log is written there first
+        flow = entry.flow()
         server = ensure_server(Path(config.runtime.work_dir) / "logs")
         if sys.stderr.isatty():
             with ProgressBars() as bars, shown_by(bars):
-                entry.execute(config, list(force))
+                flow(config, list(force))
         else:
-            entry.execute(config, list(force))
+            flow(config, list(force))
     except TransportError as error:
         raise lost(server, error) from error

@@ -1,4 +1,4 @@
-"""The flows a user can name; a flow's module is imported only when it is asked for."""
+"""The flows a user can name; a flow's module is imported only when it is needed."""
 
 from __future__ import annotations
 
@@ -34,6 +34,28 @@ class FlowEntry:
     show: Callable[[Artifact], None]
     conclude: Callable[[Any, Run, Artifact], None] = no_verdict
 
+    def flow(self) -> Any:
+        """`execute` as Prefect runs it. Imports Prefect, which takes seconds that a plan does not need.
+
+        Raises InputError where a setting of Prefect's, which it reads when it is imported, is wrong.
+        """
+        try:
+            from prefect import flow
+            from prefect.task_runners import ThreadPoolTaskRunner
+        except ValidationError as error:
+            if not error.title.endswith("Settings"):  # as all of Prefect's are called
+                raise
+            wrong = "; ".join(f"{'.'.join(map(str, item['loc']))} {item['msg']}".strip() for item in error.errors())
+            raise InputError(f"prefect: a PREFECT_ variable or the active profile is wrong: {wrong}") from error
+
+        return flow(
+            name=self.name,
+            task_runner=ThreadPoolTaskRunner(),  # type: ignore[arg-type]
+            persist_result=True,
+            result_serializer="json",
+            validate_parameters=True,
+        )(self.execute)
+
 
 _MODULES = {
     "tokenskip-math": "flows.tokenskip_math",
@@ -48,14 +70,8 @@ _MODULES = {
 
 
 def find_flow(name: str) -> FlowEntry:
-    """Raises InputError for an unknown name, and for a setting of Prefect's, which it reads first, that is none."""
+    """Raises InputError for an unknown name."""
     if name not in _MODULES:
         raise InputError(f"flow: unknown flow {name!r}; choose one of {', '.join(_MODULES)}")
-    try:
-        entry: FlowEntry = import_module(_MODULES[name]).ENTRY
-    except ValidationError as error:
-        if not error.title.endswith("Settings"):  # as all of Prefect's are called
-            raise
-        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))} {item['msg']}".strip() for item in error.errors())
-        raise InputError(f"prefect: a PREFECT_ variable or the active profile is wrong: {wrong}") from error
+    entry: FlowEntry = import_module(_MODULES[name]).ENTRY
     return entry

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.evaluate import Baseline, EvaluateConfig, EvaluateOnceConfig, EvaluateWithBaseConfig
 from latent_core.config.prompting import Prompting, TextFormat
+from latent_core.evaluation.condition import Condition, Kind
+from latent_core.report.names import label
 from latent_core.store import ArtifactRef
 from tasks.contamination import CheckContamination, ContaminationInputs, check_contamination
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, TruncateCondition, TruncateInputs, evaluate, truncate
 from tasks.inputs import Model, ProblemsInput
-from tasks.report import TRAINED, UNTRAINED, evaluation_role
 from tasks.run.protocol import Run
 
-Evaluations = dict[str, ArtifactRef]  # by their role in the report
+Evaluations = dict[Condition, ArtifactRef]
 
 
 def evaluated_at_ratios(
@@ -23,18 +24,19 @@ def evaluated_at_ratios(
     model: Model,
     problems: ProblemsInput,
     name: str,
-    kind: str = "ratio",
+    kind: Kind = Kind.RATIO,
     text_format: TextFormat = TextFormat.BOXED,
+    seed: int | None = None,
 ) -> Evaluations:
-    """A model under the condition it was trained to hear, at every ratio of the settings.
+    """A model prompted as it was trained, at every ratio of the settings.
 
     Kinds are stages of one model's training: all are compared with the first that was evaluated at ratio 1.0.
     """
     conditions = {
-        f"{kind} {ratio:g}": _condition(settings, ratio, text_format=text_format) for ratio in settings.ratios
+        Condition(name, kind, ratio, seed): _condition(settings, ratio, text_format=text_format)
+        for ratio in settings.ratios
     }
-    labels = {condition: f"{name} {condition.removeprefix('ratio ')}" for condition in conditions}
-    return _evaluated(settings, run, model, problems, name, conditions, labels)
+    return _evaluated(settings, run, model, problems, conditions)
 
 
 def evaluated_once(
@@ -45,30 +47,30 @@ def evaluated_once(
     name: str,
     text_format: TextFormat = TextFormat.BOXED,
 ) -> Evaluations:
-    """A model that hears no ratio, in the format it was trained to write."""
-    condition = {TRAINED: _condition(settings, 1.0, text_format=text_format)}
-    return _evaluated(settings, run, model, problems, name, condition, {TRAINED: name})
+    """A model that was not trained on ratios, in the format it was trained to write."""
+    conditions = {Condition(name, Kind.TRAINED): _condition(settings, 1.0, text_format=text_format)}
+    return _evaluated(settings, run, model, problems, conditions)
 
 
 def untrained_and_baselines(
     settings: EvaluateWithBaseConfig, run: Run, model: Model, problems: ProblemsInput, name: str = "base"
 ) -> Evaluations:
-    """The base model as it is, and the baselines that the settings ask for."""
-    conditions = {UNTRAINED: _condition(settings, 1.0)}
+    """The base model as it is, and the baselines of the settings."""
+    plain = Condition(name, Kind.UNTRAINED, 1.0)
+    conditions = {plain: _condition(settings, 1.0)}
     shorter = [ratio for ratio in settings.ratios if ratio < 1]
     for baseline in settings.baselines:
         if baseline is not Baseline.TRUNCATE:
-            prompting = Prompting(baseline.value)
-            for ratio in shorter if prompting.takes_ratio else [1.0]:
-                conditions[_name(baseline, ratio)] = _condition(settings, ratio, prompting)
-    labels = {condition: f"{name} {condition}" for condition in conditions} | {UNTRAINED: name}
-    found = _evaluated(settings, run, model, problems, name, conditions, labels)
+            kind, prompting = Kind[baseline.name], Prompting(baseline.value)
+            for ratio in shorter if kind.takes_ratio else [None]:
+                prompted = _condition(settings, 1.0 if ratio is None else ratio, prompting)
+                conditions[Condition(name, kind, ratio)] = prompted
+    found = _evaluated(settings, run, model, problems, conditions)
     if Baseline.TRUNCATE in settings.baselines:
-        untrained = found[evaluation_role(name, UNTRAINED)]
-        inputs = TruncateInputs(untrained, model, problems)
+        inputs = TruncateInputs(found[plain], model, problems)
         for ratio in shorter:
-            cut = run.stage(truncate, TruncateCondition(ratio=ratio), inputs, label=f"{name} {ratio:g}")
-            found[evaluation_role(name, _name(Baseline.TRUNCATE, ratio))] = cut
+            cut = Condition(name, Kind.TRUNCATE, ratio)
+            found[cut] = run.stage(truncate, TruncateCondition(ratio=ratio), inputs, label=label(cut))
     return found
 
 
@@ -76,12 +78,6 @@ def contamination(run: Run, benchmark: BenchmarkConfig, questions: int, training
     """Whether the first `training` questions that a run learns from hold any of the `questions` it is tested on."""
     splits = ContaminationInputs(ProblemsInput.find(benchmark, "test"), ProblemsInput.find(benchmark, "train"))
     return run.stage(check_contamination, CheckContamination(questions=questions, training=training), splits)
-
-
-def _name(baseline: Baseline, ratio: float) -> str:
-    text = baseline.value.replace("_", " ")
-    takes_ratio = baseline is Baseline.TRUNCATE or Prompting(baseline.value).takes_ratio
-    return f"{text} {ratio:g}" if takes_ratio else text
 
 
 def _condition(
@@ -105,16 +101,14 @@ def _evaluated(
     run: Run,
     model: Model,
     problems: ProblemsInput,
-    name: str,
-    conditions: Mapping[str, EvaluateCondition],
-    labels: Mapping[str, str],
+    conditions: Mapping[Condition, EvaluateCondition],
 ) -> Evaluations:
     """One evaluation a condition, in joined passes where the settings say so."""
     inputs = EvaluateInputs(model, problems)
     rows = settings.questions * settings.sampling.samples
-    labelled = {labels[condition]: config for condition, config in conditions.items()}
+    labelled = {label(condition): config for condition, config in conditions.items()}
     if settings.joins:
         pending = run.stages(evaluate, labelled, inputs, rows=rows)
     else:
-        pending = [run.stage(evaluate, config, inputs, label=label, rows=rows) for label, config in labelled.items()]
-    return {evaluation_role(name, condition): done for condition, done in zip(conditions, pending, strict=True)}
+        pending = [run.stage(evaluate, config, inputs, label=name, rows=rows) for name, config in labelled.items()]
+    return dict(zip(conditions, pending, strict=True))

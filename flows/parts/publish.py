@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
-from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from latent_core.addresses import without_password
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError
 from latent_core.store import Artifact, ArtifactRef
-from tasks.contamination import check_contamination, finding
-from tasks.report import REPORT_HTML, TABLE_MARKDOWN, entries_of
+from tasks.findings import CONTAMINATION, finding
+from tasks.report import REPORT_HTML, TABLE_MARKDOWN
 from tasks.run.execution import Execution
 from tasks.train import train
 
@@ -25,6 +24,8 @@ logger = logging.getLogger("latent")
 
 def publish(run: Execution, report: ArtifactRef) -> dict[str, str]:
     """Wait for the report, publish it in Prefect's Artifacts tab, and return where it lies."""
+    from prefect.artifacts import create_link_artifact, create_markdown_artifact
+
     artifact = run.artifact(report)
     found = "".join(f"{line}\n\n" for line in findings(artifact))
     page = page_of(artifact)
@@ -46,11 +47,7 @@ WIDTH_IN_FILES = 140  # columns when the output is no terminal: room for the who
 def findings(report: Artifact) -> list[str]:
     """What the checks behind a report found, in sentences; those that the store still has."""
     parents = report.manifest.content.parents
-    found = (
-        report.store.get(check_contamination.name, parents[check_contamination.name].fingerprint)
-        if check_contamination.name in parents
-        else None
-    )
+    found = report.store.get(CONTAMINATION, parents[CONTAMINATION].fingerprint) if CONTAMINATION in parents else None
     return [] if found is None else [finding(found)]
 
 
@@ -72,10 +69,11 @@ def show(report: Artifact) -> None:
     """Print a finished run's table, and where to look further."""
     from rich.console import Console
 
-    from latent_core.report.table import rich_table
+    from latent_core.report.table import read_markdown, rich_table
 
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH_IN_FILES)
-    console.print(rich_table(entries_of(report), width=console.width, title=report.manifest.content.identity["title"]))
+    table = read_markdown(report.read_bytes(TABLE_MARKDOWN).decode())
+    console.print(rich_table(table, width=console.width, title=report.manifest.content.identity["title"]))
     for line in findings(report):
         console.print(line, soft_wrap=True, highlight=False)
     page = page_of(report)

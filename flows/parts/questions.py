@@ -1,4 +1,4 @@
-"""How many questions a run asks: of a user's own file all that it holds, where more were asked for."""
+"""How many questions a run uses: all of a user's own file, where the parameters say more than it holds."""
 
 from __future__ import annotations
 
@@ -50,4 +50,4 @@ def questions_there(benchmark: BenchmarkConfig, section: str, asked: int) -> int
 
 @lru_cache(maxsize=64)  # a flow is planned and then executed: once is enough
 def _say(parameter: str, asked: int, count: int, split: str) -> None:
-    logger.warning("%s: %d were asked for, the %s file holds %d: all of them are taken", parameter, asked, split, count)
+    logger.warning("%s: %d are more than the %s file holds, %d: all of them are used", parameter, asked, split, count)

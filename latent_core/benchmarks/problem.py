@@ -43,6 +43,6 @@ class ProblemSource:
         """Raise InputError, naming the parameter, when the split has fewer problems than it asks for."""
         if self.count is not None and questions > self.count:
             raise InputError(
-                f"{field}: {self.name} has {self.count} problems in split {self.split!r}, {questions} were asked for; "
+                f"{field}: {self.name} has {self.count} problems in split {self.split!r}, {questions} are needed; "
                 f"{f'set it to {self.count} or less' if self.count else 'give another file'}"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -92,13 +93,17 @@ def _why_not(row: Row, max_cot_tokens: int) -> str | None:
 
 
 class RatioDrift:
-    """Running mean of what a requested ratio became, and of whether the answer's value survived."""
+    """What requested ratios became, and how often the answer's value survived, over rows of `compressed_schema`."""
 
-    def __init__(self) -> None:
-        self._achieved: dict[float, list[float]] = defaultdict(list)
+    COLUMNS = ("ratio", "tokens_before", "tokens_after", "achieved_ratio", "answer_retained")
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self._achieved: dict[float, array[float]] = defaultdict(lambda: array("d"))
         self._before: Counter[float] = Counter()
         self._after: Counter[float] = Counter()
         self._retained: Counter[float] = Counter()
+        for row in rows:
+            self.add(row)
 
     def add(self, row: Row) -> None:
         ratio = row["ratio"]
@@ -127,32 +132,6 @@ class RatioDrift:
                 }
             )
         return table
-
-
-def merged_drift(shards: Iterable[Sequence[Row]]) -> list[dict[str, float]]:
-    """`RatioDrift.rows` of several shards as one, weighted by their texts; quantiles do not merge and are left out."""
-    totals: defaultdict[float, Counter[str]] = defaultdict(Counter)
-    for row in (row for shard in shards for row in shard):
-        after = row["mean_tokens"] * row["texts"]
-        totals[float(row["ratio"])].update(
-            texts=row["texts"],
-            after=after,
-            before=after / row["achieved_ratio"] if row["achieved_ratio"] else 0,
-            retained=row["answer_retention"] * row["texts"],
-        )
-    merged = []
-    for ratio, total in sorted(totals.items(), reverse=True):
-        achieved = total["after"] / total["before"] if total["before"] else 0.0
-        merged.append(
-            {
-                "ratio": ratio,
-                "texts": total["texts"],
-                "achieved_ratio": achieved,
-                "drift": ratio - achieved,
-                "answer_retention": total["retained"] / total["texts"] if total["texts"] else 0.0,
-            }
-        )
-    return merged
 
 
 class ScoredSample(NamedTuple):

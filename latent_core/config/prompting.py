@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 
 class Prompting(StrEnum):
@@ -22,6 +23,11 @@ class Prompting(StrEnum):
     def exemplar_set(self) -> int:
         """Which set of worked examples is shown before the question, raised when they change; 0 shows none."""
         return 1 if self in (Prompting.CHAIN_OF_DRAFT, Prompting.SKETCH_OF_THOUGHT) else 0
+
+
+def with_exemplar_set(identity: dict[str, Any], prompting: Prompting) -> dict[str, Any]:
+    """Identity fields, and the set of worked examples where the way of prompting shows some."""
+    return identity | ({"exemplar_set": prompting.exemplar_set} if prompting.exemplar_set else {})
 
 
 class TextFormat(StrEnum):

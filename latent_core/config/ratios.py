@@ -55,7 +55,10 @@ def _below_one(ratios: Any) -> tuple[float, ...]:
 
 
 def distinct(field: str, ratios: tuple[float, ...]) -> tuple[float, ...]:
-    """The ratios as they are; raises ValueError, naming the field, where one appears twice."""
-    if len(set(ratios)) != len(ratios):
-        raise ValueError(f"{field}: a ratio appears twice in {list(ratios)}")
+    """The ratios as they are; raises ValueError, naming the field, where two are equal to six digits.
+
+    They are written so in tables, and in the roles that evaluations have.
+    """
+    if len({f"{ratio:g}" for ratio in ratios}) != len(ratios):
+        raise ValueError(f"{field}: a ratio appears twice, to six digits, in {list(ratios)}")
     return ratios

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from latent_core.evaluation.regression import find_regressions, p_value_of
+from latent_core.evaluation.regression import find_regressions
 from latent_core.evaluation.scores import Scores
 from latent_core.evaluation.summary import compare_scores
 
@@ -52,4 +52,4 @@ def compare_models(pairs: Mapping[str, tuple[Scores, Scores]]) -> Verdict:
 def _change(condition: str, champion: Scores, candidate: Scores) -> str:
     comparison = compare_scores(champion, candidate)
     value, low, high = (100 * number for number in comparison.accuracy)
-    return f"{condition}: {value:+.1f} points (95 % {low:+.1f} to {high:+.1f}, p = {p_value_of(comparison):.2g})"
+    return f"{condition}: {value:+.1f} points (95 % {low:+.1f} to {high:+.1f}, p = {comparison.p_value:.2g})"

@@ -40,11 +40,6 @@ class Judgement:
         )
 
 
-def p_value_of(comparison: PairedComparison) -> float:
-    """McNemar's exact test where each question has one sample, else the paired bootstrap."""
-    return comparison.bootstrap_p if comparison.mcnemar_p is None else comparison.mcnemar_p
-
-
 def judge(pairs: Mapping[str, tuple[Scores, Scores]], *, alpha: float = ALPHA) -> list[Judgement]:
     """Every condition of `pairs` (before, after) in their order, after Holm's correction for their number.
 
@@ -53,13 +48,12 @@ def judge(pairs: Mapping[str, tuple[Scores, Scores]], *, alpha: float = ALPHA) -
     """
     comparisons = {condition: compare_scores(before, after) for condition, (before, after) in pairs.items()}
     differs, judged = True, {}
-    ranked = sorted(comparisons, key=lambda condition: p_value_of(comparisons[condition]))
+    ranked = sorted(comparisons, key=lambda condition: comparisons[condition].p_value)
     for place, condition in enumerate(ranked):
         comparison, threshold = comparisons[condition], alpha / (len(ranked) - place)
-        p_value = p_value_of(comparison)
-        differs = differs and p_value <= threshold
+        differs = differs and comparison.p_value <= threshold
         before, after = (float(scores.by_question(scores.correct).mean()) for scores in pairs[condition])
-        judged[condition] = Judgement(condition, before, after, comparison, p_value, threshold, differs)
+        judged[condition] = Judgement(condition, before, after, comparison, comparison.p_value, threshold, differs)
     return [judged[condition] for condition in pairs]
 
 

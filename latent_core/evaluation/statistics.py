@@ -105,6 +105,28 @@ def paired_bootstrap(
     return PairedDifference(observed, low, high, (extreme + 1) / (resamples + 1))
 
 
+def bootstrap_ratio(
+    baseline: npt.NDArray[np.float64], candidate: npt.NDArray[np.float64], *, seed: int, resamples: int = RESAMPLES
+) -> Estimate | None:
+    """Ratio of two conditions' means, candidate over baseline, with its 95 % percentile interval; None if the baseline
+    is all zero.
+
+    Source: Efron and Tibshirani (1993), section 10.3 (the ratio estimator). Both have shape (questions,), in the same
+    order of questions. Resamples that draw only zeros of the baseline have no ratio and are left out.
+    """
+    if not baseline.any():
+        return None
+    random = np.random.default_rng(seed)
+    size, rows = len(baseline), max(1, _DRAWS_AT_ONCE // len(baseline))
+    ratios = []
+    for start in range(0, resamples, rows):
+        drawn = random.integers(size, size=(min(rows, resamples - start), size))
+        below = baseline[drawn].sum(axis=1)
+        ratios.append(candidate[drawn].sum(axis=1)[below > 0] / below[below > 0])
+    low, high = np.quantile(np.concatenate(ratios), [0.025, 0.975])
+    return Estimate(float(candidate.sum() / baseline.sum()), float(low), float(high))
+
+
 def mcnemar_exact(only_first: int, only_second: int) -> float:
     """Two-sided exact p-value that two conditions have the same accuracy, from the questions where they disagree.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,9 +18,9 @@ from latent_core.evaluation.at_k import AtK, at_k
 from latent_core.evaluation.logprob import LogProb, LogProbDifference, by_question, log_prob, log_prob_difference
 from latent_core.evaluation.scores import OUTCOMES, Floats, Scores, read_scores
 from latent_core.evaluation.statistics import (
-    RESAMPLES,
     Estimate,
     bootstrap_mean,
+    bootstrap_ratio,
     mcnemar_exact,
     paired_bootstrap,
     wilson_interval,
@@ -33,7 +33,6 @@ QUANTILES = (5, 25, 50, 75, 95)  # percent
 HISTOGRAM_EDGES = (0, *(round(8 * 2 ** (step / 4)) for step in range(53)))
 UNLABELLED = "unlabelled"  # the level of questions without one, in a benchmark where others have one
 SEED = 20_250_513  # of all bootstraps: the same rows give the same summary
-_DRAWS_AT_ONCE = 2_000_000  # indices held in memory at a time: 16 MB
 
 
 class LevelAccuracy(NamedTuple):
@@ -131,6 +130,11 @@ class PairedComparison:
     reasoning_ratio: Estimate | None
     logprob: LogProbDifference | None = None
 
+    @property
+    def p_value(self) -> float:
+        """Of equal accuracy: McNemar's exact test where each question has one sample, else the paired bootstrap."""
+        return self.bootstrap_p if self.mcnemar_p is None else self.mcnemar_p
+
 
 def summarise(rows: Iterable[Mapping[str, Any]]) -> Summary:
     """Summarise one condition's rows, in one pass. Raises InputError as `read_scores` does."""
@@ -186,9 +190,13 @@ def compare_scores(baseline: Scores, candidate: Scores) -> PairedComparison:
         accuracy=Estimate(difference.value, difference.low, difference.high),
         bootstrap_p=difference.p_value,
         mcnemar_p=mcnemar,
-        achieved_ratio=_ratio(baseline.by_question(baseline.tokens), candidate.by_question(candidate.tokens)[order]),
-        reasoning_ratio=_ratio(
-            baseline.by_question(baseline.reasoning_tokens), candidate.by_question(candidate.reasoning_tokens)[order]
+        achieved_ratio=bootstrap_ratio(
+            baseline.by_question(baseline.tokens), candidate.by_question(candidate.tokens)[order], seed=SEED
+        ),
+        reasoning_ratio=bootstrap_ratio(
+            baseline.by_question(baseline.reasoning_tokens),
+            candidate.by_question(candidate.reasoning_tokens)[order],
+            seed=SEED,
         ),
         logprob=_logprob_difference(baseline, candidate, order),
     )
@@ -238,22 +246,3 @@ def _same_questions(baseline: Scores, candidate: Scores) -> list[int]:
             f"second, e.g. {example}); evaluate both on the same benchmark, split and limit"
         )
     return [places[name] for name in baseline.question_ids]
-
-
-def _ratio(baseline: Floats, candidate: Floats) -> Estimate | None:
-    """Ratio of the means with its percentile bootstrap interval over questions; None if the baseline is all zero.
-
-    Source: Efron and Tibshirani (1993), section 10.3 (the ratio estimator). Resamples that draw only zeros of the
-    baseline have no ratio and are left out.
-    """
-    if not baseline.any():
-        return None
-    random = np.random.default_rng(SEED)
-    size, rows = len(baseline), max(1, _DRAWS_AT_ONCE // len(baseline))
-    ratios = []
-    for start in range(0, RESAMPLES, rows):
-        drawn = random.integers(size, size=(min(rows, RESAMPLES - start), size))
-        below = baseline[drawn].sum(axis=1)
-        ratios.append(candidate[drawn].sum(axis=1)[below > 0] / below[below > 0])
-    low, high = cast("list[float]", np.quantile(np.concatenate(ratios), [0.025, 0.975]).tolist())
-    return Estimate(float(candidate.sum() / baseline.sum()), low, high)

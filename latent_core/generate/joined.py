@@ -1,9 +1,10 @@
-"""One pass of an engine over what several threads ask of it, each as if it had the engine to itself.
+"""Joined generation: one engine generates for several conditions of an evaluation in the same passes.
 
-Every completion has a seed of its own, so whom it shares a batch with does not change it. A pass starts when all
-parties that are left wait for completions. Requests go in party by party in turn: the first question of all, the second
-of all, so that what their prompts begin with is in the prefix cache when the next party's comes. A party goes on as
-soon as its own completions are there. Apart from waiting, one party runs at a time: what they share needs no locks.
+Each condition is evaluated by a thread of its own, as if it had the engine to itself. Every completion has its own
+seed, so the batch it is in does not change it. A pass starts when all conditions that are not finished wait for
+completions. Requests are interleaved: the first question of every condition, then the second, so that the prefix cache
+still holds what the prompts of one question have in common. A condition continues as soon as its own completions are
+there. Apart from waiting, one condition runs at a time: what they share needs no locks.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ Load = Callable[[], Engine]
 
 
 @dataclass
-class _Ask:
-    """What a party waits for; `answer` becomes its completions and the seconds that they count for."""
+class _Batch:
+    """The requests that a condition waits for; `answer` becomes its completions and the seconds they are charged."""
 
     number: int
     load: Load
@@ -35,7 +36,7 @@ class _Ask:
     tokens: int = 0
 
     def take(self, ended: Mapping[int, Generation]) -> bool:
-        """Whether the last one was among these, by place; what was taken before is not counted again."""
+        """Take completions, by place; returns whether these were the last. One taken before is not counted again."""
         new = {place: generation for place, generation in ended.items() if place not in self.found}
         if not new:
             return False
@@ -47,101 +48,101 @@ class _Ask:
 
 
 class JoinedPasses:
-    """A table with `parties` seats. `conduct` is called by the thread that may use the engine."""
+    """Passes of one engine for so many `conditions`. The thread that may use the engine calls `generate`."""
 
-    def __init__(self, parties: int) -> None:
-        self.parties = parties
-        self._present = parties
-        self._asks: list[_Ask] = []
+    def __init__(self, conditions: int) -> None:
+        self.conditions = conditions
+        self._unfinished = conditions
+        self._waiting: list[_Batch] = []
         self._state = threading.Condition()
         self._turn = threading.Lock()
 
     @contextmanager
-    def seated(self) -> Iterator[None]:
-        """What a party does goes inside; each of the `parties` threads must come here once, and leave."""
+    def condition(self) -> Iterator[None]:
+        """A condition is evaluated inside; each of the `conditions` threads must enter once, and leave."""
         try:
             with self._turn:
                 yield
         finally:
             with self._state:
-                self._present -= 1
+                self._unfinished -= 1
                 self._state.notify()
 
     def engine(self, number: int, load: Load) -> SharedEngine:
-        """The engine as party `number` sees it; `load` opens it, and is called by the conductor for each pass."""
+        """The engine as condition `number` sees it; `load` opens it, and is called for each pass by its thread."""
         return SharedEngine(self, number, load)
 
-    def conduct(self) -> None:
-        """Generate until all parties have left. A failure of the engine is raised to those who wait for it."""
-        while asks := self._next():
+    def generate(self) -> None:
+        """Generate until all conditions are finished. An engine's failure is raised to those that wait for it."""
+        while batches := self._next():
             try:
-                self._generate(asks)
-            except Exception as error:  # whatever it is: it is theirs who asked, as with any future
-                for ask in asks:
-                    if not ask.answer.done():
-                        ask.answer.set_exception(error)
+                self._pass(batches)
+            except Exception as error:  # whatever it is, whoever waits gets it, as with any future
+                for batch in batches:
+                    if not batch.answer.done():
+                        batch.answer.set_exception(error)
 
-    def ask(self, ask: _Ask) -> tuple[list[Generation], float]:
-        """Wait for completions; others take their turn meanwhile."""
+    def completions_of(self, batch: _Batch) -> tuple[list[Generation], float]:
+        """Wait for completions; other conditions run meanwhile."""
         with self._state:
-            self._asks.append(ask)
+            self._waiting.append(batch)
             self._state.notify()
         self._turn.release()
         try:
-            return ask.answer.result()
+            return batch.answer.result()
         finally:
             self._turn.acquire()
 
-    def _next(self) -> list[_Ask]:
+    def _next(self) -> list[_Batch]:
         with self._state:
-            self._state.wait_for(lambda: len(self._asks) == self._present)
-            asks, self._asks = self._asks, []
-        return sorted(asks, key=lambda ask: ask.number)
+            self._state.wait_for(lambda: len(self._waiting) == self._unfinished)
+            batches, self._waiting = self._waiting, []
+        return sorted(batches, key=lambda batch: batch.number)
 
-    def _generate(self, asks: Sequence[_Ask]) -> None:
-        (sampling,) = {ask.sampling for ask in asks}
-        most = max(len(ask.requests) for ask in asks)
-        places = [(ask, place) for place in range(most) for ask in asks if place < len(ask.requests)]
-        engine = asks[0].load()  # whose time is nobody's: rates count from here, as they do for an engine of one's own
+    def _pass(self, batches: Sequence[_Batch]) -> None:
+        (sampling,) = {batch.sampling for batch in batches}
+        most = max(len(batch.requests) for batch in batches)
+        places = [(batch, place) for place in range(most) for batch in batches if place < len(batch.requests)]
+        engine = batches[0].load()  # loading counts for none: rates count from here, as without joining
         started = time.monotonic()
 
         def finished(ended: Mapping[int, Generation]) -> None:
-            theirs: dict[int, dict[int, Generation]] = {ask.number: {} for ask in asks}
+            theirs: dict[int, dict[int, Generation]] = {batch.number: {} for batch in batches}
             for index, generation in ended.items():
-                ask, place = places[index]
-                theirs[ask.number][place] = generation
-            for ask in [ask for ask in asks if ask.take(theirs[ask.number])]:
-                # What a party is charged with: its share of the tokens so far.
-                share = ask.tokens / max(1, sum(other.tokens for other in asks))
-                generations = [ask.found[place] for place in range(len(ask.requests))]
-                ask.answer.set_result((generations, share * (time.monotonic() - started)))
+                batch, place = places[index]
+                theirs[batch.number][place] = generation
+            for batch in [batch for batch in batches if batch.take(theirs[batch.number])]:
+                # A condition is charged its share of the tokens so far.
+                share = batch.tokens / max(1, sum(other.tokens for other in batches))
+                generations = [batch.found[place] for place in range(len(batch.requests))]
+                batch.answer.set_result((generations, share * (time.monotonic() - started)))
 
-        requests = [ask.requests[place] for ask, place in places]
+        requests = [batch.requests[place] for batch, place in places]
         # Once more at the end, for an engine that reports none on the way.
         finished(dict(enumerate(engine.generate(requests, sampling, finished))))
 
 
 class SharedEngine:
-    """A party's view. `foreign_seconds` is how long it waited for work that was not its own."""
+    """The engine as one condition sees it. `waited_seconds` is how long it waited for the work of the others."""
 
     def __init__(self, passes: JoinedPasses, number: int, load: Load) -> None:
         self._passes, self._number, self._load = passes, number, load
-        self.foreign_seconds = 0.0
+        self.waited_seconds = 0.0
 
     @property
-    def parties(self) -> int:
-        return self._passes.parties
+    def conditions(self) -> int:
+        return self._passes.conditions
 
     def generate(
         self, requests: Sequence[Request], sampling: SamplingConfig, finished: Finished | None = None
     ) -> list[Generation]:
-        """As the engine's; `finished` is called from the conductor's thread."""
+        """As the engine's; `finished` is called by the thread that uses the engine."""
         if not requests:
             return []
         started = time.monotonic()
-        generations, own = self._passes.ask(_Ask(self._number, self._load, requests, sampling, finished))
-        self.foreign_seconds += time.monotonic() - started - own
+        generations, own = self._passes.completions_of(_Batch(self._number, self._load, requests, sampling, finished))
+        self.waited_seconds += time.monotonic() - started - own
         return generations
 
     def close(self) -> None:
-        """The engine is not this party's to close."""
+        """The engine belongs to all conditions."""

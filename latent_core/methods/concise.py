@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 Length = Callable[[str], int]  # tokens of a text in the target model
 
-SAMPLE_COLUMNS = ("question_id", "sample_index", "question", "gold", "reasoning", "verdict")
 # A last line that only states the answer: the target states it anyway, and would then say it twice.
 _ANSWER_LINE = re.compile(
     r"(?:(?:so|thus|hence|therefore),? )?(?:the )?(?:final )?answer(?: is\b|:).*|\$*\\boxed\{.*\}\$*\.?", re.IGNORECASE
@@ -117,7 +116,7 @@ def draw_exemplars(
     others = [row for row in exemplars if row["question_id"] != question_id and row["question"] != question]
     if len(others) < per_prompt:
         raise InputError(
-            f"few_shot.per_prompt: {per_prompt} worked examples were asked for, but only {len(others)} questions were "
+            f"few_shot.per_prompt: {per_prompt} worked examples are needed, but only {len(others)} questions were "
             "solved within few_shot.exemplars.max_tokens; collect more questions or lower it"
         )
     drawn = random.Random(f"exemplars/{seed}/{question_id}").sample(others, per_prompt)

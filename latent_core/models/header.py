@@ -14,8 +14,8 @@ from latent_core.models.thinking import (
     USER,
     Opening,
     ThinkingRead,
-    asked,
     generation_prompt_of,
+    question_prompt,
 )
 
 
@@ -25,7 +25,7 @@ def header_of(template: ChatTemplate, thinking: ThinkingRead) -> str:
     Raises InputError where the template does not go on as its generation prompt begins, and for a header before the
     reasoning of a model that thinks.
     """
-    opening = asked(template, thinking.options)
+    opening = question_prompt(template, thinking.options)
     question = {"role": "user", "content": USER}
     answered = template.require([question, {"role": "assistant", "content": ANSWER}], options=thinking.options)
     words = answered.rpartition(ANSWER)[0]
@@ -51,7 +51,7 @@ def reasoning_frame_of(template: ChatTemplate, thinking: ThinkingRead, header: s
         return thinking.pair
     if not header.strip():
         return None
-    opening = asked(template, thinking.options)
+    opening = question_prompt(template, thinking.options)
     question = {"role": "user", "content": USER}
     for name in REASONING_FIELDS:
         turns = [question, {"role": "assistant", "content": ANSWER, name: REASONING}]

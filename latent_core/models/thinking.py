@@ -43,7 +43,7 @@ class ThinkingRead:
     options: Options = ()
 
 
-def asked(template: ChatTemplate, options: Sequence[tuple[str, bool]] = ()) -> str:
+def question_prompt(template: ChatTemplate, options: Sequence[tuple[str, bool]] = ()) -> str:
     """A question and the generation prompt."""
     turns = [{"role": "user", "content": USER}]
     return template.require(turns, add_generation_prompt=True, options=options)
@@ -87,10 +87,11 @@ class _Reading:
             opening = self._opening(options)
             if opening is not forbidden:
                 return ThinkingRead(self._pair, thinks, opening, options)
+        prompt = generation_prompt_of(question_prompt(self._template))
         said = "closes the reasoning before the model says anything" if thinks else "always opens the reasoning"
         raise InputError(
             f"chat.thinking: the model shall {'think' if thinks else 'not think'}, but its chat template {said} "
-            f"(its generation prompt is {generation_prompt_of(asked(self._template))!r}, and it has no switch "
+            f"(its generation prompt is {prompt!r}, and it has no switch "
             f"{' or '.join(SWITCHES)}); set {'off' if thinks else 'on'} or auto, or replace the template"
         )
 
@@ -98,7 +99,7 @@ class _Reading:
         if self._default is not Opening.SILENT:
             return self._default is Opening.OPEN
         if self._switch is not None:  # the default is what one of the switch's positions is
-            plain, on, off = (asked(self._template, options) for options in ((), *self._positions()))
+            plain, on, off = (question_prompt(self._template, options) for options in ((), *self._positions()))
             if plain in (on, off):
                 return plain == on
         return self._tells_reasoning() or self._is_ours()
@@ -109,13 +110,13 @@ class _Reading:
 
     def _reads(self, switch: str) -> bool:
         """Whether a variable of the template says if the model thinks in these marks."""
-        on, off = (asked(self._template, ((switch, value),)) for value in (True, False))
+        on, off = (question_prompt(self._template, ((switch, value),)) for value in (True, False))
         marks = {self._opening(((switch, value),)) for value in (True, False)}
         told = len({text.count(self._pair[0]) for text in (on, off)}) == 2  # Granite: the system turn asks for it
         return on != off and (len(marks) == 2 or told or self._tells_reasoning())
 
     def _opening(self, options: Options) -> Opening:
-        text = generation_prompt_of(asked(self._template, options))
+        text = generation_prompt_of(question_prompt(self._template, options))
         start, end = (text.rfind(mark) for mark in self._pair)
         if start == end:  # both are absent
             return Opening.SILENT
@@ -140,7 +141,7 @@ class _Reading:
 
 
 def _without_marks(template: ChatTemplate, wanted: Thinking) -> ThinkingRead:
-    text = generation_prompt_of(asked(template))
+    text = generation_prompt_of(question_prompt(template))
     for start, end in THINK_PAIRS:
         if text.rfind(start) > text.rfind(end):
             raise InputError(

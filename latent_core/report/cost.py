@@ -21,7 +21,7 @@ def _row(entry: ReportEntry, first: bool) -> dict[str, Any]:
     summary, pace = entry.summary, entry.pace
     return {
         "model": entry.model if first else "",  # as in the results table
-        "condition": entry.condition,
+        "condition": entry.name,
         "reasoning tokens": summary.reasoning_tokens,
         "5\N{NO-BREAK SPACE}%": summary.token_quantiles[5],
         "median": summary.token_quantiles[50],

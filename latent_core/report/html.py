@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latent_core.report.cost import cost_rows
 from latent_core.report.entries import Provenance, ReportEntry, Row, without_baseline
+from latent_core.report.names import full_name
 from latent_core.report.numbers import decimal, free, label, percent, points, whole
 from latent_core.report.plots import figures, looks
 from latent_core.report.samples import compared_samples
@@ -151,7 +152,7 @@ def _saves_tokens_without_measured_loss(entry: ReportEntry) -> bool:
 
 
 def _who(entry: ReportEntry) -> str:
-    return f"{entry.model}, {entry.condition}"
+    return full_name(entry.condition)
 
 
 def _tokens(entry: ReportEntry) -> str:
@@ -166,7 +167,7 @@ def _levels(entries: Sequence[ReportEntry]) -> dict[str, Any] | None:
     rows = []
     for entry in entries:
         cells = [_level_cell(entry.summary.levels.get(name)) for name in names]
-        rows.append({"model": entry.model, "condition": entry.condition, "cells": cells})
+        rows.append({"model": entry.model, "condition": entry.name, "cells": cells})
     return {"names": names, "rows": rows}
 
 
@@ -175,7 +176,7 @@ def _at_k(entries: Sequence[ReportEntry]) -> list[Row]:
     return [
         {
             "model": entry.model,
-            "condition": entry.condition,
+            "condition": entry.name,
             "k": k,
             "pass@k": percent(value.passed),
             "maj@k": free(None) if value.majority is None else percent(value.majority),
@@ -191,7 +192,7 @@ def _logprob(entries: Sequence[ReportEntry]) -> list[Row]:
     return [
         {
             "model": entry.model,
-            "condition": entry.condition,
+            "condition": entry.name,
             "gold log-prob, nats a token": logprob_cell(found),
             "against 1.0, paired": logprob_difference_cell(entry, with_interval=True),
             "pairs": entry.difference.logprob.questions if entry.difference and entry.difference.logprob else None,

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from latent_core.evaluation.condition import Kind
 from latent_core.evaluation.summary import HISTOGRAM_EDGES
-from latent_core.report.entries import TRAINED, ReportEntry
+from latent_core.report.entries import ReportEntry
+from latent_core.report.names import short_name
 from latent_core.report.numbers import DASH
-from latent_core.report.seeds import variant_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,12 +58,14 @@ class Look(NamedTuple):
 
 def looks(entries: Sequence[ReportEntry]) -> dict[str, Look]:
     """A colour and marker per model, in order of appearance; seeds of one variant share theirs."""
-    models = dict.fromkeys(entry.model for entry in entries)
-    others = dict.fromkeys(variant_of(model) for model in models if model not in FIXED)
+    variants = {entry.model: entry.condition.model for entry in entries}
+    others = dict.fromkeys(variant for variant in variants.values() if variant not in FIXED)
     chosen = {
         name: Look(COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]) for place, name in enumerate(others)
     }
-    return {model: Look(*FIXED[model]) if model in FIXED else chosen[variant_of(model)] for model in models}
+    return {
+        model: Look(*FIXED[variant]) if variant in FIXED else chosen[variant] for model, variant in variants.items()
+    }
 
 
 def figures(entries: Sequence[ReportEntry]) -> dict[str, bytes]:
@@ -70,7 +73,7 @@ def figures(entries: Sequence[ReportEntry]) -> dict[str, bytes]:
     if not entries:
         return {}
     drawn = {"pareto": _svg("pareto", entries, _pareto)}
-    if any(entry.ratio is not None and entry.achieved_ratio is not None for entry in entries):
+    if any(_both_ratios(entry) for entry in entries):
         drawn["ratios"] = _svg("ratios", entries, _ratios)
     return drawn | {"lengths": _svg("lengths", entries, _lengths)}
 
@@ -96,15 +99,22 @@ def _style(more: Mapping[str, Any]) -> Iterator[None]:
         yield
 
 
-def _series(entries: Sequence[ReportEntry]) -> dict[tuple[str, str], list[ReportEntry]]:
-    grouped: dict[tuple[str, str], list[ReportEntry]] = {}
+def _series(entries: Sequence[ReportEntry]) -> dict[tuple[str, Kind], list[ReportEntry]]:
+    """The entries of one line of a plot: those of one model and kind."""
+    grouped: dict[tuple[str, Kind], list[ReportEntry]] = {}
     for entry in entries:
-        grouped.setdefault((entry.model, entry.kind), []).append(entry)
+        grouped.setdefault((entry.model, entry.condition.kind), []).append(entry)
     return grouped
 
 
-def _name(model: str, kind: str) -> str:
-    return _clipped(model if kind == TRAINED else f"{model}, {kind}", 30)
+def _both_ratios(entry: ReportEntry) -> tuple[float, float] | None:
+    """The requested and the achieved ratio; None where either is not known."""
+    requested, achieved = entry.condition.ratio, entry.achieved_ratio
+    return None if requested is None or achieved is None else (requested, achieved)
+
+
+def _name(model: str, kind: Kind) -> str:
+    return _clipped(model if kind is Kind.RATIO else f"{model}, {kind.value}", 30)
 
 
 def _clipped(text: str, longest: int) -> str:
@@ -112,10 +122,11 @@ def _clipped(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: max(1, longest - 1)]}…"
 
 
-def _line(kind: str, look: Look, entries: Sequence[ReportEntry]) -> dict[str, Any]:
+def _line(kind: Kind, look: Look, entries: Sequence[ReportEntry]) -> dict[str, Any]:
     """A trained series is a solid line with filled markers; baselines of the same model are dotted and hollow."""
-    trained = kind == TRAINED
-    baselines = [other for other in dict.fromkeys(entry.kind for entry in entries) if other != TRAINED]
+    trained = kind is Kind.RATIO
+    kinds = dict.fromkeys(entry.condition.kind for entry in entries)
+    baselines: list[Kind] = [other for other in kinds if other is not Kind.RATIO]
     return {
         "color": look.colour,
         "marker": look.marker if trained else HOLLOW[baselines.index(kind) % len(HOLLOW)],
@@ -147,8 +158,9 @@ def _pareto(entries: Sequence[ReportEntry]) -> Figure:
         )  # fmt: skip
         axes.plot(across, up, label=_name(model, kind), zorder=3, **_line(kind, look, entries))
         for entry, x, y in zip(members, across, up, strict=True):
-            text = _clipped(entry.condition.removeprefix(kind).strip() or entry.condition, 18)
-            offset = (5, -11) if kind != TRAINED or list(chosen).index(model) % 2 else (5, 5)  # keeps neighbours apart
+            text = _clipped(short_name(entry.condition), 18)
+            is_low = kind is not Kind.RATIO or list(chosen).index(model) % 2 == 1  # keeps neighbours apart
+            offset = (5, -11) if is_low else (5, 5)
             axes.annotate(text, (x, y), offset, textcoords="offset points", fontsize=8, color=look.colour, zorder=4)
     _frontier(axes, entries)
     _grid(axes)
@@ -179,14 +191,14 @@ def _ratios(entries: Sequence[ReportEntry]) -> Figure:
     chosen = looks(entries)
     top = 1.0
     for (model, kind), members in _series(entries).items():
-        known = [entry for entry in members if entry.ratio is not None and entry.achieved_ratio is not None]
+        known = [(ratios, entry) for entry in members if (ratios := _both_ratios(entry)) is not None]
         if not known:
             continue
-        known.sort(key=lambda entry: entry.ratio or 0.0)
-        across = [entry.ratio or 0.0 for entry in known]
-        up = [entry.achieved_ratio or 0.0 for entry in known]
+        known.sort(key=lambda item: item[0][0])
+        across = [requested for (requested, _), _ in known]
+        up = [achieved for (_, achieved), _ in known]
         limits = []
-        for entry, value in zip(known, up, strict=True):
+        for (_, value), entry in known:
             ratio = entry.difference.achieved_ratio if entry.difference else None
             limits.append((ratio.low, ratio.high) if ratio else (value, value))
         top = max(top, *(high for _, high in limits))
@@ -225,7 +237,7 @@ def _lengths(entries: Sequence[ReportEntry]) -> Figure:
             "wspace": 0.05, "hspace": 0.12,
         },
     )  # fmt: skip
-    by_place = {(entry.condition, entry.model): entry for entry in entries}
+    by_place = {(entry.name, entry.model): entry for entry in entries}
     for row, condition in enumerate(conditions):
         for column, model in enumerate(models):
             axes = grid[row][column]
@@ -253,12 +265,13 @@ def _lengths(entries: Sequence[ReportEntry]) -> Figure:
 
 def _ordered_conditions(entries: Sequence[ReportEntry]) -> list[str]:
     """What models were trained for first, from the longest ratio to the shortest; then the baselines, kind by kind."""
-    kinds = list(dict.fromkeys(entry.kind for entry in entries))
+    kinds = list(dict.fromkeys(entry.condition.kind for entry in entries))
 
     def order(entry: ReportEntry) -> tuple[bool, int, float]:
-        return entry.kind != TRAINED, kinds.index(entry.kind), -(entry.ratio or 0.0)
+        kind, ratio = entry.condition.kind, entry.condition.ratio
+        return kind is not Kind.RATIO, kinds.index(kind), 0.0 if ratio is None else -ratio
 
-    return list(dict.fromkeys(entry.condition for entry in sorted(entries, key=order)))
+    return list(dict.fromkeys(entry.name for entry in sorted(entries, key=order)))
 
 
 def _lengths_panel(axes: Axes, entry: ReportEntry, low: int, high: int, colour: str) -> None:

@@ -46,7 +46,7 @@ def compared_samples(entries: Sequence[ReportEntry]) -> list[ComparedQuestion]:
         name = key[0] if key[1] == 0 else f"{key[0]}, sample {key[1]}"
         question = ComparedQuestion(str(rows[key]["question"]).strip(), str(rows[key]["gold"]), name)
         for entry, samples in zip(entries, by_entry, strict=True):
-            column = _column(entry.condition, samples[key]) if key in samples else SampleColumn(entry.condition)
+            column = _column(entry.name, samples[key]) if key in samples else SampleColumn(entry.name)
             question.models.setdefault(entry.model, []).append(column)
         compared.append(question)
     return compared

@@ -6,21 +6,9 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from latent_core.report.entries import TRAINED, ReportEntry
+from latent_core.evaluation.condition import Kind
+from latent_core.report.entries import ReportEntry
 from latent_core.report.numbers import decimal, percent, points
-
-_SEED = "-seed"
-
-
-def seeded(variant: str, seed: int) -> str:
-    """The model name of one seed of a variant."""
-    return f"{variant}{_SEED}{seed}"
-
-
-def variant_of(model: str) -> str:
-    """The variant that a model name belongs to, with or without a seed."""
-    name, mark, seed = model.rpartition(_SEED)
-    return name if mark and seed.isdigit() else model
 
 
 def over_seeds(entries: Sequence[ReportEntry], reference: str = "standard") -> list[Mapping[str, Any]]:
@@ -29,23 +17,24 @@ def over_seeds(entries: Sequence[ReportEntry], reference: str = "standard") -> l
     Means over seeds, with the sample standard deviation (n - 1) after ±. "Against `reference`" pairs equal seeds of
     the two variants; it is None for the reference itself, and where the same seeds are not there.
     """
-    seeds: dict[tuple[str, str], dict[str, ReportEntry]] = {}
+    seeds: dict[tuple[str, str], dict[int, ReportEntry]] = {}
     for entry in entries:
-        if entry.kind == TRAINED and variant_of(entry.model) != entry.model:
-            seeds.setdefault((variant_of(entry.model), entry.condition), {})[entry.model.rpartition(_SEED)[2]] = entry
+        condition = entry.condition
+        if condition.kind is Kind.RATIO and condition.seed is not None:
+            seeds.setdefault((condition.model, entry.name), {})[condition.seed] = entry
     rows: list[Mapping[str, Any]] = []
-    for (variant, condition), found in seeds.items():
+    for (variant, name), found in seeds.items():
         if len(found) < 2:
             continue
         accuracies = {seed: entry.summary.accuracy.value for seed, entry in found.items()}
-        others = {seed: entry.summary.accuracy.value for seed, entry in seeds.get((reference, condition), {}).items()}
+        others = {seed: entry.summary.accuracy.value for seed, entry in seeds.get((reference, name), {}).items()}
         paired = variant != reference and others.keys() == accuracies.keys()
         gains = [accuracies[seed] - others[seed] for seed in accuracies] if paired else []
         tokens = [entry.summary.tokens.value for entry in found.values()]
         rows.append(
             {
                 "variant": variant,
-                "condition": condition,
+                "condition": name,
                 "seeds": len(found),
                 "accuracy": f"{_percent(statistics.mean(accuracies.values()))} ± {_spread(accuracies.values())}",
                 "each_seed": ", ".join(map(_percent, accuracies.values())),

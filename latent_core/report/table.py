@@ -1,9 +1,10 @@
-"""The results table, from one list of columns: for the terminal (rich), Markdown and HTML."""
+"""The results table, from one list of columns: for Markdown, HTML and, read back from Markdown, the terminal (rich)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from html import escape
+from html import escape, unescape
 from typing import TYPE_CHECKING, NamedTuple
 
 from latent_core.evaluation.logprob import LogProb
@@ -29,13 +30,12 @@ class Column(NamedTuple):
 def _difference(entry: ReportEntry) -> str:
     if entry.difference is None:
         return DASH
-    p = entry.difference.mcnemar_p if entry.difference.mcnemar_p is not None else entry.difference.bootstrap_p
-    return f"{points(entry.difference.accuracy.value)} ({p_value(p)})"
+    return f"{points(entry.difference.accuracy.value)} ({p_value(entry.difference.p_value)})"
 
 
 COLUMNS: tuple[Column, ...] = (
     Column("Model", lambda entry: entry.model, False, "the model that answered"),
-    Column("Condition", lambda entry: entry.condition, False, "what it was asked for"),
+    Column("Condition", lambda entry: entry.name, False, "how it was asked to reason, and at which ratio"),
     Column("Questions", lambda entry: whole(entry.summary.questions), True, "questions evaluated", 1),
     Column("Accuracy", lambda entry: percent(entry.summary.accuracy.value), True, "share of questions answered right"),
     Column(
@@ -48,7 +48,7 @@ COLUMNS: tuple[Column, ...] = (
         "Against 1.0",
         _difference,
         True,
-        "points of accuracy against the same model at ratio 1.0, or the untrained one where a model hears no ratio "
+        "points of accuracy against the same model at ratio 1.0, or the base model where it was not trained on ratios "
         "(McNemar's p)",
         2,
     ),
@@ -112,12 +112,22 @@ def logprob_difference_cell(entry: ReportEntry, *, with_interval: bool) -> str:
     return f"{value} ({interval}{p_value(found.bootstrap_p)})"
 
 
-def results(entries: Sequence[ReportEntry]) -> list[list[str]]:
-    """The cells, one list an entry, in the order of `columns`."""
-    return [[column.cell(entry) for column in columns(entries)] for entry in entries]
+class Results(NamedTuple):
+    """The results table as text: one title a column, whether its cells are numbers, and one row an entry."""
+
+    titles: list[str]
+    number: list[bool]
+    rows: list[list[str]]
 
 
-def rich_table(entries: Sequence[ReportEntry], *, title: str | None = None, width: int | None = None) -> Table:
+def results(entries: Sequence[ReportEntry]) -> Results:
+    """The table of these entries, with the columns that `columns` gives."""
+    heads = columns(entries)
+    rows = [[column.cell(entry) for column in heads] for entry in entries]
+    return Results([column.title for column in heads], [column.number for column in heads], rows)
+
+
+def rich_table(table: Results, *, title: str | None = None, width: int | None = None) -> Table:
     """For a terminal `width` characters wide (None: as wide as this one).
 
     Where the columns do not fit, the least needed are left out and named below the table. Model and condition are
@@ -127,42 +137,47 @@ def rich_table(entries: Sequence[ReportEntry], *, title: str | None = None, widt
     from rich.table import Table
     from rich.text import Text
 
-    rows, heads = results(entries), columns(entries)
-    shown = _fitting(heads, rows, get_console().width if width is None else width)
-    left_out = [column.title for place, column in enumerate(heads) if place not in shown]
+    shown = _fitting(table, get_console().width if width is None else width)
+    left_out = [name for place, name in enumerate(table.titles) if place not in shown]
     caption = Text(f"not shown for lack of room: {', '.join(left_out)}") if left_out else None
-    table = Table(title=Text(title) if title else None, caption=caption, box=box.SIMPLE_HEAD, pad_edge=False)
+    drawn = Table(title=Text(title) if title else None, caption=caption, box=box.SIMPLE_HEAD, pad_edge=False)
     for place in shown:
-        number = heads[place].number
-        head = heads[place].title.replace(" ", "\n") if number else heads[place].title
-        table.add_column(Text(head), justify="right" if number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(row[place]) for place in shown))
-    return table
+        name, number = table.titles[place], table.number[place]
+        head = name.replace(" ", "\n") if number else name
+        drawn.add_column(Text(head), justify="right" if number else "left", no_wrap=True)
+    for row in table.rows:
+        drawn.add_row(*(Text(row[place]) for place in shown))
+    return drawn
 
 
-def _fitting(heads: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
+def _fitting(table: Results, width: int) -> list[int]:
     """Places of the columns that a terminal has room for, in their order."""
     gap = 3  # one space of padding on either side and one of the frame
     needed = [
-        max(len(text) for text in [*column.title.split(" "), *(row[place] for row in rows)]) + gap
-        for place, column in enumerate(heads)
+        max(len(text) for text in [*name.split(" "), *(row[place] for row in table.rows)]) + gap
+        for place, name in enumerate(table.titles)
     ]
-    shown = list(range(len(heads)))
+    turns = {column.title: column.dropped for column in COLUMNS}
+    shown = list(range(len(table.titles)))
     while sum(needed[place] for place in shown) > width:
-        optional = [place for place in shown if heads[place].dropped is not None]
+        optional = {place: turn for place in shown if (turn := turns.get(table.titles[place])) is not None}
         if not optional:
             break
-        shown.remove(min(optional, key=lambda place: heads[place].dropped or 0))
+        shown.remove(min(optional, key=lambda place: optional[place]))
     return shown
 
 
-def markdown_table(entries: Sequence[ReportEntry]) -> str:
-    """A GitHub table; what would end a cell or start markup in it is escaped."""
-    heads = columns(entries)
-    lines = [[column.title for column in heads], ["---:" if column.number else "---" for column in heads]]
-    lines += [[_markdown(cell) for cell in row] for row in results(entries)]
+def markdown_table(table: Results) -> str:
+    """A GitHub table; what would end a cell or start markup in it is escaped. `read_markdown` is the inverse."""
+    lines = [table.titles, ["---:" if number else "---" for number in table.number]]
+    lines += [[_markdown(cell) for cell in row] for row in table.rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def read_markdown(text: str) -> Results:
+    """The table that `markdown_table` wrote, now or in an earlier release, up to white space inside cells."""
+    titles, marks, *rows = ([_plain(cell) for cell in _CELL.findall(line)] for line in text.splitlines())
+    return Results(titles, [mark.endswith(":") for mark in marks], rows)
 
 
 def html_table(entries: Sequence[ReportEntry]) -> str:
@@ -173,7 +188,7 @@ def html_table(entries: Sequence[ReportEntry]) -> str:
         for column in heads
     )
     body, above = [], None
-    for entry, row in zip(entries, results(entries), strict=True):
+    for entry, row in zip(entries, results(entries).rows, strict=True):
         first = entry.model != above
         above = entry.model
         cells = [
@@ -191,3 +206,12 @@ def _css(column: Column) -> str:
 
 def _markdown(cell: str) -> str:
     return escape(" ".join(cell.split()), quote=False).replace("\\", "\\\\").replace("|", "\\|")
+
+
+_CELL = re.compile(r"\| ((?:[^|\\]|\\.)*?) (?=\|)")
+_ESCAPED = re.compile(r"\\(.)")
+
+
+def _plain(cell: str) -> str:
+    """The inverse of `_markdown`."""
+    return unescape(_ESCAPED.sub(r"\1", cell))

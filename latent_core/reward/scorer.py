@@ -10,7 +10,7 @@ and GOLD is both the gold answer and the gold answer after one space; the better
 `</think>` is tokenised as a whole, as in training, and every token that holds a character of GOLD counts, also one that
 holds a neighbouring brace (`{\\`, `}}$`). Natural logarithm.
 
-A dual model is asked as it is sampled: after `</think>` only visible ids without think tokens may follow, so its
+A dual model is scored as it is sampled: after `</think>` only visible ids without think tokens may follow, so its
 probabilities are over those. Latent and visible reasoning are both read as they are.
 
 Scores are ordered and finite: [LOWEST, 0] for a completion that ends its thinking, and MALFORMED, strictly below, for
@@ -112,7 +112,7 @@ class Scorer:
     def score(self, requests: Sequence[ScoreRequest]) -> list[Score]:
         """A score for every request, in order. Raises InputError as `check` does, StageFailed for broken weights."""
         results: dict[int, Score] = {}
-        asked: dict[Row, list[int]] = {}  # equal completions are read once
+        unique: dict[Row, list[int]] = {}  # equal completions are read once
         for index, request in enumerate(requests):
             self.check(request)
             row = self._row(request)
@@ -120,12 +120,12 @@ class Scorer:
                 status = Status.NO_THINK_END if request.completion_ids else Status.EMPTY
                 results[index] = Score(MALFORMED, status)
             else:
-                asked.setdefault(row, []).append(index)
-        rows = list(asked)
+                unique.setdefault(row, []).append(index)
+        rows = list(unique)
         chunks = [[rows[index] for index in chunk] for chunk in chunked(rows, self._batch_tokens)]
         for chunk, means in zip(chunks, self._all_means(chunks), strict=True):
             for row, of_row in zip(chunk, means, strict=True):
-                results |= dict.fromkeys(asked[row], _best(row, of_row))
+                results |= dict.fromkeys(unique[row], _best(row, of_row))
         return [results[index] for index in range(len(requests))]
 
     def _row(self, request: ScoreRequest) -> Row | None:

@@ -122,9 +122,9 @@ class Rollouts:
         ratios = self._config.ratios
         of_number: dict[int, list[Row]] = {number: [] for number in numbers}
         for place, ratio in enumerate(ratios):
-            asked = [number for number in numbers if number % len(ratios) == place]
+            chosen = [number for number in numbers if number % len(ratios) == place]
             rows = graded_completions(
-                [self._problems[number] for number in asked],
+                [self._problems[number] for number in chosen],
                 self._readable,
                 engine,
                 self._sampling(step),
@@ -132,7 +132,7 @@ class Rollouts:
                 ratio=ratio,
             )
             for index, row in enumerate(rows):
-                of_number[asked[index // self._config.rollout.samples]].append(row | {"ratio": ratio})
+                of_number[chosen[index // self._config.rollout.samples]].append(row | {"ratio": ratio})
         return [row for number in numbers for row in of_number[number]]
 
     def _sampling(self, step: int) -> SamplingConfig:

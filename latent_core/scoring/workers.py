@@ -137,13 +137,13 @@ class WorkerPool:
         self.size = size
         self._time_limit = time_limit
         # Last in, first out: a caller that grades one at a time keeps one worker and starts no second.
-        self._seats: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
+        self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         for _ in range(size):
-            self._seats.put(None)
+            self._idle.put(None)
 
     def compare(self, gold: str, answer: str) -> Comparison:
         """Compare two cleaned answers. Raises InfrastructureError if no worker can be started."""
-        worker = self._seats.get()
+        worker = self._idle.get()
         try:
             for _ in range(ATTEMPTS):
                 worker = worker or _Worker(self._time_limit)
@@ -162,17 +162,17 @@ class WorkerPool:
                 worker = None
             raise
         finally:
-            self._seats.put(worker)
+            self._idle.put(worker)
 
     def close(self) -> None:
         """End all idle workers. The pool starts new ones if it is used again."""
-        seats = []
-        while not self._seats.empty():  # a worker that still computes keeps its seat and ends with this process
-            seats.append(self._seats.get())
-        for worker in seats:
+        idle = []
+        while not self._idle.empty():  # a worker that still computes keeps its place and ends with this process
+            idle.append(self._idle.get())
+        for worker in idle:
             if worker is not None:
                 worker.close()
-            self._seats.put(None)
+            self._idle.put(None)
 
 
 _lock = threading.Lock()

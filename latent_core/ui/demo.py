@@ -1,4 +1,4 @@
-"""What the page can be asked: text and settings in, HTML out. The tabs call these functions and nothing else."""
+"""What the page can do: text and settings in, HTML out. The tabs call these functions and nothing else."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from latent_core.compress.selection import SelectionOptions
 from latent_core.config.compress import RatioOf
 from latent_core.ui import markup
-from latent_core.ui.desk import CompressionDesk
+from latent_core.ui.catalog import ModelCatalog
+from latent_core.ui.compression import CompressionCache
 from latent_core.ui.explanations import explain
 from latent_core.ui.playground import play
 from latent_core.ui.playground_markup import players_side_by_side
 from latent_core.ui.samples import SampleLibrary
-from latent_core.ui.shelf import ModelShelf
 
 COLUMN_RATIOS = (0.9, 0.7, 0.5, 0.3)
 
@@ -22,14 +22,14 @@ COLUMN_RATIOS = (0.9, 0.7, 0.5, 0.3)
 class Demo:
     """What the page stands on; `target` names the model whose tokens are counted."""
 
-    desk: CompressionDesk
+    cache: CompressionCache
     target: str
     library: SampleLibrary
-    shelf: ModelShelf
+    catalog: ModelCatalog
 
     def compress(self, text: str, ratio: float, ratio_of: str, keeps: Sequence[str]) -> tuple[str, str, str]:
         """Counts and diff, heat map, and the compressed text, as HTML."""
-        view = self.desk.view(text, ratio, _options(ratio_of, keeps))
+        view = self.cache.view(text, ratio, _options(ratio_of, keeps))
         return (
             markup.counts(view, self.target) + markup.diff(view),
             markup.heat_map(view.alignment),
@@ -38,17 +38,17 @@ class Demo:
 
     def compare(self, text: str, ratio: float, ratio_of: str, keeps: Sequence[str]) -> str:
         """The slider's ratio beside the fixed ones, and how often the encoder has read a text."""
-        views = self.desk.views(text, (ratio, *COLUMN_RATIOS), _options(ratio_of, keeps))
-        passes = f"Encoder passes since the page's server started: {self.desk.passes}. The slider adds none."
+        views = self.cache.views(text, (ratio, *COLUMN_RATIOS), _options(ratio_of, keeps))
+        passes = f"Encoder passes since the page's server started: {self.cache.passes}. The slider adds none."
         return markup.side_by_side(views, self.target) + markup.note(passes)
 
     def explain(self, text: str, ratio: float) -> str:
         """Why the achieved rate differs from the request, in the text's own numbers."""
-        return explain(self.desk, text, ratio, self.target)
+        return explain(self.cache, text, ratio, self.target)
 
     def play(self, question: str, ratio: float, tokens: float, standard: str, dual: str) -> Iterator[str]:
         """Both models' progress after every token, as HTML."""
-        players = [self.shelf.player(name) for name in (standard, dual)]
+        players = [self.catalog.player(name) for name in (standard, dual)]
         for states in play(question, ratio, int(tokens), players):
             yield players_side_by_side(states)
 

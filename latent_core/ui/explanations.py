@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from latent_core.compress.scored import ScoredText
 from latent_core.ui import rates
-from latent_core.ui.desk import MAX_CHARACTERS, CompressionDesk
+from latent_core.ui.compression import MAX_CHARACTERS, CompressionCache
 from latent_core.ui.markup import escape, note, table
 from latent_core.ui.presets import TERSE, WORDY
 from latent_core.ui.rates import Bias, Deviation, Threshold, TokenizerMismatch, Window
@@ -14,31 +14,31 @@ from latent_core.ui.rates import Bias, Deviation, Threshold, TokenizerMismatch, 
 _TABLE_RATIOS = (0.9, 0.7, 0.5, 0.3, 0.1)
 
 
-def explain(desk: CompressionDesk, text: str, ratio: float, target: str) -> str:
-    """All four sections for `text` at `ratio`; `target` names the target model. Raises InputError as the desk does."""
-    scored = desk.scored(text)
+def explain(cache: CompressionCache, text: str, ratio: float, target: str) -> str:
+    """All four sections for `text` at `ratio`; `target` names the target model. Raises InputError as the cache does."""
+    scored = cache.scored(text)
     if ratio == 1 or not scored.tokens:
         return note("At ratio 1 the text is passed on unchanged: there is nothing to explain. Choose a smaller one.")
     ratios = tuple(dict.fromkeys((ratio, *_TABLE_RATIOS)))
-    long = scored if _windows_of(scored) > 1 else desk.scored(lengthened(desk, text))
-    solved = [desk.view_of(scored, step, rates.SOLVED).target_share for step in ratios]
+    long = scored if _windows_of(scored) > 1 else cache.scored(lengthened(cache, text))
+    solved = [cache.view_of(scored, step, rates.SOLVED).target_share for step in ratios]
     return (
         "<div class='causes'>"
         + threshold_section(rates.thresholds(scored, ratios), solved, target)
         + window_section(rates.windows(long, ratio), ratio, long is scored)
-        + mismatch_section(rates.mismatch(desk, scored, ratio), target)
-        + bias_section(rates.bias(desk, scored), target)
+        + mismatch_section(rates.mismatch(cache, scored, ratio), target)
+        + bias_section(rates.bias(cache, scored), target)
         + "</div>"
     )
 
 
-def lengthened(desk: CompressionDesk, text: str) -> str:
+def lengthened(cache: CompressionCache, text: str) -> str:
     """`text` followed by wordy filler until the encoder needs a second window, then by terse filler.
 
     Stops at the page's limit, and then may be shorter than that.
     """
     longer = text
-    while _windows_of(desk.scored(longer)) < 2 and len(longer) + len(WORDY) + len(TERSE) + 4 <= MAX_CHARACTERS:
+    while _windows_of(cache.scored(longer)) < 2 and len(longer) + len(WORDY) + len(TERSE) + 4 <= MAX_CHARACTERS:
         longer = f"{longer}\n\n{WORDY}"
     return f"{longer}\n\n{TERSE}"[:MAX_CHARACTERS]
 

@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Sequence
 
 from latent_core.compress.alignment import AlignedWord, Alignment
-from latent_core.ui.desk import CompressionView
+from latent_core.ui.compression import CompressionView
 
 # The page's HTML component reads its value through two template languages: their marks must not survive either.
 _TEMPLATE_MARKS = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;", "\\": "&#92;", "@": "&#64;"})

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gradio as gr
 
 from latent_core.benchmarks.word_problems import generate_problem
+from latent_core.ui.catalog import Kind, ModelCatalog
 from latent_core.ui.demo import Demo
 from latent_core.ui.markup import note
 from latent_core.ui.messages import guarded, guarded_stream
 from latent_core.ui.playground import MAX_NEW_TOKENS, MAX_QUESTION
-from latent_core.ui.shelf import Kind, ModelShelf
 from latent_core.ui.tabs import ratio_slider
 
 
@@ -29,8 +29,8 @@ def playground_tab(demo: Demo, page: gr.Blocks) -> None:
                 stop = gr.Button("Stop")
                 another = gr.Button("Another question")
         with gr.Column(scale=1, min_width=320):
-            standard = _offered(demo.shelf, Kind.STANDARD)
-            dual = _offered(demo.shelf, Kind.DUAL)
+            standard = _offered(demo.catalog, Kind.STANDARD)
+            dual = _offered(demo.catalog, Kind.DUAL)
             ratio = ratio_slider("play")
             tokens = gr.Slider(16, MAX_NEW_TOKENS, 256, step=16, label="New tokens, at most")
     stage = gr.HTML(
@@ -50,7 +50,7 @@ def playground_tab(demo: Demo, page: gr.Blocks) -> None:
     numbers = gr.State(7)
     another.click(_another_question, numbers, [numbers, question], show_progress="hidden", api_visibility="private")
     page.load(
-        guarded(lambda: [_offered(demo.shelf, kind) for kind in Kind]),
+        guarded(lambda: [_offered(demo.catalog, kind) for kind in Kind]),
         None,
         [standard, dual],
         api_visibility="private",
@@ -61,6 +61,6 @@ def _another_question(number: int) -> tuple[int, str]:
     return number + 1, generate_problem("test", number + 1, difficulty=1 + number % 3).question
 
 
-def _offered(shelf: ModelShelf, kind: Kind) -> gr.Dropdown:
-    names = shelf.names(kind)
+def _offered(catalog: ModelCatalog, kind: Kind) -> gr.Dropdown:
+    names = catalog.names(kind)
     return gr.Dropdown(names, value=names[0], label=f"{kind.capitalize()} model", elem_id=f"{kind}-model")

@@ -17,7 +17,7 @@ from latent_core.compress.selection import (
 )
 from latent_core.compress.spans import is_number, is_operator
 from latent_core.config.compress import RatioOf
-from latent_core.ui.desk import CompressionDesk, CompressionView
+from latent_core.ui.compression import CompressionCache, CompressionView
 
 SWEEP = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 NUMBERS_KEPT = SelectionOptions(keep_numbers=True, keep_operators=True)
@@ -118,10 +118,10 @@ def windows(scored: ScoredText, ratio: float) -> list[Window]:
     ]
 
 
-def mismatch(desk: CompressionDesk, scored: ScoredText, ratio: float) -> TokenizerMismatch:
+def mismatch(cache: CompressionCache, scored: ScoredText, ratio: float) -> TokenizerMismatch:
     """Lengths of the kept and of the dropped words, each word counted alone with the space before it."""
-    view = desk.view_of(scored, ratio)
-    count = CachedCounter(desk.count_target)
+    view = cache.view_of(scored, ratio)
+    count = CachedCounter(cache.count_target)
     lengths = [
         WordLengths(
             word.word,
@@ -136,11 +136,11 @@ def mismatch(desk: CompressionDesk, scored: ScoredText, ratio: float) -> Tokeniz
     return TokenizerMismatch(view, _rate(lengths, kept=True), _rate(lengths, kept=False), tuple(shown[:_SHOWN_WORDS]))
 
 
-def bias(desk: CompressionDesk, scored: ScoredText) -> Bias:
+def bias(cache: CompressionCache, scored: ScoredText) -> Bias:
     """The sweep without and with numbers and signs that are always kept."""
     found = []
     for ratio in SWEEP:
-        plain, forced = desk.view_of(scored, ratio), desk.view_of(scored, ratio, NUMBERS_KEPT)
+        plain, forced = cache.view_of(scored, ratio), cache.view_of(scored, ratio, NUMBERS_KEPT)
         found.append(
             Deviation(ratio, plain.encoder_share - ratio, plain.target_share - ratio, forced.encoder_share - ratio)
         )

@@ -8,8 +8,8 @@ import gradio as gr
 
 from latent_core.config.compress import RatioOf
 from latent_core.ui import markup
+from latent_core.ui.compression import MAX_CHARACTERS
 from latent_core.ui.demo import Demo
-from latent_core.ui.desk import MAX_CHARACTERS
 from latent_core.ui.messages import guarded
 from latent_core.ui.presets import PRESETS
 from latent_core.ui.samples import PRESET_SOURCE, Page

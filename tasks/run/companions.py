@@ -25,7 +25,7 @@ class Part:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def lead(self) -> bool:
-        """Whether the caller is the first to ask, and has to try them."""
+        """Whether the caller comes first, and has to try them."""
         with self._lock:
             first, self._led = not self._led, True
             return first
@@ -44,7 +44,7 @@ class Group:
         self._lock = threading.Lock()
 
     def part_of(self, call: StageCall, is_missing: Callable[[StageCall], bool]) -> Part | None:
-        """The part of a call that is not in the store. What the group lacks is dealt out when the first call asks."""
+        """The part of a call that is not in the store. What the group lacks is dealt out when the first call comes."""
         with self._lock:
             if not self._parts:
                 lacking = [other for other in self._calls if other.ref == call.ref or is_missing(other)]

@@ -1,6 +1,6 @@
-"""Stored inputs whose bytes are no longer what was written are computed again before a stage uses them.
+"""Damaged inputs are recomputed before a stage uses them, with a warning.
 
-So is, where that came out different, what was made of the damaged ones: a stage must not join the two.
+Where one comes out different, what was made of the damaged one is recomputed too: a stage must not join the two.
 """
 
 from __future__ import annotations

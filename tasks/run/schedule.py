@@ -1,4 +1,4 @@
-"""Which stage calls may be tried now: inputs come before what is made of them, else the order in which they were asked.
+"""Which stage calls may be tried now: inputs come before what is made of them, else calls go in the order of the flow.
 
 Pure bookkeeping over addresses; it knows neither Prefect nor workers.
 """
@@ -16,7 +16,7 @@ from tasks.stage import StageCall
 class Schedule:
     """Hands out `calls` as their inputs arrive. An input that is none of `calls` is there already.
 
-    `done` are calls whose artifacts are in the store. A call that is asked for twice is tried once.
+    `done` are calls whose artifacts are in the store. A call that is given twice is tried once.
     """
 
     def __init__(self, calls: Sequence[StageCall], done: Collection[ArtifactRef] = ()) -> None:

@@ -32,6 +32,12 @@ def tracking_uri(config: TrackingConfig) -> str:
     return config.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('.latent').absolute()}/mlflow.db"
 
 
+def holds_nothing(config: TrackingConfig) -> bool:
+    """Whether runs would go to an embedded database that does not exist yet, so that reading it need not make it."""
+    database = embedded_database(tracking_uri(config))
+    return database is not None and not database.exists()
+
+
 def connect(config: TrackingConfig) -> Any:
     """An MLflow client. An embedded database is made if there is none, and follows the checkout that it lies in."""
     for name, value in _CLIENT_SETTINGS.items():

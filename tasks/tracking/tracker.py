@@ -1,7 +1,7 @@
-"""A run's own line to MLflow: it writes in a thread of its own, so that tracking never stops the work.
+"""A run's connection to MLflow. It writes in a thread of its own, so that tracking never stops the work.
 
-A tracking server that is down, slow or wrong costs a run at most `PATIENCE` seconds, and one that refuses an entry is
-asked to take the others. What did not arrive is rebuilt by `latent track sync` from the store: stages from their
+A run waits at most `PATIENCE` seconds in total for tracking that is down, slow or wrong. Where the server refuses one
+entry, the others are still written. `latent track sync` rebuilds what did not arrive from the store: stages from their
 manifests, the run from its journal.
 """
 
@@ -163,7 +163,7 @@ class Tracker:
             self._actions.put(action)
 
     def _wait(self) -> None:
-        """Until all that was asked for is written, or patience ends and tracking with it."""
+        """Wait until everything so far is written; when patience ends, tracking ends too."""
         if self._off:
             return
         written, started = threading.Event(), time.monotonic()

@@ -11,16 +11,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from latent_core.config.prompting import Prompting
 from latent_core.config.runtime import MODEL_NAME, TrackingConfig
 from latent_core.errors import InputError
+from latent_core.evaluation.condition import Condition, Kind
 from latent_core.evaluation.promotion import Verdict, compare_models
-from latent_core.evaluation.scores import Scores, read_scores
+from latent_core.evaluation.scores import Scores
 from latent_core.evaluation.statistics import Estimate
 from latent_core.identity import canonical_json
+from latent_core.report.names import condition_name
 from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, Manifest
-from tasks.collect import SAMPLES
 from tasks.evaluate import evaluate
-from tasks.tracking.client import answering, connect
+from tasks.evaluations import scores_of
+from tasks.tracking.client import answering, connect, holds_nothing
 from tasks.tracking.journal import Promotion, journals
 from tasks.tracking.models import CHAMPION, in_store, set_champion, version_of, versions
 
@@ -81,6 +84,8 @@ def registered_names(tracking: TrackingConfig) -> list[str]:
 
     Raises InfrastructureError when the registry does not answer.
     """
+    if holds_nothing(tracking):
+        return []
     with answering(tracking):
         client, names, token = connect(tracking), [], None
         while token != "":
@@ -97,6 +102,8 @@ def known_versions(name: str, store: ArtifactStore, tracking: TrackingConfig) ->
     """
     if not re.fullmatch(MODEL_NAME, name):
         raise InputError(f"model: {name!r} is no name of a registered model; `latent models` lists them")
+    if holds_nothing(tracking):
+        return []
     with answering(tracking):
         client = connect(tracking)
         found = [version for version in versions(client, name) if {"stage", "fingerprint"} <= set(version.tags)]
@@ -174,13 +181,14 @@ class _Library:
     def _evaluation(self, manifest: Manifest) -> ModelEvaluation:
         content = manifest.content
         problems = content.parents["problems"].fingerprint if "problems" in content.parents else ""
-        ratio, prompting = content.identity["ratio"], content.identity["prompting"]
+        kind = Kind[Prompting(content.identity["prompting"]).name]
+        condition = Condition("model", kind, content.identity["ratio"] if kind.takes_ratio else None)
         recorded = manifest.record.get("benchmarks", {}).get("problems", {}).get("name")
         run = self._runs.get((content.stage, content.fingerprint), {})
         return ModelEvaluation(
             manifest.ref,
             canonical_json([content.stage_version, content.identity, problems]),
-            f"ratio {ratio:g}" if prompting == "ratio" else f"{prompting} {ratio:g}",
+            condition_name(condition),
             recorded or _benchmark(run) or f"problems {problems[:8]}",
             content.metrics["questions"],
             Estimate(**content.metrics["accuracy"]),
@@ -203,4 +211,4 @@ def _scores(store: ArtifactStore, ref: ArtifactRef) -> Scores:
     verification = store.verify(ref)
     if not verification.ok:
         raise DamagedError(f"{ref} is damaged ({verification.problems[0]}); evaluate again")
-    return read_scores(store.require(ref).rows_of(SAMPLES))
+    return scores_of(store.require(ref))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from latent_core.errors import BudgetReached
-from latent_core.store import Artifact
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 
 
 @dataclass
@@ -42,3 +43,16 @@ class Budget:
     def spend(self, artifact: Artifact) -> None:
         with self._lock:
             self.tokens += int(artifact.manifest.content.metrics.get("tokens", 0))
+
+
+def within(budget: Budget | None, title: str, store_root: str, compute: Callable[[], ArtifactRef]) -> ArtifactRef:
+    """Compute a call on a worker that is held, and charge its budget before the next call takes that worker.
+
+    Raises BudgetReached instead of computing when the budget is used up.
+    """
+    if budget is None:
+        return compute()
+    budget.admit(title)
+    ref = compute()
+    budget.spend(ArtifactStore(store_root).require(ref))
+    return ref

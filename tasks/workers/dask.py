@@ -14,11 +14,11 @@ from typing import Any
 
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import InfrastructureError, InputError
-from latent_core.store import ArtifactRef, ArtifactStore
+from latent_core.store import ArtifactRef
 from latent_core.store.lease import LeaseTerms
 from tasks.stage import StageCall
-from tasks.workers.budget import Budget
-from tasks.workers.pool import Progress, ProgressSink, perform_remotely, prepare_remote_environment
+from tasks.workers.budget import Budget, within
+from tasks.workers.pool import Progress, ProgressSink, perform_remotely, set_environment
 
 TOPIC = "latent-progress"
 CONNECT_SECONDS = 10.0
@@ -45,7 +45,7 @@ class DaskPool:
             ) from error
         self._runtime = runtime
         self._store_root = store_root
-        self._seats = threading.Semaphore(runtime.workers)
+        self._slots = threading.Semaphore(runtime.workers)
         if sink is not None:
             self._client.subscribe_topic(TOPIC, lambda event: sink(Progress(**event[1]["progress"])))
 
@@ -59,9 +59,7 @@ class DaskPool:
         """Run a call on a worker of the cluster; see `Pool`."""
         from distributed.scheduler import KilledWorker
 
-        with self._seats:
-            if budget is not None:
-                budget.admit(call.title)
+        def run() -> ArtifactRef:
             answer = self._client.submit(
                 _compute,
                 call,
@@ -74,13 +72,14 @@ class DaskPool:
             )
             try:
                 ref: ArtifactRef = answer.result()
+                return ref
             except KilledWorker as error:
                 raise InfrastructureError(f"{call.title}: every Dask worker that tried it died ({error})") from error
             except CancelledError as error:
                 raise InfrastructureError(f"{call.title}: the Dask scheduler is gone ({error})") from error
-            if budget is not None:  # before the seat is free for the next call, which looks at the budget
-                budget.spend(ArtifactStore(self._store_root).require(ref))
-            return ref
+
+        with self._slots:
+            return within(budget, call.title, self._store_root, run)
 
     def close(self) -> None:
         self._client.close()
@@ -93,7 +92,7 @@ def _compute(
 
     worker = get_worker()
     with _one_at_a_time:
-        prepare_remote_environment(threads)
+        set_environment(threads)
         return perform_remotely(
             call, store_root, lambda progress: worker.log_event(TOPIC, {"progress": vars(progress)}), terms, companions
         )

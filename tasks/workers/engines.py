@@ -39,7 +39,7 @@ class _Warm:
 
 _SHARE_BESIDE_SCORER = 0.5  # the other half: as many weights once more, and the logits of a pass
 _warm: _Warm | None = None
-_seat: ContextVar[tuple[JoinedPasses, int] | None] = ContextVar("seat", default=None)
+_joined: ContextVar[tuple[JoinedPasses, int] | None] = ContextVar("joined", default=None)
 
 
 @dataclass(frozen=True)
@@ -66,23 +66,23 @@ def served(opener: Opener, model: Model, sampling: SamplingConfig) -> Served:
 
 
 def warm_engine(model: Served, fingerprint: str, sampling: SamplingConfig) -> Engine:
-    """The engine of a model, loaded unless the call before used the same one; a party's view of it inside `seated`."""
-    seat = _seat.get()
-    if seat is None:
+    """The engine of a model, loaded unless the call before used the same one; shared inside `joined`."""
+    shared = _joined.get()
+    if shared is None:
         return _opened(model, fingerprint, sampling)
-    passes, number = seat
+    passes, number = shared
     return passes.engine(number, lambda: _opened(model, fingerprint, sampling))
 
 
 @contextmanager
-def seated(passes: JoinedPasses, number: int) -> Iterator[None]:
-    """Inside, this thread is party `number` of joined passes: the warm engine it asks for is shared with the others."""
-    with passes.seated():
-        token = _seat.set((passes, number))
+def joined(passes: JoinedPasses, number: int) -> Iterator[None]:
+    """Inside, this thread evaluates condition `number` of joined passes: `warm_engine` returns the shared engine."""
+    with passes.condition():
+        token = _joined.set((passes, number))
         try:
             yield
         finally:
-            _seat.reset(token)
+            _joined.reset(token)
 
 
 def _opened(model: Served, fingerprint: str, sampling: SamplingConfig) -> Engine:
@@ -167,9 +167,9 @@ def used(engine: Engine) -> Usage | None:
     return engine.usage if isinstance(engine, Metered) else None
 
 
-def foreign_seconds(engine: Engine) -> float:
-    """How long this caller waited for what others had the engine do."""
-    return engine.foreign_seconds if isinstance(engine, SharedEngine) else 0.0
+def waited_seconds(engine: Engine) -> float:
+    """How long this condition waited for the others that share the engine; 0 for an engine of its own."""
+    return engine.waited_seconds if isinstance(engine, SharedEngine) else 0.0
 
 
 def usage_record(engine: Engine, before: Usage | None) -> dict[str, float]:

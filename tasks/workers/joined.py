@@ -1,8 +1,7 @@
 """Stage calls that a worker computes together, over joined passes of one engine; each commits on its own.
 
-A call brings its companions along as a favour: what of them gets committed is in the store, and what does not, for
-whatever reason, its own task computes. So an error here is only ever the call's own, and a worker's death costs only
-what was not committed yet.
+What a companion commits is in the store when its own task comes; what it does not commit, for whatever reason, its own
+task computes. So an error here is only ever the call's own, and a worker's death costs only what was not committed yet.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from latent_core.store import Artifact
 from latent_core.store.lease import LeaseTerms
 from tasks.stage import StageCall, Workplace
 from tasks.workers.compute import perform
-from tasks.workers.engines import seated
+from tasks.workers.engines import joined
 
 
 def perform_with(
@@ -35,12 +34,12 @@ def perform_with(
     passes = JoinedPasses(len(calls))
     fresh = None if terms is None else LeaseTerms(terms.seconds)
 
-    def take_part(number: int) -> Artifact:
-        with seated(passes, number):
+    def compute(number: int) -> Artifact:
+        with joined(passes, number):
             mine = calls[number]
             return perform(mine, workplace(mine), fresh if number else terms)
 
     with ThreadPoolExecutor(len(calls), thread_name_prefix="joint") as threads:
-        parties = [threads.submit(take_part, number) for number in range(len(calls))]
-        passes.conduct()
-    return parties[0].result()
+        computed = [threads.submit(compute, number) for number in range(len(calls))]
+        passes.generate()
+    return computed[0].result()

@@ -1,4 +1,4 @@
-"""What a run asks of its workers, wherever they live: a blocking `compute`, and words on how far each call is."""
+"""What workers do for a run, wherever they are: compute a call, and report how far it is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.workers.joined import perform_with
 
 @dataclass(frozen=True)
 class Progress:
-    """A worker's word on how far a call is."""
+    """How far a worker is with a call."""
 
     title: str
     fingerprint: str
@@ -74,8 +74,8 @@ def workplace_for(call: StageCall, store: ArtifactStore, scratch: Path, sink: Pr
     return Workplace(store, scratch / call.ref.key, progress)
 
 
-def prepare_remote_environment(threads: int) -> None:
-    """Set, on a machine of a cluster and before torch is imported there, what local workers are started with."""
+def set_environment(threads: int) -> None:
+    """Set the variables of a worker process, before torch is imported there."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost several times the work on busy cores
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")

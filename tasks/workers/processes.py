@@ -26,11 +26,11 @@ from latent_core.processes import deaf_to, end_with, log_tail
 from latent_core.store import ArtifactRef, ArtifactStore
 from latent_core.store.lease import LeaseTerms
 from tasks.stage import StageCall, Workplace
-from tasks.workers.budget import Budget
+from tasks.workers.budget import Budget, within
 from tasks.workers.deaths import cause_of_death, exit_code_of, out_of_memory_kills
 from tasks.workers.devices import VARIABLE, devices_of, visible_devices
 from tasks.workers.joined import perform_with
-from tasks.workers.pool import ProgressSink, workplace_for
+from tasks.workers.pool import ProgressSink, set_environment, workplace_for
 
 _REAP_SECONDS = 30.0  # for the exit code of a dead process, which a starved machine is slow to reap
 
@@ -72,12 +72,8 @@ class WorkerPool:
     ) -> ArtifactRef:
         """Run a call on the next free process; see `Pool`."""
         with self._lease() as worker:
-            if budget is not None:
-                budget.admit(call.title)
-            ref = worker.run(call, self._store_root, terms, companions)
-            if budget is not None:  # before the worker is free for the next call, which looks at the budget
-                budget.spend(ArtifactStore(self._store_root).require(ref))
-            return ref
+            root = self._store_root
+            return within(budget, call.title, root, lambda: worker.run(call, root, terms, companions))
 
     @contextmanager
     def _lease(self) -> Iterator[_Worker]:
@@ -185,12 +181,9 @@ def _start_worker(outbox: Any, threads: int, log: str, parent: int, devices: str
     for number in (signal.SIGINT, signal.SIGHUP):  # the parent's to answer, whoever else is told
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _go_on)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost several times the work on busy cores
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    set_environment(threads)
     if devices is not None:
         os.environ[VARIABLE] = devices
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     end_with(parent)
 
 

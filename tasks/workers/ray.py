@@ -18,11 +18,11 @@ from typing import Any
 
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import InfrastructureError, InputError, LatentError
-from latent_core.store import ArtifactRef, ArtifactStore
+from latent_core.store import ArtifactRef
 from latent_core.store.lease import LeaseTerms
 from tasks.stage import StageCall
-from tasks.workers.budget import Budget
-from tasks.workers.pool import Progress, ProgressSink, perform_remotely, prepare_remote_environment
+from tasks.workers.budget import Budget, within
+from tasks.workers.pool import Progress, ProgressSink, perform_remotely, set_environment
 
 POLL_SECONDS = 2.0  # between two looks at a running call's progress
 START_SECONDS = 300.0  # without any actor until a call gives up: as long as a cluster may take to add a machine
@@ -37,8 +37,6 @@ class RayPool:
         runtime: RuntimeConfig,
         store_root: str,
         sink: ProgressSink | None = None,
-        *,
-        start_seconds: float = START_SECONDS,
     ) -> None:
         try:
             import ray
@@ -48,7 +46,6 @@ class RayPool:
         self._runtime = runtime
         self._store_root = store_root
         self._sink = sink
-        self._start_seconds = start_seconds
         self._connected_here = not ray.is_initialized()
         if self._connected_here:
             try:
@@ -58,14 +55,14 @@ class RayPool:
                     f"runtime.ray_address: no Ray cluster at {runtime.ray_address} ({error}); start one with ray start"
                 ) from error
         self._free: queue.Queue[Any] = queue.Queue()
-        self._hired: set[Any] = set()
+        self._actors: set[Any] = set()
         self._started: set[Any] = set()
         self._trouble = ""
         self._closing = threading.Event()
         if not self._fits_somewhere():
             logger.warning("no machine of the Ray cluster is large enough yet: %s", self._wanted())
         for _ in range(runtime.workers):
-            self._hire()
+            self._start_actor()
 
     def compute(
         self,
@@ -76,22 +73,17 @@ class RayPool:
     ) -> ArtifactRef:
         """Run a call on the next free actor; see `Pool`. Raises InfrastructureError when there is none for long."""
         with self._lease(call.title) as actor:
-            if budget is not None:
-                budget.admit(call.title)
-            ref = self._run(call, actor, terms, companions)
-            if budget is not None:  # before the actor is free for the next call, which looks at the budget
-                budget.spend(ArtifactStore(self._store_root).require(ref))
-            return ref
+            return within(budget, call.title, self._store_root, lambda: self._run(call, actor, terms, companions))
 
     def close(self) -> None:
         """Stop all actors; a call in progress commits nothing."""
         self._closing.set()
-        for actor in list(self._hired):
+        for actor in list(self._actors):
             self._ray.kill(actor)
         if self._connected_here:
             self._ray.shutdown()
 
-    def _hire(self) -> None:
+    def _start_actor(self) -> None:
         """Ask the cluster for one more actor; it joins the free ones when it has started."""
         worker = self._ray.remote(RayWorker).options(
             num_cpus=self._runtime.threads_per_worker,
@@ -99,17 +91,17 @@ class RayPool:
             max_concurrency=2,  # the second thread answers `last_progress`
         )
         actor = worker.remote(self._runtime.threads_per_worker)
-        self._hired.add(actor)
+        self._actors.add(actor)
         threading.Thread(target=self._admit, args=(actor,), daemon=True).start()
 
     def _admit(self, actor: Any) -> None:
         try:
             self._ray.get(actor.last_progress.remote())
         except self._ray.exceptions.RayError as error:
-            self._hired.discard(actor)
+            self._actors.discard(actor)
             self._trouble = f"; the last that was started died: {error}"
             if not self._closing.wait(POLL_SECONDS):
-                self._hire()
+                self._start_actor()
             return
         self._started.add(actor)
         self._free.put(actor)
@@ -125,9 +117,9 @@ class RayPool:
             raise
         finally:
             if died:
-                self._hired.discard(actor)
+                self._actors.discard(actor)
                 self._started.discard(actor)
-                self._hire()
+                self._start_actor()
             else:
                 self._free.put(actor)
 
@@ -139,9 +131,9 @@ class RayPool:
             except queue.Empty:
                 if self._started:
                     without = time.monotonic()  # they are busy, which may take any time
-                elif time.monotonic() - without > self._start_seconds:
+                elif time.monotonic() - without > START_SECONDS:
                     raise InfrastructureError(
-                        f"{title}: no worker started on the Ray cluster within {self._start_seconds:g} s: "
+                        f"{title}: no worker started on the Ray cluster within {START_SECONDS:g} s: "
                         f"{self._wanted()}{self._trouble}"
                     ) from None
 
@@ -195,7 +187,7 @@ class RayWorker:
     """Lives on some machine of the cluster and keeps its model warm from call to call."""
 
     def __init__(self, threads: int) -> None:
-        prepare_remote_environment(threads)
+        set_environment(threads)
         self._last: Progress | None = None
 
     def run(

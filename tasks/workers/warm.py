@@ -26,7 +26,7 @@ def warm_readable(model_dir: Path, fingerprint: str) -> ReadableModel:
 
 @lru_cache(maxsize=1)
 def warm_compressor(spec: str, fingerprint: str, options: ScoringOptions) -> Compressor:
-    """What scores words, loaded unless the last one asked for was the same."""
+    """What scores words, loaded unless the last one was the same."""
     from latent_core.compress.choice import open_compressor
 
     engines.make_room()

@@ -17,8 +17,8 @@ from latent_core.benchmarks.registry import grader_of, open_split
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.errors import InputError
 from latent_core.store import ArtifactRef, ArtifactStore, begin
-from tasks.collect import SAMPLES
 from tasks.stage import Workplace
+from tasks.tables import SAMPLES
 from tasks.workers.compute import perform
 from tests.support.pages import ROOT, Block, blocks
 
@@ -101,7 +101,7 @@ def test_stage_example_keeps_short_correct_samples_and_counts_the_others(
         }
     )
     with begin(store, ArtifactRef("collect", "c" * 64)) as out:
-        with out.table(SAMPLES, samples.schema) as table:
+        with SAMPLES.write(out, samples.schema) as table:
             table.extend(samples.to_pylist())
         collected = out.commit().ref
     call = module.short_samples.call(module.ShortSamplesConfig(), module.ShortSamplesInputs(collected))

@@ -36,7 +36,7 @@ def test_whole_job_runs_on_a_dask_cluster(scheduler: str, tmp_path: Path) -> Non
     config = TokenSkipConfig.model_validate(
         {**CONFIG, "store": store.root, "runtime": runtime, "tracking": {"enabled": False}}
     )
-    find_flow("tokenskip-math").execute(config)
+    find_flow("tokenskip-math").flow()(config)
     run = open_plan("tokenskip-math", config)
     compose(config, run)
     assert run.lines and all(line.hit for line in run.lines)

@@ -14,10 +14,13 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.tokenskip_math import compose, tokenskip_math
+from flows.deployed import tokenskip_math
+from flows.tokenskip_math import compose
 from latent_core.config.tokenskip import TokenSkipConfig
+from latent_core.evaluation.condition import Condition, Kind
 from latent_core.store import Artifact, ArtifactStore
-from tasks.report import REPORT_HTML, entries_of
+from tasks.evaluations import stored_evaluations, summary_of
+from tasks.report import REPORT_HTML
 from tasks.run.plan import open_plan
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -67,17 +70,19 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> TokenSkipConfig:
 
 def test_report_holds_every_condition_and_dual_reasoning_is_latent(finished: TokenSkipConfig) -> None:
     report = _artifact(finished, "report")
-    entries = {(entry.model, entry.condition): entry.summary for entry in entries_of(report)}
-    baselines = {"untrained", "concise", "reduce 0.5", "truncate 0.5"}
-    trained = {(model, f"ratio {ratio}") for model in ("standard", "dual") for ratio in ("1", "0.5")}
-    assert set(entries) == trained | {("base", condition) for condition in baselines}
-    assert entries["base", "untrained"].accuracy.value >= 0.5
-    assert entries["base", "truncate 0.5"].truncated_rate > 0.5
-    assert entries["dual", "ratio 1"].latent_share == 1.0 and entries["standard", "ratio 1"].latent_share == 0.0
-    for summary in entries.values():
-        found = summary.logprob
-        assert found is not None and found.scored + found.malformed == summary.samples == 8
-    cut, untrained = entries["base", "truncate 0.5"].logprob, entries["base", "untrained"].logprob
+    found = {condition: summary_of(artifact) for condition, artifact in stored_evaluations(report).items()}
+    plain, shortened = Condition("base", Kind.UNTRAINED, 1.0), Condition("base", Kind.TRUNCATE, 0.5)
+    trained = {Condition(model, Kind.RATIO, ratio) for model in ("standard", "dual") for ratio in (1.0, 0.5)}
+    prompted = {Condition("base", Kind.CONCISE), Condition("base", Kind.REDUCE, 0.5)}
+    assert set(found) == trained | prompted | {plain, shortened}
+    assert found[plain].accuracy.value >= 0.5
+    assert found[shortened].truncated_rate > 0.5
+    shares = [found[Condition(model, Kind.RATIO, 1.0)].latent_share for model in ("dual", "standard")]
+    assert shares == [1.0, 0.0]
+    for summary in found.values():
+        scored = summary.logprob
+        assert scored is not None and scored.scored + scored.malformed == summary.samples == 8
+    cut, untrained = found[shortened].logprob, found[plain].logprob
     assert cut is not None and untrained is not None and untrained.mean is not None
     assert cut.malformed > untrained.malformed and -8 < untrained.mean.value < 0
     html = report.read_bytes(REPORT_HTML).decode()
@@ -88,11 +93,11 @@ def test_report_holds_every_condition_and_dual_reasoning_is_latent(finished: Tok
 def test_every_stage_accounts_for_its_rows(finished: TokenSkipConfig) -> None:
     collected, prepared = _artifact(finished, "collect"), ArtifactStore(finished.store)
     assert collected.rows == collected.manifest.content.accounting["kept"] == 48
-    for ref in prepared.list():
-        if ref.stage == "prepare":
-            counts = prepared.require(ref).manifest.content.accounting
-            left_out = sum(counts.get(reason, 0) for reason in ("wrong", "unparsed", "truncated", "not_compressed"))
-            assert counts["kept"] == 2 * (48 - left_out)
+    examples = [prepared.require(ref).manifest.content.accounting for ref in prepared.list() if ref.stage == "prepare"]
+    assert len(examples) == 2  # for the standard and for the dual model
+    for counts in examples:
+        left_out = sum(counts.get(reason, 0) for reason in ("wrong", "unparsed", "truncated", "not_compressed"))
+        assert counts["kept"] == 2 * (48 - left_out)
 
 
 def test_second_plan_is_all_hits_and_other_ratios_keep_collection(finished: TokenSkipConfig) -> None:

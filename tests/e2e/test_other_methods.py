@@ -11,12 +11,12 @@ from flows.launch.registry import find_flow
 from latent_core.config.base import StageConfig
 from latent_core.dual import build_dual
 from latent_core.models.source import open_model
-from latent_core.report import ReportEntry
+from latent_core.report import ReportEntry, build_entries
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
-from tasks.concise import SELECTED
+from tasks.evaluations import evaluation_of, stored_evaluations
 from tasks.grpo import ROLLOUTS
-from tasks.report import entries_of
 from tasks.run.plan import open_plan
+from tasks.tables import SELECTED
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
 SAMPLING = {"max_new_tokens": 160, "batch_tokens": 65_536}
@@ -50,12 +50,15 @@ def _run(flow: str, root: Path, **settings: Any) -> tuple[StageConfig, Artifact]
             **settings,
         }
     )
-    found = find_flow(flow).execute(config)
+    found = find_flow(flow).flow()(config)
     return config, ArtifactStore(str(root / "store")).require(ArtifactRef("report", found["fingerprint"]))
 
 
 def _entries(report: Artifact) -> dict[tuple[str, str], ReportEntry]:
-    return {(entry.model, entry.condition): entry for entry in entries_of(report)}
+    """The entries of a finished report by model and condition, as its page was made of them."""
+    evaluations = [evaluation_of(condition, artifact) for condition, artifact in stored_evaluations(report).items()]
+    reference = report.manifest.content.identity.get("reference")
+    return {(entry.model, entry.name): entry for entry in build_entries(evaluations, reference=reference)}
 
 
 def _all_hits(flow: str, config: StageConfig) -> bool:
@@ -85,7 +88,7 @@ def test_concise_model_writes_the_format_it_was_trained_on(text_format: str, tmp
     assert shown and sum(mark in text for text in shown) >= len(shown) / 2
     store = ArtifactStore(str(tmp_path / "store"))
     (selected,) = [store.require(ref) for ref in store.list() if ref.stage == "select_shortest"]
-    questions = [row["question_id"] for row in selected.rows_of(SELECTED)]
+    questions = [row["question_id"] for row in selected.rows_of(SELECTED.file)]
     assert len(questions) == len(set(questions)) > 0
     counts = selected.manifest.content.accounting
     assert sum(counts.values()) == 8 * 4 + 8 * 1
@@ -112,7 +115,7 @@ def test_reinforced_dual_model_is_evaluated_beside_the_one_it_started_from(tmp_p
             "tracking": {"enabled": False},
         }
     )
-    found = find_flow("grpo").execute(config)
+    found = find_flow("grpo").flow()(config)
     store = ArtifactStore(str(tmp_path / "store"))
     entries = _entries(store.require(ArtifactRef("report", found["fingerprint"])))
     assert set(entries) == {("policy", "start 1"), ("policy", "grpo 1")}

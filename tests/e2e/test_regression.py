@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.reevaluate import reevaluate
+from flows.deployed import reevaluate
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.direct import DirectExamplesConfig
 from latent_core.config.reevaluate import ReevaluateConfig

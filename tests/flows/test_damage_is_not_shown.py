@@ -23,8 +23,8 @@ from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, begin
-from tasks.collect import SAMPLES
 from tasks.run.plan import open_plan
+from tasks.tables import SAMPLES
 from tasks.tracking.journal import Journal, JournalModel, journals, last_accepted
 
 
@@ -78,7 +78,9 @@ def _file(store: ArtifactStore, ref: ArtifactRef, name: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("stage", "name"), [("evaluate", SAMPLES), ("report", "report.html"), ("report", "table.md")])
+@pytest.mark.parametrize(
+    ("stage", "name"), [("evaluate", SAMPLES.file), ("report", "report.html"), ("report", "table.md")]
+)
 def test_run_over_a_damaged_result_says_so_computes_it_again_and_shows_the_same_table(
     folder: Path,
     again: Callable[[], tuple[str, list[str]]],
@@ -108,20 +110,20 @@ def test_compare_refuses_a_damaged_evaluation_in_one_line(folder: Path) -> None:
     before, after = store.list("evaluate")
     command = ["compare", before.key, after.key, "--store", store.root]
     assert CliRunner().invoke(app, command).exit_code == 0
-    path = _file(store, after, SAMPLES)
+    path = _file(store, after, SAMPLES.file)
     for bit in (5, 4 * path.stat().st_size, 8 * path.stat().st_size - 20):  # header, values, footer
         flip(path, bit)
         result = CliRunner().invoke(app, command)
         flip(path, bit)
         assert isinstance(result.exception, DamagedError)
-        assert str(result.exception).startswith(f"{after} is damaged: {SAMPLES}: ") and "\n" not in str(
+        assert str(result.exception).startswith(f"{after} is damaged: {SAMPLES.file}: ") and "\n" not in str(
             result.exception
         )
 
 
 def test_demo_page_refuses_a_damaged_model_and_damaged_samples(tmp_path: Path) -> None:
+    from latent_core.ui.catalog import stored_offers
     from latent_core.ui.samples import SampleLibrary
-    from latent_core.ui.shelf import stored_offers
     from tasks.tracking.models import model_directory
 
     store = ArtifactStore(str(tmp_path / "store"))
@@ -137,24 +139,24 @@ def test_demo_page_refuses_a_damaged_model_and_damaged_samples(tmp_path: Path) -
         with pytest.raises(DamagedError, match=r"^train/a{12} is damaged: weights/model/model\.safetensors"):
             reader()
     with begin(store, ArtifactRef("collect", "b" * 64)) as out:
-        with out.open(SAMPLES) as file:
+        with out.open(SAMPLES.file) as file:
             file.write(b"PAR1" * 100)
         samples = out.commit()
-    flip(_file(store, samples.ref, SAMPLES), 9)
+    flip(_file(store, samples.ref, SAMPLES.file), 9)
     with pytest.raises(DamagedError, match=r"^collect/b{12} is damaged"):
-        SampleLibrary(store, SAMPLES).page(f"collect/{'b' * 16}", 1)
+        SampleLibrary(store, SAMPLES.file).page(f"collect/{'b' * 16}", 1)
 
 
 def test_damage_that_a_run_does_not_look_for_is_set_aside_by_the_command_that_the_refusal_names(tmp_path: Path) -> None:
     store = ArtifactStore(str(tmp_path / "store"))
     with begin(store, ArtifactRef("collect", "b" * 64)) as out:
-        with out.open(SAMPLES) as file:
+        with out.open(SAMPLES.file) as file:
             file.write(b"PAR1" * 100)
         samples = out.commit()
     whole = samples.ref
-    flip(_file(store, whole, SAMPLES), 9)
+    flip(_file(store, whole, SAMPLES.file), 9)
     with pytest.raises(DamagedError) as refusal:
-        samples.read_bytes(SAMPLES)
+        samples.read_bytes(SAMPLES.file)
     command = str(refusal.value).split("`")[1].split()
     assert command[0] == "latent"
     result = CliRunner().invoke(app, [*command[1:], "--store", store.root])

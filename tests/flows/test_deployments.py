@@ -14,7 +14,7 @@ import pytest
 import yaml
 from prefect.utilities.templating import apply_values
 
-from flows.launch.deployed import read_parameter_files
+from flows.launch.parameter_files import read_parameter_files
 from flows.launch.parameters import checked, load
 from flows.launch.registry import find_flow
 from latent_core.config.base import StageConfig

@@ -21,8 +21,8 @@ from flows.launch.registry import find_flow
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.errors import InputError, RegressionFound
 from latent_core.store import DamagedError
-from tasks.collect import SAMPLES
-from tasks.comparison import COMPARISON_JSON, COMPARISON_MARKDOWN, compare_evaluations
+from tasks.compare import COMPARISON_JSON, COMPARISON_MARKDOWN, compare_evaluations
+from tasks.tables import SAMPLES
 from tasks.tracking.journal import Journal, JournalEntry, journals
 from tasks.tracking.mlflow import open_client
 from tests.support.nights import NAME, QUESTIONS, Nights
@@ -247,7 +247,7 @@ def test_parameters_that_are_left_out_follow_the_champions_first_evaluation(nigh
 def test_benchmark_of_an_evaluation_by_an_older_release_is_read_from_its_runs_journal(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.stage._record_of", lambda call: {"environment": {}, "process": 1})
+    monkeypatch.setattr("tasks.workers.compute._record_of", lambda call: {"environment": {}, "process": 1})
     nights.crown(1)
     nights.answer(nights.config(), {1.0: 50, 0.5: 40})
     bare = {name: value for name, value in nights.parameters().items() if name not in ("benchmark", "evaluate")}
@@ -288,7 +288,7 @@ def test_damaged_yardstick_is_refused_and_a_deleted_one_is_said(
     nights.crown(2)
     nights.answer(config, {1.0: 50, 0.5: 20})
     for ref in old:
-        path = nights.store.local_path(nights.store.require(ref).key(SAMPLES))
+        path = nights.store.local_path(nights.store.require(ref).key(SAMPLES.file))
         assert path is not None
         raw = bytearray(path.read_bytes())
         raw[len(raw) // 2] ^= 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latent_core.identity import NotCanonicalError, canonical_json, fingerprint
+from latent_core.identity import NotCanonicalError, canonical_json, fingerprint, hash_file, hash_tree
 
 PARENT = "a" * 64
 
@@ -145,3 +146,62 @@ def test_fingerprint_with_anything_changed_differs() -> None:
 def test_fingerprint_with_malformed_argument_raises_naming_it(call: tuple[Any, ...], message: str) -> None:
     with pytest.raises(ValueError, match=rf"^{message}"):
         fingerprint(*call)
+
+
+class _Holds:
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def identity(self) -> dict[str, object]:
+        return {"value": self.value}
+
+
+def _nested(wrap: Callable[[object], object], times: int) -> object:
+    value: object = None
+    for _ in range(times):
+        value = wrap(value)
+    return value
+
+
+# An object counts twice: it and the mapping that is its identity.
+LEVELS: dict[str, tuple[Callable[[object], object], int]] = {
+    "list": (lambda value: [value], 100),
+    "mapping": (lambda value: {"a": value}, 100),
+    "object": (_Holds, 50),
+}
+
+
+@pytest.mark.parametrize(("wrap", "deepest"), LEVELS.values(), ids=LEVELS)
+def test_canonical_json_ends_at_a_hundred_levels_of_each_kind(wrap: Callable[[object], object], deepest: int) -> None:
+    assert "null" in canonical_json(_nested(wrap, deepest))
+    with pytest.raises(NotCanonicalError, match=r"nested deeper than 100 levels") as refused:
+        canonical_json(_nested(wrap, deepest + 1))
+    assert len(str(refused.value)) < 150
+
+
+def test_canonical_json_ends_at_integers_of_4300_digits() -> None:
+    longest = 10**4300 - 1
+    assert canonical_json([longest, -longest]) == f"[{longest},-{longest}]"
+    for value in (longest + 1, -longest - 1):
+        with pytest.raises(NotCanonicalError, match="more than 4,300 digits"):
+            canonical_json(value)
+
+
+def test_hash_of_a_file_is_the_sha256_of_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    assert hash_file(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_hash_of_a_directory_covers_contents_and_relative_names_whatever_the_order(tmp_path: Path) -> None:
+    names = []
+    for place in ("a/x", "b/x", "b/y"):
+        name = tmp_path / place
+        name.parent.mkdir(exist_ok=True)
+        name.write_text("one" if place == "b/y" else "two")
+        names.append(name)
+    whole = hash_tree(tmp_path, names)
+    assert whole == "e11aff66c5d8dc31936d438c0297ab71e3b3a29adb9a777b8d2e7255660745d4"
+    assert hash_tree(tmp_path, reversed(names)) == whole
+    assert len({whole, *(hash_tree(tmp_path, names[:2] if skipped else names[1:]) for skipped in (0, 1))}) == 3
+    names[0].write_text("three")
+    assert hash_tree(tmp_path, names) != whole

@@ -76,7 +76,7 @@ class FakeRay:
         self.exceptions = SimpleNamespace(RayError=RayError, RayActorError=RayActorError, RayTaskError=RayTaskError)
         self.cpus = threading.Semaphore(cpus)
         self.killed: list[Any] = []
-        self.hired = 0
+        self.actors_started = 0
         self._node = {"CPU": node_cpus} | ({"GPU": node_gpus} if node_gpus else {})
 
     def is_initialized(self) -> bool:
@@ -90,7 +90,7 @@ class FakeRay:
 
     def remote(self, kind: type) -> Any:
         def build(*arguments: Any) -> _Actor:
-            self.hired += 1
+            self.actors_started += 1
             return _Actor(self, lambda: kind(*arguments))
 
         return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=build))

@@ -27,8 +27,12 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -55,6 +59,7 @@ ARITHMETIC: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
 }
 MARKS = "not slow and not smollm2 and not browser"
 LOG = "mutants.log"
+LIBRARIES = ("hypothesis", "pyarrow", "pydantic", "torch", "transformers")  # loaded once for all mutants
 TIMEOUT_S = 120.0  # the least; else three times what the tests take on the unchanged module
 
 
@@ -194,7 +199,7 @@ def draw(found: list[Mutant], count: int, seed: int) -> list[Mutant]:
     return (first + again)[:count]
 
 
-def test_sets(root: Path, module: str, named: str) -> Iterator[list[str]]:
+def sets_of_tests(root: Path, module: str, named: str) -> Iterator[list[str]]:
     """The tests to try one after another: the files that bear the module's name, then its folder."""
     if named:
         yield named.split(",")
@@ -210,29 +215,35 @@ def test_sets(root: Path, module: str, named: str) -> Iterator[list[str]]:
 
 def noticed(copy: Path, tests: list[str], timeout: float) -> str:
     """The tests if one fails, or if they do not end in time, which is said; else ""."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", MARKS]
-    environment = {**os.environ, "PYTHONPATH": str(copy)}
-    with (
-        (copy / LOG).open("wb") as log,
-        subprocess.Popen(
-            [*command, *tests], cwd=copy, env=environment, stdout=log, stderr=log, start_new_session=True
-        ) as run,
-    ):
-        try:
-            return " ".join(tests) if run.wait(timeout) else ""
-        except subprocess.TimeoutExpired:
-            return f"{' '.join(tests)} (not done after {timeout:.0f} s)"
-        finally:
-            _end(run)
-
-
-def _end(run: subprocess.Popen[bytes]) -> None:
-    """The tests' own processes end with them."""
+    run = os.fork()
+    if run == 0:
+        os._exit(_run_tests(copy, tests))
+    deadline = time.monotonic() + timeout
     try:
-        os.killpg(run.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    run.wait()
+        while time.monotonic() < deadline:
+            ended, status = os.waitpid(run, os.WNOHANG)
+            if ended:
+                return " ".join(tests) if status else ""
+            time.sleep(0.02)
+        return f"{' '.join(tests)} (not done after {timeout:.0f} s)"
+    finally:
+        with suppress(ProcessLookupError):  # the tests' own processes end with them
+            os.killpg(run, signal.SIGKILL)
+
+
+def _run_tests(copy: Path, tests: list[str]) -> int:
+    """In a forked process, which has the libraries already and reads the project from the copy."""
+    os.setsid()
+    with (copy / LOG).open("wb") as log:
+        for stream in (1, 2):
+            os.dup2(log.fileno(), stream)
+    root = str(Path.cwd())
+    os.chdir(copy)
+    os.environ["PYTHONPATH"] = str(copy)
+    sys.path[:] = [str(copy), *(entry for entry in sys.path if entry not in ("", root))]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
+        del sys.modules[name]
+    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", MARKS, *tests]))
 
 
 def copied(root: Path, copy: Path) -> None:
@@ -254,7 +265,7 @@ def write(copy: Path, module: str, source: bytes) -> None:
 def examine(copy: Path, module: str, named: str, sample: list[Mutant]) -> Iterator[tuple[Mutant, str]]:
     """Each mutant with the tests that killed it, "" for a survivor; the unchanged module must pass."""
     source = (copy / module).read_bytes()
-    sets = list(test_sets(copy, module, named))
+    sets = list(sets_of_tests(copy, module, named))
     if not sets:
         raise SystemExit(f"{module}: no tests mirror it; name them: {module}=tests/...")
     limits: list[float] = []
@@ -290,6 +301,9 @@ def main() -> int:
     root = Path.cwd()
     records: dict[str, dict[str, object]] = json.loads(options.json.read_text()) if options.json.is_file() else {}
     seen: list[str] = []
+    os.environ["OMP_NUM_THREADS"] = "1"
+    for name in LIBRARIES:
+        import_module(name)
     with tempfile.TemporaryDirectory(prefix="mutants") as folder:
         copied(root, Path(folder))
         for given in options.modules:

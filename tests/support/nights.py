@@ -9,13 +9,14 @@ from typing import Any
 from bench.here import run_here
 from flows.reevaluate import ENTRY
 from latent_core.config.reevaluate import ReevaluateConfig
+from latent_core.evaluation.summary import summarise
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter, begin
-from tasks.collect import SAMPLES
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
 from tasks.run.plan import Plan
 from tasks.stage import Outcome, StageCall, Workplace
+from tasks.tables import SAMPLES
 from tasks.tracking.mlflow import open_client
 from tasks.tracking.models import register, set_champion
 from tasks.workers.compute import perform
@@ -86,9 +87,11 @@ def _answered(call: StageCall, right: int) -> StageCall:
     """The call with a body that needs no model."""
 
     def body(out: ArtifactWriter, inputs: EvaluateInputs, config: EvaluateCondition, workplace: Workplace) -> Outcome:
-        with out.table(SAMPLES, sample_schema()) as table:
-            table.extend(_row(number, number < right) for number in range(config.questions))
-        return Outcome(accounting={"kept": config.questions}, record={"tokens_per_second": 1.0})
+        rows = [_row(number, number < right) for number in range(config.questions)]
+        with SAMPLES.write(out) as table:
+            table.extend(rows)
+        metrics = summarise(rows).to_metrics()
+        return Outcome(accounting={"kept": config.questions}, metrics=metrics, record={"tokens_per_second": 1.0})
 
     return replace(call, stage=replace(call.stage, body=body))
 

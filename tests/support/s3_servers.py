@@ -62,7 +62,8 @@ def forget_connections() -> None:
 def free_ports(count: int) -> list[int]:
     """Free ports whose partners 10,000 above, which SeaweedFS takes for gRPC, are free as well."""
     found: list[int] = []
-    for port in range(20_000 + os.getpid() % 10_000, 55_000):
+    # Processes that look at the same time have numbers side by side, and begin far from each other.
+    for port in range(20_000 + os.getpid() * 97 % 10_000, 55_000):
         with socket.socket() as low, socket.socket() as high:
             try:
                 low.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""An MLflow database to copy."""
+"""An MLflow database to copy, and a store for the test of one stage."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from latent_core.config.runtime import TrackingConfig
+from tests.support.stage_bench import StageBench
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +18,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tables") / "mlflow.db"
     open_client(TrackingConfig(uri=f"sqlite:///{path}"))
     return path
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StageBench:
+    return StageBench(tmp_path, monkeypatch)

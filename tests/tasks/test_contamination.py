@@ -7,8 +7,9 @@ from pathlib import Path
 
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.store import Artifact, ArtifactStore
-from tasks.contamination import QUESTIONS, CheckContamination, ContaminationInputs, check_contamination, finding
+from tasks.contamination import CheckContamination, ContaminationInputs, check_contamination
 from tasks.environment import code_version
+from tasks.findings import CONTAMINATED, finding
 from tasks.inputs import ProblemsInput
 from tasks.stage import Workplace
 from tasks.workers.compute import perform
@@ -38,7 +39,7 @@ def test_contamination_equal_and_overlapping_questions_are_counted_named_and_the
     artifact = _checked(tmp_path, _benchmark(tmp_path), questions=4, training=3)
     counts = artifact.manifest.content.accounting
     assert counts == {"kept": 2, "equal_to_training": 1, "overlap_training": 1}
-    listed = json.loads(artifact.read_bytes(QUESTIONS))
+    listed = json.loads(artifact.read_bytes(CONTAMINATED))
     assert listed == {"equal": ["file_test_0"], "overlapping": ["file_test_1"]}
     sentence = finding(artifact)
     assert "of 4 test questions, 1 are also among the 3 training questions, and 1 more share 13 words" in sentence

@@ -16,10 +16,10 @@ from latent_core.evaluation.logprob import COLUMN, STATUS
 from latent_core.evaluation.summary import Summary
 from latent_core.store import Artifact, ArtifactStore
 from tasks import evaluate as evaluation
-from tasks.collect import SAMPLES
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, TruncateCondition, TruncateInputs, evaluate, truncate
 from tasks.inputs import ModelInput, ProblemsInput
 from tasks.stage import StageCall, Workplace
+from tasks.tables import SAMPLES
 from tasks.workers.compute import perform
 
 CONDITION = EvaluateCondition(
@@ -36,7 +36,7 @@ def _perform(call: StageCall, store: ArtifactStore, scratch: Path) -> Artifact:
 def test_logprob_is_measured_after_the_models_own_reasoning_and_a_cut_row_has_none(tmp_path: Path) -> None:
     store = ArtifactStore(str(tmp_path / "store"))
     evaluated = _perform(evaluate.call(CONDITION, EvaluateInputs(MODEL, PROBLEMS)), store, tmp_path / "work")
-    rows = list(evaluated.rows_of(SAMPLES))
+    rows = list(evaluated.rows_of(SAMPLES.file))
     summary = Summary.from_metrics(evaluated.manifest.content.metrics)
     assert summary.logprob is not None and summary.logprob.mean is not None
     scored = [row[COLUMN] for row in rows if row[STATUS] == "scored"]
@@ -47,7 +47,7 @@ def test_logprob_is_measured_after_the_models_own_reasoning_and_a_cut_row_has_no
 
     parents = TruncateInputs(evaluated.ref, MODEL, PROBLEMS)
     truncated = _perform(truncate.call(TruncateCondition(ratio=0.5), parents), store, tmp_path / "work")
-    for row, cut in zip(rows, truncated.rows_of(SAMPLES), strict=True):
+    for row, cut in zip(rows, truncated.rows_of(SAMPLES.file), strict=True):
         whole = cut["output_token_ids"] == row["output_token_ids"]
         assert (cut[COLUMN], cut[STATUS]) == ((row[COLUMN], row[STATUS]) if whole else (None, "no_think_end"))
     after = Summary.from_metrics(truncated.manifest.content.metrics).logprob

@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 
+from latent_core.compress.corpus import compressed_schema
 from latent_core.compressor_training.agreement import Agreement
+from latent_core.evaluation.condition import Condition, Kind
+from latent_core.evaluation.summary import summarise
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
 from latent_core.models.source import open_model
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
-from tasks.collect import SAMPLES
 from tasks.inputs import Opener
 from tasks.label_kinds import COMPARISON, CompareLabelKinds, CompareLabelKindsInputs, compare_label_kinds
 from tasks.stage import Workplace
+from tasks.tables import COMPRESSED, SAMPLES
 from tasks.workers.compute import perform
 
 QUESTIONS = 40
@@ -41,11 +44,21 @@ def _compressor(store: ArtifactStore, name: str, auc: float) -> ArtifactRef:
 
 
 def _compressed(store: ArtifactStore, name: str, *retained: float) -> ArtifactRef:
-    """One shard a number, with twice the texts of the one before it."""
+    """One shard a number, with twice the texts of the one before it; of them this share keeps the answer."""
     shards = []
     for index, share in enumerate(retained):
-        drift = {"ratio": 0.5, "texts": 2**index, "achieved_ratio": 0.5, "mean_tokens": 10, "answer_retention": share}
-        shards.append(_commit(store, "compress_shard", {"of": name, "shard": index}, metrics={"ratios": [drift]}))
+        shard = ArtifactRef("compress_shard", fingerprint("compress_shard", 1, {"of": name, "shard": index}, {}))
+        texts = 10 * 2**index
+        with begin(store, shard) as out:
+            with COMPRESSED.write(out) as table:
+                for number in range(texts):
+                    table.add(
+                        dict.fromkeys(compressed_schema().names)
+                        | {"question_id": f"q{number}", "ratio": 0.5, "tokens_before": 20, "tokens_after": 10}
+                        | {"achieved_ratio": 0.5, "answer_retained": number < share * texts}
+                    )
+            out.commit()
+        shards.append(shard)
     identity = fingerprint("compress", 1, {"of": name}, {})
     with begin(store, ArtifactRef("compress", identity)) as out:
         for shard in shards:
@@ -56,15 +69,18 @@ def _compressed(store: ArtifactStore, name: str, *retained: float) -> ArtifactRe
 
 def _evaluated(store: ArtifactStore, name: str, right: int) -> ArtifactRef:
     identity = fingerprint("evaluate", 1, {"of": name}, {})
+    rows = [
+        dict.fromkeys(sample_schema().names) | {
+            "question_id": f"q{number}", "sample_index": 0, "tokens": 60, "reasoning_tokens": 5,
+            "latent_tokens": 0, "verdict": "correct" if number < right else "wrong",
+        }
+        for number in range(QUESTIONS)
+    ]  # fmt: skip
     with begin(store, ArtifactRef("evaluate", identity)) as out:
-        with out.table(SAMPLES, sample_schema()) as table:
-            for number in range(QUESTIONS):
-                row = dict.fromkeys(sample_schema().names) | {
-                    "question_id": f"q{number}", "sample_index": 0, "tokens": 60, "reasoning_tokens": 5,
-                    "latent_tokens": 0, "verdict": "correct" if number < right else "wrong",
-                }  # fmt: skip
+        with SAMPLES.write(out) as table:
+            for row in rows:
                 table.add(row)
-        out.commit(config={"of": name})
+        out.commit(config={"of": name}, metrics=summarise(rows).to_metrics())
     return ArtifactRef("evaluate", identity)
 
 
@@ -78,8 +94,8 @@ def test_comparison_pairs_every_kind_with_the_first(store: ArtifactStore, tmp_pa
         {"surprisal": _compressor(store, "surprisal", 0.8)},
         {"surprisal": _compressed(store, "surprisal", 0.4, 0.7), "random": _compressed(store, "random", 0.3)},
         {
-            "evaluation/surprisal/ratio 0.5": _evaluated(store, "surprisal", 20),
-            "evaluation/random/ratio 0.5": _evaluated(store, "random", 10),
+            Condition(name, Kind.RATIO, 0.5): _evaluated(store, name, right)
+            for name, right in (("surprisal", 20), ("random", 10))
         },
     )
     artifact = _compare(store, parents, tmp_path / "scratch")

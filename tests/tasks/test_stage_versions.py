@@ -28,11 +28,11 @@ from latent_core.config.sampling import SamplingConfig
 from latent_core.config.train_compressor import TrainCompressorConfig
 from latent_core.config.training import TrainConfig
 from latent_core.identity import fingerprint
+from tasks.build_dual import build_dual
 from tasks.card import CardConfig, compressor_card, mini_card
 from tasks.collect import CollectShard, collect_shard
-from tasks.comparison import CompareEvaluations, compare_evaluations
+from tasks.compare import CompareEvaluations, compare_evaluations
 from tasks.compress import compress, score_words
-from tasks.compressor import label_words, train_compressor
 from tasks.concise import (
     FewShotShard,
     PrepareFormat,
@@ -46,13 +46,15 @@ from tasks.direct import prepare_direct
 from tasks.evaluate import EvaluateCondition, TruncateCondition, evaluate, truncate
 from tasks.grpo import train_policy
 from tasks.label_kinds import CompareLabelKinds, compare_label_kinds
+from tasks.label_words import label_words
 from tasks.merge import MERGED, Merge
 from tasks.mini import mini_corpus, mini_init
 from tasks.prepare import WarmStartExamples, prepare, prepare_warm_start
 from tasks.quality import score_quality
 from tasks.report import ReportConfig, write_report
 from tasks.stage import Stage
-from tasks.train import build_dual, train
+from tasks.train import train
+from tasks.train_compressor import train_compressor
 
 CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (collect_shard, CollectShard(sampling=SamplingConfig(), start=0, stop=10), "f3f96bd39dd4d0d1"),

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from latent_core.generate.completions import sample_schema
 from latent_core.store import ArtifactRef, ArtifactStore, begin
-from tasks.collect import SAMPLES
+from tasks.tables import SAMPLES
 
 SAMPLE_COUNT = 11
 
@@ -45,7 +44,7 @@ def demo_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     root = tmp_path_factory.mktemp("demo") / "store"
     with begin(ArtifactStore(root), ArtifactRef("collect", "a" * 64)) as out:
-        with out.table(SAMPLES, sample_schema()) as table:
+        with SAMPLES.write(out) as table:
             table.extend(map(_sample, range(SAMPLE_COUNT)))
         out.commit()
     with socket.socket() as probe:

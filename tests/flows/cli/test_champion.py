@@ -18,7 +18,7 @@ from latent_core.evaluation.summary import summarise
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, ArtifactStore, Reference, begin
-from tasks.collect import SAMPLES
+from tasks.tables import SAMPLES
 from tasks.tracking.journal import Journal, JournalEntry, promotions
 from tasks.tracking.mlflow import open_client, sync
 from tasks.tracking.models import register
@@ -82,7 +82,7 @@ class Registry:
             for number in range(questions)
         ]
         with begin(self.store, ArtifactRef("evaluate", identity)) as out:
-            with out.table(SAMPLES, sample_schema()) as table:
+            with SAMPLES.write(out) as table:
                 table.extend(rows)
             out.commit(
                 stage_version=3,
@@ -217,7 +217,7 @@ def test_damaged_evaluation_promotes_nobody(registry: Registry) -> None:
     registry.train(1, {1.0: 10})
     registry.train(2, {1.0: 60})
     registry.call("track", "champion", NAME, "1")
-    for path in Path(registry.store.root, "evaluate").rglob(SAMPLES):
+    for path in Path(registry.store.root, "evaluate").rglob(SAMPLES.file):
         damaged = bytearray(path.read_bytes())
         damaged[len(damaged) // 2] ^= 1
         path.write_bytes(damaged)

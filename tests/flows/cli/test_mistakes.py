@@ -49,6 +49,15 @@ def test_sign_that_the_terminal_cannot_show_does_not_cost_the_output(monkeypatch
     assert written.getvalue().decode("ascii").endswith("Gr\\xf6\\xdfe\n")
 
 
+def test_directory_of_a_dual_model_that_cannot_be_written_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "dual"
+    assert _exit(monkeypatch, "dual", "build", "latent-mini", out) == 2
+    assert capsys.readouterr().err.startswith(f"error: OUT: {out} cannot be written (")
+
+
 @pytest.mark.parametrize("command", [["ls"], ["verify"], ["gc"], ["show", "evaluate/1"]])
 def test_store_that_is_not_there_is_not_taken_for_an_empty_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, command: list[str]

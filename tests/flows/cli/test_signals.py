@@ -47,6 +47,13 @@ def test_error_that_comes_of_the_end_is_not_told_in_its_place() -> None:
     assert (ended.returncode, ended.stderr) == SAYS["SIGTERM"]
 
 
+def test_signal_within_a_finalizer_is_not_lost_and_prints_nothing_of_its_own() -> None:
+    """As one that comes while garbage is collected, when a page has just been opened."""
+    finalizer = "class Garbage:\n    def __del__(self):\n        told()\n        time.sleep(0.01)\n"
+    ended = _ended(f"{finalizer}garbage = Garbage()\ndel garbage\ntime.sleep(60)")
+    assert (ended.returncode, ended.stderr) == SAYS["SIGTERM"]
+
+
 def test_second_signal_does_not_cut_the_end_short() -> None:
     ended = _ended("try:\n    told()\nfinally:\n    told()\n    print('undone', flush=True)")
     assert (ended.returncode, ended.stderr) == SAYS["SIGTERM"]

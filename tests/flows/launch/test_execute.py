@@ -28,6 +28,7 @@ def test_run_whose_prefect_server_is_gone_says_so_and_how_to_go_on(
     lost = FlowEntry(flow.name, flow.config, flow.compose, lose_the_server, flow.show)
     monkeypatch.setattr(execution, "_ENVIRONMENT", {})  # of this process, which goes on with other tests
     monkeypatch.setattr(execution, "find_flow", lambda name: lost)
+    monkeypatch.setattr(FlowEntry, "flow", lambda entry: entry.execute)
     monkeypatch.setattr(server, "_check_configured", lambda: None)  # it went away later
     settings = [f"store={tmp_path}", "model=latent-mini"]
     lines = r"PREFECT_API_URL, http://127\.0\.0\.1:9/api, does not answer .*Connection refused.*repeat"

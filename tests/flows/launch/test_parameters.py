@@ -37,6 +37,7 @@ def test_overrides_reach_nested_sections(tmp_path: Path) -> None:
         ("evaluate.ratios=[0]", r"evaluate\.ratios\.0: .*greater than 0"),
         ("prepare.ratios=[0.9]", r"prepare\.ratios: \[0\.9\] are not in compress\.ratios"),
         ("compress.ratios=[0.5, 0.5]", "a ratio appears twice"),
+        ("evaluate.ratios=[1.0, 0.3, 0.30000001]", "evaluate.ratios: a ratio appears twice, to six digits"),
         ("compress.keep_numbers=true", "set compress.scoring.spans"),
         ("collect.sampling.temperature=0", "set temperature above 0"),
         ("evaluate.sampling.samples=4", "set temperature above 0"),

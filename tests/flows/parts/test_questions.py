@@ -14,7 +14,7 @@ import yaml
 from prefect.utilities.templating import apply_values
 
 from flows.cli.evaluation import contamination_line
-from flows.launch.deployed import read_parameter_files
+from flows.launch.parameter_files import read_parameter_files
 from flows.launch.plan import plan
 from flows.launch.registry import find_flow
 from flows.parts import questions
@@ -68,7 +68,7 @@ def test_flow_refuses_more_questions_than_there_are(
         enough["labels"] = {"questions": TRAIN - 1, "held_out": 1}
     common = {"benchmark": benchmark, "store": str(tmp_path / "store")}
     plan(entry, entry.config.model_validate(common | enough))
-    with pytest.raises(InputError, match=rf"^{parameter}.*\d were asked for; set it to [34] or less"):
+    with pytest.raises(InputError, match=rf"^{parameter}.*\d are needed; set it to [34] or less"):
         plan(entry, entry.config.model_validate(common | enough | settings))
 
 
@@ -97,7 +97,7 @@ def test_more_questions_than_ones_own_file_holds_are_all_of_them(
     more, _ = plan(entry, entry.config.model_validate(wanted | {section: {"questions": count + 1000}}))
     assert more.lines == exact.lines
     assert [message for message in caplog.messages if ".questions: " in message] == [
-        f"{section}.questions: {count + 1000} were asked for, the {split} file holds {count}: all of them are taken"
+        f"{section}.questions: {count + 1000} are more than the {split} file holds, {count}: all of them are used"
     ]
 
 
@@ -110,11 +110,14 @@ def test_contamination_of_ones_own_file_is_looked_for_in_all_of_it(benchmark: di
 def test_no_deployment_asks_for_more_questions_than_its_benchmark_has() -> None:
     sizes = {"gsm8k": (7473, 1319), "math": (7500, 500)}  # the smallest of what is published under the name
     files = {"files": read_parameter_files(str(ROOT / "deployments"))}
+    checked = 0
     for deployment in apply_values(yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"], files):
-        name = deployment["entrypoint"].partition("/")[2].partition(".")[0].replace("_", "-")
+        name = deployment["entrypoint"].partition(":")[2].replace("_", "-")
         config = find_flow(name).config.model_validate(deployment["parameters"]["cfg"])
         benchmark = getattr(config, "benchmark", None)
         if benchmark is None or benchmark.name not in sizes:
             continue
         train, test = sizes[benchmark.name]
         assert config.collect.questions <= train and config.evaluate.questions <= test, deployment["name"]
+        checked += 1
+    assert checked

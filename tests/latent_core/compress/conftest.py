@@ -1,41 +1,15 @@
-"""Tiny token classifiers of both families, a tiny causal language model, and math prose to compress."""
+"""Tiny token classifiers of both families."""
 
 from __future__ import annotations
 
 import math
-import random
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-_SENTENCES = (
-    "First we find the total: {a} + {b} = {c}.",
-    "So {name} pays ${a}.{d} for {b} apples, and $99.3 for the rest.",
-    "Then, we divide both sides by {a}, which gives $x = \\frac{{{b}}}{{{a}}}$!",
-    "Since $\\sqrt{{{a}^2 + {b}^2}} \\le {c}$, the claim follows.",
-    "Step {d}: {name} doesn't have {a},000 marbles (she has {b}%).",
-    "Hence \\[\\sum_{{k=1}}^{{{a}}} k = {c}.\\]",
-    "Wait: is {b} odd?  Let me check again ... no, it isn't;",
-    "We know that {a}/{b} of the {c} children can't swim.",
-    "The answer is $\\boxed{{{c}}}$.",
-    "L'été à Zürich, {name} mangea {a} pommes.",
-    "\n\n",
-    "\nStep {d}: ",
-)
-_NAMES = "Ann Bob Carla Dmitri Eve Hélène Yusuf".split()
-
-
-def math_text(seed: int, sentences: int) -> str:
-    """Prose with LaTeX, decimals, thousands, newlines and accents; deterministic."""
-    rng = random.Random(seed)
-    parts = []
-    for _ in range(sentences):
-        a, b, d = rng.randrange(2, 99), rng.randrange(2, 999), rng.randrange(1, 9)
-        parts.append(rng.choice(_SENTENCES).format(a=a, b=b, c=a + b, d=d, name=rng.choice(_NAMES)))
-    return " ".join(parts)
+from tests.support.math_texts import math_text
 
 
 @dataclass(frozen=True)
@@ -48,11 +22,6 @@ class Classifiers:
 
     def of(self, family: str) -> Path:
         return {"wordpiece": self.wordpiece, "metaspace": self.metaspace, "uncased": self.uncased}[family]
-
-
-@pytest.fixture(scope="session")
-def make_math_text() -> Callable[[int, int], str]:
-    return math_text
 
 
 @pytest.fixture(scope="session")
@@ -130,28 +99,3 @@ def _unigram_pieces(corpus: list[str], size: int) -> list[tuple[str, float]]:
     special = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
     scored = [(piece, math.log(counts[piece] / counts.total())) for piece in frequent[: size - 5]]
     return [*special, *scored, ("<mask>", 0.0)]
-
-
-@pytest.fixture(scope="session")
-def causal_lm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A causal language model of random weights that reads bytes, with a context of 128 tokens."""
-    import torch
-    from tokenizers import ByteLevelBPETokenizer
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("causal")
-    bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator(["the total is 12 + 30 = 42 apples"] * 3, vocab_size=300, show_progress=False)
-    PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer).save_pretrained(folder)
-    torch.manual_seed(3)
-    config = LlamaConfig(
-        vocab_size=bpe.get_vocab_size(),
-        hidden_size=32,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=128,
-        initializer_range=0.5,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder

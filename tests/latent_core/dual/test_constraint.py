@@ -53,6 +53,13 @@ def test_violations_each_forbidden_position_is_found() -> None:
     assert MACHINE.violations([1], [11, 8, 3, 0, 9, 12, 8]).tolist() == [0, 2, 3, 5, 6]
     assert MACHINE.violations([1, 8], [10, 9, 9]).tolist() == [2]
     assert MACHINE.violations([1, 8], [2, 9, 3, 10], start=Phase.PLAIN).tolist() == [3]
+    assert MACHINE.violations([1], [8, 3]).tolist() == [1]
+    assert MACHINE.violations([], [8, 2, 9, 8], start=Phase.PLAIN).tolist() == []
+
+
+def test_allowed_table_which_all_rows_share_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        MACHINE.allowed[0, 0] = True
 
 
 def test_torch_table_is_made_once_a_device() -> None:

@@ -10,12 +10,13 @@ import pytest
 from latent_core.evaluation.logprob import COLUMN, STATUS, with_logprob
 from latent_core.evaluation.summary import Summary, compare, summarise
 from latent_core.models.source import open_model
-from latent_core.report import Evaluation, build_entries
+from latent_core.report import build_entries
 from latent_core.report.entries import Provenance
 from latent_core.report.html import render_report
-from latent_core.report.table import markdown_table
+from latent_core.report.table import markdown_table, results
 from latent_core.reward.scorer import Scorer
 from latent_core.reward.scores import ScoreRequest
+from tests.support.evaluated import evaluated
 
 PROMPT = "<|im_start|>user\nAnn has 3 apples and buys 4. How many?<|im_end|>\n<|im_start|>assistant\n<think>\n"
 
@@ -94,10 +95,8 @@ def test_difference_is_paired_on_the_questions_that_both_score() -> None:
 def test_report_shows_the_difference_against_ratio_1_with_its_pairs() -> None:
     full = [row(index, -1.0 - index / 10) for index in range(6)]
     half = [row(index, None if index == 5 else -1.5 - index / 10) for index in range(6)]
-    entries = build_entries(
-        [Evaluation("m", "ratio 1", 1.0, lambda: full), Evaluation("m", "ratio 0.5", 0.5, lambda: half)]
-    )
-    lines = markdown_table(entries).splitlines()
+    entries = build_entries([evaluated("m", full), evaluated("m", half, ratio=0.5)])
+    lines = markdown_table(results(entries)).splitlines()
     assert "Log-prob against 1.0" in lines[0]
     assert lines[2].endswith("| – |") and lines[3].endswith("| −0.50 (p &lt; 0.001) |")
     page = render_report("t", entries, notes=[], compression=[], accounting=[], provenance=Provenance())
@@ -107,14 +106,14 @@ def test_report_shows_the_difference_against_ratio_1_with_its_pairs() -> None:
 def test_report_shows_the_metric_only_where_it_was_measured() -> None:
     scored = [row(index, -math.sqrt(index + 1), question_id=f"q{index}") for index in range(4)]
     plain = [{name: value for name, value in line.items() if name != COLUMN} for line in scored]
-    measured = build_entries([Evaluation("m", "ratio 1", 1.0, lambda: scored)])
-    both = build_entries(
-        [Evaluation("m", "ratio 1", 1.0, lambda: scored), Evaluation("n", "ratio 1", 1.0, lambda: plain)]
-    )
-    without = build_entries([Evaluation("n", "ratio 1", 1.0, lambda: plain)])
+    measured = build_entries([evaluated("m", scored)])
+    both = build_entries([evaluated("m", scored), evaluated("n", plain)])
+    without = build_entries([evaluated("n", plain)])
     mean = f"−{(1 + math.sqrt(2) + math.sqrt(3) + 2) / 4:.2f} ("
-    assert "Gold log-prob" in markdown_table(measured) and mean in markdown_table(measured)
-    assert markdown_table(both).rstrip().endswith("– |") and "Gold log-prob" not in markdown_table(without)
+    assert "Gold log-prob" in markdown_table(results(measured)) and mean in markdown_table(results(measured))
+    assert markdown_table(results(both)).rstrip().endswith("– |") and "Gold log-prob" not in markdown_table(
+        results(without)
+    )
 
     def page(entries: Any) -> str:
         return render_report("t", entries, notes=[], compression=[], accounting=[], provenance=Provenance())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from latent_core.errors import InputError
-from latent_core.evaluation.regression import ALPHA, find_regressions, judge, p_value_of
+from latent_core.evaluation.regression import ALPHA, find_regressions, judge
 from latent_core.evaluation.scores import Scores, read_scores
 
 Pair = tuple[Scores, Scores]
@@ -53,7 +53,7 @@ def test_p_value_of_one_sample_each_is_mcnemars_exact_one() -> None:
 def test_p_value_of_several_samples_each_is_the_bootstraps() -> None:
     (judged,) = judge({"a": _changed(9, 1, samples=2)})
     assert judged.comparison.mcnemar_p is None
-    assert judged.p_value == p_value_of(judged.comparison) == judged.comparison.bootstrap_p
+    assert judged.p_value == judged.comparison.p_value == judged.comparison.bootstrap_p
 
 
 def test_fall_of_one_condition_is_found_at_five_percent() -> None:
@@ -112,6 +112,9 @@ def test_line_says_before_after_interval_and_questions() -> None:
     (fallen,) = find_regressions({"ratio 0.5": _changed(10, 0, kept=30)})
     assert fallen.line().startswith("ratio 0.5: accuracy -25.0 points, 100.0% -> 75.0% (95 % -")
     assert fallen.line().endswith("p = 0.002) on 40 questions")
+    change = fallen.comparison.accuracy
+    assert change.low < -0.25 < change.high < 0
+    assert f"(95 % {100 * change.low:+.1f} to {100 * change.high:+.1f}, p" in fallen.line()
 
 
 def test_nothing_to_compare_is_no_regression() -> None:

@@ -13,6 +13,7 @@ from scipy import stats
 
 from latent_core.evaluation.statistics import (
     bootstrap_mean,
+    bootstrap_ratio,
     majority_at_k,
     mcnemar_exact,
     paired_bootstrap,
@@ -136,3 +137,10 @@ def test_bootstrap_mean_agrees_with_scipys_percentile_bootstrap() -> None:
     theirs = stats.bootstrap((sample,), np.mean, method="percentile", n_resamples=10_000, rng=1).confidence_interval
     ours = bootstrap_mean(sample, seed=1)
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=0.01)
+
+
+def test_bootstrap_ratio_leaves_out_resamples_without_a_baseline() -> None:
+    """Of two questions, a quarter of the resamples draws only the empty baseline; the rest have 3 / 2 or 3 / 4."""
+    assert bootstrap_ratio(np.array([0.0, 4.0]), np.array([3.0, 3.0]), seed=1) == (1.5, 0.75, 1.5)
+    assert bootstrap_ratio(np.array([2.0, 2.0]), np.array([1.0, 1.0]), seed=1) == (0.5, 0.5, 0.5)
+    assert bootstrap_ratio(np.array([0.0, 0.0]), np.array([1.0, 1.0]), seed=1) is None

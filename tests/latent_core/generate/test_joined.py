@@ -40,31 +40,31 @@ class Echo:
         pass
 
 
-def _together(engine: Engine, *parties: Callable[[SharedEngine], object]) -> list[Future[object]]:
-    passes = JoinedPasses(len(parties))
+def _together(engine: Engine, *conditions: Callable[[SharedEngine], object]) -> list[Future[object]]:
+    passes = JoinedPasses(len(conditions))
 
-    def sit(number: int) -> object:
-        with passes.seated():
-            return parties[number](passes.engine(number, lambda: engine))
+    def evaluate(number: int) -> object:
+        with passes.condition():
+            return conditions[number](passes.engine(number, lambda: engine))
 
-    with ThreadPoolExecutor(len(parties)) as threads:
-        futures = [threads.submit(sit, number) for number in range(len(parties))]
-        passes.conduct()
+    with ThreadPoolExecutor(len(conditions)) as threads:
+        futures = [threads.submit(evaluate, number) for number in range(len(conditions))]
+        passes.generate()
     return futures
 
 
-def _ask(engine: SharedEngine, party: int, *places: int) -> list[tuple[int, ...]]:
-    requests = [Request((party, place), seed=place) for place in places]
+def _generate(engine: SharedEngine, condition: int, *places: int) -> list[tuple[int, ...]]:
+    requests = [Request((condition, place), seed=place) for place in places]
     return [generation.token_ids for generation in engine.generate(requests, SAMPLING)]
 
 
-def test_parties_share_a_pass_question_by_question_and_each_gets_its_own() -> None:
+def test_conditions_share_a_pass_question_by_question_and_each_gets_its_own() -> None:
     engine = Echo()
     first, second, third = _together(
         engine,
-        lambda shared: _ask(shared, 0, 0, 1, 2),
-        lambda shared: _ask(shared, 1, 0, 1, 2),
-        lambda shared: _ask(shared, 2, 0),
+        lambda shared: _generate(shared, 0, 0, 1, 2),
+        lambda shared: _generate(shared, 1, 0, 1, 2),
+        lambda shared: _generate(shared, 2, 0),
     )
     assert engine.passes == [[(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (0, 2), (1, 2)]]
     assert first.result() == [(0, place, 0, place) for place in range(3)]
@@ -72,35 +72,35 @@ def test_parties_share_a_pass_question_by_question_and_each_gets_its_own() -> No
     assert third.result() == [(2, 0, 2, 0)]
 
 
-def test_party_that_asks_again_or_not_at_all_keeps_nobody_waiting() -> None:
+def test_condition_that_asks_again_or_not_at_all_keeps_nobody_waiting() -> None:
     engine = Echo()
     _together(
         engine,
-        lambda shared: (_ask(shared, 0, 0), _ask(shared, 0, 1)),
-        lambda shared: _ask(shared, 1, 0),
-        lambda shared: _ask(shared, 2),
+        lambda shared: (_generate(shared, 0, 0), _generate(shared, 0, 1)),
+        lambda shared: _generate(shared, 1, 0),
+        lambda shared: _generate(shared, 2),
     )
     assert engine.passes == [[(0, 0), (1, 0)], [(0, 1)]]
 
 
-def test_party_goes_on_as_soon_as_its_own_completions_are_there() -> None:
+def test_condition_goes_on_as_soon_as_its_own_completions_are_there() -> None:
     went_on = threading.Event()
 
     class Late(Echo):
         def order(self, size: int) -> Sequence[int]:
             yield 0
-            assert went_on.wait(PATIENCE)  # the pass ends only after the first party was let go
+            assert went_on.wait(PATIENCE)  # the pass ends only after the first condition was let go
             yield 1
 
     def quick(shared: SharedEngine) -> None:
-        _ask(shared, 0, 0)
+        _generate(shared, 0, 0)
         went_on.set()
 
-    futures = _together(Late(), quick, lambda shared: _ask(shared, 1, 0))
+    futures = _together(Late(), quick, lambda shared: _generate(shared, 1, 0))
     assert [future.exception() for future in futures] == [None, None]
 
 
-def test_failing_engine_is_everybodys_error_who_waits_and_a_failing_party_is_its_own() -> None:
+def test_failing_engine_is_everybodys_error_who_waits_and_a_failing_condition_is_its_own() -> None:
     class Broken(Echo):
         def generate(
             self, requests: Sequence[Request], sampling: SamplingConfig, finished: Finished | None = None
@@ -111,7 +111,11 @@ def test_failing_engine_is_everybodys_error_who_waits_and_a_failing_party_is_its
         raise KeyError("mine")
 
     futures = _together(
-        Broken(), lambda shared: _ask(shared, 0, 0), stumble, lambda shared: _ask(shared, 2, 0), lambda shared: 7
+        Broken(),
+        lambda shared: _generate(shared, 0, 0),
+        stumble,
+        lambda shared: _generate(shared, 2, 0),
+        lambda shared: 7,
     )
     for place in (0, 2):
         with pytest.raises(InfrastructureError, match="device is gone"):

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from latent_core.evaluation.condition import Kind
 from latent_core.report import Evaluation
+from tests.support.evaluated import evaluated
 
 Rows = list[dict[str, Any]]
 
@@ -43,10 +45,10 @@ def rows() -> Callable[..., Rows]:
 def evaluations() -> list[Evaluation]:
     """base without ratio 1.0; standard and dual with it. Means are tokens + 3.5."""
     made = [
-        ("base", "prompt-only 0.5", 0.5, _rows(4, 100)),
-        ("standard", "ratio 1.0", 1.0, _rows(8, 197 - 1)),
-        ("standard", "ratio 0.5", 0.5, _rows(6, 100 - 4)),
-        ("dual", "ratio 1.0", 1.0, _rows(6, 200, latent=True)),
-        ("dual", "ratio 0.5", 0.5, _rows(6, 120, latent=True)),
+        ("base", Kind.REDUCE, 0.5, _rows(4, 100)),
+        ("standard", Kind.RATIO, 1.0, _rows(8, 197 - 1)),
+        ("standard", Kind.RATIO, 0.5, _rows(6, 100 - 4)),
+        ("dual", Kind.RATIO, 1.0, _rows(6, 200, latent=True)),
+        ("dual", Kind.RATIO, 0.5, _rows(6, 120, latent=True)),
     ]
-    return [Evaluation(model, condition, ratio, lambda kept=kept: kept) for model, condition, ratio, kept in made]
+    return [evaluated(model, kept, kind, ratio) for model, kind, ratio, kept in made]

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from latent_core.report import Evaluation, Provenance, build_entries, render_report
+from latent_core.report import Provenance, build_entries, render_report
 from latent_core.report.plots import looks
-from latent_core.report.seeds import over_seeds, seeded, variant_of
+from latent_core.report.seeds import over_seeds
+from tests.support.evaluated import evaluated
 
 
-def _entries(rows: Callable[..., Any], correct: dict[str, int]) -> list[Any]:
-    made = [Evaluation(model, "ratio 1", 1.0, lambda count=count: rows(count, 100)) for model, count in correct.items()]
-    return build_entries(made)
+def _entries(rows: Callable[..., Any], correct: dict[tuple[str, int | None], int]) -> list[Any]:
+    """Evaluations at ratio 1.0 of models and seeds, with so many right answers of eight."""
+    return build_entries([evaluated(model, rows(count, 100), seed=seed) for (model, seed), count in correct.items()])
 
 
 def test_over_seeds_pairs_equal_seeds_and_gives_mean_and_sample_deviation(rows: Callable[..., Any]) -> None:
-    correct = {"standard-seed1": 2, "standard-seed2": 6, "dual-seed2": 8, "dual-seed1": 4, "base": 1}
+    correct = {("standard", 1): 2, ("standard", 2): 6, ("dual", 2): 8, ("dual", 1): 4, ("base", None): 1}
     standard, dual = over_seeds(_entries(rows, correct))
     assert (standard["variant"], standard["seeds"], standard["against_standard"]) == ("standard", 2, None)
     assert standard["accuracy"] == "50.0 ± 35.4"  # of 2/8 and 6/8: (0.5 / sqrt 2) off
@@ -25,18 +26,13 @@ def test_over_seeds_pairs_equal_seeds_and_gives_mean_and_sample_deviation(rows: 
 
 
 def test_over_seeds_without_a_second_seed_or_an_equal_reference_claims_nothing(rows: Callable[..., Any]) -> None:
-    assert over_seeds(_entries(rows, {"standard": 4, "dual-seed1": 5})) == []
-    unpaired = {"standard-seed1": 2, "standard-seed2": 6, "dual-seed1": 8, "dual-seed3": 4}
+    assert over_seeds(_entries(rows, {("standard", None): 4, ("dual", 1): 5})) == []
+    unpaired = {("standard", 1): 2, ("standard", 2): 6, ("dual", 1): 8, ("dual", 3): 4}
     assert over_seeds(_entries(rows, unpaired))[1]["against_standard"] is None
 
 
-def test_variant_of_reads_back_what_seeded_wrote() -> None:
-    assert variant_of(seeded("dual_frozen", 3)) == "dual_frozen"
-    assert variant_of("dual") == "dual" and variant_of("my-seedling") == "my-seedling"
-
-
 def test_seeds_of_a_variant_look_alike_and_the_page_shows_their_table(rows: Callable[..., Any]) -> None:
-    entries = _entries(rows, {"standard-seed1": 2, "standard-seed2": 6, "dual-seed1": 8, "dual-seed2": 4})
+    entries = _entries(rows, {("standard", 1): 2, ("standard", 2): 6, ("dual", 1): 8, ("dual", 2): 4})
     drawn = looks(entries)
     assert drawn["dual-seed1"] == drawn["dual-seed2"] != drawn["standard-seed1"]
     page = render_report("t", entries, notes=[], compression=[], accounting=[], provenance=Provenance())

@@ -36,6 +36,10 @@ def test_groups_of_the_most_diverse_rewards_are_kept_until_they_hold_the_share(s
     assert [index for index, taken in enumerate(kept_groups(SPREAD, share)) if taken] == kept
 
 
+def test_group_that_begins_just_where_the_share_ends_is_left_out() -> None:
+    assert kept_groups([[0.0, 1.0], [0.0, 1.0]], 0.5) == [True, False]
+
+
 def test_group_whose_rewards_are_equal_teaches_nothing() -> None:
     assert kept_groups([[1.0, 1.0, 1.0]] * 3, 1.0) == [False] * 3
 

@@ -134,5 +134,6 @@ def test_log_probability_of_the_gold_rewards_reasoning_that_ends(
     reward = {"judge": Judge.LOGPROB}
     rollout = {"samples": 2, "max_new_tokens": 160}
     rows = list(_train(mini_dir, problems, tmp_path, steps=1, reward=reward, rollout=rollout).rollouts)
-    assert all(-20 <= row["reward"] < 0 for row in rows if row["verdict"] != "truncated")
+    ended = [row["reward"] for row in rows if row["verdict"] != "truncated"]
+    assert ended and all(-20 <= reward < 0 for reward in ended)
     assert any(row["reward"] > -1 for row in rows)

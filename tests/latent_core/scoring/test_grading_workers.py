@@ -38,10 +38,10 @@ def test_pool_sleeping_worker_is_ended_by_the_wall_limit(monkeypatch: pytest.Mon
 def test_pool_worker_killed_between_requests_is_replaced() -> None:
     pool = WorkerPool(size=1)
     assert pool.compare("1/2", "0.5") is Comparison.EQUAL
-    worker = pool._seats.get()
+    worker = pool._idle.get()
     assert worker is not None
     os.kill(worker.pid, signal.SIGKILL)
-    pool._seats.put(worker)
+    pool._idle.put(worker)
     assert pool.compare("1/2", "0.5") is Comparison.EQUAL
     pool.close()
 
@@ -81,8 +81,8 @@ from latent_core.scoring import workers
 def worker_pid():
     pool = workers.shared_pool()
     assert pool.compare("1/2", "0.5") is workers.Comparison.EQUAL
-    worker = pool._seats.get()
-    pool._seats.put(worker)
+    worker = pool._idle.get()
+    pool._idle.put(worker)
     return worker.pid
 
 def report(results):

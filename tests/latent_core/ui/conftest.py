@@ -11,7 +11,7 @@ from latent_core.compress import RandomCompressor, ScoredText, ScoringOptions, o
 from latent_core.compress.spans import split_units
 from latent_core.generate.completions import sample_schema
 from latent_core.store import ArtifactRef, ArtifactStore, begin
-from latent_core.ui.desk import CompressionDesk
+from latent_core.ui.compression import CompressionCache
 
 SAMPLES = "samples.parquet"
 
@@ -38,8 +38,8 @@ def compressor() -> CountingCompressor:
 
 
 @pytest.fixture
-def desk(compressor: CountingCompressor) -> CompressionDesk:
-    return CompressionDesk(compressor, lambda text: len(text.split()))
+def cache(compressor: CountingCompressor) -> CompressionCache:
+    return CompressionCache(compressor, lambda text: len(text.split()))
 
 
 def _row(index: int) -> dict[str, object]:
@@ -81,8 +81,8 @@ def collected(tmp_path: Path) -> tuple[ArtifactStore, ArtifactRef]:
 
 
 @pytest.fixture(scope="session")
-def packaged_desk() -> CompressionDesk:
+def packaged_cache() -> CompressionCache:
     """The packaged compressor; a target token is three characters."""
-    return CompressionDesk(
+    return CompressionCache(
         open_compressor("latent-compressor", ScoringOptions(spans=True)), lambda text: len(text) // 3
     )

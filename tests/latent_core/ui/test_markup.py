@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from latent_core.compress import RandomCompressor, align
 from latent_core.ui import markup
-from latent_core.ui.desk import CompressionDesk, CompressionView
+from latent_core.ui.compression import CompressionCache, CompressionView
 from latent_core.ui.samples import Sample
 
 ATTACK = (
@@ -24,8 +24,8 @@ _ALLOWED_TAG = re.compile(
 )
 
 
-def _desk() -> CompressionDesk:
-    return CompressionDesk(RandomCompressor(1), lambda text: len(text.split()))
+def _cache() -> CompressionCache:
+    return CompressionCache(RandomCompressor(1), lambda text: len(text.split()))
 
 
 def _plain(html: str) -> str:
@@ -39,14 +39,14 @@ def _check_inert(html: str) -> None:
 
 @given(st.text("ab1 .\n<>&'\"{}$`", min_size=1, max_size=40).filter(str.strip), st.sampled_from([0.1, 0.5, 1.0]))
 def test_diff_and_heat_map_show_the_source_character_by_character(text, ratio):
-    view = _desk().view(text, ratio)
+    view = _cache().view(text, ratio)
     assert _plain(markup.diff(view)) == text
     assert _plain(markup.heat_map(view.alignment)).endswith(text)
     _check_inert(markup.diff(view) + markup.heat_map(view.alignment))
 
 
 def test_markup_of_an_attack_is_inert_everywhere():
-    view = _desk().view(ATTACK, 0.5)
+    view = _cache().view(ATTACK, 0.5)
     sample = Sample(ATTACK, ATTACK, ATTACK, ATTACK)
     for html in (
         markup.diff(view),
@@ -65,20 +65,20 @@ def test_markup_of_an_attack_is_inert_everywhere():
 def test_diff_of_a_repeated_word_strikes_the_occurrence_that_was_dropped():
     scored = RandomCompressor(0).score_words(["4 and 4 and 4"])[0]
     alignment = align(scored, [np.asarray([False, True, True, False, False])])
-    view = CompressionView(0.5, alignment, _desk().view("4", 1.0).compressed)
+    view = CompressionView(0.5, alignment, _cache().view("4", 1.0).compressed)
     bare = re.sub(r"<span title[^>]*>|</span>(?!<)|(?<=[^>])</span>", "", markup.diff(view))
     assert re.sub(r"</?(?:span|div)[^>]*>", "", bare) == "<del>4</del> and 4 <del>and 4</del>"
 
 
 def test_heat_map_shades_a_word_by_its_probability_and_says_it():
-    alignment = _desk().view("one two three", 0.5).alignment
+    alignment = _cache().view("one two three", 0.5).alignment
     html = markup.heat_map(alignment)
     for word in alignment.words:
         assert f"--p:{word.keep_probability:.3f}' title='P(keep) {word.keep_probability:.3f}, " in html
 
 
 def test_counts_name_both_tokenizers():
-    text = _plain(markup.counts(_desk().view("one two three four", 0.5), "some-model"))
+    text = _plain(markup.counts(_cache().view("one two three four", 0.5), "some-model"))
     assert "encoder tokens" in text and "some-model tokens" in text and "of 4" in text
 
 

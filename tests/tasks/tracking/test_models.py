@@ -25,6 +25,7 @@ from tasks.tracking import tracker as tracker_module
 from tasks.tracking.mlflow import open_client, sync
 from tasks.tracking.models import find_model, register, set_champion
 from tasks.tracking.tracker import Tracker
+from tasks.tracking.versions import known_versions, registered_names
 from tests.support.s3_servers import free_ports
 from tests.support.toy_stages import ToyConfig
 
@@ -203,3 +204,9 @@ def test_run_without_a_name_registers_nothing_and_one_with_a_name_makes_no_champ
     client, _ = open_client(tracking)
     assert [model.name for model in client.search_registered_models()] == ["m"]
     assert set(client.get_registered_model("m").aliases) == {"standard"}
+
+
+def test_listing_models_where_nothing_was_tracked_makes_no_database(store: ArtifactStore, tmp_path: Path) -> None:
+    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path}/none/mlflow.db")
+    assert registered_names(tracking) == [] and known_versions("m", store, tracking) == []
+    assert not (tmp_path / "none").exists()

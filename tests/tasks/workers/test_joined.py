@@ -21,13 +21,13 @@ from latent_core.generate.engine import Finished, Generation, Request
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from latent_core.store.lease import HeldError, LeaseTerms, held
 from tasks import evaluate as evaluation
-from tasks.collect import SAMPLES
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
 from tasks.inputs import ModelInput, ProblemsInput
 from tasks.run.companions import Group
 from tasks.run.execution import open_run
 from tasks.run.protocol import Run
 from tasks.stage import StageCall, Workplace
+from tasks.tables import SAMPLES
 from tasks.workers import engines
 from tasks.workers.compute import perform
 from tasks.workers.joined import perform_with
@@ -64,7 +64,7 @@ def test_joined_conditions_are_byte_for_byte_those_computed_one_by_one(tmp_path:
     perform_with(calls[0], calls[1:], partial(workplace_in, together))
     for one, other in zip(_found(apart, calls), _found(together, calls), strict=True):
         assert other.manifest.content == one.manifest.content  # with the hash of every file
-        assert other.read_bytes(SAMPLES) == one.read_bytes(SAMPLES)
+        assert other.read_bytes(SAMPLES.file) == one.read_bytes(SAMPLES.file)
         assert other.manifest.record["joined"] == 3 and "joined" not in one.manifest.record
 
 

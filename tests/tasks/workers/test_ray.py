@@ -32,7 +32,14 @@ def store(tmp_path: Path) -> ArtifactStore:
 def pool_on(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> Open:
     monkeypatch.setattr(ray_workers, "POLL_SECONDS", 0.01)
 
-    def open_pool(ray: FakeRay, workers: int = 1, devices_per_worker: int = 1, **options: object) -> RayPool:
+    def open_pool(
+        ray: FakeRay,
+        workers: int = 1,
+        devices_per_worker: int = 1,
+        start_seconds: float = ray_workers.START_SECONDS,
+        **options: object,
+    ) -> RayPool:
+        monkeypatch.setattr(ray_workers, "START_SECONDS", start_seconds)
         monkeypatch.setitem(sys.modules, "ray", ray)  # type: ignore[arg-type]
         runtime = RuntimeConfig(workers=workers, threads_per_worker=1, devices_per_worker=devices_per_worker)
         return RayPool(runtime, store.root, **options)  # type: ignore[arg-type]
@@ -61,7 +68,7 @@ def test_dead_actor_is_an_infrastructure_error_and_its_replacement_takes_the_nex
     with pytest.raises(InfrastructureError, match="lost_once: its Ray worker died"):
         pool.compute(call)
     assert store.require(pool.compute(call)).ref == call.ref
-    assert ray.hired == 2
+    assert ray.actors_started == 2
 
 
 @pytest.mark.parametrize(("trouble", "kind"), [("bad_input", InputError), ("flaky", InfrastructureError)])
@@ -73,7 +80,7 @@ def test_what_a_stage_raises_arrives_as_it_was_and_the_actor_stays(
     with pytest.raises(kind, match=r"numbers|count"):
         pool.compute(_numbers(tmp_path, 2, trouble))
     pool.compute(_numbers(tmp_path, 3))
-    assert ray.hired == 1
+    assert ray.actors_started == 1
 
 
 def test_companions_of_a_call_are_computed_by_the_same_actor(
@@ -83,7 +90,7 @@ def test_companions_of_a_call_are_computed_by_the_same_actor(
     along = [_numbers(tmp_path, count) for count in (3, 4)]
     ref = pool_on(ray).compute(_numbers(tmp_path, 2), companions=along)
     assert [store.require(one).rows for one in (ref, *(call.ref for call in along))] == [2, 3, 4]
-    assert ray.hired == 1
+    assert ray.actors_started == 1
 
 
 def test_cluster_with_room_for_one_of_three_workers_computes_everything(

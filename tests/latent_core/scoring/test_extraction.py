@@ -55,6 +55,9 @@ def test_boxed_answer_text_gives_balanced_content(text: str, content: str | None
         (r"\boxed{3} and \boxed{5}. Wait: \boxed{7}", "7"),
         (r"\boxed{1}, no: \boxed{3}, \boxed{5}", "3, 5"),
         (r"\boxed{3} and \boxed{5", None),
+        ("So we reason. " * 20 + r"\boxed{3}, \boxed{5}", "3, 5"),
+        (r"\boxed{3}," + " " * 79 + r"\boxed{5}", "3, 5"),
+        (r"\boxed{3}," + " " * 80 + r"\boxed{5}", "5"),
     ],
 )
 def test_boxed_answer_several_boxes_are_one_unless_words_correct_them(text: str, content: str | None) -> None:
@@ -94,6 +97,7 @@ def test_split_reasoning_tags_cut_at_last_close(completion: str, parts: tuple[st
         ("The answer is **18** eggs.", "18 eggs"),
         ("9 + 9 = 18\n#### 18\n", "18"),
         ("#### Step 2", None),
+        ("So.\n\n## Final Answer\n18 eggs", "18 eggs"),
         ("9 + 9 = 18", None),
         (r"The answer is \boxed{18", None),
         (r"<think>\boxed{18}</think>Done.", None),

@@ -10,11 +10,11 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from latent_core.config.base import IDENTITY, StageConfig
+from latent_core.evaluation.condition import Condition, role_ending
 from latent_core.evaluation.regression import ALPHA, Judgement, judge
-from latent_core.evaluation.scores import Scores, read_scores
+from latent_core.report.names import condition_name
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
-from tasks.collect import SAMPLES
-from tasks.evaluate import evaluate
+from tasks.evaluations import scores_of
 from tasks.inputs import Input
 from tasks.stage import Outcome, Workplace, stage
 
@@ -29,14 +29,14 @@ class CompareEvaluations(StageConfig):
 
 
 class CompareEvaluationsInputs(NamedTuple):
-    """Two evaluations of each condition."""
+    """Two evaluations of each condition, all of one model's versions."""
 
-    before: Mapping[str, ArtifactRef]
-    after: Mapping[str, ArtifactRef]
+    before: Mapping[Condition, ArtifactRef]
+    after: Mapping[Condition, ArtifactRef]
 
     def roles(self) -> dict[str, Input]:
-        before = {f"before/{condition}": ref for condition, ref in self.before.items()}
-        after = {f"after/{condition}": ref for condition, ref in self.after.items()}
+        before = {f"before/{role_ending(condition)}": ref for condition, ref in self.before.items()}
+        after = {f"after/{role_ending(condition)}": ref for condition, ref in self.after.items()}
         return {**before, **after}
 
 
@@ -44,10 +44,10 @@ class CompareEvaluationsInputs(NamedTuple):
 def compare_evaluations(
     out: ArtifactWriter, inputs: CompareEvaluationsInputs, config: CompareEvaluations, workplace: Workplace
 ) -> Outcome:
-    def scores(ref: ArtifactRef) -> Scores:
-        return read_scores(workplace.artifact(ref).rows_of(SAMPLES))
-
-    pairs = {name: (scores(before), scores(inputs.after[name])) for name, before in inputs.before.items()}
+    pairs = {}
+    for condition, ref in inputs.before.items():
+        before, after = workplace.artifact(ref), workplace.artifact(inputs.after[condition])
+        pairs[condition_name(condition)] = (scores_of(before), scores_of(after))
     judged = judge(pairs, alpha=config.alpha)
     with out.open(COMPARISON_JSON) as file:
         rows = [asdict(item) | {"fell": item.fell, "line": item.line()} for item in judged]
@@ -55,15 +55,6 @@ def compare_evaluations(
     with out.open(COMPARISON_MARKDOWN) as file:
         file.write(_table(judged).encode())
     return Outcome(accounting={"kept": len(judged)}, metrics={"fell": sum(item.fell for item in judged)})
-
-
-def conditions_of(report: Artifact) -> dict[str, ArtifactRef]:
-    """The evaluations behind the report of one model, by condition, as its sealed manifest names them."""
-    return {
-        role.rpartition("/")[2]: ArtifactRef(evaluate.name, parent.fingerprint)
-        for role, parent in report.manifest.content.parents.items()
-        if role.startswith("evaluation/")
-    }
 
 
 def fallen(comparison: Artifact) -> list[str]:

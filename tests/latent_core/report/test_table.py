@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from latent_core.errors import InputError
+from latent_core.evaluation.condition import Kind
+from latent_core.evaluation.scores import read_scores
 from latent_core.report import Evaluation, build_entries
 from latent_core.report.numbers import p_value, percent, points
-from latent_core.report.table import columns, html_table, markdown_table, rich_table
+from latent_core.report.table import columns, html_table, markdown_table, read_markdown, results, rich_table
+from tests.support.evaluated import evaluated
 
 
 def _terminal(table: Any, width: int) -> str:
@@ -23,20 +27,22 @@ def _terminal(table: Any, width: int) -> str:
 
 
 def test_build_entries_pairs_each_condition_with_its_own_ratio_one(evaluations: list[Evaluation]) -> None:
-    entries = {(entry.model, entry.condition): entry for entry in build_entries(evaluations)}
-    standard = entries["standard", "ratio 0.5"]
+    entries = {(entry.model, entry.condition.ratio): entry for entry in build_entries(evaluations)}
+    standard = entries["standard", 0.5]
     assert standard.achieved_ratio == 99.5 / 199.5  # not against dual's 203.5
     assert standard.difference is not None
     assert standard.difference.accuracy.value == -0.25
     assert standard.difference.mcnemar_p == 0.5  # two questions lost, none won: 2 · (1/2)²
-    assert entries["standard", "ratio 1.0"].achieved_ratio == 1.0
-    assert entries["standard", "ratio 1.0"].difference is None
+    assert entries["standard", 1.0].achieved_ratio == 1.0
+    assert entries["standard", 1.0].difference is None
 
 
-def test_build_entries_pairs_a_model_that_hears_no_ratio_with_the_reference(rows: Callable[..., Any]) -> None:
-    made = [("base", "untrained", 1.0, rows(8, 100)), ("direct", "trained", None, rows(2, 6))]
+def test_build_entries_pairs_a_model_not_trained_on_ratios_with_the_reference(
+    rows: Callable[..., Any],
+) -> None:
     evaluations = [
-        Evaluation(model, condition, ratio, lambda kept=kept: kept) for model, condition, ratio, kept in made
+        evaluated("base", rows(8, 100), Kind.UNTRAINED, 1.0),
+        evaluated("direct", rows(2, 6), Kind.TRAINED, None),
     ]
     base, direct = build_entries(evaluations, reference="base")
     assert direct.difference is not None and direct.difference.accuracy.value == -0.75
@@ -52,38 +58,49 @@ def test_build_entries_without_ratio_one_leaves_the_ratio_unknown(evaluations: l
 
 
 def test_build_entries_takes_the_trained_condition_as_baseline_before_a_prompt(rows: Callable[..., Any]) -> None:
-    made = [("prompt-only 1.0", 1.0, 400), ("ratio 1.0", 1.0, 196.0), ("ratio 0.5", 0.5, 96)]
-    entries = build_entries([Evaluation("m", name, ratio, lambda n=n: rows(4, int(n))) for name, ratio, n in made])
+    made = [(Kind.REDUCE, 1.0, 400), (Kind.RATIO, 1.0, 196), (Kind.RATIO, 0.5, 96)]
+    entries = build_entries([evaluated("m", rows(4, tokens), kind, ratio) for kind, ratio, tokens in made])
     assert entries[2].achieved_ratio == 99.5 / 199.5
     assert entries[1].difference is None
 
 
-def test_build_entries_reads_each_evaluation_once_and_keeps_the_first_rows(rows: Callable[..., Any]) -> None:
-    opened = []
+def test_build_entries_reads_scores_once_and_only_of_pairs(rows: Callable[..., Any]) -> None:
+    read: list[str] = []
 
-    def reading() -> Any:
-        opened.append(1)
-        return iter(rows(4, 10))
+    def watched(evaluation: Evaluation, name: str) -> Evaluation:
+        def scores() -> Any:
+            read.append(name)
+            return read_scores(rows(4, 10))
 
-    (entry,) = build_entries([Evaluation("m", "ratio 1.0", 1.0, reading)], samples_shown=2)
-    assert len(opened) == 1
-    assert [sample["question_id"] for sample in entry.samples] == ["q0", "q1"]
-    assert entry.summary.samples == 8
+        return replace(evaluation, scores=scores)
+
+    alone = watched(evaluated("base", rows(4, 10), Kind.CONCISE, None), "alone")
+    pair = [watched(evaluated("m", rows(4, 10), ratio=ratio), f"m {ratio}") for ratio in (1.0, 0.5, 0.3)]
+    entries = build_entries([alone, *pair])
+    assert sorted(read) == ["m 0.3", "m 0.5", "m 1.0"]
+    assert [sample["question_id"] for sample in entries[0].samples] == ["q0", "q1", "q2", "q3"]
+
+
+def test_build_entries_shows_the_summary_that_it_is_given(rows: Callable[..., Any]) -> None:
+    found = evaluated("m", rows(4, 10))
+    other = replace(found, summary=evaluated("m", rows(8, 999)).summary)
+    (entry,) = build_entries([other])
+    assert (entry.summary.accuracy.value, entry.summary.samples) == (1.0, 8)
 
 
 def test_build_entries_with_other_questions_names_model_and_condition(rows: Callable[..., Any]) -> None:
-    short = Evaluation("m", "ratio 0.5", 0.5, lambda: rows(1, 10, questions=4))
+    short = evaluated("m", rows(1, 10, questions=4), ratio=0.5)
     with pytest.raises(InputError, match=r"m, ratio 0\.5 against its ratio 1\.0: .*4 questions only in the first"):
-        build_entries([Evaluation("m", "ratio 1.0", 1.0, lambda: rows(1, 10)), short])
+        build_entries([evaluated("m", rows(1, 10)), short])
 
 
 def test_build_entries_refuses_a_condition_given_twice(evaluations: list[Evaluation]) -> None:
-    with pytest.raises(InputError, match=r"base with condition 'prompt-only 0\.5' occurs twice"):
+    with pytest.raises(InputError, match=r"base, reduce 0\.5 occurs twice"):
         build_entries([*evaluations, evaluations[0]])
 
 
 def test_results_table_cells_are_the_hand_computed_numbers(evaluations: list[Evaluation]) -> None:
-    lines = markdown_table(build_entries(evaluations)).splitlines()
+    lines = markdown_table(results(build_entries(evaluations))).splitlines()
     assert len(lines) == 2 + len(evaluations)
     cells = [cell.strip() for cell in lines[4].strip("|").split("|")]
     # Wilson for 6 of 8: 40.9 to 92.9
@@ -94,8 +111,8 @@ def test_results_table_cells_are_the_hand_computed_numbers(evaluations: list[Eva
 
 def test_results_table_has_the_same_cells_in_html_markdown_and_terminal(evaluations: list[Evaluation]) -> None:
     entries = build_entries(evaluations)
-    html, markdown = html_table(entries), markdown_table(entries)
-    terminal = _terminal(rich_table(entries, width=200), 200)
+    html, markdown = html_table(entries), markdown_table(results(entries))
+    terminal = _terminal(rich_table(read_markdown(markdown), width=200), 200)
     for entry in entries:
         for column in columns(entries):
             cell = column.cell(entry)
@@ -105,19 +122,20 @@ def test_results_table_has_the_same_cells_in_html_markdown_and_terminal(evaluati
 
 
 def test_rich_table_in_a_narrow_terminal_names_what_it_leaves_out(evaluations: list[Evaluation]) -> None:
-    printed = _terminal(rich_table(build_entries(evaluations), width=80), 80)
+    printed = _terminal(rich_table(results(build_entries(evaluations)), width=80), 80)
     assert "…" not in printed
-    assert "prompt-only 0.5" in printed
+    assert "reduce 0.5" in printed
     assert "not shown for lack of room: Questions, Against 1.0" in " ".join(printed.split())
 
 
 def test_tables_show_a_hostile_model_name_as_text(rows: Callable[..., Any]) -> None:
     name = "[red]a|b</td><script>alert(1)</script>"
-    entries = build_entries([Evaluation(name, "ratio 1.0", 1.0, lambda: rows(4, 10))])
+    entries = build_entries([evaluated(name, rows(4, 10))])
     assert "<script" not in html_table(entries)
-    assert "<script" not in markdown_table(entries)
-    assert "[red]a" in _terminal(rich_table(entries, width=300), 300)
-    unescaped = markdown_table(entries).splitlines()[2].replace("\\|", "")
+    markdown = markdown_table(results(entries))
+    assert "<script" not in markdown
+    assert name in _terminal(rich_table(read_markdown(markdown), width=300), 300)
+    unescaped = markdown.splitlines()[2].replace("\\|", "")
     assert unescaped.count("|") == len(columns(entries)) + 1
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from latent_core.report import Evaluation, Pace, Provenance, build_entries, render_report
+from latent_core.evaluation.condition import Kind
+from latent_core.report import Pace, Provenance, build_entries, render_report
 from latent_core.report.cost import cost_rows
+from tests.support.evaluated import evaluated
 
 
 def test_cost_rows_are_the_hand_computed_numbers_and_name_a_model_once(rows: Callable[..., Any]) -> None:
     entries = build_entries(
         [
-            Evaluation("standard", "ratio 1", 1.0, lambda: rows(6, 196), Pace(seconds=16.0, tokens_per_second=99.75)),
-            Evaluation("standard", "truncate 0.5", None, lambda: rows(0, 96)),
+            evaluated("standard", rows(6, 196), pace=Pace(seconds=16.0, tokens_per_second=99.75)),
+            evaluated("standard", rows(0, 96), Kind.TRUNCATE, 0.5),
         ]
     )
     first, second = cost_rows(entries)
@@ -26,7 +28,7 @@ def test_cost_rows_are_the_hand_computed_numbers_and_name_a_model_once(rows: Cal
 
 
 def test_page_shows_cost_with_dashes_for_what_was_not_generated(rows: Callable[..., Any]) -> None:
-    entries = build_entries([Evaluation("standard", "truncate 0.5", None, lambda: rows(0, 96))])
+    entries = build_entries([evaluated("standard", rows(0, 96), Kind.TRUNCATE, 0.5)])
     page = render_report("t", entries, notes=[], compression=[], accounting=[], provenance=Provenance())
     section = page[page.index('id="cost"') : page.index('id="levels"')]
     assert "Accuracy per 1000 tokens" in section and section.count('<td class="number">–</td>') == 0

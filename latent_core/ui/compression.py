@@ -1,4 +1,4 @@
-"""The compression desk: a text is scored once, and every ratio after that is arithmetic on the kept scores."""
+"""Compression for the page: a text is scored once, and every ratio after that is arithmetic on the kept scores."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CompressionView:
         return 1.0 if share is None else share
 
 
-class CompressionDesk:
+class CompressionCache:
     """Scores texts with `compressor` (which must score spans of the source) and counts tokens with `count_target`.
 
     Usable from many threads. `passes` counts the texts that the encoder has read so far.

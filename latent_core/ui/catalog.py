@@ -1,4 +1,4 @@
-"""The playground's models: a base and its dual, and what the store has trained; loaded when they are asked for."""
+"""The playground's models: a base and its dual, and what the store has trained; loaded when they are chosen."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Offer:
     locate: Callable[[], Path]
 
 
-class ModelShelf:
+class ModelCatalog:
     """Offers models by name, and keeps the last few in memory. Usable from many threads."""
 
     def __init__(self, offers: Callable[[], Sequence[Offer]]) -> None:

@@ -65,7 +65,7 @@ def test_sigterm_ends_the_process_within_seconds_whatever_is_in_flight(
         told = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 128 + signal.SIGTERM
-        assert time.monotonic() - told < 10  # 5 on an idle machine
+        assert time.monotonic() - told < 20  # 5 on an idle machine; all of it would take minutes
         answer = pending.result()
     assert (answer.status_code, answer.json()["detail"][0]["msg"]) == (503, "the server is shutting down")
     assert process.stderr is not None

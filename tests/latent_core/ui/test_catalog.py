@@ -1,4 +1,4 @@
-"""The shelf: what the store trained comes first, models load once, and a missing dual is built once."""
+"""The catalog: what the store trained comes first, models load once, and a missing dual is built once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from latent_core.dual import DualVocabulary, build_dual
 from latent_core.errors import InputError
 from latent_core.models.source import open_model
 from latent_core.store import ArtifactRef, ArtifactStore, begin
-from latent_core.ui.shelf import Kind, ModelShelf, Offer, base_offers, stored_offers
+from latent_core.ui.catalog import Kind, ModelCatalog, Offer, base_offers, stored_offers
 
 
 @pytest.fixture
@@ -34,14 +34,14 @@ def test_stored_models_are_offered_by_kind_the_newest_first(mini, tmp_path):
     _stored(store, "train", "a" * 64, mini, 100.0)
     _stored(store, "train", "b" * 64, mini, 200.0)
     _stored(store, "train", "c" * 64, tmp_path / "dual", 150.0)
-    shelf = ModelShelf(lambda: [*stored_offers(store, ("train",)), *base_offers("latent-mini", mini)])
-    assert shelf.names(Kind.STANDARD) == [f"train/{'b' * 12}", f"train/{'a' * 12}", "latent-mini"]
-    assert shelf.names(Kind.DUAL) == [f"train/{'c' * 12}", "dual of latent-mini"]
-    assert shelf.player(f"train/{'c' * 12}").model.vocabulary is not None
+    catalog = ModelCatalog(lambda: [*stored_offers(store, ("train",)), *base_offers("latent-mini", mini)])
+    assert catalog.names(Kind.STANDARD) == [f"train/{'b' * 12}", f"train/{'a' * 12}", "latent-mini"]
+    assert catalog.names(Kind.DUAL) == [f"train/{'c' * 12}", "dual of latent-mini"]
+    assert catalog.player(f"train/{'c' * 12}").model.vocabulary is not None
     store.local_path(
         next(path for path, _ in store.files() if "b" * 64 in path and path.endswith("config.json"))
     ).unlink()
-    assert f"train/{'b' * 12}" not in shelf.names(Kind.STANDARD)
+    assert f"train/{'b' * 12}" not in catalog.names(Kind.STANDARD)
 
 
 def test_dual_of_a_base_is_built_once_and_mirrors_it(mini, tmp_path):
@@ -54,15 +54,15 @@ def test_dual_of_a_base_is_built_once_and_mirrors_it(mini, tmp_path):
     assert "not trained" in offers[1].remark
 
 
-def test_shelf_loads_a_model_once_and_lets_go_of_the_one_longest_unused(mini):
+def test_catalog_loads_a_model_once_and_lets_go_of_the_one_longest_unused(mini):
     located: list[str] = []
 
     def offer(name: str) -> Offer:
         return Offer(name, Kind.STANDARD, "", lambda: located.append(name) or mini)
 
-    shelf = ModelShelf(lambda: [offer(name) for name in "abcd"])
+    catalog = ModelCatalog(lambda: [offer(name) for name in "abcd"])
     for name in "abcabdac":
-        shelf.player(name)
+        catalog.player(name)
     assert "".join(located) == "abcdc"
     with pytest.raises(InputError, match="not on offer any more"):
-        shelf.player("e")
+        catalog.player("e")

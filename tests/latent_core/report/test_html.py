@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from latent_core.report import Evaluation, Provenance, ReportEntry, build_entries, figures, render_report
+from tests.support.evaluated import evaluated
 
 HOSTILE = "</span><script>alert(1)</script><img src=x onerror=alert(2)>\" onload='x' $\\frac{1}{2}$ {{ 7 * 7 }}"
 
@@ -81,7 +82,7 @@ def test_page_hostile_text_everywhere_stays_text(rows: Callable[..., Any]) -> No
         row | dict.fromkeys(("question", "gold", "answer", "level"), HOSTILE) | {"question_id": f"{HOSTILE}{place}"}
         for place, row in enumerate(rows(4, 20, text=HOSTILE, latent=True))
     ]
-    entries = build_entries([Evaluation(HOSTILE, HOSTILE, 1.0, lambda: hostile)])
+    entries = build_entries([evaluated(HOSTILE, hostile)])
     page = Page(
         render_report(
             HOSTILE, entries, notes=[HOSTILE], compression=[{HOSTILE: HOSTILE}], accounting=[{HOSTILE: HOSTILE}],
@@ -110,13 +111,13 @@ def test_figures_are_well_formed_and_say_what_they_show(evaluations: list[Evalua
     for svg in drawn.values():
         ElementTree.fromstring(svg)
     assert b"mean output tokens" in drawn["pareto"]
-    assert b"base, prompt-only" in drawn["pareto"]
-    assert b"base, prompt-only" not in drawn["ratios"]  # its achieved ratio is unknown
+    assert b"base, reduce" in drawn["pareto"]
+    assert b"base, reduce" not in drawn["ratios"]  # its achieved ratio is unknown
     assert b"median 103" in drawn["lengths"] or b"median 104" in drawn["lengths"]
 
 
 def test_figures_write_dollar_signs_of_names_as_they_are(rows: Callable[..., Any]) -> None:
-    drawn = figures(build_entries([Evaluation("$m_2$", "ratio 1.0", 1.0, lambda: rows(4, 20))]))
+    drawn = figures(build_entries([evaluated("$m_2$", rows(4, 20))]))
     assert b">$m_2$<" in drawn["pareto"]
     assert b">$m_2$<" in drawn["lengths"]
 
@@ -153,13 +154,13 @@ def test_page_marks_latent_reasoning_and_only_it(whole_page: str) -> None:
 
 def test_page_partly_latent_reasoning_gives_its_share(rows: Callable[..., Any]) -> None:
     partly = [row | {"latent_tokens": 3} for row in rows(4, 20)]
-    html = render(build_entries([Evaluation("dual", "ratio 1.0", 1.0, lambda: partly)]))
+    html = render(build_entries([evaluated("dual", partly)]))
     assert "3 of 10 tokens latent" in html
 
 
 def test_page_long_completion_is_cut_and_says_by_how_much(rows: Callable[..., Any]) -> None:
     long = rows(4, 20, text="x" * 10_000)
-    html = render(build_entries([Evaluation("m", "ratio 1.0", 1.0, lambda: long)], samples_shown=1))
+    html = render(build_entries([evaluated("m", long, shown=1)]))
     assert "x" * 6000 in html
     assert "x" * 6001 not in html
     assert f"{10_000 + len('</think>The answer is 4.') + 2 - 6000} more characters" in html
@@ -168,8 +169,7 @@ def test_page_long_completion_is_cut_and_says_by_how_much(rows: Callable[..., An
 def test_page_question_that_a_condition_did_not_sample_keeps_its_column(rows: Callable[..., Any]) -> None:
     other = list(reversed(rows(4, 20)))
     entries = build_entries(
-        [Evaluation("m", "ratio 1.0", 1.0, lambda: rows(4, 40)), Evaluation("m", "ratio 0.5", 0.5, lambda: other)],
-        samples_shown=1,
+        [evaluated("m", rows(4, 40), shown=1), evaluated("m", other, ratio=0.5, shown=1)],
     )
     assert Page(render(entries)).text.count("Not among the stored samples.") == 2
 
@@ -178,8 +178,8 @@ def test_page_question_that_a_condition_did_not_sample_keeps_its_column(rows: Ca
 def test_page_headline_saves_tokens_only_where_no_loss_is_measured(
     rows: Callable[..., Any], correct: int, expected: str | None
 ) -> None:
-    made = [("ratio 1.0", 1.0, 8, 196), ("ratio 0.5", 0.5, correct, 96)]
-    entries = build_entries([Evaluation("m", name, ratio, lambda c=c, n=n: rows(c, n)) for name, ratio, c, n in made])
+    made = [(1.0, 8, 196), (0.5, correct, 96)]
+    entries = build_entries([evaluated("m", rows(right, tokens), ratio=ratio) for ratio, right, tokens in made])
     text = Page(render(entries)).text
     assert ("Most tokens saved with no loss measured" in text) == (expected is not None)
     assert expected is None or expected in text

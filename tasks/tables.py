@@ -1,0 +1,67 @@
+"""The tables that stages exchange: where each lies in an artifact, and what its columns are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from latent_core.compress.corpus import compressed_schema, score_schema
+from latent_core.generate.completions import sample_schema
+from latent_core.methods.concise import selected_schema
+from latent_core.methods.quality import quality_schema
+from latent_core.sft.examples import example_schema
+from latent_core.store import Artifact, ArtifactWriter, TableWriter
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of an artifact: its file, and the schema that it is written with."""
+
+    file: str
+    schema: Callable[[], pa.Schema]
+
+    def write(self, out: ArtifactWriter, schema: pa.Schema | None = None) -> AbstractContextManager[TableWriter]:
+        """A writer of the table; `schema` where it has other columns this time."""
+        return out.table(self.file, self.schema() if schema is None else schema)
+
+    def rows(self, artifact: Artifact, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """The rows of a finished artifact's table, in order; with `columns` only these."""
+        return artifact.rows_of(self.file, columns)
+
+
+def _labelled_schema() -> pa.Schema:
+    ints = pa.list_(pa.int32())
+    return pa.schema([("text", pa.string()), ("starts", ints), ("ends", ints), ("labels", ints)])
+
+
+def token_schema() -> pa.Schema:
+    """The columns of examples that training reads; `labels` is -100 where nothing is learned."""
+    ints = pa.list_(pa.int32())
+    return pa.schema([("input_ids", ints), ("labels", ints)])
+
+
+SAMPLES = Table("samples.parquet", sample_schema)
+"""Graded completions: of a collection, of an evaluation (there with the columns of its metrics)."""
+SCORES = Table("scores.parquet", score_schema)
+"""The words of every chain of thought, and what each is worth."""
+COMPRESSED = Table("compressed.parquet", compressed_schema)
+"""Every chain of thought at every ratio."""
+QUALITY = Table("quality.parquet", quality_schema)
+"""How sure the base model is of the answer after each text."""
+EXEMPLARS = Table("exemplars.parquet", selected_schema)
+"""Samples that are shown as worked examples."""
+SELECTED = Table("selected.parquet", selected_schema)
+"""Samples that are trained on."""
+TRAIN = Table("train.parquet", example_schema)
+VALIDATION = Table("validation.parquet", example_schema)
+"""Training examples; those of `mini_corpus` have the columns of `token_schema` only."""
+LABELLED = Table("labelled.parquet", _labelled_schema)
+HELD_OUT = Table("held_out.parquet", _labelled_schema)
+"""Texts with the spans of their words and a label (keep or drop) for each; the second are not trained on."""
+
+GRADED_REASONING = ("question_id", "sample_index", "question", "gold", "reasoning", "verdict")
+"""The columns of SAMPLES from which training examples are made."""

@@ -1,0 +1,27 @@
+"""The stage `grpo`: every rollout that was learned from, and what the first and last steps were worth."""
+
+from __future__ import annotations
+
+from latent_core.config.grpo import GrpoConfig
+from latent_core.models.source import model_in
+from tasks.grpo import ROLLOUTS, GrpoInputs, train_policy
+from tests.support.stage_bench import MINI, TRAINING, StageBench
+
+
+def test_grpo_keeps_every_rollout_and_summarises_the_first_and_the_last_steps(bench: StageBench) -> None:
+    config = GrpoConfig.model_validate(
+        {
+            "questions": 4, "questions_per_step": 2, "steps": 2, "micro_batch_size": 2, "save_every": 2,
+            "rollout": {"samples": 2, "max_new_tokens": 16, "temperature": 1.5},
+        }
+    )  # fmt: skip
+    made = bench.perform(train_policy.call(config, GrpoInputs(MINI, TRAINING)))
+    rows, content = list(made.rows_of(ROLLOUTS)), made.manifest.content
+    assert len(rows) == 2 * 2 * 2 and {row["step"] for row in rows} == {0, 1}
+    taught = sum(row["taught"] for row in rows)
+    assert content.accounting.get("kept", 0) == taught and content.accounting.get("no_signal", 0) == 8 - taught
+    assert sum(content.metrics["verdicts"].values()) == 8
+    for name, step in (("first", 0), ("last", 1)):
+        rewards = [row["reward"] for row in rows if row["step"] == step]
+        assert content.metrics[name]["reward"] == sum(rewards) / 4
+    assert (model_in(made) / "config.json").is_file()

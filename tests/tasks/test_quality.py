@@ -1,0 +1,20 @@
+"""The stage `score_quality`: one score for every correct sample and every compression of it."""
+
+from __future__ import annotations
+
+from latent_core.config.quality import QualityConfig
+from tasks.quality import QualityInputs, score_quality
+from tasks.tables import COMPRESSED, QUALITY, SAMPLES
+from tests.support.stage_bench import MINI, StageBench, sample
+
+
+def test_score_quality_scores_whole_and_compressed_texts_of_correct_samples_only(bench: StageBench) -> None:
+    samples = bench.input("collect", {SAMPLES: [sample(1, "2 + 2 = 4."), sample(2, "2 + 2 = 5.", "wrong")]})
+    small = {"question_id": "q1", "sample_index": 0, "ratio": 0.5, "text": "2 2 4", "achieved_ratio": 0.5}
+    counts = {"tokens_before": 8, "tokens_after": 4, "answer_retained": True}
+    compressed = bench.input("compress", {COMPRESSED: [small | counts]})
+    made = bench.perform(score_quality.call(QualityConfig(), QualityInputs(MINI, samples, compressed)))
+    rows = {row["ratio"]: row for row in QUALITY.rows(made)}
+    assert set(rows) == {1.0, 0.5} and {row["question_id"] for row in rows.values()} == {"q1"}
+    assert all(row["score"] < 0 and row["tokens"] > 0 for row in rows.values())
+    assert made.manifest.content.accounting == {"kept": 2} and "quality" in made.manifest.content.metrics
