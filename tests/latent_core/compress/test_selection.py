@@ -21,7 +21,7 @@ from latent_core.compress import (
     select,
 )
 from latent_core.compress.answers import _VALUE, answer_span
-from latent_core.compress.selection import percentile
+from latent_core.compress.selection import percentile, threshold_percentile
 from latent_core.compress.spans import average_over_units, join_spans, split_units
 from latent_core.config.compress import RatioOf
 from latent_core.errors import InputError
@@ -57,6 +57,19 @@ def test_select_forced_word_makes_the_percentile_double_precision():
     assert low < reference < high
     assert select(narrow, 0.44).text == "d"
     assert select(wide, 0.44).text == "c d"
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(1.0, 1), (0.75, 26), (0.5, 51), (0.1, 91)])
+def test_threshold_percentile_is_one_above_the_share_that_goes(ratio, expected):
+    assert threshold_percentile(ratio) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "kept"), [("keep_numbers", "12"), ("keep_operators", "="), ("keep_latex_commands", r"\frac")]
+)
+def test_select_keep_rule_keeps_its_own_kind_whatever_its_probability(rule, kept):
+    scored = _scored_spans(r"12 = \frac a b c d e", [0.1, 0.1, 0.1, 0.9, 0.2, 0.2, 0.2, 0.2])
+    assert select(scored, 0.1, SelectionOptions(**{rule: True})).text == kept
 
 
 def test_select_drop_consecutive_keeps_one_of_a_run():
