@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from latent_core.store import Artifact, ArtifactStore
+    from latent_core.store.manifest import Content
 
 app = typer.Typer(help="List, show and verify artifacts.", no_args_is_help=True)
 StoreRoot = Annotated[str, typer.Option("--store", help="Local path or s3://bucket/prefix")]
@@ -19,7 +20,7 @@ DEFAULT_STORE = ".latent/store"
 @app.command("ls")
 def list_artifacts(
     store: StoreRoot = DEFAULT_STORE,
-    stage: Annotated[str | None, typer.Option()] = None,
+    stage: Annotated[str | None, typer.Option(help="Only artifacts of this stage, e.g. evaluate")] = None,
     check: Annotated[bool, typer.Option("--check", help="Look whether every file is there with its size")] = False,
 ) -> None:
     """List committed artifacts."""
@@ -38,15 +39,37 @@ def list_artifacts(
 
 
 @app.command()
-def show(address: Address, store: StoreRoot = DEFAULT_STORE) -> None:
+def show(
+    address: Address,
+    store: StoreRoot = DEFAULT_STORE,
+    hashed: Annotated[
+        bool, typer.Option("--hashed", help="Show only what the fingerprint is computed from, to compare two artifacts")
+    ] = False,
+) -> None:
     """Print an artifact's manifest."""
+    import json
+
     from rich.console import Console
 
     from latent_core.store.layout import MANIFEST
 
     opened = open_store(store)
     artifact = opened.require(opened.find(address))
-    Console().print_json(opened.read(f"{artifact.ref.key}/{MANIFEST}").decode())
+    if hashed:
+        typer.echo(json.dumps(_hashed(artifact.manifest.content), indent=2, sort_keys=True))
+    else:
+        Console().print_json(opened.read(f"{artifact.ref.key}/{MANIFEST}").decode())
+
+
+def _hashed(content: Content) -> dict[str, object]:
+    """What a fingerprint is computed from; parents are written in one way, whatever the manifest's format."""
+    parents = {role: str(parent.ref or parent.fingerprint) for role, parent in content.parents.items()}
+    return {
+        "stage": content.stage,
+        "stage_version": content.stage_version,
+        "identity": content.identity,
+        "parents": parents,
+    }
 
 
 @app.command()

@@ -78,7 +78,10 @@ def plan(flow: FlowName, config: ConfigFile = None, overrides: Overrides = []) -
 @app.command("eval")
 def evaluate(
     model: Annotated[
-        str, typer.Option(help="Packaged name, directory (plain, dual or adapter), hub id, or models:/NAME@ALIAS")
+        str,
+        typer.Option(
+            help="Packaged name, directory (plain, dual or adapter), hub id, train/FINGERPRINT, or models:/NAME@ALIAS"
+        ),
     ],
     benchmark: Annotated[str, typer.Option(help="Name of the benchmark, or file:PATH")] = "word_problems",
     ratio: Annotated[list[float], typer.Option(help="Condition; may be repeated")] = [1.0],  # noqa: B006

@@ -31,7 +31,10 @@ def open_split(config: BenchmarkConfig, split: str) -> ProblemSource:
     if table := table_benchmarks().get(config.name):
         path = {"train": config.train_path, "test": config.test_path}.get(split)
         return open_table(table, split, Path(path) if path else None)
-    raise InputError(f"benchmark.name: unknown benchmark {config.name!r}; choose one of {', '.join(known())}")
+    fix = f"choose one of {', '.join(known())}"
+    if config.name.endswith((".jsonl", ".parquet")):
+        fix = f"for a file of your own write file:{config.name}"
+    raise InputError(f"benchmark.name: unknown benchmark {config.name!r}; {fix}")
 
 
 def grader_of(name: str) -> Grader:

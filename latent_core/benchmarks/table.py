@@ -127,7 +127,8 @@ def _gold(benchmark: TableBenchmark, row: Row) -> str:
 
 def _hub(benchmark: TableBenchmark, split: str) -> Hub:
     if benchmark.hub is None:
-        raise InputError(f"benchmark.{split}_path: {benchmark.name} needs a local .jsonl or .parquet file")
+        fault = f"is not set, and {benchmark.name!r} reads local files"
+        raise InputError(f"benchmark.{split}_path: {fault}; give a .jsonl or .parquet file")
     return benchmark.hub
 
 

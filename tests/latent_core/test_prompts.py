@@ -202,6 +202,10 @@ def test_reduce_instruction_asks_for_the_complement_in_whole_percent(ratio: floa
     assert extra_instruction(Prompting.REDUCE, ratio) == asked
 
 
+def test_concise_instruction_is_the_golden_text() -> None:
+    assert extra_instruction(Prompting.CONCISE, 1.0) == "Be concise: write no more reasoning than the answer needs."
+
+
 def test_every_way_of_prompting_but_the_trained_one_says_something_of_its_own() -> None:
     said = {prompting: extra_instruction(prompting, 0.5) for prompting in Prompting}
     assert said.pop(Prompting.RATIO) == ""

@@ -116,6 +116,16 @@ def test_unknown_benchmark_is_refused_with_the_known_ones() -> None:
         open_split(BenchmarkConfig(name="mmul"), "test")
 
 
+def test_file_without_its_prefix_is_refused_with_the_name_to_write() -> None:
+    with pytest.raises(InputError, match=r"unknown benchmark 'mine\.jsonl'; .* write file:mine\.jsonl$"):
+        open_split(BenchmarkConfig(name="mine.jsonl"), "test")
+
+
+def test_split_of_local_files_without_a_path_names_the_field() -> None:
+    with pytest.raises(InputError, match=r"^benchmark\.train_path: is not set.*give a \.jsonl or \.parquet file$"):
+        open_split(BenchmarkConfig(name="file:mine.jsonl"), "train")
+
+
 def test_reasoning_gym_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "reasoning_gym", None)
     with pytest.raises(InputError, match="pip install reasoning-gym"):
