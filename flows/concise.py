@@ -8,7 +8,7 @@ from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
-from flows.parts.sharded import blocks, collected_shards
+from flows.parts.sharded import collected_shards, question_ranges
 from latent_core.config.concise import ConciseConfig, FewShotConfig
 from latent_core.store import Artifact, ArtifactRef
 from tasks.concise import (
@@ -82,11 +82,11 @@ def compose(cfg: ConciseConfig, run: Run) -> ArtifactRef:
 def few_shot(
     cfg: ConciseConfig, settings: FewShotConfig, run: Run, base: Model, problems: ProblemsInput, samples: ArtifactRef
 ) -> ArtifactRef:
-    """The second collection, of the same questions, after worked examples chosen from the first."""
+    """Samples of the same questions, prompted with worked examples chosen from the first samples."""
     exemplars = run.stage(select_exemplars, settings.exemplars, SelectExemplarsInputs(base, samples))
     shards = []
-    for start, stop, label in blocks(cfg.collect):
-        block = FewShotShard(
+    for start, stop, label in question_ranges(cfg.collect):
+        shard = FewShotShard(
             sampling=settings.sampling,
             start=start,
             stop=stop,
@@ -96,7 +96,7 @@ def few_shot(
         )
         rows = (stop - start) * settings.sampling.samples
         inputs = FewShotInputs(base, problems, exemplars)
-        shards.append(run.stage(collect_few_shot, block, inputs, label=label, rows=rows))
+        shards.append(run.stage(collect_few_shot, shard, inputs, label=label, rows=rows))
     return run.merge("collect_few_shot", shards)
 
 

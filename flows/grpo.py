@@ -8,7 +8,7 @@ from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import contamination, evaluated_at_ratios
 from flows.parts.publish import publish, show
 from flows.parts.questions import fitted
-from flows.parts.ratios import taught_to, warn_of_untrained
+from flows.parts.ratios import trained_ratios, warn_of_untrained
 from latent_core.config.grpo import GrpoFlowConfig
 from latent_core.evaluation.condition import Kind
 from latent_core.store import Artifact, ArtifactRef
@@ -48,7 +48,7 @@ def compose(cfg: GrpoFlowConfig, run: Run) -> ArtifactRef:
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"grpo.questions": cfg.grpo.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     start = find_model(cfg.model, run.store, cfg.tracking, cfg.chat)
-    known = taught_to(start, run.store)
+    known = trained_ratios(start, run.store)
     warn_of_untrained(run, cfg.evaluate.ratios, None if known is None else known | set(cfg.grpo.ratios), cfg.model)
     trained = run.stage(train_policy, cfg.grpo, GrpoInputs(start, train_split), rows=cfg.grpo.completions)
     evaluations = evaluated_at_ratios(cfg.evaluate, run, start, test_split, "policy", Kind.START)

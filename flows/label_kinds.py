@@ -13,7 +13,7 @@ import typer
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, evaluated_at_ratios
 from flows.parts.questions import fitted
-from flows.parts.ratios import taught, warn_of_untrained
+from flows.parts.ratios import prepared_ratios, warn_of_untrained
 from flows.parts.sharded import collected_shards, compressed, dropped_at_random
 from latent_core.config.chat import ChatConfig
 from latent_core.config.label_kinds import LabelKindsConfig
@@ -44,7 +44,7 @@ def label_kinds(cfg: LabelKindsConfig, force: Sequence[str] = ()) -> dict[str, s
         create_markdown_artifact(
             key="label-kinds-comparison",
             markdown=comparison.read_bytes(COMPARISON).decode(),
-            description="What a compressor's labels are worth",
+            description="Compressors compared by the labels they were trained on",
         )
         return {"comparison": run.store.uri(comparison.ref)}
 
@@ -56,7 +56,7 @@ def compose(cfg: LabelKindsConfig, run: Run) -> ArtifactRef:
     wanted = {"collect.questions": cfg.collect.questions, "labels.questions + labels.held_out": labelled}
     train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
-    warn_of_untrained(run, cfg.evaluate.ratios, taught(cfg.prepare), "prepare.ratios")
+    warn_of_untrained(run, cfg.evaluate.ratios, prepared_ratios(cfg.prepare), "prepare.ratios")
     base = ModelInput.find(cfg.model, chat=cfg.chat)
     own = cfg.chat if cfg.labeller == cfg.model else ChatConfig(date=cfg.chat.date)
     labeller = ModelInput.find(cfg.labeller, "labeller", chat=own)

@@ -9,7 +9,7 @@ from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import evaluated_at_ratios
 from flows.parts.publish import publish, show
 from flows.parts.questions import questions_there
-from flows.parts.ratios import taught_to, warn_of_untrained
+from flows.parts.ratios import trained_ratios, warn_of_untrained
 from latent_core.config.prompting import TextFormat
 from latent_core.config.reevaluate import Evaluated, ReevaluateConfig
 from latent_core.errors import InputError, RegressionFound
@@ -56,7 +56,7 @@ def compose(cfg: ReevaluateConfig, run: Run) -> ArtifactRef:
     model, asked = settled(cfg, run)
     wanted = {"evaluate.questions": asked.evaluate.questions}
     problems = ProblemsInput.find(asked.benchmark, "test", wanted)
-    warn_of_untrained(run, asked.evaluate.ratios, taught_to(model.parent, run.store), cfg.model)
+    warn_of_untrained(run, asked.evaluate.ratios, trained_ratios(model.parent, run.store), cfg.model)
     run.tag({MODEL_TAG: cfg.model, SETTING_TAG: _setting(asked, problems), VERSION_TAG: model.words})
     evaluations = evaluated_at_ratios(
         asked.evaluate, run, model.parent, problems, "model", text_format=asked.text_format

@@ -9,7 +9,7 @@ from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
-from flows.parts.ratios import taught, warn_of_untrained
+from flows.parts.ratios import prepared_ratios, warn_of_untrained
 from flows.parts.sharded import collected_shards, compressed, dropped_at_random
 from latent_core.config.dual import DualBuildConfig
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
@@ -54,7 +54,7 @@ def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
         wanted["warm_start.questions"] = cfg.warm_start.questions
     train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
-    warn_of_untrained(run, cfg.evaluate.ratios, taught(cfg.prepare), "prepare.ratios")
+    warn_of_untrained(run, cfg.evaluate.ratios, prepared_ratios(cfg.prepare), "prepare.ratios")
     if Variant.DUAL in {variant.examples for variant in cfg.variants}:
         check_dual(cfg.model, cfg.chat)
     base = warm_started(cfg, run, train_split)
@@ -63,35 +63,31 @@ def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
     if cfg.evaluate.base:
         evaluations |= untrained_and_baselines(cfg.evaluate, run, base, test_split)
     stages: dict[str, ArtifactRef] = {"collect": cots.samples, "compress": cots.compressed}
-    lessons: dict[Variant, Lessons] = {}
+    training_sets: dict[Variant, TrainInputs] = {}
     for variant in cfg.variants:
-        if variant.examples not in lessons:
-            lessons[variant.examples] = lessons_for(variant.examples, cfg, run, base, cots, stages)
-        lesson = lessons[variant.examples]
+        if variant.examples not in training_sets:
+            training_sets[variant.examples] = training_set(variant.examples, cfg, run, base, cots, stages)
+        inputs = training_sets[variant.examples]
         for seed, settings in trainings(cfg, variant).items():
             name = seeded(variant.value, seed)
-            inputs = TrainInputs(lesson.model, lesson.prepared)
             trained = stages[f"train/{name}"] = run.stage(train, settings, inputs, label=name)
             evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, variant.value, seed=seed)
-    learned = max(cfg.collect.questions, cfg.warm_start.questions if cfg.warm_start else 0)
-    stages["contamination"] = contamination(run, cfg.benchmark, cfg.evaluate.questions, learned)
+    trained_on = max(cfg.collect.questions, cfg.warm_start.questions if cfg.warm_start else 0)
+    stages["contamination"] = contamination(run, cfg.benchmark, cfg.evaluate.questions, trained_on)
     title = f"TokenSkip on {cfg.benchmark.name} with {cfg.model}"
     page = ReportConfig(title=title, latent_rows=cfg.train.latent_rows)
     return run.stage(write_report, page, ReportInputs(evaluations, stages))
 
 
-@dataclass(frozen=True)
-class Lessons:
-    """What a variant is trained on, and the model it starts from."""
-
-    model: Model
-    prepared: ArtifactRef
-
-
-def lessons_for(
-    variant: Variant, cfg: TokenSkipConfig, run: Run, base: Model, cots: Cots, stages: dict[str, ArtifactRef]
-) -> Lessons:
-    """Build the variant's model and examples; what the report lists of them is added to `stages`."""
+def training_set(
+    variant: Variant,
+    cfg: TokenSkipConfig,
+    run: Run,
+    base: Model,
+    cots: ChainsOfThought,
+    stages: dict[str, ArtifactRef],
+) -> TrainInputs:
+    """The model that a variant starts from and its examples; adds to `stages` what the report lists of them."""
     model, texts = base, cots.compressed
     if variant is Variant.RANDOM_DROP:
         texts = compressed(dropped_at_random(cfg.compress), run, base, cots.shards, "random")
@@ -102,7 +98,7 @@ def lessons_for(
         quality = run.stage(score_quality, cfg.quality, QualityInputs(base, cots.samples, texts), label=variant)
     inputs = PrepareInputs(model, cots.samples, texts, quality)
     prepared = stages[f"prepare/{variant}"] = run.stage(prepare, cfg.prepare, inputs, label=variant)
-    return Lessons(model, prepared)
+    return TrainInputs(model, prepared)
 
 
 def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[int | None, TrainConfig]:
@@ -116,7 +112,7 @@ def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[int | None, TrainC
 
 
 def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Model:
-    """The base model, after fine-tuning on gold rationales where the configuration asks for it."""
+    """The base model, after fine-tuning on gold rationales if warm_start is set."""
     base = ModelInput.find(cfg.model, chat=cfg.chat)
     if cfg.warm_start is None:
         return base
@@ -131,22 +127,23 @@ def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Mod
 
 
 @dataclass(frozen=True)
-class Cots:
-    """Chains of thought and their compressions, both sharded alike."""
+class ChainsOfThought:
+    """The base model's chains of thought, shard by shard and merged, and their compressions."""
 
     shards: list[ArtifactRef]
     samples: ArtifactRef
     compressed: ArtifactRef
 
 
-def collected(cfg: TokenSkipConfig, run: Run, base: Model, problems: ProblemsInput) -> Cots:
-    """Collect, score and compress shard by shard: a finished shard is compressed while the next one generates."""
+def collected(cfg: TokenSkipConfig, run: Run, base: Model, problems: ProblemsInput) -> ChainsOfThought:
+    """Collect, score and compress."""
     shards = collected_shards(cfg.collect, run, base, problems)
-    return Cots(shards, run.merge("collect", shards), compressed(cfg.compress, run, base, shards))
+    samples = run.merge("collect", shards)
+    return ChainsOfThought(shards, samples, compressed(cfg.compress, run, base, shards))
 
 
-def latent_sources(config: DualBuildConfig, base: Model, cots: Cots) -> BuildDualInputs:
-    """What a way to choose latents needs; files enter by their content."""
+def latent_sources(config: DualBuildConfig, base: Model, cots: ChainsOfThought) -> BuildDualInputs:
+    """The inputs that the mode of choosing latents needs; files enter by their content."""
 
     def file(field: str, path: str | None) -> FileInput | None:
         return None if path is None else FileInput.find(f"dual.{field}", path)

@@ -13,7 +13,7 @@ from latent_core.compress.corpus import (
     scored_rows,
     scored_samples,
 )
-from latent_core.compress.selection import RatioOf, SelectionOptions
+from latent_core.compress.selection import SelectionOptions
 from latent_core.config.compress import CompressConfig, ScoreWordsConfig
 from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.inputs import Compressor, Model
@@ -58,7 +58,7 @@ def score_words(
 def compress(out: ArtifactWriter, inputs: CompressInputs, config: CompressConfig, workplace: Workplace) -> Outcome:
     model = warm_readable(workplace.model_dir(inputs.model), inputs.model.fingerprint)
     options = SelectionOptions(
-        ratio_of=RatioOf(config.ratio_of),
+        ratio_of=config.ratio_of,
         drop_consecutive=config.scoring.force_tokens if config.drop_consecutive else (),
         keep_numbers=config.keep_numbers,
         keep_operators=config.keep_operators,

@@ -26,7 +26,7 @@ def load(model: type[C], file: Path | None, overrides: Sequence[str] = ()) -> C:
     """
     values: dict[str, Any] = {}
     if file is not None:
-        values = _read(file)
+        values = read(file)
         _check_kind(model, file, values)
     for override in overrides:
         _apply(values, override)
@@ -69,9 +69,10 @@ def _one_line(error: yaml.YAMLError) -> str:
     return " ".join(str(error).split())
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read(file: Path) -> dict[str, Any]:
+    """What a parameter file holds, unchecked; raises InputError for a file that is not a YAML mapping."""
     if not file.is_file():
-        raise InputError(f"--config: {file} {'is no file' if file.exists() else 'does not exist'}")
+        raise InputError(f"--config: {file} {'is not a file' if file.exists() else 'does not exist'}")
     try:
         values = yaml.load(file.read_text(encoding="utf-8"), _Loader) or {}
     except UnicodeDecodeError as error:
@@ -107,7 +108,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
         target[last] = yaml.load(raw, _Loader)
     except yaml.YAMLError as error:
         problem = _one_line(error)
-        raise InputError(f"--set: the value in {override!r} is not YAML ({problem}); mend or quote it") from error
+        raise InputError(f"--set: the value in {override!r} is not YAML ({problem}); fix or quote it") from error
 
 
 def _is_consequence(item: Any, found: Sequence[Any]) -> bool:

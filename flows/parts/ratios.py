@@ -16,17 +16,17 @@ PLAIN: Ratios = frozenset({1.0})  # a prompt at ratio 1 names none
 TRAIN, GRPO = "train", "grpo"
 
 
-def taught(prepare: PrepareConfig) -> Ratios | None:
+def prepared_ratios(prepare: PrepareConfig) -> Ratios | None:
     """The ratios that examples name; None where each names what its own text achieved."""
     return frozenset(prepare.ratios) | PLAIN if prepare.ratio_label is RatioLabel.REQUESTED else None
 
 
-def taught_to(model: Model, store: ArtifactStore) -> Ratios | None:
+def trained_ratios(model: Model, store: ArtifactStore) -> Ratios | None:
     """The ratios that a finished model was trained at, at any time; None where nothing here knows."""
     if isinstance(model, ModelInput):
         return PLAIN if model.spec in (*EMBEDDED, "smollm2") else None
     artifact = store.get(model.stage, model.fingerprint) if isinstance(model, ArtifactRef) else None
-    return None if artifact is None else _taught_to(artifact)
+    return None if artifact is None else _trained_ratios(artifact)
 
 
 def warn_of_untrained(run: Run, ratios: Iterable[float], known: Ratios | None, who: str) -> None:
@@ -42,9 +42,9 @@ def warn_of_untrained(run: Run, ratios: Iterable[float], known: Ratios | None, w
     )
 
 
-def _taught_to(artifact: Artifact) -> Ratios | None:
+def _trained_ratios(artifact: Artifact) -> Ratios | None:
     earlier = _parent(artifact, "model")
-    before = PLAIN if earlier is None else _taught_to(earlier)
+    before = PLAIN if earlier is None else _trained_ratios(earlier)
     if artifact.ref.stage == TRAIN:
         prepared = _parent(artifact, "prepared")
         return None if prepared is None or before is None else _joined(prepared, before)

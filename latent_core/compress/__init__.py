@@ -9,7 +9,7 @@ from latent_core.compress.choice import compressor_fingerprint, open_compressor
 from latent_core.compress.compressor import MultiRatioCompressor, ScoringOptions
 from latent_core.compress.lengths import WordLength, cl100k_counter
 from latent_core.compress.scored import CompressedText, ScoredChunk, ScoredText
-from latent_core.compress.selection import RatioOf, SelectionOptions, compressed_text, kept_words, select
+from latent_core.compress.selection import SelectionOptions, compressed_text, kept_words, select
 from latent_core.compress.surprisal_baseline import LmSurprisalCompressor
 from latent_core.compress.words import TokenFamily, TokenToWord
 
@@ -20,7 +20,6 @@ __all__ = [
     "LmSurprisalCompressor",
     "MultiRatioCompressor",
     "RandomCompressor",
-    "RatioOf",
     "ScoredChunk",
     "ScoredText",
     "ScoringOptions",

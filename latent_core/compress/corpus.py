@@ -13,7 +13,8 @@ import numpy as np
 from latent_core.compress.answers import answer_retained
 from latent_core.compress.baselines import Compressor
 from latent_core.compress.scored import ScoredText
-from latent_core.compress.selection import RatioOf, SelectionOptions, kept_words, render
+from latent_core.compress.selection import SelectionOptions, kept_words, render
+from latent_core.config.compress import RatioOf
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import compress, pairwise
 
 import numpy as np
@@ -19,16 +18,10 @@ from latent_core.compress.lengths import TokenCounter
 from latent_core.compress.scored import CompressedText, ScoredChunk, ScoredText
 from latent_core.compress.spans import is_latex, is_number, is_operator, join_spans, overlaps
 from latent_core.compress.words import detokenize
+from latent_core.config.compress import RatioOf
 from latent_core.errors import InputError
 
 Mask = NDArray[np.bool_]
-
-
-class RatioOf(StrEnum):
-    """What a ratio is a share of."""
-
-    ENCODER_WORDS = "encoder_words"  # the paper's: a percentile over encoder words, per chunk; the result drifts
-    TARGET_TOKENS = "target_tokens"  # solved per text for the tokens of the model that will read it
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class ChatConfig(StageConfig):
         try:
             day = datetime.date.fromisoformat(str(value))
         except ValueError as error:
-            raise ValueError(f"date: {value!r} is no day; write it as YYYY-MM-DD") from error
+            raise ValueError(f"date: {value!r} is not a date; write it as YYYY-MM-DD") from error
         return day.isoformat()  # one spelling a day
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from enum import StrEnum
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -31,6 +32,13 @@ class ScoreWordsConfig(StageConfig):
         return super().identity() | ({"span_rule": _SPAN_RULE} if self.spans else {})
 
 
+class RatioOf(StrEnum):
+    """What a ratio is a share of."""
+
+    ENCODER_WORDS = "encoder_words"  # the paper's: a percentile over encoder words, per chunk; the result drifts
+    TARGET_TOKENS = "target_tokens"  # solved per text for the tokens of the model that will read it
+
+
 class CompressConfig(StageConfig):
     """LLMLingua-2 compression: arithmetic over word scores, one row per chain of thought and ratio."""
 
@@ -41,7 +49,7 @@ class CompressConfig(StageConfig):
     scoring: Annotated[ScoreWordsConfig, WIRING] = ScoreWordsConfig()
     """The encoder's pass; it enters the identity through the scored words."""
     ratios: Annotated[Ratios, IDENTITY] = (0.7, 0.5, 0.3, 0.1)
-    ratio_of: Annotated[Literal["encoder_words", "target_tokens"], IDENTITY] = "encoder_words"
+    ratio_of: Annotated[RatioOf, IDENTITY] = RatioOf.ENCODER_WORDS
     """What a ratio is a share of: the encoder's words (paper), or the target model's tokens, solved per text."""
     drop_consecutive: Annotated[bool, IDENTITY] = False
     """Keep only the first of consecutive force tokens."""

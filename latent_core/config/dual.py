@@ -44,7 +44,7 @@ class DualBuildConfig(StageConfig):
         try:
             re.compile(pattern or "")
         except re.error as error:
-            raise ValueError(f"is no regular expression ({error}); mend it") from error
+            raise ValueError(f"is not a regular expression ({error}); fix it") from error
         return pattern
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,7 +13,7 @@ from latent_core.config.chat import ChatConfig
 from latent_core.config.evaluate import EvaluateConfig
 from latent_core.config.ratios import Ratios, distinct
 from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
-from latent_core.config.training import LatentRows, LoraVariant, TrainMethod
+from latent_core.config.training import ComputeType, LatentRows, LoraVariant, TrainMethod, WeightType
 
 
 class Advantage(StrEnum):
@@ -92,10 +92,10 @@ class GrpoConfig(StageConfig):
     """lora, dora (learns directions and magnitudes apart, slower) or rslora (for high ranks)."""
     latent_rows: Annotated[LatentRows, IDENTITY] = LatentRows.TRAINABLE
     """Whether a dual model's latent embedding rows learn."""
-    dtype: Annotated[Literal["auto", "float32", "bfloat16"], IDENTITY] = "auto"
+    dtype: Annotated[ComputeType, IDENTITY] = "auto"
     """What passes are computed in; auto is bfloat16 on a GPU and float32 on a CPU. Weights that are all trained are
     float32 in memory."""
-    save_dtype: Annotated[Literal["float32", "bfloat16"], IDENTITY] = "float32"
+    save_dtype: Annotated[WeightType, IDENTITY] = "float32"
     """Type of the merged model's weights on disk."""
     seed: Annotated[int, IDENTITY, Field(ge=0)] = 42
     micro_batch_size: Annotated[int, RUNTIME, Field(ge=1)] = 8

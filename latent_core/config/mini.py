@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
-from latent_core.config.training import TrainConfig, TrainMethod
+from latent_core.config.training import Batching, ComputeType, Schedule, TrainConfig, TrainMethod, WeightType
 
 Difficulties = Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1)]
 
@@ -42,15 +42,15 @@ class MiniTrainConfig(TrainConfig):
 
     method: Annotated[TrainMethod, IDENTITY] = TrainMethod.FULL
     learning_rate: Annotated[float, IDENTITY, Field(gt=0)] = 2e-3
-    schedule: Annotated[Literal["constant_with_warmup", "cosine", "linear"], IDENTITY] = "linear"
+    schedule: Annotated[Schedule, IDENTITY] = "linear"
     warmup_ratio: Annotated[float, IDENTITY, Field(ge=0, lt=1)] = 0.03
     steps: Annotated[int, IDENTITY, Field(ge=1)] = 2200
     batch_size: Annotated[int, IDENTITY, Field(ge=1)] = 16
-    batching: Annotated[Literal["random", "by_length"], IDENTITY] = "by_length"
+    batching: Annotated[Batching, IDENTITY] = "by_length"
     max_length: Annotated[int, IDENTITY, Field(ge=8)] = 1024
     weight_decay: Annotated[float, IDENTITY, Field(ge=0)] = 0.01
-    dtype: Annotated[Literal["auto", "float32", "bfloat16"], IDENTITY] = "float32"
-    save_dtype: Annotated[Literal["float32", "bfloat16"], IDENTITY] = "bfloat16"
+    dtype: Annotated[ComputeType, IDENTITY] = "float32"
+    save_dtype: Annotated[WeightType, IDENTITY] = "bfloat16"
     micro_batch_size: Annotated[int, RUNTIME, Field(ge=1)] = 16
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.training import ComputeType
 
 
 class QualitySpan(StrEnum):
@@ -30,7 +31,7 @@ class QualityConfig(StageConfig):
 
     span: Annotated[QualitySpan, IDENTITY] = QualitySpan.ANSWER
     reduction: Annotated[QualityReduction, IDENTITY] = QualityReduction.MEAN
-    dtype: Annotated[Literal["auto", "float32", "bfloat16"], IDENTITY] = "auto"
+    dtype: Annotated[ComputeType, IDENTITY] = "auto"
     """auto is bfloat16 on a GPU and float32 on a CPU."""
     batch_tokens: Annotated[int, RUNTIME, Field(ge=1)] = 8192
     """Upper bound of tokens read at once."""

@@ -9,6 +9,11 @@ from pydantic import Field, model_validator
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 
+ComputeType = Literal["auto", "float32", "bfloat16"]
+WeightType = Literal["float32", "bfloat16"]
+Schedule = Literal["constant_with_warmup", "cosine", "linear"]
+Batching = Literal["random", "by_length"]
+
 
 class TrainMethod(StrEnum):
     LORA = "lora"  # low-rank adapters on all linear layers
@@ -75,24 +80,24 @@ class TrainConfig(StageConfig):
     latent_rows: Annotated[LatentRows, IDENTITY] = LatentRows.TRAINABLE
     """Whether a dual model's latent embedding rows learn; frozen rows stay copies of their sources for ever."""
     learning_rate: Annotated[float, IDENTITY, Field(gt=0)] = 5e-5
-    schedule: Annotated[Literal["constant_with_warmup", "cosine", "linear"], IDENTITY] = "constant_with_warmup"
+    schedule: Annotated[Schedule, IDENTITY] = "constant_with_warmup"
     warmup_ratio: Annotated[float, IDENTITY, Field(ge=0, lt=1)] = 0.1
     """Share of the steps over which the learning rate rises."""
     steps: Annotated[int, IDENTITY, Field(ge=1)] = 1200
     """Optimizer steps."""
     batch_size: Annotated[int, IDENTITY, Field(ge=1)] = 128
     """Effective batch size in examples, whatever the devices and micro batches are."""
-    batching: Annotated[Literal["random", "by_length"], IDENTITY] = "random"
+    batching: Annotated[Batching, IDENTITY] = "random"
     """by_length pads less, but fills a batch with examples of one ratio, since ratio and length go together."""
     max_length: Annotated[int, IDENTITY, Field(ge=8)] = 4096
     """Longest example in tokens; longer ones are left out and counted."""
     weight_decay: Annotated[float, IDENTITY, Field(ge=0)] = 0.0
     eval_every: Annotated[int, IDENTITY, Field(ge=1)] = 200
     """Steps between evaluations on the validation split; the checkpoint with the lowest loss is kept."""
-    dtype: Annotated[Literal["auto", "float32", "bfloat16"], IDENTITY] = "auto"
+    dtype: Annotated[ComputeType, IDENTITY] = "auto"
     """What passes are computed in; auto is bfloat16 on a GPU and float32 on a CPU. Weights that are all trained are
     float32 in memory."""
-    save_dtype: Annotated[Literal["float32", "bfloat16"], IDENTITY] = "float32"
+    save_dtype: Annotated[WeightType, IDENTITY] = "float32"
     """Type of the merged model's weights on disk."""
     seed: Annotated[int, IDENTITY, Field(ge=0)] = 42
     micro_batch_size: Annotated[int, RUNTIME, Field(ge=1)] = 32

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from latent_core.compress.selection import RatioOf, SelectionOptions
+from latent_core.compress.selection import SelectionOptions
+from latent_core.config.compress import RatioOf
 from latent_core.ui import markup
 from latent_core.ui.catalog import ModelCatalog
 from latent_core.ui.compression import CompressionCache

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from latent_core.compress.lengths import CachedCounter
 from latent_core.compress.scored import ScoredChunk, ScoredText
 from latent_core.compress.selection import (
-    RatioOf,
     SelectionOptions,
     kept_words,
     probability_threshold,
     threshold_percentile,
 )
 from latent_core.compress.spans import is_number, is_operator
+from latent_core.config.compress import RatioOf
 from latent_core.ui.compression import CompressionCache, CompressionView
 
 SWEEP = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)

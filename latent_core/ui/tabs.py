@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from latent_core.compress.selection import RatioOf
+from latent_core.config.compress import RatioOf
 from latent_core.ui import markup
 from latent_core.ui.compression import MAX_CHARACTERS
 from latent_core.ui.demo import Demo

@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 
 from latent_core.store import ArtifactStore
 
@@ -102,6 +103,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": api,
         "PREFECT_CLI_PROMPT": "false",
+        "PREFECT_API_REQUEST_TIMEOUT": "180",  # seconds, for a machine that is busy with other things
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PYTHONPATH": str(ROOT),
     }
@@ -173,3 +175,16 @@ def test_two_flow_runs_of_one_configuration_at_once_give_one_result(site: Site, 
     assert sorted(ref.stage for ref in refs) == ["numbers", "numbers", "sum"]
     assert all(store.verify(ref).ok for ref in refs)
     assert [store.require(ref).manifest.content.metrics for ref in refs if ref.stage == "sum"] == [{"sum": 4}]
+
+
+def test_deploy_all_gives_every_deployment_the_parameters_of_its_file(site: Site) -> None:
+    site.prefect("work-pool", "create", "local-process", "--type", "process")
+    site.prefect("--no-prompt", "deploy", "--all")
+    files = {file.stem: yaml.safe_load(file.read_text()) for file in (ROOT / "deployments").glob("*.yaml")}
+    found = {item["name"]: item["parameters"] for item in site.ask("deployments/filter", {}) if item["name"] != "toy"}
+    declared = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    named = {item["name"]: item["parameters"]["cfg"].strip("{} ").removeprefix("files.") for item in declared}
+    assert found == {name: {"cfg": files[file]} for name, file in named.items()}
+    site.prefect("deployment", "run", "tokenskip-math")
+    (run,) = site.ask("flow_runs/filter", {"deployments": {"name": {"any_": ["tokenskip-math"]}}})
+    assert run["parameters"] == {"cfg": files["tokenskip-math"]}

@@ -1,8 +1,9 @@
-"""prefect.yaml: its parameters are valid, and equal to the parameter file of the same run."""
+"""prefect.yaml and deployments/: each deployment names a parameter file, and every parameter file is valid."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -11,34 +12,43 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect.utilities.templating import apply_values
 
+from flows.launch.parameter_files import read_parameter_files
 from flows.launch.parameters import checked, load
 from flows.launch.registry import find_flow
+from latent_core.config.base import StageConfig
 from latent_core.errors import InputError
 
 ROOT = Path(__file__).parents[2]
-DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+FILES = {"files": read_parameter_files(str(ROOT / "deployments"))}
+DEPLOYMENTS: list[dict[str, Any]] = apply_values(
+    yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"], FILES
+)
 LOST, RESCHEDULE = yaml.safe_load((ROOT / "deployments" / "automations" / "lost-runs.yaml").read_text())["automations"]
 
 
+def _config(deployment: dict[str, Any]) -> StageConfig:
+    """A deployment's parameters, as its flow gets them."""
+    path, _, function = deployment["entrypoint"].partition(":")
+    flow = getattr(import_module(path.removesuffix(".py").replace("/", ".")), function)
+    return checked(find_flow(flow.name).config, deployment["parameters"]["cfg"])
+
+
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=[item["name"] for item in DEPLOYMENTS])
-def test_deployment_names_a_flow_and_valid_parameters(deployment: dict[str, Any]) -> None:
-    path, _, function = deployment["entrypoint"].partition(":")
-    flow = getattr(import_module(path.removesuffix(".py").replace("/", ".")), function)
-    find_flow(flow.name).config.model_validate(deployment["parameters"]["cfg"])
+def test_deployment_names_a_flow_and_a_file_of_valid_parameters(deployment: dict[str, Any]) -> None:
+    assert _config(deployment)
 
 
-@pytest.mark.parametrize(
-    ("name", "file"),
-    [("tokenskip-math-smoke", "smoke"), *((name, name) for name in ("label-kinds", "compressor", "grpo"))],
-)
-def test_deployment_and_parameter_file_of_the_same_run_are_equal(name: str, file: str) -> None:
-    deployment = next(item for item in DEPLOYMENTS if item["name"] == name)
-    path, _, function = deployment["entrypoint"].partition(":")
-    flow = getattr(import_module(path.removesuffix(".py").replace("/", ".")), function)
-    model = find_flow(flow.name).config
-    parameters = yaml.safe_load((ROOT / "deployments" / f"{file}.yaml").read_text())
-    assert model.model_validate(deployment["parameters"]["cfg"]) == model.model_validate(parameters)
+def test_prefect_file_repeats_no_parameters() -> None:
+    written = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    assert all(re.fullmatch(r"{{ files\.[\w-]+ }}", item["parameters"]["cfg"]) for item in written)
+
+
+def test_file_of_bad_parameters_stops_the_deploy_and_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("model: [")
+    with pytest.raises(InputError, match=r"bad\.yaml is not YAML"):
+        read_parameter_files(str(tmp_path))
 
 
 @pytest.mark.parametrize(("set_to", "found"), [(None, "1"), ("0", "0")])
@@ -57,9 +67,9 @@ def test_reevaluation_is_scheduled() -> None:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "deployments").glob("*.yaml")), ids=lambda file: file.name)
 def test_parameter_file_is_valid(file: Path) -> None:
-    own = ("compressor", "direct", "concise", "label-kinds", "grpo")
-    named = {"sketch-of-thought": "concise"} | {name: name for name in own}
-    flow = named.get(file.stem, "tokenskip-math")
+    own = ("compressor", "direct", "concise", "label-kinds", "grpo", "reevaluate")
+    others = {"sketch-of-thought": "concise", "concise-gsm8k": "concise", "direct-constant": "direct"}
+    flow = file.stem if file.stem in own else others.get(file.stem, "tokenskip-math")
     find_flow(flow).config.model_validate(yaml.safe_load(file.read_text()))
 
 

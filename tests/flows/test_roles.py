@@ -160,10 +160,10 @@ def _with(values: Values, path: tuple[str, ...], value: Any) -> Values:
 def _planned(entry: FlowEntry, values: Values) -> frozenset[ArtifactRef] | None:
     """Addresses of the flow's stages; None where the values are not legal."""
     try:
-        run, _ = plan(entry, entry.config.model_validate(values))
+        planned, _ = plan(entry, entry.config.model_validate(values))
     except (ValidationError, InputError):
         return None
-    return frozenset(line.ref for line in run.lines)
+    return frozenset(line.ref for line in planned.lines)
 
 
 def _changes(entry: FlowEntry, base: Values, path: tuple[str, ...], role: Role, others: list[Any]) -> bool | None:

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
 from latent_core.config.grpo import GrpoConfig
 from latent_core.models.source import model_in
+from latent_core.rl import training
+from latent_core.rl.judges import Rewards
 from tasks.grpo import ROLLOUTS, GrpoInputs, train_policy
 from tests.support.stage_bench import MINI, TRAINING, StageBench
 
 
-def test_grpo_keeps_every_rollout_and_summarises_the_first_and_the_last_steps(bench: StageBench) -> None:
+def _more_each_step(config: GrpoConfig, model_dir: Path) -> Rewards:
+    steps = count()
+
+    def reward(rows: Sequence[Any]) -> list[float]:
+        step = next(steps)
+        return [step + number / len(rows) for number, _ in enumerate(rows)]
+
+    return reward
+
+
+def test_grpo_keeps_every_rollout_and_summarises_the_first_and_the_last_steps(
+    bench: StageBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "judge", _more_each_step)
     config = GrpoConfig.model_validate(
         {
             "questions": 4, "questions_per_step": 2, "steps": 2, "micro_batch_size": 2, "save_every": 2,
@@ -21,6 +43,7 @@ def test_grpo_keeps_every_rollout_and_summarises_the_first_and_the_last_steps(be
     taught = sum(row["taught"] for row in rows)
     assert content.accounting.get("kept", 0) == taught and content.accounting.get("no_signal", 0) == 8 - taught
     assert sum(content.metrics["verdicts"].values()) == 8
+    assert content.metrics["first"]["reward"] < 1 <= content.metrics["last"]["reward"]
     for name, step in (("first", 0), ("last", 1)):
         rewards = [row["reward"] for row in rows if row["step"] == step]
         assert content.metrics[name]["reward"] == sum(rewards) / 4

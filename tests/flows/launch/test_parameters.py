@@ -50,7 +50,7 @@ def test_overrides_reach_nested_sections(tmp_path: Path) -> None:
         ("collect.questions=true", r"^collect\.questions: should be a number \(got True\)"),
         ("variants=standard", r"variants: should be a list, such as \[a, b\] \(got 'standard'\)"),
         ("collect=3", "collect: is a section"),
-        ('dual={mode: subset, pattern: "("}', r"^dual\.pattern: is no regular expression"),
+        ('dual={mode: subset, pattern: "("}', r"^dual\.pattern: is not a regular expression"),
         ("seeds=[1, 1]", r"^seeds: \[1, 1\] must be different"),
         ("dual.mode=subset", r"^dual\.mode: 'subset' needs"),
         ("evaluate.sampling.samples=4", r"^evaluate\.sampling\.samples: greedy"),
@@ -95,7 +95,7 @@ def test_file_that_holds_no_parameters_is_refused(tmp_path: Path, content: bytes
     with pytest.raises(InputError, match=message) as refused:
         load(TokenSkipConfig, file)
     assert "\n" not in str(refused.value)
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="is not a file"):
         load(TokenSkipConfig, tmp_path)
 
 

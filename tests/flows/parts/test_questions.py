@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect.utilities.templating import apply_values
 
 from flows.cli.evaluation import contamination_line
+from flows.launch.parameter_files import read_parameter_files
 from flows.launch.plan import plan
 from flows.launch.registry import find_flow
 from flows.parts import questions
@@ -107,8 +109,9 @@ def test_contamination_of_ones_own_file_is_looked_for_in_all_of_it(benchmark: di
 
 def test_no_deployment_asks_for_more_questions_than_its_benchmark_has() -> None:
     sizes = {"gsm8k": (7473, 1319), "math": (7500, 500)}  # the smallest of what is published under the name
+    files = {"files": read_parameter_files(str(ROOT / "deployments"))}
     checked = 0
-    for deployment in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
+    for deployment in apply_values(yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"], files):
         name = deployment["entrypoint"].partition(":")[2].replace("_", "-")
         config = find_flow(name).config.model_validate(deployment["parameters"]["cfg"])
         benchmark = getattr(config, "benchmark", None)

@@ -9,7 +9,7 @@ import pytest
 
 from flows.launch.plan import plan, show_plan
 from flows.launch.registry import find_flow
-from flows.parts.ratios import taught, taught_to, warn_of_untrained
+from flows.parts.ratios import prepared_ratios, trained_ratios, warn_of_untrained
 from latent_core.config.prepare import PrepareConfig, RatioLabel
 from latent_core.config.runtime import TrackingConfig
 from latent_core.identity import fingerprint
@@ -47,28 +47,26 @@ def flow_config(name: str, tmp_path: Path, **fields: Any) -> Any:
 def test_ratios_of_a_trained_model_are_those_of_all_its_examples(store: ArtifactStore) -> None:
     first = trained(store, ratios=(1.0, 0.5))
     again = trained(store, first, ratios=(0.3,))
-    assert taught_to(first, store) == {1.0, 0.5}
-    assert taught_to(again, store) == {1.0, 0.5, 0.3}
+    assert trained_ratios(first, store) == {1.0, 0.5}
+    assert trained_ratios(again, store) == {1.0, 0.5, 0.3}
     reinforced = made(store, "grpo", {"ratios": [0.25]}, model=first)
-    assert taught_to(reinforced, store) == {1.0, 0.5, 0.25}
+    assert trained_ratios(reinforced, store) == {1.0, 0.5, 0.25}
 
 
 def test_ratios_of_models_that_heard_none_are_one(store: ArtifactStore) -> None:
     direct = made(store, "prepare_direct", {"seed": 1})
     answering = made(store, "train", {"steps": 1}, model=OUTSIDE, prepared=direct)
-    assert taught_to(answering, store) == {1.0}
-    assert taught_to(ModelInput.find("latent-mini"), store) == {1.0}
-    assert taught_to(made(store, "build_dual", {"seed": 0}, model=OUTSIDE), store) == {1.0}
+    assert trained_ratios(answering, store) == {1.0}
+    assert trained_ratios(ModelInput.find("latent-mini"), store) == {1.0}
+    assert trained_ratios(made(store, "build_dual", {"seed": 0}, model=OUTSIDE), store) == {1.0}
 
 
 def test_nothing_is_claimed_where_nothing_is_known(store: ArtifactStore) -> None:
-    assert taught_to(ModelInput("owner/name", "f" * 64), store) is None
-    assert (
-        taught_to(made(store, "train", {"steps": 2}, model=OUTSIDE, prepared=ArtifactRef("prepare", "e" * 64)), store)
-        is None
-    )
-    assert taught_to(trained(store, ratios=(0.5,), ratio_label=RatioLabel.ACHIEVED), store) is None
-    assert taught(PrepareConfig(ratio_label=RatioLabel.ACHIEVED)) is None
+    assert trained_ratios(ModelInput("owner/name", "f" * 64), store) is None
+    lost = made(store, "train", {"steps": 2}, model=OUTSIDE, prepared=ArtifactRef("prepare", "e" * 64))
+    assert trained_ratios(lost, store) is None
+    assert trained_ratios(trained(store, ratios=(0.5,), ratio_label=RatioLabel.ACHIEVED), store) is None
+    assert prepared_ratios(PrepareConfig(ratio_label=RatioLabel.ACHIEVED)) is None
 
 
 def test_reevaluation_names_the_untrained_ratio_on_every_run(store: ArtifactStore, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from latent_core.compress import (
     RandomCompressor,
-    RatioOf,
     ScoredChunk,
     ScoredText,
     SelectionOptions,
@@ -24,6 +23,7 @@ from latent_core.compress import (
 from latent_core.compress.answers import _VALUE, answer_span
 from latent_core.compress.selection import percentile, threshold_percentile
 from latent_core.compress.spans import average_over_units, join_spans, split_units
+from latent_core.config.compress import RatioOf
 from latent_core.errors import InputError
 
 

@@ -46,7 +46,7 @@ def test_parameters_read_again_as_a_server_sends_them_are_equal() -> None:
 @pytest.mark.parametrize(
     ("ratios", "message"),
     [
-        ("[0.5, 0.5]", r"^ratios: a ratio appears twice in \[0\.5, 0\.5\]$"),
+        ("[0.5, 0.5]", r"^ratios: a ratio appears twice, to six digits, in \[0\.5, 0\.5\]$"),
         ("[1.0]", r"^ratios: needs a ratio below 1 to compress to$"),
         ("[]", r"^ratios: must not be empty"),
         ("[1.5]", r"^ratios\.0: .*less than or equal to 1 \(got 1\.5\)$"),

@@ -143,7 +143,7 @@ def test_pinned_clock_speaks_english_whatever_the_locale() -> None:
 
 @pytest.mark.parametrize("date", ["26 Jul 2024", "2024-13-01", "", "today", "2024-07-26T10:00"])
 def test_date_that_is_no_day_is_refused(date: str) -> None:
-    with pytest.raises(ValueError, match="is no day; write it as YYYY-MM-DD"):
+    with pytest.raises(ValueError, match="is not a date; write it as YYYY-MM-DD"):
         ChatConfig(date=date)
 
 

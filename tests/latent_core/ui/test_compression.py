@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from latent_core.compress import RatioOf, ScoringOptions, SelectionOptions, open_compressor
+from latent_core.compress import ScoringOptions, SelectionOptions, open_compressor
+from latent_core.config.compress import RatioOf
 from latent_core.errors import InputError
 from latent_core.ui.compression import MAX_CHARACTERS, CompressionCache
 from latent_core.ui.presets import PRESETS
