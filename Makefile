@@ -13,7 +13,8 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 WORKERS ?= 2
 MUTATED := $(addprefix latent_core/,compress/selection.py dual/constraint.py evaluation/regression.py \
   evaluation/statistics.py generate/completions.py identity.py rl/rewards.py scoring/extraction.py sft/plan.py \
-  store/manifest.py) tasks/run/schedule.py
+  store/manifest.py=tests/latent_core/store/test_formats.py,tests/latent_core/store/test_checked_reading.py) \
+  tasks/run/schedule.py
 
 .PHONY: install help demo demo-smollm2 test test-all test-browser mutants chaos check lock clean
 

@@ -310,7 +310,7 @@ def main() -> int:
         copied(root, Path(folder))
         for given in options.modules:
             module, _, named = given.partition("=")
-            source = (root / module).read_bytes()
+            source = Path(folder, module).read_bytes()
             sample = draw(mutants_of(module, source), options.per_module, options.seed)
             keys = {mutant: hashlib.sha256(mutant.applied(source)).hexdigest()[:16] for mutant in sample}
             seen += keys.values()

@@ -134,3 +134,12 @@ def test_extract_answer_hostile_repetition_is_linear(unit: str) -> None:
     extract_answer(text)
     extract_answer("answer:" + text + "x")
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("text", ["## Final answer\n42", "So 40 + 2.\n\n**Answer**\n\n42\n"])
+def test_answer_below_a_heading_is_found(text: str) -> None:
+    assert extract_answer(text) == "42"
+
+
+def test_number_is_an_answer_of_its_own_in_fewer_than_200_characters() -> None:
+    assert (extract_answer(f"{'4':>199}"), extract_answer(f"{'4':>200}")) == ("4", None)
