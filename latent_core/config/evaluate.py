@@ -98,7 +98,7 @@ class EvaluateWithBaseConfig(EvaluateConfig):
 
 
 class EvaluateOnceConfig(EvaluateWithBaseConfig):
-    """Evaluation of a model that was trained to hear no ratio, beside the untrained one."""
+    """Evaluation of a model that was trained without ratios in its prompts, beside the untrained one."""
 
     ratios: Annotated[Ratios, WIRING] = (1.0,)
     """The plain question only."""
@@ -106,10 +106,10 @@ class EvaluateOnceConfig(EvaluateWithBaseConfig):
     """Beside the base model: other ways to shorten its reasoning, without training."""
 
     @model_validator(mode="after")
-    def _hears_no_ratio(self) -> EvaluateOnceConfig:
+    def _has_no_ratios(self) -> EvaluateOnceConfig:
         if self.ratios != (1.0,):
             raise ValueError("evaluate.ratios: this method trains no ratios; leave it out, or run tokenskip-math")
         needing = [name for name in self.baselines if name in (Baseline.REDUCE, Baseline.TRUNCATE)]
         if needing:
-            raise ValueError(f"evaluate.baselines: {needing[0].value} needs ratios below 1, which this method has not")
+            raise ValueError(f"evaluate.baselines: {needing[0].value} needs ratios below 1, which it is not trained at")
         return self

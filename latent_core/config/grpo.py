@@ -137,7 +137,7 @@ class GrpoConfig(StageConfig):
 
 
 class GrpoEvaluateConfig(EvaluateConfig):
-    """Evaluation before and after, at the ratios that the model can hear."""
+    """Evaluation before and after, at ratios that the model's prompts may name."""
 
     ratios: Annotated[Ratios, WIRING] = (1.0,)
     """Conditions, before and after; each is an artifact of its own."""

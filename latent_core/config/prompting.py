@@ -9,7 +9,7 @@ from typing import Any
 class Prompting(StrEnum):
     """How a model is asked to reason."""
 
-    RATIO = "ratio"  # the condition a TokenSkip model was trained to hear; at 1.0 the plain question
+    RATIO = "ratio"  # the ratio as TokenSkip writes it after the question; at 1.0 the plain question
     REDUCE = "reduce"  # in words: to leave out a share of the words
     CONCISE = "concise"  # in words: to be concise
     CHAIN_OF_DRAFT = "chain_of_draft"  # arXiv 2502.18600: a draft of at most five words a step

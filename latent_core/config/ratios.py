@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
@@ -11,6 +11,7 @@ from latent_core.config.base import WIRING, StageConfig
 Ratio = Annotated[float, Field(gt=0, le=1)]
 Ratios = Annotated[tuple[Ratio, ...], Field(min_length=1)]
 _RATIOS: TypeAdapter[tuple[float, ...]] = TypeAdapter(Ratios)
+_SECTIONS = ("compress", "prepare", "evaluate")
 
 
 class WithRatios(StageConfig):
@@ -26,7 +27,7 @@ class WithRatios(StageConfig):
         shorter = _below_one(fields.get("ratios")) if isinstance(fields, dict) else ()
         if not shorter:
             return fields
-        filled = {"compress": shorter, "prepare": (1.0, *shorter), "evaluate": (1.0, *shorter)}
+        filled = dict(zip(_SECTIONS, (shorter, (1.0, *shorter), (1.0, *shorter)), strict=True))
         return fields | {name: cls._with_ratios(name, fields, ratios) for name, ratios in filled.items()}
 
     @classmethod
@@ -44,6 +45,15 @@ class WithRatios(StageConfig):
         if ratios is not None and min(distinct("ratios", ratios)) == 1:
             raise ValueError("ratios: needs a ratio below 1 to compress to")
         return ratios
+
+    @model_validator(mode="after")
+    def _ratios_have_an_effect(self) -> Self:
+        """Refuse ratios that no section has: all three were given others."""
+        wanted = set(_below_one(self.ratios))
+        if self.ratios is not None and all(set(_below_one(getattr(self, name).ratios)) != wanted for name in _SECTIONS):
+            sections = ", ".join(f"{name}.ratios" for name in _SECTIONS)
+            raise ValueError(f"ratios: {list(self.ratios)} have no effect, since {sections} are given; leave one out")
+        return self
 
 
 def _below_one(ratios: Any) -> tuple[float, ...]:

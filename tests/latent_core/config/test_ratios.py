@@ -29,6 +29,13 @@ def test_section_that_says_its_own_ratios_keeps_them() -> None:
     assert TokenSkipConfig(ratios=(0.8,), compress=CompressConfig(ratios=(0.8, 0.1))).compress.ratios == (0.8, 0.1)
 
 
+def test_ratios_that_every_section_overrides_are_refused() -> None:
+    sections = ["compress.ratios=[0.5]", "prepare.ratios=[1.0, 0.5]", "evaluate.ratios=[0.5]"]
+    with pytest.raises(InputError, match=r"^ratios: \[0\.25\] have no effect, since compress\.ratios, .* are given"):
+        load(TokenSkipConfig, None, ["ratios=[0.25]", *sections])
+    assert load(TokenSkipConfig, None, ["ratios=[1.0, 0.5]", *sections]).evaluate.ratios == (0.5,)
+
+
 def test_ratios_left_out_leave_the_defaults_of_the_sections() -> None:
     assert load(TokenSkipConfig, None).compress.ratios == CompressConfig().ratios
 
