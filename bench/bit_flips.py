@@ -33,6 +33,7 @@ from flows.launch.plan import plan
 from flows.launch.registry import find_flow
 from flows.parts.publish import show_card
 from latent_core.config.tokenskip import TokenSkipConfig
+from latent_core.evaluation.condition import Condition, Kind
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, DamagedError, begin
 from latent_core.ui.catalog import stored_offers
@@ -47,7 +48,7 @@ from tasks.compare import (
 from tasks.run.hits import Hits
 from tasks.stage import StageCall, Workplace
 from tasks.tables import SAMPLES
-from tasks.tracking.journal import Journal
+from tasks.tracking.journal import Journal, last_accepted
 from tasks.workers.compute import perform
 
 RECIPE: dict[str, Any] = {
@@ -117,7 +118,8 @@ def scene_of(entry: Any, config: Any, report: Artifact, mend: Callable[[], list[
     store = report.store
     evaluations = list(store.list("evaluate"))
     before, after = evaluations[0], evaluations[-1]
-    inputs = CompareEvaluationsInputs({"a": before}, {"a": after})
+    condition = Condition("model", Kind.RATIO, 1.0)
+    inputs = CompareEvaluationsInputs({condition: before}, {condition: after})
     compared = compare_evaluations.call(CompareEvaluations(), inputs)
     computed_here(compared, store)
     journal = Journal("run", "reevaluate", "", {}, 0.0, 1.0, "FINISHED", {"latent.report": report.ref.fingerprint})
@@ -147,9 +149,7 @@ def scene_of(entry: Any, config: Any, report: Artifact, mend: Callable[[], list[
         return "\n".join(found.read_bytes(item.path).decode() for item in found.manifest.content.files)
 
     def yardstick() -> str:
-        run, _ = plan(entry, config)
-        run.name = "reevaluate"
-        return str(run.accepted({}))
+        return str(last_accepted(store, "reevaluate", {}))
 
     readers = {
         "table": table,

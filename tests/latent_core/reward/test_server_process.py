@@ -39,7 +39,7 @@ def test_sigterm_answers_the_request_that_is_being_scored_and_ends_the_process(
     server: tuple[subprocess.Popen[str], str],
 ) -> None:
     process, url = server
-    items = [{"prompt": PROMPT, "completion": f"{i} {'so ' * 300}</think>", "gold": "7"} for i in range(16)]
+    items = [{"prompt": PROMPT, "completion": f"{i} {'so ' * 150}</think>", "gold": "7"} for i in range(16)]
     with ThreadPoolExecutor(1) as pool:
         pending = pool.submit(httpx.post, f"{url}/score_batch", json={"items": items}, timeout=300)
         while "latent_scorer_batch_size_count 1.0" not in httpx.get(f"{url}/metrics", timeout=60).text:
