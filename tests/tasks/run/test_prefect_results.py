@@ -12,7 +12,7 @@ import pytest
 
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.store import ArtifactStore, collect_garbage, find_garbage
-from latent_core.store import garbage as garbage_module
+from latent_core.store import leftovers as leftovers_module
 from tasks.run.execution import open_run
 from tests.support.s3_faults import make_bucket
 from tests.support.s3_servers import forget_connections, start_moto
@@ -76,7 +76,7 @@ def test_results_older_than_a_month_are_collected_and_younger_ones_stay(
     store = ArtifactStore(root)
     assert find_garbage(store, grace=0).results == []
     later = SimpleNamespace(time=lambda: time.time() + 31 * 24 * 3600)
-    monkeypatch.setattr(garbage_module, "time", later)
+    monkeypatch.setattr(leftovers_module, "time", later)
     garbage = find_garbage(store, grace=0)
     assert [item.folder.partition("/")[0] for item in garbage.results] == [".prefect"]
     collect_garbage(store, garbage)
