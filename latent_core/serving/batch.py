@@ -1,6 +1,6 @@
 """The phase machine for a serving engine's batch: rows that come, go and move, each with options of its own.
 
-Free of any engine's types, so that it is tested without one; `vllm_constraint` and `vllm_constraint_v2` bind it to
+Free of any engine's types, so that it is tested without one; `constraint` and `constraint_v2` bind it to
 vLLM's two interfaces. What a request may say, under vLLM's `extra_args` (HTTP: `vllm_xargs`), 0 and 1 being bools:
 
     dual_vocab    bool   whether the constraint holds for this request; default yes. Off means visible ids only

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from latent_core.config.runtime import Runner, RuntimeConfig
-from latent_core.errors import LatentError, StageFailed
+from latent_core.errors import InputError, LatentError, StageFailed
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.progress.prefect import PrefectBoard, StageProgress
 from tasks.progress.terminal import current_sink, shown_to
@@ -183,9 +183,14 @@ class Execution(Run):
 def open_run(name: str, config: Any, *, force: Sequence[str] = ()) -> Iterator[Execution]:
     """Execute the flow `name` inside the block, within its Prefect flow run.
 
-    `config` is its parameters, with the sections store, runtime and tracking.
+    `config` is its parameters, with the sections store, runtime and tracking. Raises InputError outside a flow run.
     """
+    from prefect.context import FlowRunContext
+
     from tasks.run.prefect_results import results_in
+
+    if FlowRunContext.get() is None:
+        raise InputError(f"{name}: is no Prefect flow run here; call the flow in flows/deployed.py, or `latent run`")
 
     store, runtime = ArtifactStore(config.store), config.runtime
     store.check_writable()

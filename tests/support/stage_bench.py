@@ -10,9 +10,9 @@ import pytest
 
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.sampling import SamplingConfig
-from latent_core.generate.completions import ReadableModel
 from latent_core.generate.engine import Finished, Generation, Request
 from latent_core.identity import fingerprint
+from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
 from tasks.inputs import ModelInput, ProblemsInput

@@ -18,8 +18,8 @@ from vllm import SamplingParams
 from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality
 from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcessor, LogitsProcRequestState
 
-from latent_core.dual import vllm_constraint, vllm_constraint_v2
 from latent_core.errors import InputError
+from latent_core.serving import constraint, constraint_v2
 from latent_core.serving.constraint import DualConstraint
 from latent_core.serving.constraint_v2 import DualConstraintV2
 
@@ -96,8 +96,8 @@ def test_dual_model_without_the_named_processor_raises() -> None:
 def test_vocabulary_is_found_in_the_directory_when_the_config_has_none(tmp_path: Path) -> None:
     VOCABULARY.save(tmp_path)
     model = SimpleNamespace(hf_config=SimpleNamespace(), model=str(tmp_path))
-    assert vllm_constraint.vocabulary_of(model) == VOCABULARY
-    assert vllm_constraint.vocabulary_of(SimpleNamespace(hf_config=SimpleNamespace(), model="nowhere")) is None
+    assert constraint.vocabulary_of(model) == VOCABULARY
+    assert constraint.vocabulary_of(SimpleNamespace(hf_config=SimpleNamespace(), model="nowhere")) is None
 
 
 def test_v2_is_complete_and_follows_slots_through_a_step() -> None:
@@ -134,7 +134,7 @@ def test_v2_of_another_version_or_with_speculation_raises(monkeypatch: pytest.Mo
     speculating.speculative_config = object()
     with pytest.raises(InputError, match="speculative_config"):
         DualConstraintV2(speculating, state)
-    monkeypatch.setattr(vllm_constraint_v2, "WRITTEN_FOR", "0.31")
+    monkeypatch.setattr(constraint_v2, "WRITTEN_FOR", "0.31")
     with pytest.raises(InputError, match="VLLM_USE_V2_MODEL_RUNNER=0"):
         DualConstraintV2(config(), state)
 

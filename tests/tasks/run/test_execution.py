@@ -62,6 +62,12 @@ def _words(log: Path) -> list[str]:
     return sorted(log.read_text().split())
 
 
+def test_run_outside_a_prefect_flow_is_refused_before_anything_is_written(config: ToyConfig, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^toy: is no Prefect flow run here"), open_run("toy", config):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_second_run_computes_nothing_and_its_tasks_are_cached(config: ToyConfig, tmp_path: Path) -> None:
     log = tmp_path / "log"
     first, states = _execute(config, log)
