@@ -25,7 +25,7 @@ from latent_core.errors import InfrastructureError
 from latent_core.processes import deaf_to
 
 START_SECONDS = 180.0  # on a busy machine; 15 to 50 when idle
-_STOP_SECONDS = 70.0  # more than it takes for what it still has to record
+_STOP_SECONDS = 600.0  # for what it still has to record, of thousands of tasks on a slow disk
 _ANSWER_SECONDS = 5.0  # for one look at a server's health
 _POLL_SECONDS = 0.1
 _PROGRAM = Path(__file__).with_name("server_process.py")

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, AsyncSessionTransa
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 _PATIENCE_SECONDS = 3600.0  # of a request for the connection: whoever asked gives up earlier
-_RECORDING_SECONDS = 60.0  # for events that are not in the database yet
+_RECORDING_SECONDS = 60.0  # without progress, while events are not in the database yet
 _GRACE_SECONDS = 4  # for what is still asked and written, once it is to end
 
 
@@ -90,12 +90,12 @@ def main() -> None:
 def _end_with_input(server: uvicorn.Server) -> None:
     while os.read(sys.stdin.fileno(), 1):
         pass
-    deadline = time.monotonic() + _RECORDING_SECONDS
-    before = None
+    before, since = None, time.monotonic()
     while (now := _events()) != before or now[0] > now[1]:  # else what has come last is lost
-        if time.monotonic() > deadline:
+        if now != before:
+            before, since = now, time.monotonic()
+        elif time.monotonic() - since > _RECORDING_SECONDS:
             break
-        before = now
         time.sleep(0.3)
     server.should_exit = True
     time.sleep(_GRACE_SECONDS)

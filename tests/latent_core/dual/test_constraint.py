@@ -65,3 +65,8 @@ def test_allowed_table_which_all_rows_share_cannot_be_changed() -> None:
 def test_torch_table_is_made_once_a_device() -> None:
     assert MACHINE.forbidden_on("cpu") is MACHINE.forbidden_on("cpu")
     assert (~MACHINE.forbidden_on("cpu").numpy() == MACHINE.allowed).all()
+
+
+def test_machine_by_default_pushes_no_token() -> None:
+    assert MACHINE.end_bias == 0  # a bias changes what is sampled, and belongs in every report
+    assert PhaseMachine(VOCABULARY, end_bias=1.5).end_bias == 1.5
