@@ -1,4 +1,7 @@
-"""A small flow of many shards on the temporary server: all of it computed, recorded, found again and planned."""
+"""A small flow of many shards on the temporary server: all of it computed, recorded, found again and planned.
+
+That nothing is lost when tasks come all at once is tested in `tests/flows/launch/test_server.py` too; here are the bounds.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import pytest
 from bench.flow_scale import row_for
 
 
-@pytest.mark.parametrize("shards", [12, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("shards", [12, 40])
 def test_flow_of_many_shards_is_recorded_whole_and_found_again(shards: int) -> None:
     row = row_for(shards)
     assert row["stages"] == 3 * shards + 3 == row["task_runs"] and row["task_runs_without_end"] == 0
