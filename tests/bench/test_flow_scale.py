@@ -1,6 +1,6 @@
 """A small flow of many shards on the temporary server: all of it computed, recorded, found again and planned.
 
-That nothing is lost when tasks come all at once is tested in `tests/flows/launch/test_server.py` too; here are the bounds.
+That nothing is lost when tasks come all at once is tested in `tests/flows/launch/test_server.py` too.
 """
 
 from __future__ import annotations
