@@ -9,8 +9,8 @@ export DO_NOT_TRACK ?= true
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
-# Test workers, each with servers and libraries of its own (2 GB of memory).
-WORKERS ?= 2
+# Test workers, each with servers and libraries of its own (2 GB of memory); the third fills what two leave waiting.
+WORKERS ?= 3
 MUTATED := $(addprefix latent_core/,compress/selection.py dual/constraint.py evaluation/regression.py \
   evaluation/statistics.py generate/completions.py identity.py rl/rewards.py scoring/extraction.py sft/plan.py \
   store/manifest.py=tests/latent_core/store/test_formats.py,tests/latent_core/store/test_checked_reading.py) \

@@ -110,6 +110,7 @@ def test_second_plan_is_all_hits_and_other_ratios_keep_collection(finished: Toke
     assert not plan["compress_shard 1/4"] and not plan["train standard"]
 
 
+@pytest.mark.slow  # with toy stages: tests/tasks/run/test_execution.py
 def test_lost_shard_is_the_only_thing_computed_again(finished: TokenSkipConfig) -> None:
     before = _artifact(finished, "collect")
     victim = before.shards()[1]
