@@ -40,7 +40,7 @@ from latent_core.generate.engine import Finished, Generation, Request
 from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
 from latent_core.store import Artifact, ArtifactStore
-from tasks import collect as collect_stage
+from tasks import writing
 from tasks.collect import CollectInputs, CollectShard, collect_shard
 from tasks.compress import CompressInputs, ScoreWordsInputs, compress, score_words
 from tasks.inputs import CompressorInput, ModelInput, ProblemsInput
@@ -163,7 +163,7 @@ class Pipeline:
         self.stages: dict[str, dict[str, Any]] = {}
 
     def run(self, rows: int) -> None:
-        collect_stage.warm_engine = lambda *_: self.oracle  # type: ignore[assignment]
+        writing.warm_engine = lambda *_: self.oracle  # type: ignore[assignment]
         questions = -(-rows // SAMPLES)
         sampling = SamplingConfig(temperature=0.7, samples=SAMPLES)
         inputs = CollectInputs(self._model, ProblemsInput.find(BENCHMARK, "train"))

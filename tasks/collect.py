@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any, NamedTuple
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.prompting import Prompting, with_exemplar_set
 from latent_core.config.sampling import SamplingConfig
-from latent_core.generate.completions import graded_completions
 from latent_core.store import ArtifactWriter
 from tasks.inputs import Model, ProblemsInput
 from tasks.stage import Outcome, Workplace, stage
-from tasks.workers.engines import served, warm_engine
-from tasks.workers.warm import warm_readable
 from tasks.writing import write_collection
 
 
@@ -40,19 +36,7 @@ class CollectInputs(NamedTuple):
 @stage("collect_shard", version=4)
 def collect_shard(out: ArtifactWriter, inputs: CollectInputs, config: CollectShard, workplace: Workplace) -> Outcome:
     problems = inputs.problems.open()
-    model = served(workplace, inputs.model, config.sampling)
-    asked = time.monotonic()
-    engine = warm_engine(model, inputs.model.fingerprint, config.sampling)
-    loading = time.monotonic() - asked
     block = problems.problems(config.start, config.stop)
-    total = len(block) * config.sampling.samples
-    completions = graded_completions(
-        block,
-        warm_readable(model.model_dir, inputs.model.fingerprint),
-        engine,
-        config.sampling,
-        benchmark=problems.name,
-        prompting=config.prompting,
-        progress=lambda done, generated: workplace.progress(done, total, generated),
+    return write_collection(
+        out, inputs.model, block, config.sampling, workplace, benchmark=problems.name, prompting=config.prompting
     )
-    return write_collection(out, completions, config.sampling, len(block), engine, loading)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,6 @@ from latent_core.config.concise import PrepareSelectedConfig, SelectExemplarsCon
 from latent_core.config.prompting import TextFormat
 from latent_core.config.sampling import SamplingConfig
 from latent_core.exemplars import Exemplar
-from latent_core.generate.completions import graded_completions
 from latent_core.methods import concise
 from latent_core.methods.concise import (
     draw_exemplars,
@@ -28,8 +26,6 @@ from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.inputs import Model, ProblemsInput
 from tasks.stage import Outcome, Workplace, stage
 from tasks.tables import EXEMPLARS, GRADED_REASONING, SAMPLES, SELECTED
-from tasks.workers.engines import served, warm_engine
-from tasks.workers.warm import warm_readable
 from tasks.writing import write_collection, write_examples
 
 
@@ -97,30 +93,25 @@ def select_exemplars(
 
 @stage("collect_few_shot_shard", version=4)
 def collect_few_shot(out: ArtifactWriter, inputs: FewShotInputs, config: FewShotShard, workplace: Workplace) -> Outcome:
-    problems, model = inputs.problems.open(), served(workplace, inputs.model, config.sampling)
-    exemplars = list(EXEMPLARS.rows(workplace.artifact(inputs.exemplars)))
+    problems = inputs.problems.open()
+    given = list(EXEMPLARS.rows(workplace.artifact(inputs.exemplars)))
 
-    def shown(problem: Problem) -> list[Exemplar]:
-        return draw_exemplars(exemplars, problem.question_id, problem.question, config.per_prompt, config.seed)
+    def exemplars(problem: Problem) -> list[Exemplar]:
+        return draw_exemplars(given, problem.question_id, problem.question, config.per_prompt, config.seed)
 
     block = problems.problems(config.start, config.stop)
     for problem in block:
-        shown(problem)  # too few examples are said before the model is loaded
-    asked = time.monotonic()
-    engine = warm_engine(model, inputs.model.fingerprint, config.sampling)
-    loading = time.monotonic() - asked
-    total = len(block) * config.sampling.samples
-    completions = graded_completions(
+        exemplars(problem)  # too few examples are said before the model is loaded
+    return write_collection(
+        out,
+        inputs.model,
         block,
-        warm_readable(model.model_dir, inputs.model.fingerprint),
-        engine,
         config.sampling,
+        workplace,
         benchmark=problems.name,
         text_format=config.text_format,
-        exemplars=shown,
-        progress=lambda done, generated: workplace.progress(done, total, generated),
+        exemplars=exemplars,
     )
-    return write_collection(out, completions, config.sampling, len(block), engine, loading)
 
 
 @stage("select_shortest", version=1)

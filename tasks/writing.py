@@ -1,31 +1,55 @@
-"""Writing the tables that several stages make: graded completions, and training examples."""
+"""Making the tables that several stages write: graded completions, and training examples."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from latent_core.benchmarks.problem import Problem
+from latent_core.config.prompting import Prompting, TextFormat
 from latent_core.config.sampling import SamplingConfig
-from latent_core.generate.completions import sample_schema
-from latent_core.generate.engine import Engine
+from latent_core.exemplars import Exemplar
+from latent_core.generate.completions import graded_completions, sample_schema
 from latent_core.store import ArtifactWriter
-from tasks.stage import Outcome
+from tasks.inputs import Model
+from tasks.stage import Outcome, Workplace
 from tasks.tables import SAMPLES, TRAIN, VALIDATION
-from tasks.workers.engines import usage_record, used
+from tasks.workers.engines import served, usage_record, used, warm_engine
+from tasks.workers.warm import warm_readable
 
 
 def write_collection(
     out: ArtifactWriter,
-    completions: Iterable[dict[str, Any]],
+    model: Model,
+    problems: Sequence[Problem],
     sampling: SamplingConfig,
-    questions: int,
-    engine: Engine,
-    loading: float,
+    workplace: Workplace,
+    *,
+    benchmark: str,
+    prompting: Prompting = Prompting.RATIO,
+    text_format: TextFormat = TextFormat.BOXED,
+    exemplars: Callable[[Problem], Sequence[Exemplar]] = lambda problem: (),
 ) -> Outcome:
-    """Write graded completions as they come; `loading` is the seconds that the engine took before."""
+    """Have the model answer the problems, and write its graded completions as they come."""
+    loaded = served(workplace, model, sampling)
+    began = time.monotonic()
+    engine = warm_engine(loaded, model.fingerprint, sampling)
+    loading = time.monotonic() - began
+    total = len(problems) * sampling.samples
+    completions = graded_completions(
+        problems,
+        warm_readable(loaded.model_dir, model.fingerprint),
+        engine,
+        sampling,
+        benchmark=benchmark,
+        prompting=prompting,
+        text_format=text_format,
+        exemplars=exemplars,
+        progress=lambda done, generated: workplace.progress(done, total, generated),
+    )
     verdicts: Counter[str] = Counter()
     started, tokens, used_before = time.monotonic(), 0, used(engine)
     with SAMPLES.write(out, sample_schema(logprobs=sampling.logprobs)) as table:
@@ -35,7 +59,7 @@ def write_collection(
             table.add(row)
     return Outcome(
         accounting={"kept": table.rows},
-        metrics={"questions": questions, "tokens": tokens, "verdicts": dict(verdicts)},
+        metrics={"questions": len(problems), "tokens": tokens, "verdicts": dict(verdicts)},
         record={"tokens_per_second": tokens / (time.monotonic() - started), "engine_seconds": loading}
         | usage_record(engine, used_before),
     )
