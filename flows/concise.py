@@ -51,7 +51,7 @@ def conclude(cfg: ConciseConfig, run: Run, report: Artifact) -> None:
 
 def compose(cfg: ConciseConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the report."""
-    cfg = fitted(cfg)
+    cfg = fitted(cfg, run)
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"collect.questions": cfg.collect.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     base = ModelInput.find(cfg.model, chat=cfg.chat)

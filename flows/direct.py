@@ -39,7 +39,7 @@ def conclude(cfg: DirectConfig, run: Run, report: Artifact) -> None:
 
 def compose(cfg: DirectConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the report."""
-    cfg = fitted(cfg)
+    cfg = fitted(cfg, run)
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"prepare.questions": cfg.prepare.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     base = ModelInput.find(cfg.model, chat=cfg.chat)

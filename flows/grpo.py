@@ -44,7 +44,7 @@ def conclude(cfg: GrpoFlowConfig, run: Run, report: Artifact) -> None:
 
 def compose(cfg: GrpoFlowConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the report."""
-    cfg = fitted(cfg)
+    cfg = fitted(cfg, run)
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"grpo.questions": cfg.grpo.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     start = find_model(cfg.model, run.store, cfg.tracking, cfg.chat)

@@ -51,7 +51,7 @@ def label_kinds(cfg: LabelKindsConfig, force: Sequence[str] = ()) -> dict[str, s
 
 def compose(cfg: LabelKindsConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the comparison."""
-    cfg = fitted(cfg)
+    cfg = fitted(cfg, run)
     labelled = cfg.labels.questions + cfg.labels.held_out
     wanted = {"collect.questions": cfg.collect.questions, "labels.questions + labels.held_out": labelled}
     train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)

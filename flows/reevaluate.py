@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import evaluated_at_ratios
 from flows.parts.publish import publish, show
-from flows.parts.questions import questions_there
+from flows.parts.questions import fitted_questions
 from flows.parts.ratios import trained_ratios, warn_of_untrained
 from latent_core.config.prompting import TextFormat
 from latent_core.config.reevaluate import Evaluated, ReevaluateConfig
@@ -85,7 +85,7 @@ def settled(cfg: ReevaluateConfig, run: Run) -> tuple[FoundModel, Evaluated]:
             "give benchmark (and evaluate.questions, .ratios and .sampling where the defaults do not do)"
         )
     asked = cfg.settled(None if first is None else first.evaluated)
-    there = questions_there(asked.benchmark, "evaluate", asked.evaluate.questions)
+    there = fitted_questions(asked.benchmark, "evaluate", asked.evaluate.questions, run)
     asked = asked._replace(evaluate=asked.evaluate.model_copy(update={"questions": there}))
     given = ["benchmark"] * (cfg.benchmark is not None) + [
         f"evaluate.{name}" for name in cfg.evaluate.given() if name != "joined"

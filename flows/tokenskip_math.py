@@ -48,7 +48,7 @@ def conclude(cfg: TokenSkipConfig, run: Run, report: Artifact) -> None:
 
 def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the report."""
-    cfg = fitted(cfg)
+    cfg = fitted(cfg, run)
     wanted = {"collect.questions": cfg.collect.questions}
     if cfg.warm_start is not None:
         wanted["warm_start.questions"] = cfg.warm_start.questions

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from latent_core.config.prepare import PrepareConfig, RatioLabel
 from latent_core.models.source import EMBEDDED
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from latent_core.store import Artifact, ArtifactStore
 from tasks.inputs import Model, ModelInput
 from tasks.run.protocol import Run
 
@@ -25,7 +25,7 @@ def trained_ratios(model: Model, store: ArtifactStore) -> Ratios | None:
     """The ratios that a finished model was trained at, at any time; None where nothing here knows."""
     if isinstance(model, ModelInput):
         return PLAIN if model.spec in (*EMBEDDED, "smollm2") else None
-    artifact = store.get(model.stage, model.fingerprint) if isinstance(model, ArtifactRef) else None
+    artifact = store.get(model.stage, model.fingerprint)
     return None if artifact is None else _trained_ratios(artifact)
 
 

@@ -15,9 +15,8 @@ from prefect.utilities.templating import apply_values
 
 from flows.cli.evaluation import contamination_line
 from flows.launch.parameter_files import read_parameter_files
-from flows.launch.plan import plan
+from flows.launch.plan import log_warnings, plan
 from flows.launch.registry import find_flow
-from flows.parts import questions
 from latent_core.errors import InputError
 
 ROOT = Path(__file__).parents[3]
@@ -86,7 +85,6 @@ def test_flow_refuses_more_questions_than_there_are(
 def test_more_questions_than_ones_own_file_holds_are_all_of_them(
     tmp_path: Path, benchmark: dict[str, str], caplog: pytest.LogCaptureFixture, flow: str, section: str, split: str
 ) -> None:
-    questions._say.cache_clear()
     count = TEST if split == "test" else TRAIN
     entry = find_flow(flow)
     wanted: dict[str, Any] = {"benchmark": {**benchmark, "name": "file"}, "store": str(tmp_path / "store")}
@@ -96,6 +94,8 @@ def test_more_questions_than_ones_own_file_holds_are_all_of_them(
     exact, _ = plan(entry, entry.config.model_validate(wanted | {section: {"questions": count}}))
     more, _ = plan(entry, entry.config.model_validate(wanted | {section: {"questions": count + 1000}}))
     assert more.lines == exact.lines
+    for planned in (exact, more):
+        log_warnings(planned)
     assert [message for message in caplog.messages if ".questions: " in message] == [
         f"{section}.questions: {count + 1000} are more than the {split} file holds, {count}: all of them are used"
     ]
