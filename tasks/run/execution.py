@@ -129,10 +129,6 @@ class Execution(Run):
             if end is not None and end.failure:
                 raise _failure(call, end)
 
-    def states(self) -> dict[str, str | None]:
-        """How each stage ended, by title: Completed, Cached, a failure's state, or None when it was not tried."""
-        return {call.title: self.state_of(call.ref) for call in self._calls.values()}
-
     def state_of(self, ref: ArtifactRef) -> str | None:
         """How a stage ended: Completed, Cached, or the name of a failure's state; None when it was not tried."""
         end = self._ended.get(ref)

@@ -72,6 +72,14 @@ def write_inputs(root: Path, model_dir: Path, training: pa.Table, validation: pa
     return root
 
 
+def write_example_inputs(root: Path, model_dir: Path, model: ReadableModel, training: int, validation: int) -> Path:
+    """The same, with so many examples for the model; those for validation are others."""
+    tables = [
+        pa.Table.from_pylist(example_rows(model, count, start)) for count, start in ((training, 0), (validation, 50))
+    ]
+    return write_inputs(root, model_dir, *tables)
+
+
 def run(
     root: Path, name: str, settings: dict[str, Any], kill_at: int = 0, progress: Progress | None = None
 ) -> TrainResult:

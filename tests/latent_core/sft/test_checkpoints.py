@@ -6,18 +6,16 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from latent_core.models.readable import ReadableModel
 from latent_core.sft.checkpoints import newest_checkpoint
 from tests.support.training_runs import (
-    example_rows,
     largest_difference,
     loss_curve,
     run,
     run_and_die,
-    write_inputs,
+    write_example_inputs,
 )
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -40,10 +38,7 @@ def test_killed_training_started_again_equals_uninterrupted_training(
 ) -> None:
     model, directory = (dual, dual_dir) if kind == "dual" else (plain, plain_dir)
     # 10 examples in batches of 4: the third epoch is cut, and no epoch ends with a full batch.
-    training, validation = (
-        pa.Table.from_pylist(example_rows(model, count, start)) for count, start in ((10, 0), (4, 50))
-    )
-    root = write_inputs(tmp_path / "runs", directory, training, validation)
+    root = write_example_inputs(tmp_path / "runs", directory, model, training=10, validation=4)
     settings = KINDS[kind] | {"steps": 8, "eval_every": 3, "micro_batch_size": 2}
     whole = run(root, "whole", settings)
     assert run_and_die(root, "cut", settings, kill_at=5) == -signal.SIGKILL
@@ -64,10 +59,7 @@ def test_killed_training_started_again_equals_uninterrupted_training(
 def test_killed_training_with_a_validation_split_goes_on_from_the_step_that_save_every_saved(
     plain_dir: Path, plain: ReadableModel, tmp_path: Path
 ) -> None:
-    training, validation = (
-        pa.Table.from_pylist(example_rows(plain, count, start)) for count, start in ((8, 0), (4, 50))
-    )
-    root = write_inputs(tmp_path / "runs", plain_dir, training, validation)
+    root = write_example_inputs(tmp_path / "runs", plain_dir, plain, training=8, validation=4)
     settings: dict[str, Any] = {"steps": 8, "eval_every": 4, "save_every": 3}
     whole = run(root, "whole", settings)
     assert run_and_die(root, "cut", settings, kill_at=7) == -signal.SIGKILL
@@ -83,10 +75,7 @@ def test_killed_training_with_a_validation_split_goes_on_from_the_step_that_save
 def test_training_keeps_the_weights_of_the_best_evaluation_and_not_of_a_later_checkpoint(
     plain_dir: Path, plain: ReadableModel, tmp_path: Path
 ) -> None:
-    training, validation = (
-        pa.Table.from_pylist(example_rows(plain, count, start)) for count, start in ((4, 0), (4, 50))
-    )
-    root = write_inputs(tmp_path / "runs", plain_dir, training, validation)
+    root = write_example_inputs(tmp_path / "runs", plain_dir, plain, training=4, validation=4)
     # At this rate the loss explodes, so that the first evaluation is the best.
     settings = {"method": "full", "learning_rate": 1.0, "eval_every": 2, "warmup_ratio": 0.0}
     often = run(root, "often", settings | {"steps": 6, "save_every": 1})

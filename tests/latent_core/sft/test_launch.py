@@ -16,16 +16,15 @@ from latent_core.config.training import TrainConfig
 from latent_core.errors import InfrastructureError, InputError, StageFailed
 from latent_core.models.readable import ReadableModel
 from latent_core.sft.launch import environment_of
-from latent_core.sft.mini_corpus import examples
 from latent_core.sft.rank import TrainResult
 from latent_core.sft.trainer import train
 from tests.support.training_runs import (
     SETTINGS,
-    example_rows,
     largest_difference,
     loss_curve,
     run,
     run_and_die,
+    write_example_inputs,
     write_inputs,
 )
 
@@ -41,11 +40,7 @@ LORA = SHARED | {
 
 @pytest.fixture(scope="module")
 def root(plain_dir: Path, plain: ReadableModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    training, validation = (
-        pa.Table.from_pylist(list(examples(plain.tokenizer, "train", count, (1,), start)))
-        for count, start in ((9, 0), (5, 50))
-    )
-    return write_inputs(tmp_path_factory.mktemp("shared") / "runs", plain_dir, training, validation)
+    return write_example_inputs(tmp_path_factory.mktemp("shared") / "runs", plain_dir, plain, training=9, validation=5)
 
 
 class Group(NamedTuple):
@@ -126,10 +121,7 @@ def test_two_processes_have_the_loss_curve_of_one_in_every_way_to_train(root: Pa
 def test_two_processes_have_the_loss_curve_of_one_for_a_dual_model(
     dual_dir: Path, dual: ReadableModel, tmp_path: Path
 ) -> None:
-    training, validation = (
-        pa.Table.from_pylist(example_rows(dual, count, start)) for count, start in ((9, 0), (5, 50))
-    )
-    root = write_inputs(tmp_path / "runs", dual_dir, training, validation)
+    root = write_example_inputs(tmp_path / "runs", dual_dir, dual, training=9, validation=5)
     _compare(root, {"method": "lora", "latent_rows": "trainable"})
 
 
