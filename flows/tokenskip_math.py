@@ -86,8 +86,13 @@ def training_set(
     base: Model,
     cots: ChainsOfThought,
     stages: dict[str, ArtifactRef],
+    label: str = "",
 ) -> TrainInputs:
-    """The model that a variant starts from and its examples; adds to `stages` what the report lists of them."""
+    """The model that a variant starts from and its examples; adds to `stages` what the report lists of them.
+
+    Stages are labelled with the variant, or with `label`.
+    """
+    label = label or variant.value
     model, texts = base, cots.compressed
     if variant is Variant.RANDOM_DROP:
         texts = compressed(dropped_at_random(cfg.compress), run, base, cots.shards, "random")
@@ -95,9 +100,9 @@ def training_set(
         model = stages["build_dual"] = run.stage(build_dual, cfg.dual, latent_sources(cfg.dual, base, cots))
     quality = None
     if cfg.quality is not None:
-        quality = run.stage(score_quality, cfg.quality, QualityInputs(base, cots.samples, texts), label=variant)
+        quality = run.stage(score_quality, cfg.quality, QualityInputs(base, cots.samples, texts), label=label)
     inputs = PrepareInputs(model, cots.samples, texts, quality)
-    prepared = stages[f"prepare/{variant}"] = run.stage(prepare, cfg.prepare, inputs, label=variant)
+    prepared = stages[f"prepare/{variant}"] = run.stage(prepare, cfg.prepare, inputs, label=label)
     return TrainInputs(model, prepared)
 
 

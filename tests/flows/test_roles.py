@@ -38,6 +38,9 @@ BASES: dict[str, Values] = {
     "compressor": {"labeller": "latent-mini", "corpora": [{"benchmark": {"difficulties": [1]}, "labels": WORDS}]},
     "label-kinds": AT_A_HALF
     | {"compress": {"scoring": {"spans": True}}, "kinds": ["surprisal", "answer_aware"], "labels": WORDS},
+    "compare": COLLECTED
+    | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [1.0, 0.5]}, "seeds": [1, 2, 3], "quality": {}}
+    | {"compress": {"scoring": {"spans": True}}, "warm_start": {"questions": 5}},
     "grpo": COMMON | {"grpo": {"questions": 8, "questions_per_step": 4}},
     "reevaluate": COMMON | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [0.5]}},
 }
@@ -83,6 +86,9 @@ INERT = {
     "reevaluate benchmark.train_path": "the flow reads the training split for drop_contaminated only",
     "label-kinds labels.kind": "the flow sets it",
     "label-kinds compress.model": "the flow sets it",
+    "compare compress.model": "the flow sets it",
+    "compare train.seed": "the flow trains with every one of its seeds",
+    "compare evaluate.base": "must be true",
 }
 
 

@@ -32,6 +32,7 @@ from tasks.build_dual import build_dual
 from tasks.card import CardConfig, compressor_card, mini_card
 from tasks.collect import CollectShard, collect_shard
 from tasks.compare import CompareEvaluations, compare_evaluations
+from tasks.compare_arms import CompareArms, compare_arms
 from tasks.compress import compress, score_words
 from tasks.concise import (
     FewShotShard,
@@ -99,6 +100,7 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (train_compressor, TrainCompressorConfig(), "705006bda6fda880"),
     (compare_label_kinds, CompareLabelKinds(), "a7cbfbdf781a9887"),
     (compare_evaluations, CompareEvaluations(), "ac48cfb315ddba0e"),
+    (compare_arms, CompareArms(title="t"), "c544a4aefec128de"),
     (train_policy, GrpoConfig(), "2dbd08069a231779"),
 ]
 

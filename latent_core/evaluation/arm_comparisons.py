@@ -1,0 +1,186 @@
+"""Arms against their controls: at equal requested ratio, and at equal achieved tokens; paired by seed and question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from latent_core.errors import InputError
+from latent_core.evaluation.arms import Arm
+from latent_core.evaluation.crossed_bootstrap import Draws, interval, two_sided_p
+from latent_core.evaluation.equal_tokens import accuracy_at, common_range, mean_difference
+from latent_core.evaluation.multiple import Verdict, holm, holm_confidence, verdict
+from latent_core.evaluation.scores import Floats
+from latent_core.evaluation.statistics import Estimate, mcnemar_exact
+
+REACHED = 0.95  # share of the resamples in which both arms must reach a budget for the budget to be compared at
+
+
+class Matching(StrEnum):
+    """What two arms are held equal in."""
+
+    RATIO = "equal ratio"
+    TOKENS = "equal tokens"
+
+
+class Pair(NamedTuple):
+    """An arm and what it is compared with, by name."""
+
+    arm: str
+    control: str
+
+
+class McNemar(NamedTuple):
+    """Exact McNemar test over all (seed, question) pairs: how often only the arm, only the control was right.
+
+    Pooled over seeds, it takes one question under five seeds for five; the bootstrap does not.
+    """
+
+    only_arm: int
+    only_control: int
+    p: float
+    adjusted_p: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Accuracy of an arm minus its control's, as a fraction, at one point.
+
+    `low_tokens` and `high_tokens`: the budget, or the range that a mean over budgets is taken over; `ratio` where that
+    is equal. `difference` has its 95 % interval, `adjusted` the interval at the level at which Holm tested it. Where
+    one of the arms has no point there, `difference` and all after it are None. `each_seed`: differences seed by seed,
+    at equal ratio only.
+    """
+
+    pair: Pair
+    matching: Matching
+    ratio: float | None = None
+    low_tokens: float | None = None
+    high_tokens: float | None = None
+    difference: Estimate | None = None
+    adjusted: Estimate | None = None
+    p: float | None = None
+    adjusted_p: float | None = None
+    mcnemar: McNemar | None = None
+    verdict: Verdict | None = None
+    each_seed: tuple[float, ...] = ()
+
+
+class _Curve(NamedTuple):
+    """Accuracy and reasoning tokens, observed (ratios,) and resampled (resamples, ratios)."""
+
+    accuracy: Floats
+    tokens: Floats
+    accuracies: Floats
+    lengths: Floats
+
+
+class _Drawn(NamedTuple):
+    found: Difference
+    resampled: Floats | None
+
+
+def compare_at_ratios(
+    pairs: Sequence[Pair], arms: Mapping[str, Arm], draws: Draws, *, margin: float
+) -> list[Difference]:
+    """Every pair at every ratio that both were evaluated at; Holm over all of them. `margin` is a fraction.
+
+    Raises InputError for a pair whose seeds or questions differ.
+    """
+    curves = _curves(pairs, arms, draws)
+    drawn = []
+    for pair in pairs:
+        first, second = arms[pair.arm], arms[pair.control]
+        for ratio in first.ratios:
+            if ratio in second.ratios:
+                one, other = first.place(ratio), second.place(ratio)
+                gains = first.accuracy[:, one] - second.accuracy[:, other]
+                found = Difference(pair, Matching.RATIO, ratio=ratio, each_seed=tuple(map(float, gains)))
+                found = replace(
+                    found, difference=Estimate(float(gains.mean()), 0, 0), mcnemar=_mcnemar(first, second, ratio)
+                )
+                resampled = curves[pair.arm].accuracies[:, one] - curves[pair.control].accuracies[:, other]
+                drawn.append(_Drawn(found, resampled))
+    return _adjusted(drawn, margin)
+
+
+def compare_at_tokens(
+    pairs: Sequence[Pair], arms: Mapping[str, Arm], draws: Draws, budgets: Sequence[float], *, margin: float
+) -> list[Difference]:
+    """Every pair at every budget of reasoning tokens, and on average over the tokens that both reach; Holm over all.
+
+    Curves join an arm's points, means over seeds and questions; budgets that they do not reach, or fail to reach in
+    more than one resample in twenty, are returned without a difference. Raises InputError as `compare_at_ratios` does.
+    """
+    curves = _curves(pairs, arms, draws)
+    drawn = [item for pair in pairs for item in _at_tokens(pair, curves, budgets)]
+    return _adjusted(drawn, margin)
+
+
+def _at_tokens(pair: Pair, curves: Mapping[str, _Curve], budgets: Sequence[float]) -> Iterator[_Drawn]:
+    one, other = curves[pair.arm], curves[pair.control]
+    wanted = np.array(budgets, dtype=np.float64)
+    observed = accuracy_at(one.tokens, one.accuracy, wanted) - accuracy_at(other.tokens, other.accuracy, wanted)
+    resampled = accuracy_at(one.lengths, one.accuracies, wanted) - accuracy_at(other.lengths, other.accuracies, wanted)
+    for place, budget in enumerate(budgets):
+        yield _where_reached(pair, budget, budget, float(observed[place]), resampled[:, place])
+    low, high = common_range(one.tokens, other.tokens)
+    mean = mean_difference(one.tokens, one.accuracy, other.tokens, other.accuracy)
+    means = mean_difference(one.lengths, one.accuracies, other.lengths, other.accuracies)
+    yield _where_reached(pair, float(low), float(high), float(mean), means)
+
+
+def _where_reached(pair: Pair, low: float, high: float, observed: float, resampled: Floats) -> _Drawn:
+    found = Difference(pair, Matching.TOKENS, low_tokens=low, high_tokens=high)
+    known = resampled[~np.isnan(resampled)]
+    if np.isnan(observed) or len(known) < REACHED * len(resampled):
+        return _Drawn(found, None)
+    return _Drawn(replace(found, difference=Estimate(observed, 0, 0)), known)
+
+
+def _adjusted(drawn: Sequence[_Drawn], margin: float) -> list[Difference]:
+    """Intervals, p-values and verdicts, corrected over all that could be compared."""
+    p_values = [two_sided_p(item.resampled) for item in drawn if item.resampled is not None]
+    corrected = iter(zip(p_values, holm(p_values), holm_confidence(p_values), strict=True))
+    counts = [item.found.mcnemar for item in drawn if item.found.mcnemar is not None]
+    tested = iter(holm([count.p for count in counts]))
+    done = []
+    for found, resampled in drawn:
+        if resampled is not None and found.difference is not None:
+            p, adjusted_p, confidence = next(corrected)
+            value = found.difference.value
+            wide = interval(value, resampled, confidence)
+            found = replace(
+                found, difference=interval(value, resampled), adjusted=wide, p=p, adjusted_p=adjusted_p,
+                verdict=verdict(wide, adjusted_p, margin),
+            )  # fmt: skip
+        if found.mcnemar is not None:
+            found = replace(found, mcnemar=found.mcnemar._replace(adjusted_p=next(tested)))
+        done.append(found)
+    return done
+
+
+def _mcnemar(first: Arm, second: Arm, ratio: float) -> McNemar | None:
+    if not (first.one_sample_each and second.one_sample_each):
+        return None
+    one, other = first.correct[:, first.place(ratio)] == 1, second.correct[:, second.place(ratio)] == 1
+    counts = int((one & ~other).sum()), int((other & ~one).sum())
+    return McNemar(*counts, mcnemar_exact(*counts), 1.0)
+
+
+def _curves(pairs: Sequence[Pair], arms: Mapping[str, Arm], draws: Draws) -> dict[str, _Curve]:
+    """The curves of all arms that are paired. Raises InputError for a pair whose seeds or questions differ."""
+    for pair in pairs:
+        first, second = arms[pair.arm], arms[pair.control]
+        if first.seeds != second.seeds or first.question_ids != second.question_ids:
+            raise InputError(f"{pair.arm} and {pair.control} differ in seeds or questions; evaluate both on the same")
+    return {name: _curve(arms[name], draws) for name in dict.fromkeys(name for pair in pairs for name in pair)}
+
+
+def _curve(arm: Arm, draws: Draws) -> _Curve:
+    observed = arm.accuracy.mean(0), arm.reasoning.mean((0, 2))
+    return _Curve(*observed, draws.means(arm.correct), draws.means(arm.reasoning))
