@@ -86,13 +86,13 @@ def compose(cfg: CompareConfig, run: Run) -> ArtifactRef:
             evaluations |= evaluated_at_ratios(cfg.evaluate, run, models[name], test_split, arm.name, seed=seed)
     trained_on = max(cfg.collect.questions, cfg.warm_start.questions if cfg.warm_start else 0)
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, trained_on)
-    settings = CompareArms(
+    page = CompareArms(
         title=f"Arms over {len(cfg.seeds)} seeds on {cfg.benchmark.name} with {cfg.model}",
         families=families(latent, compressors),
         margin=cfg.margin,
         resamples=cfg.resamples,
     )
-    return run.stage(compare_arms, settings, CompareArmsInputs(evaluations, models, compressions, checked))
+    return run.stage(compare_arms, page, CompareArmsInputs(evaluations, models, compressions, checked))
 
 
 def _renamed(evaluations: Evaluations, first: str, name: str) -> Evaluations:

@@ -11,7 +11,7 @@ import numpy as np
 
 from latent_core.errors import InputError
 from latent_core.evaluation.arms import Arm
-from latent_core.evaluation.crossed_bootstrap import Draws, interval, two_sided_p
+from latent_core.evaluation.crossed_bootstrap import Draws, Resampled, Uncertainty, map_resampled
 from latent_core.evaluation.equal_tokens import accuracy_at, common_range, mean_difference
 from latent_core.evaluation.multiple import Verdict, holm, holm_confidence, verdict
 from latent_core.evaluation.scores import Floats
@@ -75,13 +75,13 @@ class _Curve(NamedTuple):
 
     accuracy: Floats
     tokens: Floats
-    accuracies: Floats
-    lengths: Floats
+    accuracies: Resampled
+    lengths: Resampled
 
 
 class _Drawn(NamedTuple):
     found: Difference
-    resampled: Floats | None
+    uncertainty: Uncertainty | None
 
 
 def compare_at_ratios(
@@ -103,8 +103,12 @@ def compare_at_ratios(
                 found = replace(
                     found, difference=Estimate(float(gains.mean()), 0, 0), mcnemar=_mcnemar(first, second, ratio)
                 )
-                resampled = curves[pair.arm].accuracies[:, one] - curves[pair.control].accuracies[:, other]
-                drawn.append(_Drawn(found, resampled))
+                resampled = map_resampled(
+                    lambda ours, theirs, one=one, other=other: ours[:, one] - theirs[:, other],
+                    curves[pair.arm].accuracies,
+                    curves[pair.control].accuracies,
+                )
+                drawn.append(_Drawn(found, draws.uncertainty(resampled)))
     return _adjusted(drawn, margin)
 
 
@@ -117,45 +121,56 @@ def compare_at_tokens(
     more than one resample in twenty, are returned without a difference. Raises InputError as `compare_at_ratios` does.
     """
     curves = _curves(pairs, arms, draws)
-    drawn = [item for pair in pairs for item in _at_tokens(pair, curves, budgets)]
+    drawn = [item for pair in pairs for item in _at_tokens(pair, curves, draws, budgets)]
     return _adjusted(drawn, margin)
 
 
-def _at_tokens(pair: Pair, curves: Mapping[str, _Curve], budgets: Sequence[float]) -> Iterator[_Drawn]:
+def _at_tokens(pair: Pair, curves: Mapping[str, _Curve], draws: Draws, budgets: Sequence[float]) -> Iterator[_Drawn]:
     one, other = curves[pair.arm], curves[pair.control]
     wanted = np.array(budgets, dtype=np.float64)
-    observed = accuracy_at(one.tokens, one.accuracy, wanted) - accuracy_at(other.tokens, other.accuracy, wanted)
-    resampled = accuracy_at(one.lengths, one.accuracies, wanted) - accuracy_at(other.lengths, other.accuracies, wanted)
+
+    def at_budgets(tokens: Floats, accuracy: Floats, control_tokens: Floats, control_accuracy: Floats) -> Floats:
+        return accuracy_at(tokens, accuracy, wanted) - accuracy_at(control_tokens, control_accuracy, wanted)
+
+    observed = one.tokens, one.accuracy, other.tokens, other.accuracy
+    resampled = one.lengths, one.accuracies, other.lengths, other.accuracies
+    differences, drawn = at_budgets(*observed), map_resampled(at_budgets, *resampled)
     for place, budget in enumerate(budgets):
-        yield _where_reached(pair, budget, budget, float(observed[place]), resampled[:, place])
+        at = Resampled(*(part[:, place] for part in drawn))
+        yield _where_reached(pair, (budget, budget), float(differences[place]), at, draws)
     low, high = common_range(one.tokens, other.tokens)
-    mean = mean_difference(one.tokens, one.accuracy, other.tokens, other.accuracy)
-    means = mean_difference(one.lengths, one.accuracies, other.lengths, other.accuracies)
-    yield _where_reached(pair, float(low), float(high), float(mean), means)
+    means = map_resampled(mean_difference, *resampled)
+    yield _where_reached(pair, (float(low), float(high)), float(mean_difference(*observed)), means, draws)
 
 
-def _where_reached(pair: Pair, low: float, high: float, observed: float, resampled: Floats) -> _Drawn:
-    found = Difference(pair, Matching.TOKENS, low_tokens=low, high_tokens=high)
-    known = resampled[~np.isnan(resampled)]
-    if np.isnan(observed) or len(known) < REACHED * len(resampled):
+def _where_reached(
+    pair: Pair, tokens: tuple[float, float], observed: float, resampled: Resampled, draws: Draws
+) -> _Drawn:
+    found = Difference(pair, Matching.TOKENS, low_tokens=tokens[0], high_tokens=tokens[1])
+    reached = min(float(np.isfinite(part).mean()) for part in resampled)
+    if np.isnan(observed) or reached < REACHED:
         return _Drawn(found, None)
-    return _Drawn(replace(found, difference=Estimate(observed, 0, 0)), known)
+    return _Drawn(replace(found, difference=Estimate(observed, observed, observed)), draws.uncertainty(resampled))
 
 
 def _adjusted(drawn: Sequence[_Drawn], margin: float) -> list[Difference]:
     """Intervals, p-values and verdicts, corrected over all that could be compared."""
-    p_values = [two_sided_p(item.resampled) for item in drawn if item.resampled is not None]
+    p_values = [
+        uncertainty.p_value(found.difference.value)
+        for found, uncertainty in drawn
+        if found.difference is not None and uncertainty is not None
+    ]
     corrected = iter(zip(p_values, holm(p_values), holm_confidence(p_values), strict=True))
     counts = [item.found.mcnemar for item in drawn if item.found.mcnemar is not None]
     tested = iter(holm([count.p for count in counts]))
     done = []
-    for found, resampled in drawn:
-        if resampled is not None and found.difference is not None:
+    for found, uncertainty in drawn:
+        if found.difference is not None and uncertainty is not None:
             p, adjusted_p, confidence = next(corrected)
             value = found.difference.value
-            wide = interval(value, resampled, confidence)
+            wide = uncertainty.interval(value, confidence)
             found = replace(
-                found, difference=interval(value, resampled), adjusted=wide, p=p, adjusted_p=adjusted_p,
+                found, difference=uncertainty.interval(value), adjusted=wide, p=p, adjusted_p=adjusted_p,
                 verdict=verdict(wide, adjusted_p, margin),
             )  # fmt: skip
         if found.mcnemar is not None:

@@ -9,9 +9,9 @@ import numpy as np
 
 from latent_core.evaluation.aes import AES_WEIGHTS, aes
 from latent_core.evaluation.arms import Arm
-from latent_core.evaluation.crossed_bootstrap import Draws, interval
+from latent_core.evaluation.crossed_bootstrap import Draws, Resampled, map_resampled
 from latent_core.evaluation.hypervolume import REFERENCE_FACTOR, hypervolume
-from latent_core.evaluation.length import obedience, slope, spearman
+from latent_core.evaluation.length import Obedience, obedience, slope, spearman
 from latent_core.evaluation.scores import Floats
 from latent_core.evaluation.statistics import Estimate
 
@@ -85,28 +85,45 @@ def measure(arm: Arm, untrained: Untrained, draws: Draws) -> ArmMeasures:
     ratios = np.array(arm.ratios)
     lengths = obedience(arm.reasoning[:, shorter], full, ratios[shorter])
     accuracy, tokens = draws.means(arm.correct), draws.means(arm.reasoning)
-    reference = untrained.hypervolume_reference
-    volumes = hypervolume(tokens, accuracy, reference)
-    volume = float(hypervolume(arm.reasoning.mean((0, 2)), arm.accuracy.mean(0), reference))
+    means, shares = arm.reasoning.mean((0, 2)), arm.accuracy.mean(0)
+
+    def volume(lengths: Floats, accuracies: Floats) -> Floats:
+        return hypervolume(lengths, accuracies, untrained.hypervolume_reference)
+
+    def reaction(lengths: Floats) -> Floats:
+        return slope(ratios, lengths / lengths[..., arm.place(1.0), None])
+
     reacts = bool(shorter) and full.mean() > 0
-    relative = arm.reasoning.mean((0, 2)) / full.mean() if reacts else None
     return ArmMeasures(
         at=tuple(
-            _at(arm, place, untrained, accuracy[:, place], lengths.deviation, lengths.over_budget, shorter)
+            _at(arm, place, untrained, _share(arm, place, accuracy, draws), lengths, shorter)
             for place in range(len(arm.ratios))
         ),
-        hypervolume=interval(volume, volumes),
+        hypervolume=_within(
+            draws.uncertainty(map_resampled(volume, tokens, accuracy)).interval(float(volume(means, shares)))
+        ),
         deviation=_mean(lengths.deviation),
         over_budget=_mean(lengths.over_budget),
-        slope=None if relative is None else interval(float(slope(ratios, relative)), _slopes(arm, ratios, tokens)),
-        spearman_means=None if relative is None else float(spearman(ratios, relative)),
+        slope=draws.uncertainty(map_resampled(reaction, tokens)).interval(float(reaction(means))) if reacts else None,
+        spearman_means=float(spearman(ratios, means)) if reacts else None,
         spearman=float(spearman(ratios, arm.reasoning.swapaxes(1, 2)).mean()) if shorter else None,
         without_target=lengths.left_out,
     )
 
 
+def _share(arm: Arm, place: int, accuracy: Resampled, draws: Draws) -> Estimate:
+    """The accuracy at one ratio, with its interval."""
+    at = Resampled(*(part[:, place] for part in accuracy))
+    return _within(draws.uncertainty(at).interval(float(arm.accuracy[:, place].mean())))
+
+
+def _within(estimate: Estimate) -> Estimate:
+    """An interval of a share, which ends at 0 and 1."""
+    return Estimate(estimate.value, max(0.0, estimate.low), min(1.0, estimate.high))
+
+
 def _at(
-    arm: Arm, place: int, untrained: Untrained, drawn: Floats, deviation: Floats, over: Floats, shorter: list[int]
+    arm: Arm, place: int, untrained: Untrained, accuracy: Estimate, lengths: Obedience, shorter: list[int]
 ) -> AtRatio:
     by_seed = arm.accuracy[:, place]
     reasoning, output = arm.reasoning[:, place].mean(-1), arm.output[:, place].mean(-1)
@@ -115,7 +132,7 @@ def _at(
     return AtRatio(
         ratio=arm.ratios[place],
         accuracy=_spread(by_seed),
-        accuracy_interval=interval(float(by_seed.mean()), drawn),
+        accuracy_interval=accuracy,
         each_seed=tuple(map(float, by_seed)),
         reasoning=_spread(reasoning),
         output=_spread(output),
@@ -126,15 +143,9 @@ def _at(
             )
             for weights in AES_WEIGHTS
         },
-        deviation=None if row is None else _mean(deviation[:, row]),
-        over_budget=None if row is None else _mean(over[:, row]),
+        deviation=None if row is None else _mean(lengths.deviation[:, row]),
+        over_budget=None if row is None else _mean(lengths.over_budget[:, row]),
     )
-
-
-def _slopes(arm: Arm, ratios: Floats, tokens: Floats) -> Floats:
-    full = tokens[:, arm.place(1.0), None]
-    known = full[:, 0] > 0
-    return slope(ratios, tokens[known] / full[known])
 
 
 def _spread(by_seed: Floats) -> Spread:

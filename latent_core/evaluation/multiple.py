@@ -52,7 +52,7 @@ def holm_confidence(p_values: Sequence[float], alpha: float = 0.05) -> list[floa
 def verdict(difference: Estimate, adjusted_p: float, margin: float, alpha: float = 0.05) -> Verdict:
     """What the adjusted interval of a difference says; `margin` in the difference's unit.
 
-    Better and worse need the adjusted p-value too, which few resamples keep from being small.
+    Better and worse need the adjusted p-value too: at the very edge rounding may part the two.
     """
     if adjusted_p <= alpha and difference.low > 0:
         return Verdict.BETTER

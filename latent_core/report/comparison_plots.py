@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from latent_core.evaluation.arm_comparisons import Difference
@@ -38,7 +39,7 @@ def comparison_figures(comparison: Comparison) -> dict[str, bytes]:
     drawn: dict[str, _Draw] = {"accuracy": _accuracy, "obedience": _obedience}
     if _compared(comparison):
         drawn["differences"] = _differences
-    return {name: svg_of(name, lambda draw=draw: draw(comparison)) for name, draw in drawn.items()}
+    return {name: svg_of(name, partial(draw, comparison)) for name, draw in drawn.items()}
 
 
 def _look(place: int) -> tuple[str, str]:
@@ -55,8 +56,8 @@ def _accuracy(comparison: Comparison) -> Figure:
         colour, marker = _look(place)
         at = sorted(arm.measures.at, key=lambda item: item.reasoning.mean)
         across, up = [item.reasoning.mean for item in at], [100 * item.accuracy.mean for item in at]
-        spread = {"xerr": [item.reasoning.sd for item in at], "yerr": [100 * item.accuracy.sd for item in at]}
-        axes.errorbar(across, up, **spread, fmt="none", ecolor=colour, alpha=0.35, elinewidth=1, zorder=2)
+        aside, above = [item.reasoning.sd for item in at], [100 * item.accuracy.sd for item in at]
+        axes.errorbar(across, up, xerr=aside, yerr=above, fmt="none", ecolor=colour, alpha=0.35, elinewidth=1, zorder=2)
         axes.plot(across, up, color=colour, marker=marker, markersize=5, linewidth=1.5, label=arm.name, zorder=3)
     grey, marker = FIXED["base"]
     for item in comparison.baselines:
