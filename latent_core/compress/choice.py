@@ -5,6 +5,7 @@ from __future__ import annotations
 from latent_core.compress.baselines import BaselineCompressor, RandomCompressor, TruncateCompressor
 from latent_core.compress.compressor import PAPER_SCORING, MultiRatioCompressor, ScoringOptions
 from latent_core.compress.encoder import check_token_classifier
+from latent_core.compress.groups import GroupScore
 from latent_core.compress.surprisal_baseline import LmSurprisalCompressor
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint
@@ -39,6 +40,11 @@ def open_compressor(
     if kind == "truncate":
         return TruncateCompressor()
     return LmSurprisalCompressor(open_model(argument, field).directory)
+
+
+def group_score(spec: str) -> GroupScore:
+    """How the groups of what `spec` scores are scored: by one draw where scores are random, else by their mean."""
+    return GroupScore.FIRST if _parts(spec, _FIELD)[0] == "random" else GroupScore.MEAN
 
 
 def check_compressor(spec: str, field: str = _FIELD) -> None:

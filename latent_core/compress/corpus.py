@@ -13,7 +13,7 @@ import numpy as np
 from latent_core.compress.answers import answer_retained
 from latent_core.compress.baselines import Compressor
 from latent_core.compress.scored import ScoredText
-from latent_core.compress.selection import SelectionOptions, kept_words, render
+from latent_core.compress.selection import SelectionOptions, in_units, kept_words, render
 from latent_core.config.compress import RatioOf
 
 if TYPE_CHECKING:
@@ -160,6 +160,7 @@ def compressed_rows(
     counter = count_target if options.ratio_of is RatioOf.TARGET_TOKENS else None
     for question_id, sample_index, gold, scored in samples:
         before = count_target(scored.text)
+        scored = in_units(scored, options)
         for ratio in ratios:
             if ratio == 1.0:
                 continue
