@@ -1,8 +1,8 @@
 """Which words stay at a ratio: pure arithmetic on scored texts, so that a new ratio costs no encoder pass.
 
 The threshold is LLMLingua-2's (arXiv 2403.12968 §4.2; llmlingua 0.2.2, `__compress`): per chunk, a percentile of the
-words' probabilities, each counted as often as the word has tokens. With `unit=span` whole groups are taken instead, best
-first (`groups`, `greedy`).
+words' probabilities, each counted as often as the word has tokens. With `unit=span` whole groups are taken instead,
+best first (`groups`, `greedy`).
 """
 
 from __future__ import annotations
