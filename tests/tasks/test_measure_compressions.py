@@ -17,7 +17,7 @@ TEXTS = [
     "First Finn has 13 beads, then they are split. 13 - 9 = 4 is what remains. So the answer is 4.",
     "The story tells us that there are 2 shells. Adding gives 2 + 2 = 4, so the new number is 4.",
 ]
-SCORERS = ["latent-compressor", "random:7", "truncate", "lm_surprisal:latent-mini"]
+SCORERS = ["latent-compressor", "random:7", "truncate", "lm_surprisal:latent-mini", "cts:latent-mini"]
 RATIOS = (0.6, 0.3)
 
 
@@ -58,11 +58,8 @@ def test_measures_stop_after_the_questions_asked_for_and_count_the_rest(bench: S
     inputs = MeasureCompressionsInputs(MINI, samples, small)
     measured = bench.perform(measure_compressions.call(MeasureCompressionsConfig(questions=1), inputs))
     assert measured.manifest.content.accounting == {"kept": 1, "beyond_questions": 1}
-    assert [(row["question_id"], row["ratio"]) for row in MEASURED.rows(measured)] == [
-        ("q0", 1),
-        ("q0", 0.5),
-        ("q0", 0),
-    ]
+    found = [(row["question_id"], row["ratio"]) for row in MEASURED.rows(measured)]
+    assert found == [("q0", 1), ("q0", 0.5), ("q0", 0)]
     assert measured.manifest.content.metrics["by_ratio"][1]["achieved_ratio"] == 0.25
     both = bench.perform(measure_compressions.call(MeasureCompressionsConfig(), inputs))
     assert both.manifest.content.metrics["by_ratio"][1]["achieved_sd"] == 0.5
