@@ -122,7 +122,10 @@ class QualityScorer:
 
 
 def texts_to_score(samples: Iterable[Row], compressed: Iterable[Row]) -> Iterator[dict[str, Any]]:
-    """Every text that may become an example: each compressed sample at ratio 1.0, then at its ratios."""
+    """Every text that may become an example: each compressed sample at ratio 1.0, then at its ratios.
+
+    The latter with all columns of `compressed`, which are in the order of the samples.
+    """
     by_key = groupby(compressed, key=lambda row: (row["question_id"], row["sample_index"]))
     current = next(by_key, None)
     for sample in samples:
@@ -133,7 +136,7 @@ def texts_to_score(samples: Iterable[Row], compressed: Iterable[Row]) -> Iterato
         yield shared | {"ratio": 1.0, "text": sample["reasoning"]}
         for row in current[1]:
             if row["ratio"] != 1.0:
-                yield shared | {"ratio": row["ratio"], "text": row["text"]}
+                yield {**shared, **row}
         current = next(by_key, None)
 
 

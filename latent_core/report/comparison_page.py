@@ -89,8 +89,8 @@ def legend(comparison: Comparison, title: str) -> str:
 def _corrected(comparison: Comparison) -> str:
     return (
         "Points of accuracy, arm minus control, paired by seed and question; intervals are Student's, with "
-        f"variances bootstrapped over seeds and questions ({whole(comparison.resamples)} resamples). Holm's correction is over all rows of this table, "
-        "and the conclusion is what the adjusted interval supports; equivalent: it lies within "
+        f"variances bootstrapped over seeds and questions ({whole(comparison.resamples)} resamples). Holm's correction "
+        "is over all rows of this table, and the conclusion is what the adjusted interval supports; equivalent: it lies within "
         f"±{100 * comparison.margin:g} points. McNemar's test pools seeds as if they held different questions."
     )
 

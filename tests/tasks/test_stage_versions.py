@@ -14,12 +14,13 @@ import pytest
 
 import tasks
 from latent_core.config.base import StageConfig
-from latent_core.config.compress import CompressConfig, ScoreWordsConfig
+from latent_core.config.compress import CompressConfig, ScoreWordsConfig, Unit
 from latent_core.config.concise import PrepareSelectedConfig, SelectExemplarsConfig, SelectShortestConfig
 from latent_core.config.direct import DirectExamplesConfig
 from latent_core.config.dual import DualBuildConfig
 from latent_core.config.grpo import GrpoConfig
 from latent_core.config.label_words import LabelWordsConfig
+from latent_core.config.measure import MeasureCompressionsConfig
 from latent_core.config.mini import MiniCorpusConfig, MiniInitConfig
 from latent_core.config.prepare import PrepareConfig
 from latent_core.config.prompting import TextFormat
@@ -48,6 +49,7 @@ from tasks.evaluate import EvaluateCondition, TruncateCondition, evaluate, trunc
 from tasks.grpo import train_policy
 from tasks.label_kinds import CompareLabelKinds, compare_label_kinds
 from tasks.label_words import label_words
+from tasks.measure_compressions import measure_compressions
 from tasks.merge import MERGED, Merge
 from tasks.mini import mini_corpus, mini_init
 from tasks.prepare import WarmStartExamples, prepare, prepare_warm_start
@@ -62,6 +64,8 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (score_words, ScoreWordsConfig(), "e97d0a21b6a605e6"),
     (score_words, ScoreWordsConfig(spans=True), "af3070941e8bd33c"),
     (compress, CompressConfig(), "9c9b9148b96dcb02"),
+    (compress, CompressConfig(unit=Unit.SPAN, scoring=ScoreWordsConfig(spans=True)), "0206259f9fa0c06e"),
+    (measure_compressions, MeasureCompressionsConfig(), "8076bbec5c10d505"),
     (MERGED["collect"], Merge(shards=2), "ea6ead69431a5322"),
     (MERGED["score_words"], Merge(shards=2), "10e7dec9c0258d5e"),
     (MERGED["compress"], Merge(shards=2), "e9291c16cf373102"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from latent_core import prompts
-from latent_core.models.family import open_family
+from latent_core.models.family import load_tokenizer, open_family
 
 _REASONING = "Therefore"  # stands for the reasoning while the target is rendered
 
@@ -43,3 +43,8 @@ def _cut(closing: str, gold: str) -> tuple[str, str]:
 PLAIN_TEXT = Conversation(
     lambda question: f"{question}\n", lambda gold: _cut(f"\n\n{prompts.render_answer(gold)}", gold)
 )
+
+
+def conversation_of(model_dir: Path) -> Conversation:
+    """The model's own conversation where it has a chat template, else plain text."""
+    return PLAIN_TEXT if load_tokenizer(model_dir).chat_template is None else own_conversation(model_dir)
