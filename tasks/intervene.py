@@ -9,7 +9,7 @@ from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.config.evaluate import Intervention
 from latent_core.config.sampling import SamplingConfig
 from latent_core.evaluation.following import following
-from latent_core.evaluation.interventions import FOLLOWS, intervened, with_columns
+from latent_core.evaluation.interventions import FOLLOWS, answer_opening, intervened, with_columns
 from latent_core.evaluation.scores import COLUMNS
 from latent_core.evaluation.summary import summarise
 from latent_core.generate.completions import sample_schema
@@ -55,6 +55,7 @@ def intervene(
     if is_swap:
         schema, columns = with_columns(schema), [*columns, FOLLOWS]
     found, generated, unanswered = [], 0, 0
+    given = len(answer_opening(model))  # tokens after the reasoning that the model did not write itself
     with SAMPLES.write(out, schema) as table:
         for row in intervened(
             rows,
@@ -68,7 +69,7 @@ def intervene(
         ):
             table.add(row)
             found.append({name: row[name] for name in columns})
-            answered = row["tokens"] - row["reasoning_tokens"] - 1  # without the reasoning that was given, and its end
+            answered = row["tokens"] - row["reasoning_tokens"] - given
             generated, unanswered = generated + answered, unanswered + (answered == 0)
     summary = summarise(found)
     if is_swap:

@@ -91,7 +91,8 @@ def write_report(out: ArtifactWriter, inputs: ReportInputs, config: ReportConfig
 
 
 def _frozen_notes(variants: set[str], latent_rows: LatentRows) -> list[str]:
-    frozen = variants & {Variant.DUAL_FROZEN, *([Variant.DUAL] if latent_rows is LatentRows.FROZEN else [])}
+    by_setting = [Variant.DUAL, Variant.DUAL_PHASE] if latent_rows is LatentRows.FROZEN else []
+    frozen = variants & {Variant.DUAL_FROZEN, *by_setting}
     return [
         f"The latent rows of {variant} were frozen: its latent embeddings are still copies of the visible ones, so it "
         "can differ from the standard model only through the constraint's mask and its adapter."

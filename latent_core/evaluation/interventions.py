@@ -1,9 +1,10 @@
 """Replacing a model's reasoning before it answers: does the answer depend on what stands between the think marks?
 
-The question and its prompt stay; the reasoning that the model wrote in a finished evaluation is replaced, the closing
-think mark is put after it, and the model writes the answer alone. A model that reads its reasoning loses its accuracy
-without it, and after another question's reasoning gives that question's answer. Emptied and random reasoning are the
-ends of "early answering" and "filler tokens" in Lanham et al., arXiv 2307.13702, section 2.
+The question and its prompt stay. The reasoning that the model wrote in a finished evaluation is replaced; after it come
+the closing think mark and the beginning of the answer's sentence, up to the opened box, and the model fills in the
+answer. Without that beginning a model whose reasoning is gone reasons again, in its answer. A model that reads its
+reasoning loses its accuracy without it, and after another question's reasoning gives that question's answer. Emptied
+reasoning is the end of "early answering", random reasoning a "filler" of Lanham et al., arXiv 2307.13702, section 2.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from latent_core.generate.engine import Engine, Generation, Request, item_seed
 from latent_core.models.readable import ReadableModel
 from latent_core.permutations import derangement
 from latent_core.prompts import render_answer
+from latent_core.reward.frame import answer_frame, spellings
 from latent_core.scoring import grade
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Row = Mapping[str, Any]
+_ANSWERS = ("0", "12", "-1", "x", "\\frac{1}{2}", "(A)")  # beginnings of answers, which tokens may merge with
 DONOR, FOLLOWS = "donor_question_id", "follows_reasoning"
 """Columns of a swapped evaluation: whose reasoning it was, and whether the answer is that question's; null where both
 questions have one answer, of which nothing follows."""
@@ -54,15 +57,25 @@ def reasoning_ids(row: Row, model: ReadableModel) -> tuple[int, ...]:
 
     Raises InputError for a model that does not reason between marks.
     """
-    if model.family.think_end_id is None:
-        raise InputError(
-            "evaluate.interventions: the model does not reason between think marks, so there is nothing to replace; "
-            "drop them"
-        )
+    end = _think_end_id(model)
     ids = list(row["output_token_ids"])
-    if model.family.think_end_id in ids:
-        return tuple(ids[: ids.index(model.family.think_end_id)])
+    if end in ids:
+        return tuple(ids[: ids.index(end)])
     return tuple(ids[:-1] if ids and ids[-1] in model.family.stop_ids else ids)
+
+
+def answer_opening(model: ReadableModel) -> tuple[int, ...]:
+    """The ids from the closing think mark on to the opened box, as targets of training have them.
+
+    They are the same whatever answer follows: a token that merges with some answer's beginning is left to the model.
+    Raises InputError for a model that does not reason between marks.
+    """
+    end = _think_end_id(model)
+    frame = answer_frame(model.family)
+    openings = [
+        spelling.ids[: spelling.begin] for text in _ANSWERS for spelling in spellings(text, frame, model.tokenizer)
+    ]
+    return (end, *_common_beginning(openings))
 
 
 def replacements(rows: Sequence[Row], intervention: Intervention, model: ReadableModel, seed: int) -> list[Replaced]:
@@ -99,18 +112,17 @@ def intervened(
 ) -> Iterator[dict[str, Any]]:
     """Every row of a finished evaluation with its reasoning replaced and a new answer, graded, in order.
 
-    `sampling` should be greedy. `tokens` count the reasoning that was put there. A row whose prompt and reasoning leave
-    no room in the model's `context` (tokens) has no answer and counts as cut. Raises as `replacements` does.
+    `sampling` should be greedy. `tokens` count all that was put there. A row whose prompt and reasoning leave no room
+    in the model's `context` (tokens) has no answer and counts as cut. Raises as `replacements` does.
     """
     replaced = replacements(rows, intervention, model, sampling.seed)
-    end = model.family.think_end_id
-    assert end is not None
+    opening = answer_opening(model)
     done, tokens = 0, 0
     for start in range(0, len(rows), COMPLETIONS_PER_CALL):
         block = list(zip(rows, replaced, strict=True))[start : start + COMPLETIONS_PER_CALL]
         requests = [
             Request(
-                (*row["prompt_token_ids"], *found.ids, end),
+                (*row["prompt_token_ids"], *found.ids, *opening),
                 item_seed(sampling.seed, row["question_id"], row["sample_index"]),
             )
             for row, found in block
@@ -119,12 +131,27 @@ def intervened(
         answers = dict(zip(fitting, engine.generate([requests[place] for place in fitting], sampling), strict=True))
         for place, (row, found) in enumerate(block):
             answer = answers.get(place, Generation((), "length"))
-            whole = Generation((*found.ids, end, *answer.token_ids), answer.finish_reason)
+            whole = Generation((*found.ids, *opening, *answer.token_ids), answer.finish_reason)
             done, tokens = done + 1, tokens + len(answer.token_ids)
             graded = regraded_row(row, whole, model, benchmark=benchmark)
             yield graded | _cells(graded, found.donor, benchmark)
         if progress:
             progress(done, tokens)
+
+
+def _think_end_id(model: ReadableModel) -> int:
+    if model.family.think_end_id is None:
+        raise InputError(
+            "evaluate.interventions: the model does not reason between think marks, so there is nothing to replace; "
+            "drop them"
+        )
+    return model.family.think_end_id
+
+
+def _common_beginning(rows: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    shortest = min(map(len, rows))
+    same = (place for place in range(shortest) if len({row[place] for row in rows}) > 1)
+    return rows[0][: next(same, shortest)]
 
 
 def _cells(row: Row, donor: Row | None, benchmark: str) -> dict[str, Any]:
