@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from flows.launch.registry import FlowEntry
-from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
+from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, intervened, untrained_and_baselines
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
 from flows.parts.ratios import prepared_ratios, warn_of_untrained
 from flows.parts.sharded import collected_shards, compressed, dropped_at_random
-from latent_core.config.dual import DualBuildConfig
+from latent_core.config.dual import DualBuildConfig, Initial
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
-from latent_core.config.training import LatentRows, TrainConfig
+from latent_core.config.training import LatentRows, TrainConfig, VisibleRows
 from latent_core.evaluation.condition import seeded
 from latent_core.models.chat import check_dual
 from latent_core.store import Artifact, ArtifactRef
@@ -55,7 +56,7 @@ def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
     train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     warn_of_untrained(run, cfg.evaluate.ratios, prepared_ratios(cfg.prepare), "prepare.ratios")
-    if Variant.DUAL in {variant.examples for variant in cfg.variants}:
+    if any(variant.is_dual for variant in cfg.variants):
         check_dual(cfg.model, cfg.chat)
     base = warm_started(cfg, run, train_split)
     cots = collected(cfg, run, base, train_split)
@@ -71,7 +72,8 @@ def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
         for seed, settings in trainings(cfg, variant).items():
             name = seeded(variant.value, seed)
             trained = stages[f"train/{name}"] = run.stage(train, settings, inputs, label=name)
-            evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, variant.value, seed=seed)
+            found = evaluated_at_ratios(cfg.evaluate, run, trained, test_split, variant.value, seed=seed)
+            evaluations |= found | intervened(cfg.evaluate, run, trained, test_split, found)
     trained_on = max(cfg.collect.questions, cfg.warm_start.questions if cfg.warm_start else 0)
     stages["contamination"] = contamination(run, cfg.benchmark, cfg.evaluate.questions, trained_on)
     title = f"TokenSkip on {cfg.benchmark.name} with {cfg.model}"
@@ -98,6 +100,10 @@ def training_set(
         texts = compressed(dropped_at_random(cfg.compress), run, base, cots.shards, "random")
     if variant is Variant.DUAL:
         model = stages["build_dual"] = run.stage(build_dual, cfg.dual, latent_sources(cfg.dual, base, cots))
+    if variant is Variant.DUAL_PERMUTED:
+        settings = cfg.dual.model_copy(update={"initial": Initial.PERMUTED})
+        sources = latent_sources(settings, base, cots)
+        model = stages["build_dual/permuted"] = run.stage(build_dual, settings, sources, label="permuted")
     quality = None
     if cfg.quality is not None:
         quality = run.stage(score_quality, cfg.quality, QualityInputs(base, cots.samples, texts), label=label)
@@ -108,9 +114,12 @@ def training_set(
 
 def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[int | None, TrainConfig]:
     """The settings of every training of a variant by its seed, where the run names seeds: one, or one a seed."""
-    settings = cfg.train
-    if variant is Variant.DUAL_FROZEN:
-        settings = settings.model_copy(update={"latent_rows": LatentRows.FROZEN})
+    changes: dict[Variant, dict[str, Any]] = {
+        Variant.DUAL_FROZEN: {"latent_rows": LatentRows.FROZEN},
+        Variant.DUAL_PHASE: {"support": "phase"},
+        Variant.STANDARD_ROWS: {"visible_rows": VisibleRows.TRAINABLE},
+    }
+    settings = cfg.train.model_copy(update=changes.get(variant, {}))
     if not cfg.seeds:
         return {None: settings}
     return {seed: settings.model_copy(update={"seed": seed}) for seed in cfg.seeds}

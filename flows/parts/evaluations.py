@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from latent_core.config.benchmark import BenchmarkConfig
-from latent_core.config.evaluate import Baseline, EvaluateConfig, EvaluateOnceConfig, EvaluateWithBaseConfig
+from latent_core.config.evaluate import (
+    Baseline,
+    EvaluateConfig,
+    EvaluateOnceConfig,
+    EvaluateVariantsConfig,
+    EvaluateWithBaseConfig,
+    Intervention,
+)
 from latent_core.config.prompting import Prompting, TextFormat
 from latent_core.evaluation.condition import Condition, Kind
 from latent_core.report.names import label
@@ -13,6 +21,7 @@ from latent_core.store import ArtifactRef
 from tasks.contamination import CheckContamination, ContaminationInputs, check_contamination
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, TruncateCondition, TruncateInputs, evaluate, truncate
 from tasks.inputs import Model, ProblemsInput
+from tasks.intervene import InterveneCondition, InterveneInputs, intervene
 from tasks.run.protocol import Run
 
 Evaluations = dict[Condition, ArtifactRef]
@@ -37,6 +46,29 @@ def evaluated_at_ratios(
         for ratio in settings.ratios
     }
     return _evaluated(settings, run, model, problems, conditions)
+
+
+def intervened(
+    settings: EvaluateVariantsConfig, run: Run, model: Model, problems: ProblemsInput, evaluations: Evaluations
+) -> Evaluations:
+    """A model's evaluations at its ratios, answered again after each intervention on their reasoning."""
+    greedy = settings.sampling.model_copy(update={"temperature": 0.0, "samples": 1, "logprobs": False})
+    rows = settings.questions * settings.sampling.samples
+    found: Evaluations = {}
+    for intervention in settings.interventions:
+        for condition, evaluation in evaluations.items():
+            replaced = replace(condition, kind=_REPLACED[intervention])
+            config = InterveneCondition(intervention=intervention, sampling=greedy)
+            inputs = InterveneInputs(evaluation, model, problems)
+            found[replaced] = run.stage(intervene, config, inputs, label=label(replaced), rows=rows)
+    return found
+
+
+_REPLACED = {
+    Intervention.EMPTY: Kind.EMPTY_REASONING,
+    Intervention.RANDOM: Kind.RANDOM_REASONING,
+    Intervention.SWAP: Kind.SWAPPED_REASONING,
+}
 
 
 def evaluated_once(

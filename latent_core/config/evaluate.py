@@ -32,6 +32,17 @@ class Metric(StrEnum):
 Metrics = tuple[Metric, ...]
 
 
+class Intervention(StrEnum):
+    """What a model's reasoning is replaced by before it answers: does it read what it wrote?"""
+
+    EMPTY = "empty"  # nothing
+    RANDOM = "random"  # as many ids, drawn from all reasoning of the evaluation
+    SWAP = "swap"  # the reasoning about another question
+
+
+Interventions = tuple[Intervention, ...]
+
+
 class Joined(StrEnum):
     """Whether a model's missing conditions share the passes of one engine."""
 
@@ -94,6 +105,27 @@ class EvaluateWithBaseConfig(EvaluateConfig):
             raise ValueError("evaluate.baselines: a baseline appears twice")
         if self.baselines and not self.base and "baselines" in self.model_fields_set:
             raise ValueError("evaluate.baselines: are compared with the base model; set evaluate.base, or no baselines")
+        return self
+
+
+class EvaluateVariantsConfig(EvaluateWithBaseConfig):
+    """Evaluation of trained models that reason between think marks, with their reasoning replaced too."""
+
+    interventions: Annotated[Interventions, WIRING] = ()
+    """Let every trained model answer again, at every ratio, with its reasoning emptied (empty), replaced by as many
+    random ids (random) or by its reasoning about another question (swap). Answers are greedy."""
+
+    @field_validator("interventions")
+    @classmethod
+    def _no_intervention_twice(cls, interventions: Interventions) -> Interventions:
+        if len(set(interventions)) != len(interventions):
+            raise ValueError(f"evaluate.interventions: one appears twice in {[name.value for name in interventions]}")
+        return interventions
+
+    @model_validator(mode="after")
+    def _swapping_needs_two(self) -> EvaluateVariantsConfig:
+        if Intervention.SWAP in self.interventions and self.questions < 2:
+            raise ValueError("evaluate.interventions: swap needs another question; raise evaluate.questions")
         return self
 
 

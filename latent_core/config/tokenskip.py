@@ -12,13 +12,13 @@ from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import ChatConfig, Thinking
 from latent_core.config.collect import CollectConfig
 from latent_core.config.compress import CompressConfig
-from latent_core.config.dual import DualBuildConfig
-from latent_core.config.evaluate import EvaluateWithBaseConfig
+from latent_core.config.dual import DualBuildConfig, LatentMode
+from latent_core.config.evaluate import EvaluateVariantsConfig
 from latent_core.config.prepare import PrepareConfig, check_prepared_ratios
 from latent_core.config.quality import QualityConfig
 from latent_core.config.ratios import WithRatios
 from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
-from latent_core.config.training import TrainConfig
+from latent_core.config.training import TrainConfig, TrainMethod
 from latent_core.config.warm_start import WarmStartConfig
 
 
@@ -29,11 +29,26 @@ class Variant(StrEnum):
     DUAL = "dual"
     DUAL_FROZEN = "dual_frozen"  # the dual model whose latent rows stay copies: what a mask alone changes
     RANDOM_DROP = "random_drop"  # the standard model, trained on words dropped at random: what a compressor must beat
+    STANDARD_ROWS = "standard_rows"  # the standard model, its visible rows learning: as many parameters as the dual one
+    DUAL_PERMUTED = "dual_permuted"  # a dual model whose latent rows start as other tokens' rows: what copies are worth
+    DUAL_PHASE = "dual_phase"  # the dual model, its loss over the ids alone that the phase of a position allows
 
     @property
     def examples(self) -> Variant:
-        """The variant whose examples and starting weights this one is trained with."""
-        return Variant.DUAL if self is Variant.DUAL_FROZEN else self
+        """The variant whose examples and starting weights this one is trained with.
+
+        The permuted dual model has its own: the ids in its examples are those of the dual model, but its rows are not.
+        """
+        shared = {
+            Variant.DUAL_FROZEN: Variant.DUAL,
+            Variant.DUAL_PHASE: Variant.DUAL,
+            Variant.STANDARD_ROWS: Variant.STANDARD,
+        }
+        return shared.get(self, self)
+
+    @property
+    def is_dual(self) -> bool:
+        return self.examples in (Variant.DUAL, Variant.DUAL_PERMUTED)
 
 
 class TokenSkipConfig(WithRatios):
@@ -56,7 +71,7 @@ class TokenSkipConfig(WithRatios):
     prepare: Annotated[PrepareConfig, IDENTITY] = PrepareConfig()
     dual: Annotated[DualBuildConfig, IDENTITY] = DualBuildConfig()
     train: Annotated[TrainConfig, IDENTITY] = TrainConfig()
-    evaluate: Annotated[EvaluateWithBaseConfig, IDENTITY] = EvaluateWithBaseConfig()
+    evaluate: Annotated[EvaluateVariantsConfig, IDENTITY] = EvaluateVariantsConfig()
     store: Annotated[str, RUNTIME] = ".latent/store"
     """Where artifacts live: a local path or s3://bucket/prefix."""
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
@@ -76,9 +91,34 @@ class TokenSkipConfig(WithRatios):
 
     @model_validator(mode="after")
     def _dual_models_think(self) -> TokenSkipConfig:
-        if self.chat.thinking is Thinking.OFF and {Variant.DUAL, Variant.DUAL_FROZEN} & set(self.variants):
+        if self.chat.thinking is Thinking.OFF and any(variant.is_dual for variant in self.variants):
             raise ValueError(
                 "chat.thinking: is off, but dual models reason between think marks; drop these variants, or set auto"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _reasoning_lies_between_marks(self) -> TokenSkipConfig:
+        if self.chat.thinking is Thinking.OFF and self.evaluate.interventions:
+            raise ValueError(
+                "evaluate.interventions: replace what stands between think marks, but chat.thinking is off; drop them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rows_learn_beside_an_adapter(self) -> TokenSkipConfig:
+        if Variant.STANDARD_ROWS in self.variants and self.train.method is not TrainMethod.LORA:
+            raise ValueError(
+                "variants: standard_rows trains rows beside an adapter, but train.method "
+                f"{self.train.method.value} trains every row; drop it, or set train.method lora"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _permuted_rows_are_copies(self) -> TokenSkipConfig:
+        if Variant.DUAL_PERMUTED in self.variants and self.dual.mode is LatentMode.CUSTOM:
+            raise ValueError(
+                "variants: dual_permuted moves copies of rows, but dual.mode 'custom' makes rows of its own; drop one"
             )
         return self
 

@@ -125,8 +125,15 @@ def truncated_row(row: Mapping[str, Any], tokens: int, model: ReadableModel, *, 
     """A graded completion as it had been with at most `tokens` new tokens; `token_logprobs` stay with the whole one."""
     if row["tokens"] <= tokens:
         return {name: value for name, value in row.items() if name != LOGPROBS}
-    problem = Problem(row["question_id"], row["question"], row["gold"], level=row["level"])
     generation = Generation(tuple(row["output_token_ids"][:tokens]), "length")
+    return regraded_row(row, generation, model, benchmark=benchmark)
+
+
+def regraded_row(
+    row: Mapping[str, Any], generation: Generation, model: ReadableModel, *, benchmark: str
+) -> dict[str, Any]:
+    """A graded completion's question and prompt with another output, graded."""
+    problem = Problem(row["question_id"], row["question"], row["gold"], level=row["level"])
     return _graded(problem, row["sample_index"], row["prompt_token_ids"], generation, model, benchmark)
 
 

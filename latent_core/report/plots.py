@@ -70,6 +70,8 @@ def looks(entries: Sequence[ReportEntry]) -> dict[str, Look]:
 
 def figures(entries: Sequence[ReportEntry]) -> dict[str, bytes]:
     """SVG files by name: `pareto`, `lengths`, and `ratios` where any entry has a requested and an achieved ratio."""
+    # After a replaced reasoning nothing was reasoned: such an entry is in the tables, and no way to shorten.
+    entries = [entry for entry in entries if not entry.condition.kind.intervenes]
     if not entries:
         return {}
     drawn = {"pareto": svg_of("pareto", lambda: _pareto(entries))}

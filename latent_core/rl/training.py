@@ -23,7 +23,7 @@ from latent_core.rl.policy import policy_trainer
 from latent_core.rl.rollouts import Rollouts
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
 from latent_core.sft.rank import Progress, checkpoint_callback, progress_callback
-from latent_core.sft.weights import adapter_config, is_mixed, load_model, parameters_of, save_trained
+from latent_core.sft.weights import adapter_config, is_mixed, learning_rows, load_model, parameters_of, save_trained
 
 ROLLOUTS = "rollouts"  # folder beside the checkpoints
 
@@ -59,6 +59,7 @@ def reinforce(
     vocabulary = DualVocabulary.find(model_dir)
     machine = PhaseMachine(vocabulary, stop_ids=family.stop_ids) if vocabulary else None
     latents = range(vocabulary.visible_size, vocabulary.size) if vocabulary else range(0)
+    rows = learning_rows(config, latents)
     rollouts = Rollouts(
         problems, model_dir, config, judge(config, model_dir), checkpoint_dir / ROLLOUTS, benchmark=benchmark
     )
@@ -70,13 +71,13 @@ def reinforce(
         rollout_func=rollouts,
         train_dataset=Dataset.from_dict({"prompt": [str(number) for number in range(len(problems))]}),
         processing_class=tokenizer,
-        peft_config=adapter_config(config, latents),
+        peft_config=adapter_config(config, rows),
         callbacks=[checkpoint_callback(config.save_every), progress_callback(progress)],
     )
     trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(checkpoint_dir)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    save_trained(trainer.model, tokenizer, config, model_dir, out_dir, latents)
+    save_trained(trainer.model, tokenizer, config, model_dir, out_dir, rows)
     curve = [{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history]
     del trainer
     rollouts.let_go()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latent_core.config.training import Layout, TrainConfig
+from latent_core.config.training import Layout, TrainConfig, VisibleRows
+from latent_core.dual.mirrors import mirrored_ids
 from latent_core.errors import InputError
 from latent_core.loading import NO_CODE
 from latent_core.models.family import open_family
@@ -19,10 +20,10 @@ from latent_core.sft.weights import (
     adapter_config,
     compute_type,
     is_mixed,
+    learning_rows,
     load_model,
     parameters_of,
     save_trained,
-    trains_latents,
 )
 
 if TYPE_CHECKING:
@@ -74,8 +75,10 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
     place = {"rank": args.process_index, "processes": args.world_size}
     lengths = _lengths(job.training)
     steps = steps_of(lengths, config)
+    visible = mirrored_ids(job.model_dir) if config.visible_rows is VisibleRows.TRAINABLE else ()
+    rows = learning_rows(config, job.latent_ids, visible)
     kind = planned_trainer(
-        _head(config, trains_latents(config, job.latent_ids)),
+        _head(config, bool(rows)),
         config.loss_weights,
         None if config.loss_weights.are_equal_to_one else think_end_id(job.model_dir),
         micro_batches(steps, lengths, config, **place),
@@ -88,7 +91,7 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
         train_dataset=_dataset(job.training, with_blank=True),
         eval_dataset=_dataset(job.validation) if has_validation else None,
         processing_class=tokenizer,
-        peft_config=adapter_config(config, job.latent_ids),
+        peft_config=adapter_config(config, rows),
         callbacks=[checkpoint_callback(config.save_every, args.save_steps), progress_callback(progress)],
     )
     trainable, total = parameters_of(trainer.model)
@@ -99,7 +102,7 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
     if args.process_index > 0:
         return None
     best = trainer.state.best_metric
-    save_trained(trainer.model, tokenizer, config, job.model_dir, job.out_dir, job.latent_ids)
+    save_trained(trainer.model, tokenizer, config, job.model_dir, job.out_dir, rows)
     return TrainResult(
         curve=[{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history],
         best_eval_loss=float(best) if best is not None else None,

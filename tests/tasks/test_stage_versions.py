@@ -18,6 +18,7 @@ from latent_core.config.compress import CompressConfig, ScoreWordsConfig, Unit
 from latent_core.config.concise import PrepareSelectedConfig, SelectExemplarsConfig, SelectShortestConfig
 from latent_core.config.direct import DirectExamplesConfig
 from latent_core.config.dual import DualBuildConfig
+from latent_core.config.evaluate import Intervention
 from latent_core.config.grpo import GrpoConfig
 from latent_core.config.label_words import LabelWordsConfig
 from latent_core.config.measure import MeasureCompressionsConfig
@@ -47,6 +48,7 @@ from tasks.contamination import CheckContamination, check_contamination
 from tasks.direct import prepare_direct
 from tasks.evaluate import EvaluateCondition, TruncateCondition, evaluate, truncate
 from tasks.grpo import train_policy
+from tasks.intervene import InterveneCondition, intervene
 from tasks.label_kinds import CompareLabelKinds, compare_label_kinds
 from tasks.label_words import label_words
 from tasks.measure_compressions import measure_compressions
@@ -81,6 +83,11 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (train, TrainConfig(), "98148bd1a36bd4f9"),
     (evaluate, EvaluateCondition(sampling=SamplingConfig(), questions=5, ratio=0.5), "8c7cde0e5142c22d"),
     (truncate, TruncateCondition(ratio=0.5), "2fca005af6b55726"),
+    (
+        intervene,
+        InterveneCondition(intervention=Intervention.SWAP, sampling=SamplingConfig()),
+        "767fbf08a9caa9b7",
+    ),
     (check_contamination, CheckContamination(questions=5, training=7), "f4419c1591b0aa04"),
     (select_exemplars, SelectExemplarsConfig(), "3e4cd233c7050e68"),
     (
