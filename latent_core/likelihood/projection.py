@@ -1,4 +1,4 @@
-"""The autograd function behind `token_logprobs`: tiles of the head times chunks of positions, forwards and backwards."""
+"""The autograd function behind `token_logprobs`: tiles of the head times chunks of positions, both ways."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,7 +103,7 @@ class Support:
             edges = sorted({0, self.size, *self._borders, *cuts})
             self._tiles[key] = tuple(
                 self._tile(first, min(first + width, stop))
-                for begin, stop in zip(edges, edges[1:], strict=False)
+                for begin, stop in pairwise(edges)
                 for first in range(begin, stop, width)
             )
         return self._tiles[key]
