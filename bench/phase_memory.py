@@ -1,6 +1,6 @@
 """Memory and time of a dual model's training loss: full softmax over V+L ids, against what each phase allows.
 
-    python -m bench.phase_memory [--vocabulary 300000] [--hidden 1024] [--tokens 512] [--runs 3] [--device cpu]
+    python -m bench.phase_memory [--vocabulary 300000] [--hidden 1024] [--tokens 1024] [--runs 3] [--device cpu]
                                  [--json out.json]
 
 One forward and backward pass of the loss, from hidden states to the gradients of these and of the latent rows, which
@@ -142,7 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vocabulary", type=int, default=300_000, help="visible and latent ids together")
     parser.add_argument("--hidden", type=int, default=1024)
-    parser.add_argument("--tokens", type=int, default=512)
+    parser.add_argument("--tokens", type=int, default=1024)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
@@ -161,8 +161,8 @@ def main() -> None:
     memory = {way: statistics.median(cost.bytes for cost in costs[way]) for way in WAYS}
     pairs = list(zip(costs["phase"], costs["full"], strict=True))
     results = {
+        "shape": shape._asdict(),
         "gigabytes": {way: round(memory[way] / 1e9, 2) for way in WAYS},
-        "megabytes_a_token": {way: round(memory[way] / 1e6 / shape.tokens, 2) for way in WAYS},
         "memory_ratio": round(memory["phase"] / memory["full"], 3),
         "seconds": {way: round(statistics.median(cost.seconds for cost in costs[way]), 3) for way in WAYS},
         "time_ratio": round(statistics.median(phase.seconds / full.seconds for phase, full in pairs), 2),
