@@ -7,7 +7,8 @@ from typing import Any
 
 from latent_core.config.training import LossWeights
 from latent_core.dual.remap import IGNORED
-from latent_core.sft.loss import weighted_loss
+from latent_core.sft.loss import weighted_loss, weighted_mean
+from latent_core.sft.phase_loss import PhaseLoss
 from latent_core.sft.plan import Micro
 
 
@@ -17,12 +18,21 @@ class Head(StrEnum):
     FUSED = "fused"  # TRL's: logits of supervised tokens only, read from `lm_head.weight`
     FULL_LOGITS = "full_logits"  # the model's own: needed where rows of the head are trained beside its weight
     WEIGHTED = "weighted"  # full logits, with `loss_weights`
+    PHASE = "phase"  # no logits: over what sampling allows, with `loss_weights`
 
 
 def planned_trainer(
-    head: Head, weights: LossWeights, think_end_id: int | None, training: list[Micro], evaluation: list[Micro]
+    head: Head,
+    weights: LossWeights,
+    think_end_id: int | None,
+    training: list[Micro],
+    evaluation: list[Micro],
+    phase_loss: PhaseLoss | None = None,
 ) -> Any:
-    """A SFTTrainer class that reads the micro batches `training` once, in order, and evaluates on `evaluation`."""
+    """A SFTTrainer class that reads the micro batches `training` once, in order, and evaluates on `evaluation`.
+
+    `phase_loss` computes the losses of `Head.PHASE`.
+    """
     import torch
     from torch.utils.data import DataLoader
     from transformers import Trainer
@@ -46,9 +56,16 @@ def planned_trainer(
             inputs["use_cache"] = False
             if head is Head.FULL_LOGITS:
                 return Trainer.compute_loss(self, model, inputs, return_outputs, num_items_in_batch)
-            assert think_end_id is not None
-            outputs = model(**{name: value for name, value in inputs.items() if name != "labels"})
-            loss = weighted_loss(outputs.logits, inputs["labels"], weights, think_end_id, num_items_in_batch)
+            labels, outputs = inputs["labels"], None
+            if head is Head.PHASE:
+                assert phase_loss is not None
+                with self.accelerator.autocast():
+                    losses = phase_loss(model, self.accelerator.unwrap_model(self.model), inputs)
+                loss = weighted_mean(losses, labels, weights, think_end_id, num_items_in_batch)
+            else:
+                assert think_end_id is not None
+                outputs = model(**{name: value for name, value in inputs.items() if name != "labels"})
+                loss = weighted_loss(outputs.logits, labels, weights, think_end_id, num_items_in_batch)
             if num_items_in_batch is not None:  # counts the tokens of all processes, over which gradients are averaged
                 loss = loss * self.accelerator.num_processes
             return (loss, outputs) if return_outputs else loss

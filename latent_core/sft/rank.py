@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latent_core.config.training import Layout, TrainConfig, VisibleRows
+from latent_core.config.training import Layout, LossSupport, TrainConfig, VisibleRows
 from latent_core.dual.mirrors import mirrored_ids
 from latent_core.errors import InputError
 from latent_core.loading import NO_CODE
 from latent_core.models.family import open_family
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
+from latent_core.sft.phase_loss import PhaseLoss, machine_of
 from latent_core.sft.plan import evaluation_batches, micro_batch_size, micro_batches, steps_of
 from latent_core.sft.planned_trainer import Head, planned_trainer
 from latent_core.sft.weights import (
@@ -65,6 +66,8 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
     from transformers import AutoTokenizer
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
+    from latent_core.likelihood.hidden_states import let_through
+
     config = job.config
     tokenizer = AutoTokenizer.from_pretrained(job.model_dir, local_files_only=True, **NO_CODE)
     packed = resolve_layout(config) is Layout.PACKED
@@ -83,6 +86,7 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
         None if config.loss_weights.are_equal_to_one else think_end_id(job.model_dir),
         micro_batches(steps, lengths, config, **place),
         evaluation_batches(_lengths(job.validation), config.micro_batch_size, **place) if has_validation else [],
+        PhaseLoss(machine_of(job.model_dir)) if config.support is LossSupport.PHASE else None,
     )
     trainer = kind(
         model=model,
@@ -94,6 +98,8 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
         peft_config=adapter_config(config, rows),
         callbacks=[checkpoint_callback(config.save_every, args.save_steps), progress_callback(progress)],
     )
+    if config.support is LossSupport.PHASE:
+        let_through(trainer.model)
     trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(job.checkpoint_dir)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
@@ -147,6 +153,8 @@ def _has_flash_attention() -> bool:
 
 
 def _head(config: TrainConfig, rows_learn: bool) -> Head:
+    if config.support is LossSupport.PHASE:
+        return Head.PHASE
     if not config.loss_weights.are_equal_to_one:
         return Head.WEIGHTED
     return Head.FULL_LOGITS if rows_learn else Head.FUSED

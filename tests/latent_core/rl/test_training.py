@@ -16,7 +16,7 @@ from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.rl import training
 from latent_core.rl.judges import Rewards
-from latent_core.rl.policy import log_probabilities, next_token_logits
+from latent_core.rl.policy import Policy
 from latent_core.rl.training import GrpoResult, reinforce
 from latent_core.sft.weights import load_model
 
@@ -63,13 +63,10 @@ def test_rewarded_completions_become_likelier_than_the_others_of_their_question(
         ids = torch.tensor([[*prompt, *output]])
         with torch.no_grad():
             before, after = (
-                next_token_logits(
-                    load_model(folder, GrpoConfig()), ids, torch.ones_like(ids), len(output), 1.5, machine
-                )
+                Policy(machine, 1.5).logprobs(load_model(folder, GrpoConfig()), ids, torch.ones_like(ids), len(output))
                 for folder in (model_dir, tmp_path / "out" / "model")
             )
-        chosen = ids[:, -len(output) :]
-        gains.append(float((log_probabilities(after, chosen) - log_probabilities(before, chosen)).sum()))
+        gains.append(float((after.values - before.values).sum()))
     for best, other in (gains[:2], gains[2:]):
         assert best > 0 and best > other
 
