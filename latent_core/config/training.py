@@ -49,6 +49,13 @@ class LossOn(StrEnum):
     LATENT_ONLY = "latent_only"  # the latent tokens of a dual model alone
 
 
+class LossSupport(StrEnum):
+    """Which ids share the probability in the training loss; for a model that is not dual both are the same."""
+
+    FULL = "full"  # all ids of the model
+    PHASE = "phase"  # those that sampling allows in the phase of the position
+
+
 class Layout(StrEnum):
     """How the examples of one forward pass lie beside each other; the loss is the same."""
 
@@ -84,13 +91,13 @@ class TrainConfig(StageConfig):
     """latent_only trains a dual model on its latent tokens alone."""
     loss_weights: Annotated[LossWeights, IDENTITY, OMITTED_AT_DEFAULT] = LossWeights()
     """Weights of reasoning, closing think token and answer in the training loss (the evaluation loss has them too)."""
+    support: Annotated[LossSupport, IDENTITY, OMITTED_AT_DEFAULT] = LossSupport.FULL
+    """Softmax over all ids (full), or over those that a dual model may choose in the phase of the position (phase)."""
     latent_rows: Annotated[LatentRows, IDENTITY] = LatentRows.TRAINABLE
     """Whether a dual model's latent embedding rows learn; frozen rows stay copies of their sources for ever."""
     visible_rows: Annotated[VisibleRows, IDENTITY, OMITTED_AT_DEFAULT] = VisibleRows.FROZEN
     """Under LoRA, whether the visible embedding rows learn too: those that a full copy mirrors. The control of a dual
     model's latent rows: as many parameters that learn, and no second vocabulary."""
-    support: Annotated[Literal["full", "phase"], IDENTITY, OMITTED_AT_DEFAULT] = "full"
-    """What the loss's softmax runs over: all V+L ids, or those that the sampler allows in the phase of a position."""
     learning_rate: Annotated[float, IDENTITY, Field(gt=0)] = 5e-5
     schedule: Annotated[Schedule, IDENTITY] = "constant_with_warmup"
     warmup_ratio: Annotated[float, IDENTITY, Field(ge=0, lt=1)] = 0.1
