@@ -14,7 +14,7 @@ from flows.parts.ratios import prepared_ratios, warn_of_untrained
 from flows.parts.sharded import collected_shards, compressed, dropped_at_random
 from latent_core.config.dual import DualBuildConfig, Initial
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
-from latent_core.config.training import LatentRows, TrainConfig, VisibleRows
+from latent_core.config.training import LatentRows, LossSupport, TrainConfig, VisibleRows
 from latent_core.evaluation.condition import seeded
 from latent_core.models.chat import check_dual
 from latent_core.store import Artifact, ArtifactRef
@@ -116,7 +116,7 @@ def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[int | None, TrainC
     """The settings of every training of a variant by its seed, where the run names seeds: one, or one a seed."""
     changes: dict[Variant, dict[str, Any]] = {
         Variant.DUAL_FROZEN: {"latent_rows": LatentRows.FROZEN},
-        Variant.DUAL_PHASE: {"support": "phase"},
+        Variant.DUAL_PHASE: {"support": LossSupport.PHASE},
         Variant.STANDARD_ROWS: {"visible_rows": VisibleRows.TRAINABLE},
     }
     settings = cfg.train.model_copy(update=changes.get(variant, {}))

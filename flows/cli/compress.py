@@ -43,7 +43,7 @@ def compress(
     """Compress a text at one or more ratios and show what was dropped."""
     from flows.cli.compression import show
 
-    show(file, text, ratio, model, unit, as_json)
+    show(file, text, ratio, model, as_json, unit)
 
 
 @app.command()

@@ -27,10 +27,13 @@ from latent_core.errors import InputError
 STANDARD_INPUT = Path("-")
 
 
-def show(file: Path | None, text: str | None, ratios: Sequence[float], model: str, unit: Unit, as_json: bool) -> None:
+def show(
+    file: Path | None, text: str | None, ratios: Sequence[float], model: str, as_json: bool, unit: Unit = Unit.WORD
+) -> None:
     """Print the compressions of a file's or an option's text; the file - is standard input.
 
-    Raises InputError unless exactly one is given, and for a text that is empty or no UTF-8.
+    Raises InputError unless exactly one is given, for a text that is empty or no UTF-8, and for a
+    compressor that a text alone is not enough for.
 
     A terminal shows dropped words in red and struck through; anything else gets the marks [-dropped-], so that a pipe
     or a log loses nothing.

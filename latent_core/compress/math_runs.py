@@ -104,10 +104,8 @@ class Units:
     def _joins(self, place: int) -> bool:
         """Whether a unit and the next belong to one expression."""
         left, right = self.roles[place], self.roles[place + 1]
-        if self.gaps[place].count("\n"):
-            return (
-                Role.RELATION in (left, right) and self.gaps[place].count("\n") == 1 and {left, right} <= _MATHEMATICS
-            )
+        if breaks := self.gaps[place].count("\n"):  # a derivation may go on in the next line
+            return breaks == 1 and Role.RELATION in (left, right) and {left, right} <= _MATHEMATICS
         if left in INFIX or right in INFIX:
             return self._joins_infix(place)
         if self._touches(place) and self._joins_touching(place):

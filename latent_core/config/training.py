@@ -98,8 +98,6 @@ class TrainConfig(StageConfig):
     visible_rows: Annotated[VisibleRows, IDENTITY, OMITTED_AT_DEFAULT] = VisibleRows.FROZEN
     """Under LoRA, whether the visible embedding rows learn too: those that a full copy mirrors. The control of a dual
     model's latent rows: as many parameters that learn, and no second vocabulary."""
-    support: Annotated[Literal["full", "phase"], IDENTITY, OMITTED_AT_DEFAULT] = "full"
-    """What the loss's softmax runs over: all V+L ids, or those that the sampler allows in the phase of a position."""
     learning_rate: Annotated[float, IDENTITY, Field(gt=0)] = 5e-5
     schedule: Annotated[Schedule, IDENTITY] = "constant_with_warmup"
     warmup_ratio: Annotated[float, IDENTITY, Field(ge=0, lt=1)] = 0.1

@@ -187,7 +187,8 @@ def _pool(own: Sequence[tuple[int, ...]], model: ReadableModel) -> npt.NDArray[n
     """All reasoning ids that may be drawn, as often as they occur."""
     ids = np.asarray([token for row in own for token in row], dtype=np.int64)
     family = model.family
-    ids = ids[~np.isin(ids, [family.think_start_id, family.think_end_id, *family.stop_ids])]
+    marks = [mark for mark in (family.think_start_id, family.think_end_id) if mark is not None]
+    ids = ids[~np.isin(ids, [*marks, *family.stop_ids])]
     if model.vocabulary is not None:
         ids = ids[model.vocabulary.is_latent(ids)]
     if ids.size == 0 and any(own):

@@ -48,11 +48,19 @@ def test_cts_of_a_model_without_a_chat_template_reads_plain_text(causal_lm) -> N
     np.testing.assert_allclose(nats, (bits[0] - bits[1]) * np.log(2), atol=1e-4)
 
 
-def test_cts_of_a_batch_and_of_a_text_beyond_the_context(causal_lm) -> None:
+def test_cts_of_a_batch_and_of_a_text_beyond_the_context(causal_lm, monkeypatch) -> None:
     compressor = CtsCompressor(causal_lm)
+    read, lengths = compressor._scorer.log_probabilities, []
+
+    def watched(rows, batch_tokens):
+        lengths.extend(map(len, rows))
+        return read(rows, batch_tokens)
+
+    monkeypatch.setattr(compressor._scorer, "log_probabilities", watched)
     texts = ["apples are 42 " * 100, "12 + 30", ""]
     together = compressor.scores(Solutions(texts, ["sum?"] * 3, ["42"] * 3))
     assert [len(nats) for nats in together] == [300, 3, 0]
+    assert max(lengths) == 128  # its context
     for text, nats in zip(texts, together, strict=True):
         np.testing.assert_allclose(compressor.scores(Solutions([text], ["sum?"], ["42"]))[0], nats, atol=1e-3)
     with pytest.raises(InputError, match=r"^texts: \d+ tokens stand before text 0 and the LM reads 128"):
