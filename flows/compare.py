@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from flows.launch.registry import FlowEntry
-from flows.parts.arms import check_names, compressor_arms, families, latent_arms
-from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
+from flows.parts.arms import compressor_arms, families, latent_arms
+from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, intervened, untrained_and_baselines
 from flows.parts.publish import findings, page_of, publish
 from flows.parts.questions import fitted
 from flows.parts.ratios import prepared_ratios, warn_of_untrained
@@ -21,11 +21,12 @@ from flows.tokenskip_math import ChainsOfThought, training_set, trainings, warm_
 from latent_core.config.compare import CompareConfig
 from latent_core.config.compress import CompressConfig
 from latent_core.config.tokenskip import Variant
-from latent_core.evaluation.condition import seeded
+from latent_core.evaluation.condition import Kind, seeded
 from latent_core.models.chat import check_dual
 from latent_core.store import Artifact, ArtifactRef
 from tasks.compare_arms import TABLE_MARKDOWN, CompareArms, CompareArmsInputs, compare_arms
 from tasks.inputs import ProblemsInput
+from tasks.measure_compressions import MeasureCompressionsInputs, measure_compressions
 from tasks.run.execution import open_run
 from tasks.run.protocol import Run
 from tasks.train import TrainInputs, train
@@ -47,7 +48,6 @@ def compose(cfg: CompareConfig, run: Run) -> ArtifactRef:
     cfg = fitted(cfg, run)
     latent, compressors = latent_arms(cfg), compressor_arms(cfg)
     arms = [*latent, *compressors]
-    check_names(arms)
     recipe = cfg.recipe(cfg.compress)
     wanted = {"collect.questions": cfg.collect.questions}
     if cfg.warm_start is not None:
@@ -55,7 +55,7 @@ def compose(cfg: CompareConfig, run: Run) -> ArtifactRef:
     train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     warn_of_untrained(run, cfg.evaluate.ratios, prepared_ratios(cfg.prepare), "prepare.ratios")
-    if any(arm.variant.examples is Variant.DUAL for arm in latent):
+    if any(arm.variant.is_dual for arm in latent):
         check_dual(cfg.model, cfg.chat)
     base = warm_started(recipe, run, train_split)
     shards = collected_shards(cfg.collect, run, base, train_split)
@@ -66,9 +66,12 @@ def compose(cfg: CompareConfig, run: Run) -> ArtifactRef:
     trained: dict[tuple[CompressConfig, Variant], str] = {}
     models: dict[str, ArtifactRef] = {}
     compressions: dict[str, ArtifactRef] = {}
+    measures: dict[str, ArtifactRef] = {}
     for arm in arms:
         if arm.compress not in texts:
-            texts[arm.compress] = compressed(arm.compress, run, base, shards, arm.name)
+            small = texts[arm.compress] = compressed(arm.compress, run, base, shards, arm.name)
+            read = MeasureCompressionsInputs(base, samples, small)
+            measures[arm.name] = run.stage(measure_compressions, cfg.measure, read, label=arm.name)
         compressions[arm.name] = texts[arm.compress]
         first = trained.setdefault((arm.compress, arm.variant), arm.name)
         if first != arm.name:  # the same models under another name: standard, and the first compressor's arm
@@ -83,7 +86,10 @@ def compose(cfg: CompareConfig, run: Run) -> ArtifactRef:
         for seed, settings in trainings(recipe, arm.variant).items():
             name = seeded(arm.name, seed)
             models[name] = run.stage(train, settings, training_sets[made_of], label=name)
-            evaluations |= evaluated_at_ratios(cfg.evaluate, run, models[name], test_split, arm.name, seed=seed)
+            found = evaluated_at_ratios(cfg.evaluate, run, models[name], test_split, arm.name, seed=seed)
+            evaluations |= found
+            if arm in latent:
+                evaluations |= intervened(cfg.evaluate, run, models[name], test_split, found)
     trained_on = max(cfg.collect.questions, cfg.warm_start.questions if cfg.warm_start else 0)
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, trained_on)
     page = CompareArms(
@@ -92,12 +98,16 @@ def compose(cfg: CompareConfig, run: Run) -> ArtifactRef:
         margin=cfg.margin,
         resamples=cfg.resamples,
     )
-    return run.stage(compare_arms, page, CompareArmsInputs(evaluations, models, compressions, checked))
+    return run.stage(compare_arms, page, CompareArmsInputs(evaluations, models, compressions, measures, checked))
 
 
 def _renamed(evaluations: Evaluations, first: str, name: str) -> Evaluations:
-    """One arm's evaluations as another's."""
-    return {replace(condition, model=name): ref for condition, ref in evaluations.items() if condition.model == first}
+    """One arm's evaluations at its ratios as another's."""
+    return {
+        replace(condition, model=name): ref
+        for condition, ref in evaluations.items()
+        if condition.model == first and condition.kind is Kind.RATIO
+    }
 
 
 def show(report: Artifact) -> None:

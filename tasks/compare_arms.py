@@ -9,15 +9,13 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from latent_core.compress.corpus import RatioDrift
 from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.evaluation.arm_comparisons import Pair
-from latent_core.evaluation.arms import read_arm
+from latent_core.evaluation.arms import Point, read_arm
 from latent_core.evaluation.condition import Condition, Kind, by_role, role_of
-from latent_core.evaluation.scores import Scores
 from latent_core.evaluation.summary import Summary
 from latent_core.report import Provenance
-from latent_core.report.comparison import BASE, Family, Trained, build_comparison
+from latent_core.report.comparison import BASE, Family, Intervened, Trained, build_comparison
 from latent_core.report.comparison_page import render_comparison
 from latent_core.report.comparison_plots import comparison_figures
 from latent_core.report.comparison_tables import markdown, tables
@@ -28,11 +26,11 @@ from tasks.evaluations import scores_of, summary_of
 from tasks.findings import CONTAMINATION, finding
 from tasks.inputs import Input
 from tasks.stage import Outcome, Workplace, stage
-from tasks.tables import COMPRESSED
 
 REPORT_HTML, TABLE_MARKDOWN, RESULTS = "report.html", "table.md", "results.json"
+_COMPRESSION = ("ratio", "texts", "achieved_ratio", "recoverability", "scored", "number_retention")
+_COMPRESSION += ("answer_retention", "broken_equations")
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "numpy")
-_COMPRESSION = ("ratio", "achieved_ratio", "drift", "answer_retention", "texts")
 
 
 class ComparisonFamily(StageConfig):
@@ -54,17 +52,26 @@ class CompareArms(StageConfig):
 
 class CompareArmsInputs(NamedTuple):
     """Evaluations of every arm, seed and ratio and of the untrained model; trainings by the model's name with its seed;
-    compressions by the arm that is trained on them; the check for contamination."""
+    compressions by the arm that is trained on them; what was measured of them, by the first such arm; the check for
+    contamination."""
 
     evaluations: Mapping[Condition, ArtifactRef]
     trainings: Mapping[str, ArtifactRef]
     compressions: Mapping[str, ArtifactRef]
+    measures: Mapping[str, ArtifactRef]
     contamination: ArtifactRef
 
     def roles(self) -> dict[str, Input]:
         trainings = {f"train/{name}": ref for name, ref in self.trainings.items()}
         compressions = {f"compress/{name}": ref for name, ref in self.compressions.items()}
-        return {**by_role(self.evaluations), **trainings, **compressions, CONTAMINATION: self.contamination}
+        measures = {f"measure/{name}": ref for name, ref in self.measures.items()}
+        return {
+            **by_role(self.evaluations),
+            **trainings,
+            **compressions,
+            **measures,
+            CONTAMINATION: self.contamination,
+        }
 
 
 @stage("compare_arms", version=1, shown=True)
@@ -75,6 +82,7 @@ def compare_arms(out: ArtifactWriter, inputs: CompareArmsInputs, config: Compare
         list(_trained(evaluations, inputs, workplace)),
         _baselines(evaluations),
         [Family(family.title, family.pairs) for family in config.families],
+        intervened=list(_intervened(evaluations)),
         compressions=list(_compressions(inputs, workplace)),
         margin=config.margin,
         resamples=config.resamples,
@@ -83,6 +91,7 @@ def compare_arms(out: ArtifactWriter, inputs: CompareArmsInputs, config: Compare
     behind = {role_of(condition): artifact for condition, artifact in evaluations.items()}
     behind |= {f"train/{name}": workplace.artifact(ref) for name, ref in inputs.trainings.items()}
     behind |= {f"compress/{name}": workplace.artifact(ref) for name, ref in inputs.compressions.items()}
+    behind |= {f"measure/{name}": workplace.artifact(ref) for name, ref in inputs.measures.items()}
     checked = behind[CONTAMINATION] = workplace.artifact(inputs.contamination)
     provenance = Provenance(
         rows=[{"stage": role, "fingerprint": artifact.ref.fingerprint} for role, artifact in behind.items()],
@@ -109,21 +118,43 @@ def _trained(
 ) -> Iterator[Trained]:
     """Every arm, questions in the order of the first evaluation."""
     ids = None
-    names = dict.fromkeys(condition.model for condition in evaluations if condition.kind is Kind.RATIO)
-    for name in names:
-        scores: dict[tuple[int, float], Scores] = {}
-        levels: dict[float, dict[str, list[float]]] = {}
-        for condition, artifact in evaluations.items():
-            if condition.model != name or condition.kind is not Kind.RATIO:
-                continue
-            assert condition.seed is not None and condition.ratio is not None
-            scores[condition.seed, condition.ratio] = scores_of(artifact)
-            found = levels.setdefault(condition.ratio, {})
-            for level, accuracy in summary_of(artifact).levels.items():
-                found.setdefault(level, []).append(accuracy.accuracy)
-        arm = read_arm(name, scores, ids)
-        ids = arm.question_ids
-        yield Trained(arm, _learning(name, inputs, workplace), levels)
+    for (name, kind), found in _by_arm(evaluations).items():
+        if kind is Kind.RATIO:
+            arm = read_arm(name, {point: scores_of(artifact) for point, artifact in found.items()}, ids)
+            ids = arm.question_ids
+            yield Trained(arm, _learning(name, inputs, workplace), _levels(found))
+
+
+def _intervened(evaluations: Mapping[Condition, Artifact]) -> Iterator[Intervened]:
+    """Every arm under every intervention; questions are put in the arm's own order where the two are compared."""
+    for (name, kind), found in _by_arm(evaluations).items():
+        if kind.intervenes:
+            scores = {point: scores_of(artifact) for point, artifact in found.items()}
+            follows: dict[float, list[float]] = {}
+            for (_, ratio), artifact in found.items():
+                following = summary_of(artifact).follows_reasoning
+                if following is not None and following.share is not None:
+                    follows.setdefault(ratio, []).append(following.share.value)
+            yield Intervened(name, kind.value, scores, follows)
+
+
+def _by_arm(evaluations: Mapping[Condition, Artifact]) -> dict[tuple[str, Kind], dict[Point, Artifact]]:
+    """The evaluations of trained models by arm and kind, each by seed and ratio."""
+    found: dict[tuple[str, Kind], dict[Point, Artifact]] = {}
+    for condition, artifact in evaluations.items():
+        if condition.seed is not None and condition.ratio is not None:
+            found.setdefault((condition.model, condition.kind), {})[condition.seed, condition.ratio] = artifact
+    return found
+
+
+def _levels(evaluations: Mapping[Point, Artifact]) -> dict[float, dict[str, list[float]]]:
+    """Accuracies of every seed by ratio and level."""
+    levels: dict[float, dict[str, list[float]]] = {}
+    for (_, ratio), artifact in evaluations.items():
+        found = levels.setdefault(ratio, {})
+        for level, accuracy in summary_of(artifact).levels.items():
+            found.setdefault(level, []).append(accuracy.accuracy)
+    return levels
 
 
 def _learning(name: str, inputs: CompareArmsInputs, workplace: Workplace) -> int | None:
@@ -144,11 +175,7 @@ def _baselines(evaluations: Mapping[Condition, Artifact]) -> dict[str, Summary]:
 
 
 def _compressions(inputs: CompareArmsInputs, workplace: Workplace) -> Iterator[dict[str, Any]]:
-    """What every compressor did to the texts, ratio by ratio; arms with the same texts are one row."""
-    told: set[ArtifactRef] = set()
-    for name, ref in inputs.compressions.items():
-        if ref in told:
-            continue
-        told.add(ref)
-        for row in RatioDrift(COMPRESSED.rows(workplace.artifact(ref), RatioDrift.COLUMNS)).rows():
+    """What every compressor did to the texts, ratio by ratio; arms with the same texts are one."""
+    for name, ref in inputs.measures.items():
+        for row in workplace.artifact(ref).manifest.content.metrics["by_ratio"]:
             yield {"compressor": name} | {key: row[key] for key in _COMPRESSION}

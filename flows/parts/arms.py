@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latent_core.config.compare import CompareConfig
-from latent_core.config.compress import CompressConfig
+from latent_core.config.compress import CompressConfig, ScoreWordsConfig, Unit
 from latent_core.config.tokenskip import Variant
-from latent_core.errors import InputError
 from latent_core.evaluation.arm_comparisons import Pair
 from tasks.compare_arms import ComparisonFamily
 
-LATENT_CONTROLS = (Variant.STANDARD,)
-RANDOM = "random"
+# Every latent arm is compared with both: with as many parameters that learn, and with the plain model.
+LATENT_CONTROLS = (Variant.STANDARD_ROWS, Variant.STANDARD)
+_RULES = ("keep_numbers", "keep_operators", "keep_latex_commands", "keep_value", "drop_consecutive")
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,25 @@ class TrainedArm:
     variant: Variant
     compress: CompressConfig
 
+    @property
+    def drops_at_random(self) -> bool:
+        return self.compress.model.partition(":")[0] == "random"
+
 
 def latent_arms(cfg: CompareConfig) -> list[TrainedArm]:
-    """Every variant, on the texts of the first compressor."""
-    compress = _compressing(cfg, cfg.compressors[0])
+    """Every variant, on the texts of the first compressor by the first unit."""
+    compress = cfg.compress.model_copy(update={"model": cfg.compressors[0], "unit": cfg.units[0]})
     return [TrainedArm(variant.value, variant, compress) for variant in cfg.latent_arms]
 
 
 def compressor_arms(cfg: CompareConfig) -> list[TrainedArm]:
-    """The standard variant on the texts of every compressor."""
+    """The standard variant on the texts of every compressor by every unit."""
     names = compressor_names(cfg.compressors)
-    return [TrainedArm(names[spec], Variant.STANDARD, _compressing(cfg, spec)) for spec in cfg.compressors]
+    return [
+        TrainedArm(f"{names[spec]} {unit}", Variant.STANDARD, _compressing(cfg, spec, unit))
+        for spec in cfg.compressors
+        for unit in cfg.units
+    ]
 
 
 def compressor_names(specs: Sequence[str]) -> dict[str, str]:
@@ -45,28 +53,35 @@ def compressor_names(specs: Sequence[str]) -> dict[str, str]:
 
 
 def families(latent: Sequence[TrainedArm], compressors: Sequence[TrainedArm]) -> tuple[ComparisonFamily, ...]:
-    """Who is compared with whom: each family's p-values are corrected together."""
+    """Who is compared with whom: each family's p-values are corrected together.
+
+    Compressors meet those that drop at random by the same unit; spans meet words of the same compressor.
+    """
     names = [arm.name for arm in latent]
-    pairs = [
-        Pair(name, control)
-        for control in LATENT_CONTROLS
-        if control in names
-        for name in names
-        if name != control and not (name in LATENT_CONTROLS and name < control)
+    controls = [control for control in LATENT_CONTROLS if control in names]
+    pairs = [Pair(name, control) for control in controls for name in names if name not in LATENT_CONTROLS]
+    if len(controls) == len(LATENT_CONTROLS):
+        pairs.append(Pair(*LATENT_CONTROLS))
+    scored = [
+        Pair(arm.name, other.name)
+        for arm in compressors
+        for other in compressors
+        if other.drops_at_random and not arm.drops_at_random and arm.compress.unit is other.compress.unit
     ]
-    at_random = [arm.name for arm in compressors if arm.name.partition(" ")[0] == RANDOM]
-    scored = [Pair(arm.name, control) for control in at_random for arm in compressors if arm.name != control]
-    found = [("Latent arms", pairs), ("Compressors", scored)]
+    by_span = [
+        Pair(arm.name, other.name)
+        for arm in compressors
+        for other in compressors
+        if arm.compress.model == other.compress.model
+        and (arm.compress.unit, other.compress.unit) == (Unit.SPAN, Unit.WORD)
+    ]
+    found = [("Latent arms", pairs), ("Compressors", [*scored, *by_span])]
     return tuple(ComparisonFamily(title=title, pairs=tuple(members)) for title, members in found if members)
 
 
-def check_names(arms: Sequence[TrainedArm]) -> None:
-    """Raise InputError where two arms have one name, so that one would be lost."""
-    names = [arm.name for arm in arms]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"compressors: two arms are called {name!r}; name other compressors")
-
-
-def _compressing(cfg: CompareConfig, spec: str) -> CompressConfig:
-    return cfg.compress.model_copy(update={"model": spec})
+def _compressing(cfg: CompareConfig, spec: str, unit: Unit) -> CompressConfig:
+    changes = {"model": spec, "unit": unit}
+    if cfg.keep_rules:
+        return cfg.compress.model_copy(update=changes)
+    scoring = ScoreWordsConfig(max_cot_tokens=cfg.compress.scoring.max_cot_tokens, spans=cfg.compress.scoring.spans)
+    return cfg.compress.model_copy(update=changes | dict.fromkeys(_RULES, False) | {"scoring": scoring})

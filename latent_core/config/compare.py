@@ -10,9 +10,10 @@ from latent_core.config.base import IDENTITY, RUNTIME, WIRING
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import ChatConfig
 from latent_core.config.collect import CollectConfig
-from latent_core.config.compress import CompressConfig
+from latent_core.config.compress import CompressConfig, ScoreWordsConfig, Unit
 from latent_core.config.dual import DualBuildConfig
-from latent_core.config.evaluate import EvaluateWithBaseConfig
+from latent_core.config.evaluate import EvaluateVariantsConfig
+from latent_core.config.measure import MeasureCompressionsConfig
 from latent_core.config.prepare import PrepareConfig
 from latent_core.config.quality import QualityConfig
 from latent_core.config.ratios import WithRatios
@@ -29,10 +30,22 @@ class CompareConfig(WithRatios):
     """Base model: latent-mini, smollm2, a local directory, or a hub id owner/name[@revision]."""
     chat: Annotated[ChatConfig, WIRING] = ChatConfig()
     """How the model's conversations are read: whether it thinks, and the day its chat template is told."""
-    latent_arms: Annotated[tuple[Variant, ...], WIRING] = (Variant.STANDARD, Variant.DUAL, Variant.DUAL_FROZEN)
-    """Variants to train on what the first of `compressors` leaves."""
+    latent_arms: Annotated[tuple[Variant, ...], WIRING] = (
+        Variant.STANDARD,
+        Variant.STANDARD_ROWS,
+        Variant.DUAL,
+        Variant.DUAL_FROZEN,
+        Variant.DUAL_PERMUTED,
+        Variant.DUAL_PHASE,
+    )
+    """Variants to train on what the first of `compressors` and `units` leaves, by the rules of `compress`."""
     compressors: Annotated[tuple[str, ...], WIRING, Field(min_length=1)] = ("latent-compressor", "random", "truncate")
-    """What compress.model can be; a standard model is trained on what each leaves."""
+    """What compress.model can be; a standard model is trained on what each leaves by each of `units`."""
+    units: Annotated[tuple[Unit, ...], WIRING, Field(min_length=1)] = (Unit.WORD, Unit.SPAN)
+    """What compress.unit can be."""
+    keep_rules: Annotated[bool, WIRING] = False
+    """Whether the keep_* and force_* rules of `compress` hold for the arms of `compressors` too, and not for the latent
+    arms alone. Without them all that survives is the scorer's doing."""
     seeds: Annotated[tuple[int, ...], WIRING] = (1, 2, 3, 4, 5)
     """Training seeds; every arm is trained once with each."""
     margin: Annotated[float, IDENTITY, Field(gt=0, lt=1)] = 0.03
@@ -42,19 +55,21 @@ class CompareConfig(WithRatios):
     benchmark: Annotated[BenchmarkConfig, WIRING] = BenchmarkConfig(difficulties=(1, 2, 3, 4))
     warm_start: Annotated[WarmStartConfig | None, IDENTITY] = None
     collect: Annotated[CollectConfig, IDENTITY] = CollectConfig()
-    compress: Annotated[CompressConfig, IDENTITY] = CompressConfig()
+    compress: Annotated[CompressConfig, IDENTITY] = CompressConfig(scoring=ScoreWordsConfig(spans=True))
+    measure: Annotated[MeasureCompressionsConfig, IDENTITY] = MeasureCompressionsConfig()
     quality: Annotated[QualityConfig | None, IDENTITY] = None
     """Score every text by the base model's trust in the right answer after it; prepare.quality_top keeps the best."""
     prepare: Annotated[PrepareConfig, IDENTITY] = PrepareConfig()
     dual: Annotated[DualBuildConfig, IDENTITY] = DualBuildConfig()
     train: Annotated[TrainConfig, IDENTITY] = TrainConfig()
-    evaluate: Annotated[EvaluateWithBaseConfig, IDENTITY] = EvaluateWithBaseConfig()
+    evaluate: Annotated[EvaluateVariantsConfig, IDENTITY] = EvaluateVariantsConfig()
+    """Its interventions are made on the latent arms."""
     store: Annotated[str, RUNTIME] = ".latent/store"
     """Where artifacts live: a local path or s3://bucket/prefix."""
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
     tracking: Annotated[TrackingConfig, RUNTIME] = TrackingConfig()
 
-    @field_validator("latent_arms", "compressors")
+    @field_validator("latent_arms", "compressors", "units")
     @classmethod
     def _no_arm_twice(cls, arms: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(arms)) != len(arms):
@@ -74,6 +89,12 @@ class CompareConfig(WithRatios):
     def _compressors_are_varied_here(self) -> CompareConfig:
         if "model" in self.compress.model_fields_set:
             raise ValueError("compress.model: this flow compresses with every one of `compressors`; name them there")
+        if "unit" in self.compress.model_fields_set:
+            raise ValueError("compress.unit: this flow compresses by every one of `units`; name them there")
+        if Unit.SPAN in self.units and not self.compress.scoring.spans:
+            raise ValueError("units: span works on spans of the source text; set compress.scoring.spans")
+        if Unit.SPAN in self.units and self.compress.drop_consecutive:
+            raise ValueError("units: span never drops force tokens one by one; set compress.drop_consecutive to false")
         return self
 
     @model_validator(mode="after")

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from latent_core.evaluation.aes import AES_WEIGHTS, aes
 from latent_core.evaluation.arm_comparisons import Difference, Pair, compare_at_ratios, compare_at_tokens
 from latent_core.evaluation.arm_measures import ArmMeasures, Spread, Untrained, measure
-from latent_core.evaluation.arms import Arm
+from latent_core.evaluation.arms import Arm, Point, read_arm
 from latent_core.evaluation.crossed_bootstrap import Draws, draw
+from latent_core.evaluation.scores import Scores
 from latent_core.evaluation.summary import SEED, Summary
 
 Row = Mapping[str, Any]
@@ -34,6 +35,30 @@ class Trained:
     arm: Arm
     learn: int | None = None
     levels: Mapping[float, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Intervened:
+    """An arm's evaluations with its reasoning replaced, by seed and ratio. `reasoning` says by what; `follows`: per
+    ratio the share of every seed's answers that are those of the question whose reasoning was put there, where one
+    was."""
+
+    arm: str
+    reasoning: str
+    scores: Mapping[Point, Scores]
+    follows: Mapping[float, Sequence[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InterventionResult:
+    """One arm at one ratio with its reasoning replaced; `difference` is to its own reasoning."""
+
+    arm: str
+    reasoning: str
+    accuracy: Spread
+    own_accuracy: Spread
+    difference: Difference
+    follows: Spread | None
 
 
 @dataclass(frozen=True)
@@ -81,6 +106,7 @@ class Comparison:
     arms: list[ArmResult]
     baselines: list[Baseline]
     families: list[FamilyResult]
+    interventions: list[InterventionResult]
     compressions: list[Row]
 
     def to_json(self) -> dict[str, Any]:
@@ -97,6 +123,7 @@ def build_comparison(
     baselines: Mapping[str, Summary],
     families: Sequence[Family],
     *,
+    intervened: Sequence[Intervened] = (),
     compressions: Sequence[Row] = (),
     margin: float,
     resamples: int,
@@ -121,6 +148,7 @@ def build_comparison(
         arms=[_result(item, untrained, draws[_shape(item.arm)]) for item in trained],
         baselines=[_baseline(name, summary, untrained) for name, summary in baselines.items()],
         families=[_family(family, arms, draws, budgets, margin) for family in families],
+        interventions=_interventions(intervened, arms, draws, margin),
         compressions=list(compressions),
     )
 
@@ -166,6 +194,33 @@ def _family(
         compare_at_ratios(family.pairs, arms, drawn, margin=margin),
         compare_at_tokens(family.pairs, arms, drawn, budgets, margin=margin),
     )
+
+
+def _interventions(
+    intervened: Sequence[Intervened],
+    arms: Mapping[str, Arm],
+    draws: Mapping[tuple[int, int], Draws],
+    margin: float,
+) -> list[InterventionResult]:
+    """Every arm with its reasoning replaced against the same arm with its own; Holm over all of them."""
+    if not intervened:
+        return []
+    replaced = {
+        f"{item.arm}, {item.reasoning}": read_arm(item.arm, item.scores, arms[item.arm].question_ids)
+        for item in intervened
+    }
+    items = dict(zip(replaced, intervened, strict=True))
+    pairs = [Pair(name, item.arm) for name, item in items.items()]
+    drawn = draws[_shape(arms[intervened[0].arm])]
+    found = []
+    for difference in compare_at_ratios(pairs, {**arms, **replaced}, drawn, margin=margin):
+        name, own = difference.pair
+        item, ratio = items[name], difference.ratio
+        assert ratio is not None
+        spreads = [_spread(arm.accuracy[:, arm.place(ratio)].tolist()) for arm in (replaced[name], arms[own])]
+        follows = _spread(item.follows[ratio]) if ratio in item.follows else None
+        found.append(InterventionResult(item.arm, item.reasoning, *spreads, difference, follows))
+    return found
 
 
 def _json(value: Any) -> Any:

@@ -11,7 +11,7 @@ from latent_core.evaluation.arm_comparisons import Matching
 from latent_core.evaluation.hypervolume import REFERENCE_FACTOR
 from latent_core.report.comparison import Comparison
 from latent_core.report.comparison_plots import FIGURES
-from latent_core.report.comparison_tables import ARMS, BY_RATIO, LEVELS, plain_table
+from latent_core.report.comparison_tables import ARMS, BY_RATIO, COMPRESSIONS, INTERVENTIONS, LEVELS, plain_table
 from latent_core.report.entries import Provenance
 from latent_core.report.html import STYLE, inline_svg
 from latent_core.report.numbers import decimal, percent, whole
@@ -71,8 +71,20 @@ def legend(comparison: Comparison, title: str) -> str:
         )
     if title == BY_RATIO:
         return (
-            "The 95 % interval of the accuracy is a bootstrap over seeds and questions. Reasoning ratio: mean "
+            "The 95 % interval of the accuracy is over seeds and questions. Reasoning ratio: mean "
             "reasoning tokens over those at ratio 1; reasoning that never ends counts with its whole length."
+        )
+    if title == INTERVENTIONS:
+        return (
+            "Accuracy where the model answers after its reasoning was replaced: emptied, by as many random tokens, "
+            "or by its reasoning about another question. Follows: answers that are the other question's, in percent "
+            "of those where the two differ. A model that does not read its reasoning loses nothing and follows nothing."
+        )
+    if title == COMPRESSIONS:
+        return (
+            "What compression left of the training texts. Recoverability: mean log-probability of the right answer "
+            "after question and compressed text under the untrained model, nats a token; ratio 1 is the whole text, "
+            "ratio 0 none. Shares of numbers and answers kept, and of equations that were broken."
         )
     if title == LEVELS:
         return "Percent, mean over seeds ± standard deviation. The levels of word problems are their numbers of steps."
@@ -90,8 +102,9 @@ def _corrected(comparison: Comparison) -> str:
     return (
         "Points of accuracy, arm minus control, paired by seed and question; intervals are Student's, with "
         f"variances bootstrapped over seeds and questions ({whole(comparison.resamples)} resamples). Holm's correction "
-        "is over all rows of this table, and the conclusion is what the adjusted interval supports; equivalent: it lies within "
-        f"±{100 * comparison.margin:g} points. McNemar's test pools seeds as if they held different questions."
+        "is over all rows of this table, and the conclusion is what the adjusted interval supports; equivalent: it "
+        f"lies within ±{100 * comparison.margin:g} points. McNemar's test pools seeds as if they held different "
+        "questions."
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 ARMS, BY_RATIO, LEVELS, BASELINES = "Arms", "Arms by ratio", "Accuracy by level", "Untrained model"
-COMPRESSIONS = "Compressions"
+INTERVENTIONS, COMPRESSIONS = "Interventions on the reasoning", "Compressions"
 
 
 def tables(comparison: Comparison) -> dict[str, Results]:
@@ -26,6 +26,7 @@ def tables(comparison: Comparison) -> dict[str, Results]:
     for family in comparison.families:
         for matching, rows in ((Matching.RATIO, family.at_ratios), (Matching.TOKENS, family.at_tokens)):
             found[f"{family.title} at {matching}"] = differences_table(rows, comparison.margin)
+    found[INTERVENTIONS] = interventions_table(comparison)
     found[LEVELS] = levels_table(comparison.arms)
     found[BASELINES] = baselines_table(comparison)
     found[COMPRESSIONS] = plain_table(comparison.compressions)
@@ -77,6 +78,22 @@ def differences_table(differences: Sequence[Difference], margin: float) -> Resul
         cells += [points(item.difference.value), interval_cell(item.difference), interval_cell(item.adjusted)]
         rows.append([*cells, p_value(item.adjusted_p), mcnemar, verdict_text(item.verdict, margin)])
     return Results(titles, [False, False, False, *[True] * 5, False], rows)
+
+
+def interventions_table(comparison: Comparison) -> Results:
+    """One row an arm, replacement and ratio."""
+    titles = ["Arm", "Reasoning", "Ratio", "Its own", "Replaced", "Difference", "Holm's interval", "Holm's p"]
+    titles += ["Follows", "Conclusion"]
+    rows = []
+    for item in comparison.interventions:
+        found = item.difference
+        assert found.ratio is not None and found.difference is not None and found.adjusted is not None
+        assert found.adjusted_p is not None and found.verdict is not None
+        cells = [item.arm, item.reasoning, f"{found.ratio:g}", spread_cell(item.own_accuracy)]
+        cells += [spread_cell(item.accuracy), points(found.difference.value), interval_cell(found.adjusted)]
+        cells += [p_value(found.adjusted_p), DASH if item.follows is None else spread_cell(item.follows)]
+        rows.append([*cells, verdict_text(found.verdict, comparison.margin)])
+    return Results(titles, [False, False, *[True] * 7, False], rows)
 
 
 def levels_table(arms: Sequence[ArmResult]) -> Results:

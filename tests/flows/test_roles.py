@@ -40,7 +40,8 @@ BASES: dict[str, Values] = {
     | {"compress": {"scoring": {"spans": True}}, "kinds": ["surprisal", "answer_aware"], "labels": WORDS},
     "compare": COLLECTED
     | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [1.0, 0.5]}, "seeds": [1, 2, 3], "quality": {}}
-    | {"compress": {"scoring": {"spans": True}}, "warm_start": {"questions": 5}},
+    | {"latent_arms": ["standard", "dual"], "compressors": ["latent-compressor", "random"]}
+    | {"compress": {"scoring": {"spans": True}, "keep_numbers": True}, "warm_start": {"questions": 5}},
     "grpo": COMMON | {"grpo": {"questions": 8, "questions_per_step": 4}},
     "reevaluate": COMMON | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [0.5]}},
 }
@@ -87,6 +88,9 @@ INERT = {
     "label-kinds labels.kind": "the flow sets it",
     "label-kinds compress.model": "the flow sets it",
     "compare compress.model": "the flow sets it",
+    "compare compress.unit": "the flow sets it",
+    "compare compress.scoring.spans": "units and keep_numbers need it",
+    "compare compress.drop_consecutive": "spans refuse it; tests of the main job change it",
     "compare train.seed": "the flow trains with every one of its seeds",
     "compare evaluate.base": "must be true",
 }

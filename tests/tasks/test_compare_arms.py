@@ -10,8 +10,18 @@ import pytest
 from latent_core.errors import InputError
 from latent_core.evaluation.arm_comparisons import Pair
 from latent_core.evaluation.condition import Condition, Kind, role_of
+from latent_core.evaluation.following import Following
+from latent_core.evaluation.statistics import Estimate
 from latent_core.evaluation.summary import summarise
-from latent_core.report.comparison_tables import ARMS, BY_RATIO, COMPRESSIONS, LEVELS, read_sections, terminal_tables
+from latent_core.report.comparison_tables import (
+    ARMS,
+    BY_RATIO,
+    COMPRESSIONS,
+    INTERVENTIONS,
+    LEVELS,
+    read_sections,
+    terminal_tables,
+)
 from latent_core.store import Artifact, ArtifactRef
 from tasks.compare_arms import (
     REPORT_HTML,
@@ -22,28 +32,38 @@ from tasks.compare_arms import (
     ComparisonFamily,
     compare_arms,
 )
-from tasks.tables import COMPRESSED, SAMPLES
+from tasks.tables import SAMPLES
 from tests.support.stage_bench import StageBench, sample
 
 QUESTIONS = 40
 
 
 def _evaluation(bench: StageBench, right: int, tokens: int, questions: int = QUESTIONS) -> ArtifactRef:
+    rows = _rows(right, tokens, questions)
+    return bench.input("evaluate", {SAMPLES: rows}, metrics=summarise(rows).to_metrics())
+
+
+def _rows(right: int, tokens: int, questions: int) -> list[dict[str, Any]]:
     """The first `right` questions are right; levels take turns."""
-    rows: list[dict[str, Any]] = [
+    return [
         sample(number, "r", "correct" if number < right else "wrong")
         | {"level": str(1 + number % 2), "tokens": tokens + 10, "reasoning_tokens": tokens, "latent_tokens": 0}
         for number in range(questions)
     ]
-    return bench.input("evaluate", {SAMPLES: rows}, metrics=summarise(rows).to_metrics())
 
 
-def _compressed(bench: StageBench) -> ArtifactRef:
+def _measured(bench: StageBench) -> ArtifactRef:
+    kept = {"number_retention": 0.9, "answer_retention": 0.8, "broken_equations": None, "achieved_sd": 0.1, "scored": 4}
     rows = [
-        {"question_id": "q", "ratio": 0.5, "tokens_before": 20, "tokens_after": 11, "achieved_ratio": 0.55}
-        | {"answer_retained": True}
+        kept | {"ratio": ratio, "texts": 5, "achieved_ratio": ratio, "recoverability": -ratio} for ratio in (1.0, 0.5)
     ]
-    return bench.input("compress", {COMPRESSED: rows})
+    return bench.input("measure_compressions", metrics={"by_ratio": rows})
+
+
+def _swapped(bench: StageBench, right: int, follows: float) -> ArtifactRef:
+    rows = _rows(right, 50, QUESTIONS)
+    share = Following(Estimate(follows, 0.0, 1.0), QUESTIONS, 0)
+    return bench.input("intervene", {SAMPLES: rows}, metrics=summarise(rows).with_following(share).to_metrics())
 
 
 def _inputs(bench: StageBench, **changed: Any) -> CompareArmsInputs:
@@ -63,8 +83,9 @@ def _inputs(bench: StageBench, **changed: Any) -> CompareArmsInputs:
         accounting={"kept": 40, "equal_to_training": 3, "overlap_training": 0},
         metrics={"tested": 40, "training": 20, "procedural": 0},
     )
-    texts = _compressed(bench)
-    return CompareArmsInputs(evaluations, trainings, {"a": texts, "<b>|": texts}, checked)._replace(**changed)
+    texts, measured = bench.input("compress"), _measured(bench)
+    compressions = {"a": texts, "<b>|": texts}
+    return CompareArmsInputs(evaluations, trainings, compressions, {"a": measured}, checked)._replace(**changed)
 
 
 def _made(bench: StageBench, inputs: CompareArmsInputs) -> Artifact:
@@ -88,7 +109,8 @@ def test_comparison_measures_every_arm_and_tests_every_pair(bench: StageBench) -
         ["a", "1", "92.5 ± 3.5", "92.5 ± 3.5"],
         ["a", "0.5", "77.5 ± 3.5", "77.5 ± 3.5"],
     ]
-    assert len(shown[BY_RATIO].rows) == 4 and len(shown[COMPRESSIONS].rows) == 1  # arms with the same texts are one
+    assert len(shown[BY_RATIO].rows) == 4 and INTERVENTIONS not in shown
+    assert shown[COMPRESSIONS].rows[1] == ["a", "0.5", "5", "0.5", "-0.5", "4", "0.9", "0.8", "–"]
     assert [table.title.plain for table in terminal_tables(shown)] == [  # type: ignore[union-attr]
         ARMS,
         "Letters at equal ratio",
@@ -120,6 +142,22 @@ def test_comparison_results_hold_all_numbers_with_their_evaluations(bench: Stage
     assert difference["mcnemar"]["only_arm"] == 0 and difference["mcnemar"]["only_control"] == 44
     assert results["config"]["resamples"] == 2000 and results["budgets"] == [50.0]
     assert results["baselines"][1]["condition"] == "truncate 0.5"
+
+
+def test_interventions_are_compared_with_the_same_arm_after_its_own_reasoning(bench: StageBench) -> None:
+    inputs = _inputs(bench)
+    swapped = {
+        Condition("a", Kind.SWAPPED_REASONING, 0.5, 1): _swapped(bench, 2, 0.9),
+        Condition("a", Kind.SWAPPED_REASONING, 0.5, 2): _swapped(bench, 4, 0.7),
+    }
+    made = _made(bench, inputs._replace(evaluations={**inputs.evaluations, **swapped}))
+    (row,) = read_sections(made.read_bytes(TABLE_MARKDOWN).decode())[INTERVENTIONS].rows
+    assert row[:6] == ["a", "swapped reasoning", "0.5", "77.5 ± 3.5", "7.5 ± 3.5", "−70.0"]
+    assert row[-2:] == ["80.0 ± 14.1", "worse"]
+    (found,) = json.loads(made.read_bytes(RESULTS))["interventions"]
+    assert found["follows"]["mean"] == pytest.approx(0.8) and found["difference"]["each_seed"] == pytest.approx(
+        [-0.7] * 2
+    )
 
 
 def test_comparison_of_other_questions_names_the_evaluation(bench: StageBench) -> None:
