@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -23,6 +23,7 @@ REACHED = 0.95  # share of the resamples in which both arms must reach a budget 
 class Matching(StrEnum):
     """What two arms are held equal in."""
 
+    MEAN = "equal tokens, on average"
     RATIO = "equal ratio"
     TOKENS = "equal tokens"
 
@@ -115,42 +116,58 @@ def compare_at_ratios(
 def compare_at_tokens(
     pairs: Sequence[Pair], arms: Mapping[str, Arm], draws: Draws, budgets: Sequence[float], *, margin: float
 ) -> list[Difference]:
-    """Every pair at every budget of reasoning tokens, and on average over the tokens that both reach; Holm over all.
+    """Every pair at every budget of reasoning tokens; Holm over all.
 
     Curves join an arm's points, means over seeds and questions; budgets that they do not reach, or fail to reach in
     more than one resample in twenty, are returned without a difference. Raises InputError as `compare_at_ratios` does.
     """
     curves = _curves(pairs, arms, draws)
-    drawn = [item for pair in pairs for item in _at_tokens(pair, curves, draws, budgets)]
-    return _adjusted(drawn, margin)
-
-
-def _at_tokens(pair: Pair, curves: Mapping[str, _Curve], draws: Draws, budgets: Sequence[float]) -> Iterator[_Drawn]:
-    one, other = curves[pair.arm], curves[pair.control]
     wanted = np.array(budgets, dtype=np.float64)
 
     def at_budgets(tokens: Floats, accuracy: Floats, control_tokens: Floats, control_accuracy: Floats) -> Floats:
         return accuracy_at(tokens, accuracy, wanted) - accuracy_at(control_tokens, control_accuracy, wanted)
 
+    drawn = []
+    for pair in pairs:
+        observed, resampled = _both(pair, curves)
+        differences, found = at_budgets(*observed), map_resampled(at_budgets, *resampled)
+        for place, budget in enumerate(budgets):
+            at = Resampled(*(part[:, place] for part in found))
+            here = Difference(pair, Matching.TOKENS, low_tokens=budget, high_tokens=budget)
+            drawn.append(_where_reached(here, float(differences[place]), at, draws))
+    return _adjusted(drawn, margin)
+
+
+def compare_on_average(
+    pairs: Sequence[Pair], arms: Mapping[str, Arm], draws: Draws, *, margin: float
+) -> list[Difference]:
+    """Every pair at equal reasoning tokens, on average over the tokens that both reach; one row a pair, Holm over all.
+
+    Pairs without tokens in common are returned without a difference. Raises InputError as `compare_at_ratios` does.
+    """
+    curves = _curves(pairs, arms, draws)
+    drawn = []
+    for pair in pairs:
+        observed, resampled = _both(pair, curves)
+        low, high = common_range(observed[0], observed[2])
+        here = Difference(pair, Matching.MEAN, low_tokens=float(low), high_tokens=float(high))
+        means = map_resampled(mean_difference, *resampled)
+        drawn.append(_where_reached(here, float(mean_difference(*observed)), means, draws))
+    return _adjusted(drawn, margin)
+
+
+def _both(pair: Pair, curves: Mapping[str, _Curve]) -> tuple[tuple[Floats, ...], tuple[Resampled, ...]]:
+    """Tokens and accuracy of an arm and of its control, observed and resampled."""
+    one, other = curves[pair.arm], curves[pair.control]
     observed = one.tokens, one.accuracy, other.tokens, other.accuracy
-    resampled = one.lengths, one.accuracies, other.lengths, other.accuracies
-    differences, drawn = at_budgets(*observed), map_resampled(at_budgets, *resampled)
-    for place, budget in enumerate(budgets):
-        at = Resampled(*(part[:, place] for part in drawn))
-        yield _where_reached(pair, (budget, budget), float(differences[place]), at, draws)
-    low, high = common_range(one.tokens, other.tokens)
-    means = map_resampled(mean_difference, *resampled)
-    yield _where_reached(pair, (float(low), float(high)), float(mean_difference(*observed)), means, draws)
+    return observed, (one.lengths, one.accuracies, other.lengths, other.accuracies)
 
 
-def _where_reached(
-    pair: Pair, tokens: tuple[float, float], observed: float, resampled: Resampled, draws: Draws
-) -> _Drawn:
-    found = Difference(pair, Matching.TOKENS, low_tokens=tokens[0], high_tokens=tokens[1])
+def _where_reached(here: Difference, observed: float, resampled: Resampled, draws: Draws) -> _Drawn:
     reached = min(float(np.isfinite(part).mean()) for part in resampled)
     if np.isnan(observed) or reached < REACHED:
-        return _Drawn(found, None)
-    return _Drawn(replace(found, difference=Estimate(observed, observed, observed)), draws.uncertainty(resampled))
+        return _Drawn(here, None)
+    return _Drawn(replace(here, difference=Estimate(observed, observed, observed)), draws.uncertainty(resampled))
 
 
 def _adjusted(drawn: Sequence[_Drawn], margin: float) -> list[Difference]:

@@ -8,7 +8,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from latent_core.evaluation.aes import AES_WEIGHTS, aes
-from latent_core.evaluation.arm_comparisons import Difference, Pair, compare_at_ratios, compare_at_tokens
+from latent_core.evaluation.arm_comparisons import (
+    Difference,
+    Pair,
+    compare_at_ratios,
+    compare_at_tokens,
+    compare_on_average,
+)
 from latent_core.evaluation.arm_measures import ArmMeasures, Spread, Untrained, measure
 from latent_core.evaluation.arms import Arm, Point, read_arm
 from latent_core.evaluation.crossed_bootstrap import Draws, draw
@@ -21,7 +27,7 @@ BASE = "base"  # the untrained model's name
 
 @dataclass(frozen=True)
 class Family:
-    """Pairs whose p-values are corrected together, at equal ratio and at equal tokens apart."""
+    """Pairs whose p-values are corrected together: on average, at equal ratio, and at equal tokens, each by itself."""
 
     title: str
     pairs: Sequence[Pair]
@@ -89,6 +95,7 @@ class FamilyResult:
     """One family's differences, each list corrected by itself."""
 
     title: str
+    on_average: list[Difference]
     at_ratios: list[Difference]
     at_tokens: list[Difference]
 
@@ -191,6 +198,7 @@ def _family(
     drawn = draws[_shape(arms[family.pairs[0].arm])]
     return FamilyResult(
         family.title,
+        compare_on_average(family.pairs, arms, drawn, margin=margin),
         compare_at_ratios(family.pairs, arms, drawn, margin=margin),
         compare_at_tokens(family.pairs, arms, drawn, budgets, margin=margin),
     )

@@ -88,6 +88,11 @@ def legend(comparison: Comparison, title: str) -> str:
         )
     if title == LEVELS:
         return "Percent, mean over seeds ± standard deviation. The levels of word problems are their numbers of steps."
+    if title.endswith(Matching.MEAN):
+        return (
+            "The main comparison, one number a pair: at equal reasoning tokens, on average over the tokens that both "
+            f"arms reach. {_corrected(comparison)}"
+        )
     if title.endswith(Matching.RATIO):
         return f"Arms asked for the same ratio, which may write different lengths. {_corrected(comparison)}"
     if title.endswith(Matching.TOKENS):

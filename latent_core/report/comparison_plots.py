@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from latent_core.evaluation.arm_comparisons import Difference
 from latent_core.evaluation.multiple import Verdict
-from latent_core.report.comparison import Comparison
+from latent_core.report.comparison import ArmResult, Comparison
 from latent_core.report.comparison_tables import at_cell
 from latent_core.report.plots import COLOURS, FIXED, INK, MARKERS, MUTED, WIDTH, svg_of
 
@@ -26,8 +26,8 @@ FIGURES = {
         "line a model writes as much as it is asked to."
     ),
     "differences": (
-        "Differences of accuracy to the control, in points: thick lines are 95 % intervals, thin ones Holm's. Filled "
-        "where the adjusted interval excludes no difference."
+        "Differences of accuracy to the control, in points, at equal reasoning tokens on average: thick "
+        "lines are 95 % intervals, thin ones Holm's. Filled where the adjusted interval excludes no difference."
     ),
 }
 _ROW = 0.2  # inches a difference takes
@@ -48,44 +48,58 @@ def _look(place: int) -> tuple[str, str]:
 
 
 def _accuracy(comparison: Comparison) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
-    axes = figure.subplots()
-    for place, arm in enumerate(comparison.arms):
-        colour, marker = _look(place)
+    def draw(axes: Axes, arm: ArmResult, colour: str, marker: str) -> None:
         at = sorted(arm.measures.at, key=lambda item: item.reasoning.mean)
         across, up = [item.reasoning.mean for item in at], [100 * item.accuracy.mean for item in at]
         aside, above = [item.reasoning.sd for item in at], [100 * item.accuracy.sd for item in at]
         axes.errorbar(across, up, xerr=aside, yerr=above, fmt="none", ecolor=colour, alpha=0.35, elinewidth=1, zorder=2)
         axes.plot(across, up, color=colour, marker=marker, markersize=5, linewidth=1.5, label=arm.name, zorder=3)
+
+    figure = _panels(comparison, draw, "mean reasoning tokens per question", "accuracy, %")
     grey, marker = FIXED["base"]
-    for item in comparison.baselines:
-        axes.plot([item.reasoning], [100 * item.accuracy], color=grey, marker=marker, markersize=6, linestyle="")
-        axes.annotate(
-            item.condition, (item.reasoning, 100 * item.accuracy), (5, 4), textcoords="offset points", fontsize=7.5,
-            color=grey,
-        )  # fmt: skip
-    _finish(axes, figure, "mean reasoning tokens per question", "accuracy, %")
+    for axes in figure.axes:
+        for item in comparison.baselines:
+            place = item.reasoning, 100 * item.accuracy
+            axes.plot(*place, color=grey, marker=marker, markersize=6, linestyle="", zorder=1)
+            axes.annotate(item.condition, place, (5, 4), textcoords="offset points", fontsize=7, color=grey)
     return figure
 
 
 def _obedience(comparison: Comparison) -> Figure:
+    def draw(axes: Axes, arm: ArmResult, colour: str, marker: str) -> None:
+        known = [(item.ratio, item.reasoning_ratio) for item in arm.measures.at if item.reasoning_ratio is not None]
+        across, up = [ratio for ratio, _ in known], [share for _, share in known]
+        axes.plot(across, up, color=colour, marker=marker, markersize=5, linewidth=1.5, label=arm.name, zorder=3)
+
+    figure = _panels(comparison, draw, "requested ratio", "reasoning ratio")
+    for axes in figure.axes:
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        axes.set_xlim(0, 1.04)
+        axes.set_ylim(bottom=0)
+    return figure
+
+
+def _panels(comparison: Comparison, draw: Callable[[Axes, ArmResult, str, str], None], across: str, up: str) -> Figure:
+    """One panel a family, with its arms; one for all arms where there is no family."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, 4.8), layout="constrained")
-    axes = figure.subplots()
-    for place, arm in enumerate(comparison.arms):
-        colour, marker = _look(place)
-        known = [(item.ratio, item.reasoning_ratio) for item in arm.measures.at if item.reasoning_ratio is not None]
-        axes.plot(
-            [ratio for ratio, _ in known], [share for _, share in known], color=colour, marker=marker, markersize=5,
-            linewidth=1.5, label=arm.name, zorder=3,
-        )  # fmt: skip
-    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    axes.set_xlim(0, 1.04)
-    axes.set_ylim(bottom=0)
-    _finish(axes, figure, "requested ratio", "reasoning ratio")
+    named = [
+        (family.title, {name for item in family.at_ratios for name in item.pair}) for family in comparison.families
+    ]
+    panels = named or [("", {arm.name for arm in comparison.arms})]
+    figure = Figure(figsize=(WIDTH * min(2, len(panels)) ** 0.5, 5.4), layout="constrained")
+    row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, (title, names) in zip(row, panels, strict=True):
+        members = [arm for arm in comparison.arms if arm.name in names]
+        for place, arm in enumerate(members):
+            draw(axes, arm, *_look(place))
+        axes.grid(color="#eef1f4", linewidth=0.8)
+        axes.spines["left"].set_visible(False)
+        axes.set_title(title, loc="left", fontsize=9.5, fontweight="bold", color=INK)
+        axes.set_xlabel(across)
+        axes.margins(0.06)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize=7.5, handlelength=2)
+    row[0].set_ylabel(up)
     return figure
 
 
@@ -115,16 +129,5 @@ def _differences(comparison: Comparison) -> Figure:
 
 
 def _compared(comparison: Comparison) -> list[Difference]:
-    rows: Sequence[Difference] = [
-        item for family in comparison.families for item in (*family.at_ratios, *family.at_tokens)
-    ]
+    rows = [item for family in comparison.families for item in family.on_average]
     return [item for item in rows if item.difference is not None]
-
-
-def _finish(axes: Axes, figure: Figure, across: str, up: str) -> None:
-    axes.grid(color="#eef1f4", linewidth=0.8)
-    axes.spines["left"].set_visible(False)
-    axes.set_xlabel(across)
-    axes.set_ylabel(up)
-    axes.margins(0.06)
-    figure.legend(loc="outside upper left", ncols=4, handlelength=2.2, columnspacing=1.4)

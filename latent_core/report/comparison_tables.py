@@ -24,8 +24,8 @@ def tables(comparison: Comparison) -> dict[str, Results]:
     """Every table by its title, in the order of the page; those without rows are left out."""
     found = {ARMS: arms_table(comparison), BY_RATIO: by_ratio_table(comparison)}
     for family in comparison.families:
-        for matching, rows in ((Matching.RATIO, family.at_ratios), (Matching.TOKENS, family.at_tokens)):
-            found[f"{family.title} at {matching}"] = differences_table(rows, comparison.margin)
+        by_matching = zip(Matching, (family.on_average, family.at_ratios, family.at_tokens), strict=True)
+        found |= {f"{family.title} at {name}": differences_table(rows, comparison.margin) for name, rows in by_matching}
     found[INTERVENTIONS] = interventions_table(comparison)
     found[LEVELS] = levels_table(comparison.arms)
     found[BASELINES] = baselines_table(comparison)
@@ -163,7 +163,7 @@ def terminal_tables(shown: Mapping[str, Results]) -> list[Table]:
 
 
 def at_cell(item: Difference) -> str:
-    """Where a pair is compared: ratio 0.5, 82 tokens, mean over 60 to 110 tokens."""
+    """Where a pair is compared: ratio 0.5, 82 tokens, 60 to 110 tokens."""
     if item.ratio is not None:
         return f"ratio {item.ratio:g}"
     if item.low_tokens is None or item.high_tokens is None:
@@ -172,7 +172,7 @@ def at_cell(item: Difference) -> str:
         return f"{decimal(item.low_tokens)} tokens"
     if item.low_tokens > item.high_tokens:
         return "no tokens in common"
-    return f"mean over {decimal(item.low_tokens)} to {decimal(item.high_tokens)} tokens"
+    return f"{decimal(item.low_tokens)} to {decimal(item.high_tokens)} tokens"
 
 
 def spread_cell(spread: Spread) -> str:

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from latent_core.errors import InputError
-from latent_core.evaluation.arm_comparisons import Matching, Pair, compare_at_ratios, compare_at_tokens
+from latent_core.evaluation.arm_comparisons import (
+    Matching,
+    Pair,
+    compare_at_ratios,
+    compare_at_tokens,
+    compare_on_average,
+)
 from latent_core.evaluation.arm_measures import Untrained, measure
 from latent_core.evaluation.arms import Arm
 from latent_core.evaluation.crossed_bootstrap import Resampled, Uncertainty, draw
@@ -58,12 +64,12 @@ def test_comparison_at_tokens_longer_arm_of_equal_skill_is_better_at_ratio_and_w
     at_ratio = compare_at_ratios(pairs, arms, draws, margin=0.03)
     at_tokens = compare_at_tokens(pairs, arms, draws, [84, 30], margin=0.03)
     assert {item.verdict for item in at_ratio} == {Verdict.BETTER}
-    same, below, mean = at_tokens
+    (same, below), (mean,) = at_tokens, compare_on_average(pairs, arms, draws, margin=0.03)
     assert (same.verdict, mean.verdict) == (Verdict.WORSE, Verdict.WORSE)
     assert below.difference is None and below.verdict is None and below.low_tokens == 30
     assert mean.low_tokens is not None and mean.high_tokens is not None
     assert 60 < mean.low_tokens < 70 and 115 < mean.high_tokens < 125
-    assert {item.matching for item in at_tokens} == {Matching.TOKENS}
+    assert {item.matching for item in at_tokens} == {Matching.TOKENS} and mean.matching is Matching.MEAN
 
 
 def test_comparison_of_arms_with_other_seeds_is_refused() -> None:
@@ -170,4 +176,5 @@ def test_whole_analysis_of_sixteen_arms_takes_seconds() -> None:
     pairs = [Pair(name, "arm0") for name in arms if name != "arm0"]
     compare_at_ratios(pairs, arms, draws, margin=0.03)
     compare_at_tokens(pairs, arms, draws, [84, 60, 36], margin=0.03)
+    compare_on_average(pairs, arms, draws, margin=0.03)
     assert time.process_time() - started < 20
