@@ -9,7 +9,7 @@ from tasks.mini import MiniCorpusInputs, MiniInitInputs, mini_corpus, mini_init
 from tasks.tables import TRAIN, VALIDATION
 from tests.support.stage_bench import StageBench
 
-GENERATOR = ProblemsInput.generator("train")
+GENERATOR = ProblemsInput.generator("train", 1)
 
 
 def test_mini_init_makes_the_shape_and_mini_corpus_writes_what_its_tokenizer_reads_back(bench: StageBench) -> None:
