@@ -157,3 +157,12 @@ def open_writer(model_dir: Path, recipe: Recipe) -> CorpusWriter:
 def blocks(count: int, size: int) -> Sequence[range]:
     """The indices 0 to `count` - 1 in blocks of `size`."""
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def examples(
+    tokenizer: Any, split: str, count: int, difficulties: Sequence[int], start: int = 0
+) -> Iterator[dict[str, Any]]:
+    """Rows of the first edition in whole sentences, with `input_ids` and `labels`; labels are -100 on prompts."""
+    writer = CorpusWriter(tokenizer, Recipe(1, tuple(difficulties)))
+    for row in writer.block(split, range(start, start + count)).rows():
+        yield {name: ids.tolist() for name, ids in row.items()}

@@ -9,6 +9,7 @@ from latent_core.config.training import LossWeights
 from latent_core.dual.remap import IGNORED
 from latent_core.sft.loss import weighted_loss
 from latent_core.sft.plan import Micro
+from latent_core.sft.token_rows import TokenRows
 
 
 class Head(StrEnum):
@@ -20,9 +21,15 @@ class Head(StrEnum):
 
 
 def planned_trainer(
-    head: Head, weights: LossWeights, think_end_id: int | None, training: list[Micro], evaluation: list[Micro]
+    head: Head,
+    weights: LossWeights,
+    think_end_id: int | None,
+    training: list[Micro],
+    evaluation: list[Micro],
+    rows: TokenRows,
 ) -> Any:
-    """A SFTTrainer class that reads the micro batches `training` once, in order, and evaluates on `evaluation`."""
+    """A SFTTrainer class that reads the micro batches `training` of `rows` once, in order, and evaluates on
+    `evaluation`, which are batches of its `eval_dataset`."""
     import torch
     from torch.utils.data import DataLoader
     from transformers import Trainer
@@ -32,7 +39,7 @@ def planned_trainer(
     class PlannedTrainer(SFTTrainer):  # type: ignore[misc]
         def get_train_dataloader(self) -> Any:
             return DataLoader(
-                self.train_dataset,
+                rows,
                 batch_sampler=training,
                 collate_fn=self.data_collator,
                 pin_memory=self.args.dataloader_pin_memory,
@@ -65,8 +72,8 @@ def planned_trainer(
             self.model.eval()
             sums = torch.zeros(2, dtype=torch.float64)  # loss in nats, tokens
             for batch in evaluation:
-                rows = [self.eval_dataset[index] for index in batch or [0]]
-                inputs = self._prepare_inputs(self.data_collator(rows))
+                examples = [self.eval_dataset[index] for index in batch or [0]]
+                inputs = self._prepare_inputs(self.data_collator(examples))
                 count = int((inputs["labels"][:, 1:] != IGNORED).sum())
                 with torch.no_grad(), self.compute_loss_context_manager():
                     loss = self.compute_loss(self.model, inputs)
