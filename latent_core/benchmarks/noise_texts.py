@@ -107,7 +107,7 @@ HELD_OUT_PHRASES = (
     "Scale: medium.",
     "Share: most.",
     "Budget: moderate.",
-    "Version: draft.",
+    "Version: final.",
 )
 NAMES = ("Carla", "Otto", "Henry", "Julia", "Oscar", "Vera")
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October")

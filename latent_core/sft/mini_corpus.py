@@ -65,7 +65,9 @@ def example(recipe: Recipe, split: str, index: int, end_of_turn: str) -> Example
     written = write(problem, register, shares, draw)
     question, kinds = problem.question, ()
     if draw.random() < recipe.noise:
-        kinds = tuple(draw.sample(TRAINED, 2 if draw.random() < TWO_KINDS else 1))
+        drawn = draw.sample(TRAINED, 2 if draw.random() < TWO_KINDS else 1)
+        # Marks come last: a number behind them, with the turn's own end behind it, would be TokenSkip's suffix.
+        kinds = tuple(sorted(drawn, key=lambda kind: kind == "end_marks"))
         for kind in kinds:
             question = add_noise(question, kind, draw, end_of_turn)
     return Example(question, written.text, answer, register, written.prompting, written.instruction, kinds)
