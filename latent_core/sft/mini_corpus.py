@@ -63,7 +63,8 @@ def example(recipe: Recipe, split: str, index: int, end_of_turn: str) -> Example
     shares = recipe.registers or RegisterShares(verbose=1, equations=0, draft=0, telegram=0)
     register = draw_register(shares, draw)
     written = write(problem, register, shares, draw)
-    question, kinds = problem.question, ()
+    question = problem.question
+    kinds: tuple[str, ...] = ()
     if draw.random() < recipe.noise:
         drawn = draw.sample(TRAINED, 2 if draw.random() < TWO_KINDS else 1)
         # Marks come last: a number behind them, with the turn's own end behind it, would be TokenSkip's suffix.

@@ -38,8 +38,9 @@ def planned_trainer(
 
     class PlannedTrainer(SFTTrainer):  # type: ignore[misc]
         def get_train_dataloader(self) -> Any:
+            dataset: Any = rows  # a sequence, which is all that a map-style dataset is
             return DataLoader(
-                rows,
+                dataset,
                 batch_sampler=training,
                 collate_fn=self.data_collator,
                 pin_memory=self.args.dataloader_pin_memory,

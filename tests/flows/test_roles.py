@@ -81,6 +81,10 @@ INERT = {
     "compressor corpora.0.benchmark.test_path": "the flow reads no test split",
     "compressor corpora.0.benchmark.drop_contaminated": "the flow reads no test split",
     "reevaluate benchmark.train_path": "the flow reads the training split for drop_contaminated only",
+    "registers.verbose": "the shares add up to 1; a test of registers changes two at a time",
+    "registers.equations": "as above",
+    "registers.draft": "as above",
+    "registers.telegram": "as above",
     "label-kinds labels.kind": "the flow sets it",
     "label-kinds compress.model": "the flow sets it",
 }

@@ -10,8 +10,10 @@ import pytest
 from pydantic import ValidationError
 
 from latent_core.benchmarks.word_problems import generate_problem
+from latent_core.config.mini import MiniCorpusConfig, MiniRecipeConfig
 from latent_core.config.prompting import Prompting
 from latent_core.config.registers import Register, RegisterShares
+from latent_core.identity import canonical_json
 from latent_core.sft.registers import TELEGRAM_INSTRUCTIONS, draft, draw_register, equations, telegram, write
 
 PROBLEM = generate_problem("train", 11, difficulty=4)
@@ -83,3 +85,19 @@ def test_no_instruction_names_a_ratio_or_a_number() -> None:
 def test_shares_that_contradict_each_other_are_refused(settings: dict[str, float], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         RegisterShares(**settings)
+
+
+@pytest.mark.parametrize("register", ["equations", "draft", "telegram"])
+def test_other_shares_are_another_corpus(register: str) -> None:
+    other = RegisterShares(**{"verbose": 0.3, register: RegisterShares().share(Register(register)) + 0.1})
+    assert identity_of(MiniRecipeConfig(registers=other)) != identity_of(MiniRecipeConfig())
+
+
+def test_recipe_of_the_first_edition_has_the_fingerprint_it_was_published_under() -> None:
+    first = MiniRecipeConfig(problems=40_000, validation_problems=200, registers=None, noise=0)
+    assert identity_of(first) == identity_of(MiniCorpusConfig())
+    assert "registers" in MiniRecipeConfig().identity() and "registers" not in first.identity()
+
+
+def identity_of(config: MiniCorpusConfig) -> str:
+    return canonical_json(config.identity())
