@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from latent_core.benchmarks.noise import KINDS, NOISE_VERSION, noisy_question
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.evaluate import Metric, Metrics
 from latent_core.config.prompting import Prompting, TextFormat, with_exemplar_set
@@ -44,10 +46,20 @@ class EvaluateCondition(StageConfig):
     prompting: Annotated[Prompting, IDENTITY] = Prompting.RATIO
     text_format: Annotated[TextFormat, IDENTITY, OMITTED_AT_DEFAULT] = TextFormat.BOXED
     metrics: Annotated[Metrics, IDENTITY, OMITTED_AT_DEFAULT] = ()
+    noise: Annotated[str | None, IDENTITY, OMITTED_AT_DEFAULT] = None
+    """A kind of noise that every question carries (`latent_core.benchmarks.noise`); unset, none."""
 
     def identity(self) -> dict[str, Any]:
-        """Worked examples that a way of prompting shows are part of it."""
-        return with_exemplar_set(super().identity(), self.prompting)
+        """Worked examples that a way of prompting shows, and the texts of noise, are part of it."""
+        noise = {} if self.noise is None else {"noise_version": NOISE_VERSION}
+        return with_exemplar_set(super().identity() | noise, self.prompting)
+
+    @field_validator("noise")
+    @classmethod
+    def _noise_is_known(cls, kind: str | None) -> str | None:
+        if kind is not None and kind not in KINDS:
+            raise ValueError(f"noise: unknown kind {kind!r}; choose one of {', '.join(KINDS)}")
+        return kind
 
 
 class TruncateCondition(StageConfig):
@@ -80,9 +92,17 @@ def evaluate(out: ArtifactWriter, inputs: EvaluateInputs, config: EvaluateCondit
     engine = warm_engine(model, inputs.model.fingerprint, sampling)
     total = config.questions * config.sampling.samples
     started, used_before = time.monotonic(), used(engine)
+    readable = warm_readable(model.model_dir, inputs.model.fingerprint)
+    asked = problems.problems(0, config.questions)
+    if config.noise is not None:
+        mark = readable.family.end_of_turn
+        asked = [
+            replace(problem, question=noisy_question(problem.question, config.noise, problem.question_id, mark))
+            for problem in asked
+        ]
     completions: Iterable[Row] = graded_completions(
-        problems.problems(0, config.questions),
-        warm_readable(model.model_dir, inputs.model.fingerprint),
+        asked,
+        readable,
         engine,
         config.sampling,
         benchmark=problems.name,

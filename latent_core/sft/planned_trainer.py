@@ -10,6 +10,7 @@ from latent_core.dual.remap import IGNORED
 from latent_core.sft.loss import weighted_loss, weighted_mean
 from latent_core.sft.phase_loss import PhaseLoss
 from latent_core.sft.plan import Micro
+from latent_core.sft.token_rows import TokenRows
 
 
 class Head(StrEnum):
@@ -27,11 +28,11 @@ def planned_trainer(
     think_end_id: int | None,
     training: list[Micro],
     evaluation: list[Micro],
+    rows: TokenRows,
     phase_loss: PhaseLoss | None = None,
 ) -> Any:
-    """A SFTTrainer class that reads the micro batches `training` once, in order, and evaluates on `evaluation`.
-
-    `phase_loss` computes the losses of `Head.PHASE`.
+    """A SFTTrainer class that reads the micro batches `training` of `rows` once, in order, and evaluates on
+    `evaluation`, which are batches of its `eval_dataset`. `phase_loss` computes the losses of `Head.PHASE`.
     """
     import torch
     from torch.utils.data import DataLoader
@@ -41,8 +42,9 @@ def planned_trainer(
 
     class PlannedTrainer(SFTTrainer):  # type: ignore[misc]
         def get_train_dataloader(self) -> Any:
+            dataset: Any = rows  # a sequence, which is all that a map-style dataset is
             return DataLoader(
-                self.train_dataset,
+                dataset,
                 batch_sampler=training,
                 collate_fn=self.data_collator,
                 pin_memory=self.args.dataloader_pin_memory,
@@ -82,8 +84,8 @@ def planned_trainer(
             self.model.eval()
             sums = torch.zeros(2, dtype=torch.float64)  # loss in nats, tokens
             for batch in evaluation:
-                rows = [self.eval_dataset[index] for index in batch or [0]]
-                inputs = self._prepare_inputs(self.data_collator(rows))
+                examples = [self.eval_dataset[index] for index in batch or [0]]
+                inputs = self._prepare_inputs(self.data_collator(examples))
                 count = int((inputs["labels"][:, 1:] != IGNORED).sum())
                 with torch.no_grad(), self.compute_loss_context_manager():
                     loss = self.compute_loss(self.model, inputs)

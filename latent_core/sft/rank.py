@@ -17,6 +17,7 @@ from latent_core.sft.checkpoints import newest_checkpoint, step_of
 from latent_core.sft.phase_loss import PhaseLoss, machine_of
 from latent_core.sft.plan import evaluation_batches, micro_batch_size, micro_batches, steps_of
 from latent_core.sft.planned_trainer import Head, planned_trainer
+from latent_core.sft.token_rows import PaddedCollator, TokenRows
 from latent_core.sft.weights import (
     adapter_config,
     compute_type,
@@ -86,13 +87,18 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
         None if config.loss_weights.are_equal_to_one else think_end_id(job.model_dir),
         micro_batches(steps, lengths, config, **place),
         evaluation_batches(_lengths(job.validation), config.micro_batch_size, **place) if has_validation else [],
+        TokenRows(job.training),
         PhaseLoss(machine_of(job.model_dir)) if config.support is LossSupport.PHASE else None,
     )
+    padding_id = _padding_id(tokenizer)
+    collator: Any = PaddedCollator(padding_id)
+    if packed:
+        collator = DataCollatorForLanguageModeling(padding_id, padding_free=True)
     trainer = kind(
         model=model,
         args=args,
-        data_collator=DataCollatorForLanguageModeling(_padding_id(tokenizer), padding_free=packed),
-        train_dataset=_dataset(job.training, with_blank=True),
+        data_collator=collator,
+        train_dataset=_dataset(job.training.slice(0, 1)),  # what is read are the planned batches of `TokenRows`
         eval_dataset=_dataset(job.validation) if has_validation else None,
         processing_class=tokenizer,
         peft_config=adapter_config(config, rows),
@@ -171,16 +177,11 @@ def _lengths(table: pa.Table) -> list[int]:
     return lengths
 
 
-def _dataset(table: pa.Table, with_blank: bool = False) -> Any:
-    """Rows for the trainer; the blank one at the end has a token and no loss (see `micro_batches`)."""
-    import pyarrow as pa
+def _dataset(table: pa.Table) -> Any:
+    """Rows as the trainer takes them."""
     from datasets import Dataset
 
-    table = table.select(["input_ids", "labels"])
-    if with_blank:
-        blank = {"input_ids": [table["input_ids"][0].as_py()[:1]], "labels": [[-100]]}
-        table = pa.concat_tables([table, pa.table(blank, schema=table.schema)])
-    return Dataset(table)
+    return Dataset(table.select(["input_ids", "labels"]))
 
 
 def _arguments(config: TrainConfig, checkpoint_dir: Path, has_validation: bool) -> Any:

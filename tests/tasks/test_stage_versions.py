@@ -102,7 +102,7 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
         "56bb37c5cc674e87",
     ),
     (prepare_direct, DirectExamplesConfig(), "12a76cb2bc90daf9"),
-    (mini_card, CardConfig(title="t", summary="s"), "21602993dc021e8f"),
+    (mini_card, CardConfig(title="t", summary="s"), "2d3c5ddb0e50ebd4"),
     (compressor_card, CardConfig(title="t", summary="s"), "d903f9548e2782b8"),
     (write_report, ReportConfig(title="t"), "9766434169a815e9"),
     (mini_init, MiniInitConfig(), "6b76f4825accaf9c"),
