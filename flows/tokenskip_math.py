@@ -9,7 +9,7 @@ from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
-from flows.parts.ratios import prepared_ratios, warn_of_untrained
+from flows.parts.ratios import prepared_ratios, warn_of_untrained, with_ratio_tokens
 from flows.parts.sharded import collected_shards, compressed, dropped_at_random
 from latent_core.config.dual import DualBuildConfig
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
@@ -88,11 +88,13 @@ def training_set(
     stages: dict[str, ArtifactRef],
 ) -> TrainInputs:
     """The model that a variant starts from and its examples; adds to `stages` what the report lists of them."""
-    model, texts = base, cots.compressed
+    model, texts = with_ratio_tokens(cfg.ratio_form, cfg.prepare.labels, run, base, cfg.model), cots.compressed
+    if isinstance(model, ArtifactRef) and model != base:
+        stages["build_ratio_tokens"] = model
     if variant is Variant.RANDOM_DROP:
         texts = compressed(dropped_at_random(cfg.compress), run, base, cots.shards, "random")
     if variant is Variant.DUAL:
-        model = stages["build_dual"] = run.stage(build_dual, cfg.dual, latent_sources(cfg.dual, base, cots))
+        model = stages["build_dual"] = run.stage(build_dual, cfg.dual, latent_sources(cfg.dual, model, cots))
     quality = None
     if cfg.quality is not None:
         quality = run.stage(score_quality, cfg.quality, QualityInputs(base, cots.samples, texts), label=variant)

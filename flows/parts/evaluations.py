@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.evaluate import Baseline, EvaluateConfig, EvaluateOnceConfig, EvaluateWithBaseConfig
 from latent_core.config.prompting import Prompting, TextFormat
+from latent_core.config.ratio_form import AUTO, AskedRatio
 from latent_core.evaluation.condition import Condition, Kind
 from latent_core.report.names import label
 from latent_core.store import ArtifactRef
@@ -16,6 +17,7 @@ from tasks.inputs import Model, ProblemsInput
 from tasks.run.protocol import Run
 
 Evaluations = dict[Condition, ArtifactRef]
+_AUTO = {Kind.RATIO: Kind.AUTO, Kind.START: Kind.AUTO_START, Kind.GRPO: Kind.AUTO_GRPO}
 
 
 def evaluated_at_ratios(
@@ -28,7 +30,7 @@ def evaluated_at_ratios(
     text_format: TextFormat = TextFormat.BOXED,
     seed: int | None = None,
 ) -> Evaluations:
-    """A model prompted as it was trained, at every ratio of the settings.
+    """A model prompted as it was trained, at every ratio of the settings, and at its own where they say so.
 
     Kinds are stages of one model's training: all are compared with the first that was evaluated at ratio 1.0.
     """
@@ -36,6 +38,8 @@ def evaluated_at_ratios(
         Condition(name, kind, ratio, seed): _condition(settings, ratio, text_format=text_format)
         for ratio in settings.ratios
     }
+    if settings.auto_ratio:
+        conditions[Condition(name, _AUTO[kind], seed=seed)] = _condition(settings, AUTO, text_format=text_format)
     return _evaluated(settings, run, model, problems, conditions)
 
 
@@ -82,7 +86,7 @@ def contamination(run: Run, benchmark: BenchmarkConfig, questions: int, training
 
 def _condition(
     settings: EvaluateConfig,
-    ratio: float,
+    ratio: AskedRatio,
     prompting: Prompting = Prompting.RATIO,
     text_format: TextFormat = TextFormat.BOXED,
 ) -> EvaluateCondition:

@@ -51,7 +51,8 @@ class Summary:
 
     `accuracy` and `tokens` carry 95 % intervals. None means undefined: no correct answer (`correct_tokens`), no
     reasoning (`latent_share`), no output at all (`efficiency`: accuracy per 1000 tokens). `at_k` is empty where a
-    question has one sample, `logprob` None where it was not measured.
+    question has one sample, `logprob` None where it was not measured. `echoed` counts the samples by the ratio that
+    they name first ("none": no ratio); it is empty for a model that names none.
     """
 
     questions: int
@@ -70,17 +71,20 @@ class Summary:
     histogram: tuple[int, ...]
     at_k: dict[int, AtK] = field(default_factory=dict)
     logprob: LogProb | None = None
+    echoed: dict[str, int] = field(default_factory=dict)
 
     def to_metrics(self) -> dict[str, Any]:
         """As plain JSON types, for a manifest; `from_metrics` is the inverse."""
         fields = asdict(self)
-        del fields["at_k"], fields["logprob"]
+        del fields["at_k"], fields["logprob"], fields["echoed"]
         several = {"at_k": {str(k): value._asdict() for k, value in self.at_k.items()}} if self.at_k else {}
-        measured = {"logprob": self.logprob.to_metrics()} if self.logprob else {}
+        measured: dict[str, Any] = {"logprob": self.logprob.to_metrics()} if self.logprob else {}
+        named = {"echoed": self.echoed} if self.echoed else {}
         return (
             fields
             | several
             | measured
+            | named
             | {
                 "accuracy": self.accuracy._asdict(),
                 "tokens": self.tokens._asdict(),

@@ -12,6 +12,7 @@ from latent_core.config.training import Layout, TrainConfig
 from latent_core.errors import InputError
 from latent_core.loading import NO_CODE
 from latent_core.models.family import open_family
+from latent_core.models.ratio_tokens import RatioTokens
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
 from latent_core.sft.plan import evaluation_batches, micro_batch_size, micro_batches, steps_of
 from latent_core.sft.planned_trainer import Head, planned_trainer
@@ -19,10 +20,10 @@ from latent_core.sft.weights import (
     adapter_config,
     compute_type,
     is_mixed,
+    learning_rows,
     load_model,
     parameters_of,
     save_trained,
-    trains_latents,
 )
 
 if TYPE_CHECKING:
@@ -70,12 +71,14 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
     flash = {"attn_implementation": "flash_attention_2"} if packed and _takes_flash_attention(config) else {}
     model = load_model(job.model_dir, config, **flash)
     has_validation = job.validation is not None and job.validation.num_rows > 0
+    tied = bool(model.config.tie_word_embeddings)
+    rows = learning_rows(config, job.latent_ids, RatioTokens.find(job.model_dir), tied=tied)
     args = _arguments(config, job.checkpoint_dir, has_validation)
     place = {"rank": args.process_index, "processes": args.world_size}
     lengths = _lengths(job.training)
     steps = steps_of(lengths, config)
     kind = planned_trainer(
-        _head(config, trains_latents(config, job.latent_ids)),
+        _head(config, bool(rows)),
         config.loss_weights,
         None if config.loss_weights.are_equal_to_one else think_end_id(job.model_dir),
         micro_batches(steps, lengths, config, **place),
@@ -88,7 +91,7 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
         train_dataset=_dataset(job.training, with_blank=True),
         eval_dataset=_dataset(job.validation) if has_validation else None,
         processing_class=tokenizer,
-        peft_config=adapter_config(config, job.latent_ids),
+        peft_config=adapter_config(config, rows),
         callbacks=[checkpoint_callback(config.save_every, args.save_steps), progress_callback(progress)],
     )
     trainable, total = parameters_of(trainer.model)

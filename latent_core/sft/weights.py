@@ -11,6 +11,8 @@ from latent_core.config.training import LatentRows, LoraVariant, TrainMethod
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.loading import SAFE
 from latent_core.models.family import SETTINGS_FILE
+from latent_core.models.ratio_tokens import FILE_NAME as RATIO_TOKENS_FILE
+from latent_core.models.ratio_tokens import RatioTokens
 from latent_core.sft.adapter import settle_adapter
 
 
@@ -68,13 +70,26 @@ def trains_latents(parts: TrainableParts, latent_ids: range) -> bool:
     return lora and bool(latent_ids) and parts.latent_rows is LatentRows.TRAINABLE
 
 
-def adapter_config(parts: TrainableParts, latent_ids: range) -> Any:
-    """PEFT's configuration of the adapter, with the latent rows that learn; None where all weights are trained."""
+def learning_rows(
+    parts: TrainableParts, latent_ids: range, ratio_tokens: RatioTokens | None, *, tied: bool
+) -> dict[str, list[int]]:
+    """The rows that learn beside an adapter, by table: latent ones as wanted, and those of ratio tokens always, since
+    they mean nothing before. Where the head is a table of its own its rows learn too, of what the model shall write."""
+    if parts.method is not TrainMethod.LORA:
+        return {}
+    new = [] if ratio_tokens is None else [*ratio_tokens.all_ids]
+    rows = {"embed_tokens": new + (list(latent_ids) if trains_latents(parts, latent_ids) else [])}
+    if ratio_tokens is not None and ratio_tokens.echoes and not tied:
+        rows["lm_head"] = new
+    return {table: ids for table, ids in rows.items() if ids}
+
+
+def adapter_config(parts: TrainableParts, rows: dict[str, list[int]]) -> Any:
+    """PEFT's configuration of the adapter, with the `rows` that learn; None where all weights are trained."""
     from peft import LoraConfig
 
     if parts.method is not TrainMethod.LORA:
         return None
-    rows = list(latent_ids) if trains_latents(parts, latent_ids) else []
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=parts.lora_rank,
@@ -82,7 +97,7 @@ def adapter_config(parts: TrainableParts, latent_ids: range) -> Any:
         use_rslora=parts.lora_variant is LoraVariant.RSLORA,
         lora_alpha=parts.lora_alpha,
         target_modules="all-linear",
-        trainable_token_indices={"embed_tokens": rows} if rows else None,
+        trainable_token_indices=rows or None,
     )
 
 
@@ -111,8 +126,9 @@ def save_trained(
     tokenizer.save_pretrained(target)
     if (model_dir / "generation_config.json").is_file():
         shutil.copyfile(model_dir / "generation_config.json", target / "generation_config.json")
-    if (model_dir / SETTINGS_FILE).is_file():
-        shutil.copyfile(model_dir / SETTINGS_FILE, target / SETTINGS_FILE)
+    for name in (SETTINGS_FILE, RATIO_TOKENS_FILE):
+        if (model_dir / name).is_file():
+            shutil.copyfile(model_dir / name, target / name)
     if (vocabulary := DualVocabulary.find(model_dir)) is not None:
         moved = trains_latents(parts, latent_ids) or parts.method is TrainMethod.FULL
         replace(vocabulary, latents_trained=vocabulary.latents_trained or moved).save(target)
