@@ -87,9 +87,7 @@ def render_prompt(
         return _bos(tokenizer) + "\n".join([*blocks, question])
     is_told = prompting is Prompting.RATIO
     if (echoes := is_told and family.echoes) and (shown or text_format is not TextFormat.BOXED):
-        raise InputError(
-            "model: it names its ratio first, which worked examples and other formats than boxed do not have"
-        )
+        raise InputError("model: it names its ratio first, and so knows no worked examples and no format but boxed")
     extra = "" if is_told else extra_instruction(prompting, float(ratio))
     instruction = XML_INSTRUCTION if text_format is TextFormat.XML else INSTRUCTION
     instruction = f"{instruction} {extra}" if extra else instruction

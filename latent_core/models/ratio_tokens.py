@@ -90,9 +90,7 @@ class RatioTokens:
     def from_json(cls, stored: Mapping[str, Any], where: str) -> RatioTokens:
         """The tokens of a file's object; `where` names it in errors. Raises InputError on anything else."""
         if stored.get("version") != VERSION:
-            raise InputError(
-                f"{where}: version is {stored.get('version')!r}, this code reads {VERSION}; build it again"
-            )
+            raise InputError(f"{where}: has version {stored.get('version')!r}, not {VERSION}; build the tokens again")
         try:
             return cls(
                 RatioForm(stored["form"]),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from array import array
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,12 +18,12 @@ from latent_core.dual.remap import IGNORED, RemapCounts, RemapOutcome, remap_row
 from latent_core.errors import InputError
 from latent_core.models.readable import ReadableModel
 from latent_core.sft.buckets import Text, Variants, bucketed
+from latent_core.sft.ratio_choice import Key, asks_auto, balanced_ratios, choose_ratios
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Row = Mapping[str, Any]
-Key = tuple[str, int]
 Cell = tuple[float, str, str]  # ratio, split, outcome
 _UNSUPERVISED = array("i", [IGNORED])
 PROMPTS_KEPT = 256  # more than the ratios of a question, whose samples lie together and share their prompts
@@ -57,42 +56,6 @@ def is_validation(question_id: str, share: float, seed: int) -> bool:
     """Whether a question belongs to the validation split: by its id, so that its samples never part."""
     digest = hashlib.sha256(f"split/{seed}/{question_id}".encode()).digest()
     return int.from_bytes(digest[:8]) < share * 2**64
-
-
-def choose_ratios(available: Sequence[float], key: Key, config: PrepareConfig, accounting: Counter[str]) -> list[float]:
-    """The ratios at which a record is used; a drawn ratio that is missing is redrawn among the others and counted."""
-    ratios = taught_ratios(config)
-    if config.policy is RatioPolicy.ALL_RATIOS:
-        accounting["missing_ratio"] += len(set(ratios) - set(available))
-        return [ratio for ratio in ratios if ratio in available]
-    draw = random.Random(f"ratio/{config.seed}/{key[0]}/{key[1]}")
-    order = draw.sample(ratios, len(ratios))
-    there = [ratio for ratio in order if ratio in available]
-    if not there:
-        accounting["missing_ratio"] += 1
-    elif there[0] != order[0]:
-        accounting["redrawn"] += 1
-    return there[:1]
-
-
-def taught_ratios(config: PrepareConfig) -> tuple[float, ...]:
-    """The ratios that a policy chooses among: the requested ones, or the buckets that these are sorted into."""
-    return config.labels if config.ratio_label is RatioLabel.BUCKET else config.ratios
-
-
-def balanced_ratios(samples: int, question_id: str, config: PrepareConfig) -> list[list[float]]:
-    """The ratios of each of a question's samples, so that the question is used at every ratio equally often.
-
-    The ratios share the samples out in equal blocks, the last of which go round to the first again; where the blocks
-    start is drawn per question. Every sample is used at least once, none twice at a ratio.
-    """
-    chosen: list[list[float]] = [[] for _ in range(samples)]
-    ratios = taught_ratios(config)
-    each = -(-samples // len(ratios))
-    start = random.Random(f"balanced/{config.seed}/{question_id}").randrange(samples)
-    for place in range(each * len(ratios)):
-        chosen[(start + place) % samples].append(ratios[place // each])
-    return chosen
 
 
 def tokenskip_examples(
@@ -225,7 +188,7 @@ def _example(
     prompted: Callable[[str, AskedRatio], Prompt],
 ) -> dict[str, Any]:
     named = achieved_label(text.achieved) if config.ratio_label is RatioLabel.ACHIEVED else ratio
-    asked = AUTO if asks_auto(sample, ratio, config) else named
+    asked: AskedRatio = AUTO if asks_auto(sample, ratio, config) else named
     return tokenised_example(
         sample,
         prompted(sample["question"], asked),
@@ -243,15 +206,6 @@ def fits(example: Row, max_length: int, accounting: Counter[str]) -> bool:
     short = len(example["input_ids"]) <= max_length
     accounting["kept" if short else "too_long"] += 1
     return short
-
-
-def asks_auto(sample: Row, ratio: float, config: PrepareConfig) -> bool:
-    """Whether an example's prompt leaves the ratio to the model: drawn for each, so that all ratios have a like share.
-
-    The target names the example's own ratio all the same: asked for `auto`, a model learns the mix of its examples.
-    """
-    key = f"auto/{config.seed}/{sample['question_id']}/{sample['sample_index']}/{ratio:g}"
-    return config.auto_share > 0 and random.Random(key).random() < config.auto_share
 
 
 def achieved_label(achieved: float) -> float:
