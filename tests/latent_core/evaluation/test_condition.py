@@ -28,6 +28,10 @@ ROLES = {
     "evaluation/policy/start 1": Condition("policy", Kind.START, 1.0),
     "evaluation/policy/grpo 0.5": Condition("policy", Kind.GRPO, 0.5),
     "evaluation/direct/trained": Condition("direct", Kind.TRAINED),
+    "evaluation/dual/auto ratio": Condition("dual", Kind.AUTO),
+    "evaluation/standard-seed2/auto ratio": Condition("standard", Kind.AUTO, seed=2),
+    "evaluation/policy/auto start": Condition("policy", Kind.AUTO_START),
+    "evaluation/policy/auto grpo": Condition("policy", Kind.AUTO_GRPO),
 }
 
 
