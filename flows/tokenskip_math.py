@@ -10,7 +10,7 @@ from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, intervened, untrained_and_baselines
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
-from flows.parts.ratios import prepared_ratios, warn_of_untrained
+from flows.parts.ratios import prepared_ratios, warn_of_untrained, with_ratio_tokens
 from flows.parts.sharded import collected_shards, compressed, dropped_at_random
 from latent_core.config.dual import DualBuildConfig, Initial
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
@@ -95,14 +95,16 @@ def training_set(
     Stages are labelled with the variant, or with `label`.
     """
     label = label or variant.value
-    model, texts = base, cots.compressed
+    model, texts = with_ratio_tokens(cfg.ratio_form, cfg.prepare.labels, run, base, cfg.model), cots.compressed
+    if isinstance(model, ArtifactRef) and model != base:
+        stages["build_ratio_tokens"] = model
     if variant is Variant.RANDOM_DROP:
         texts = compressed(dropped_at_random(cfg.compress), run, base, cots.shards, "random")
     if variant is Variant.DUAL:
-        model = stages["build_dual"] = run.stage(build_dual, cfg.dual, latent_sources(cfg.dual, base, cots))
+        model = stages["build_dual"] = run.stage(build_dual, cfg.dual, latent_sources(cfg.dual, model, cots))
     if variant is Variant.DUAL_PERMUTED:
         settings = cfg.dual.model_copy(update={"initial": Initial.PERMUTED})
-        sources = latent_sources(settings, base, cots)
+        sources = latent_sources(settings, model, cots)
         model = stages["build_dual/permuted"] = run.stage(build_dual, settings, sources, label="permuted")
     quality = None
     if cfg.quality is not None:

@@ -15,6 +15,7 @@ from latent_core.config.evaluate import (
     Intervention,
 )
 from latent_core.config.prompting import Prompting, TextFormat
+from latent_core.config.ratio_form import AUTO, AskedRatio
 from latent_core.evaluation.condition import Condition, Kind
 from latent_core.report.names import label
 from latent_core.store import ArtifactRef
@@ -25,6 +26,7 @@ from tasks.intervene import InterveneCondition, InterveneInputs, intervene
 from tasks.run.protocol import Run
 
 Evaluations = dict[Condition, ArtifactRef]
+_AUTO = {Kind.RATIO: Kind.AUTO, Kind.START: Kind.AUTO_START, Kind.GRPO: Kind.AUTO_GRPO}
 
 
 def evaluated_at_ratios(
@@ -37,7 +39,7 @@ def evaluated_at_ratios(
     text_format: TextFormat = TextFormat.BOXED,
     seed: int | None = None,
 ) -> Evaluations:
-    """A model prompted as it was trained, at every ratio of the settings.
+    """A model prompted as it was trained, at every ratio of the settings, and at its own where they say so.
 
     Kinds are stages of one model's training: all are compared with the first that was evaluated at ratio 1.0.
     """
@@ -45,6 +47,8 @@ def evaluated_at_ratios(
         Condition(name, kind, ratio, seed): _condition(settings, ratio, text_format=text_format)
         for ratio in settings.ratios
     }
+    if settings.auto_ratio:
+        conditions[Condition(name, _AUTO[kind], seed=seed)] = _condition(settings, AUTO, text_format=text_format)
     return _evaluated(settings, run, model, problems, conditions)
 
 
@@ -114,7 +118,7 @@ def contamination(run: Run, benchmark: BenchmarkConfig, questions: int, training
 
 def _condition(
     settings: EvaluateConfig,
-    ratio: float,
+    ratio: AskedRatio,
     prompting: Prompting = Prompting.RATIO,
     text_format: TextFormat = TextFormat.BOXED,
 ) -> EvaluateCondition:

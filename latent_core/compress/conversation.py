@@ -30,7 +30,8 @@ def own_conversation(model_dir: Path) -> Conversation:
         target = prompts.render_target(_REASONING, gold, family)
         return _cut(target.partition(_REASONING)[2].removesuffix(family.end_of_turn), gold)
 
-    return Conversation(lambda question: prompts.render_prompt(question, tokenizer, family) + family.header, cue)
+    opening = f"{prompts.ratio_echo(1.0, family)}{family.header}"
+    return Conversation(lambda question: prompts.render_prompt(question, tokenizer, family) + opening, cue)
 
 
 def _cut(closing: str, gold: str) -> tuple[str, str]:

@@ -58,6 +58,8 @@ class EvaluateConfig(StageConfig):
     questions: Annotated[int, IDENTITY, Field(ge=1)] = 500
     ratios: Annotated[Ratios, WIRING] = (1.0, 0.7, 0.5, 0.3)
     """Conditions; each is an artifact of its own."""
+    auto_ratio: Annotated[bool, WIRING] = False
+    """One more condition: the model, which must name its ratio (ratio_form echo), chooses it."""
     metrics: Annotated[Metrics, IDENTITY, OMITTED_AT_DEFAULT] = ()
     """logprob: mean log-probability of the gold answer after the model's own reasoning. It loads the model a second
     time, with transformers: beside vLLM on a GPU leave it room (sampling.vllm.gpu_memory_utilization)."""
@@ -141,6 +143,8 @@ class EvaluateOnceConfig(EvaluateWithBaseConfig):
     def _has_no_ratios(self) -> EvaluateOnceConfig:
         if self.ratios != (1.0,):
             raise ValueError("evaluate.ratios: this method trains no ratios; leave it out, or run tokenskip-math")
+        if self.auto_ratio:
+            raise ValueError("evaluate.auto_ratio: this method trains no ratios; leave it out, or run tokenskip-math")
         needing = [name for name in self.baselines if name in (Baseline.REDUCE, Baseline.TRUNCATE)]
         if needing:
             raise ValueError(f"evaluate.baselines: {needing[0].value} needs ratios below 1, which it is not trained at")

@@ -14,6 +14,7 @@ from latent_core.config.compress import CompressConfig, ScoreWordsConfig
 from latent_core.config.evaluate import EvaluateConfig
 from latent_core.config.label_words import LabelKind, LabelReading, LabelWordsConfig
 from latent_core.config.prepare import PrepareConfig, check_prepared_ratios
+from latent_core.config.ratio_form import RatioForm, check_ratio_form
 from latent_core.config.ratios import WithRatios
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.config.train_compressor import TrainCompressorConfig
@@ -71,6 +72,8 @@ class LabelKindsConfig(WithRatios):
         if "model" in self.compress.model_fields_set:
             raise ValueError("compress.model: this flow compresses with the compressors that it trains; leave it out")
         check_prepared_ratios(self.prepare, self.compress)
+        evaluate = self.evaluate
+        check_ratio_form(RatioForm.SUFFIX, self.prepare, self.train, evaluate.ratios, evaluate.auto_ratio)
         return self
 
 

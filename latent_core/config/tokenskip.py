@@ -16,6 +16,7 @@ from latent_core.config.dual import DualBuildConfig, LatentMode
 from latent_core.config.evaluate import EvaluateVariantsConfig
 from latent_core.config.prepare import PrepareConfig, check_prepared_ratios
 from latent_core.config.quality import QualityConfig
+from latent_core.config.ratio_form import RatioForm, check_ratio_form
 from latent_core.config.ratios import WithRatios
 from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
 from latent_core.config.training import TrainConfig, TrainMethod
@@ -62,6 +63,9 @@ class TokenSkipConfig(WithRatios):
     """Which models to train and compare."""
     seeds: Annotated[tuple[int, ...], WIRING] = ()
     """Train every variant once a seed, in place of train.seed; the report then says how far seeds spread."""
+    ratio_form: Annotated[RatioForm, WIRING] = RatioForm.SUFFIX
+    """How prompts tell the ratio, in training and evaluation: suffix (TokenSkip's number), token (a special token a
+    ratio, added to the model), or echo (the same, and the model writes it first). It travels in the model's files."""
     benchmark: Annotated[BenchmarkConfig, WIRING] = BenchmarkConfig()
     warm_start: Annotated[WarmStartConfig | None, IDENTITY] = None
     collect: Annotated[CollectConfig, IDENTITY] = CollectConfig()
@@ -87,6 +91,11 @@ class TokenSkipConfig(WithRatios):
     @model_validator(mode="after")
     def _ratios_are_compressed(self) -> TokenSkipConfig:
         check_prepared_ratios(self.prepare, self.compress)
+        return self
+
+    @model_validator(mode="after")
+    def _settings_go_with_the_ratio_form(self) -> TokenSkipConfig:
+        check_ratio_form(self.ratio_form, self.prepare, self.train, self.evaluate.ratios, self.evaluate.auto_ratio)
         return self
 
     @model_validator(mode="after")

@@ -23,10 +23,13 @@ class Kind(StrEnum):
     """What a model is asked, or what was done to its outputs. The values are part of roles."""
 
     RATIO = "ratio"  # the ratio, as the model was trained on it
+    AUTO = "auto ratio"  # a ratio of the model's own choice
     TRAINED = "trained"  # the question alone, of a model that was not trained on ratios
     UNTRAINED = "untrained"  # the question alone, of the base model
     START = "start"  # the ratio, of the model that reinforcement learning starts from
     GRPO = "grpo"  # the ratio, of the model that it leads to
+    AUTO_START = "auto start"  # as START and GRPO, at a ratio of the model's own choice
+    AUTO_GRPO = "auto grpo"
     REDUCE = "reduce"  # the ratio, in words
     CONCISE = "concise"
     CHAIN_OF_DRAFT = "chain of draft"

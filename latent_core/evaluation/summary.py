@@ -52,8 +52,9 @@ class Summary:
 
     `accuracy` and `tokens` carry 95 % intervals. None means undefined: no correct answer (`correct_tokens`), no
     reasoning (`latent_share`), no output at all (`efficiency`: accuracy per 1000 tokens). `at_k` is empty where a
-    question has one sample, `logprob` None where it was not measured,
-    `follows_reasoning` where the reasoning was not swapped.
+    question has one sample, `logprob` None where it was not measured, `follows_reasoning` where the reasoning was not
+    swapped. `echoed` counts the samples by the ratio that they name first ("none": no ratio); it is empty for a model
+    that names none.
     """
 
     questions: int
@@ -73,6 +74,7 @@ class Summary:
     at_k: dict[int, AtK] = field(default_factory=dict)
     logprob: LogProb | None = None
     follows_reasoning: Following | None = None
+    echoed: dict[str, int] = field(default_factory=dict)
 
     def with_following(self, found: Following) -> Summary:
         """The same with how many answers follow from another question's reasoning."""
@@ -81,15 +83,17 @@ class Summary:
     def to_metrics(self) -> dict[str, Any]:
         """As plain JSON types, for a manifest; `from_metrics` is the inverse."""
         fields = asdict(self)
-        del fields["at_k"], fields["logprob"], fields["follows_reasoning"]
+        del fields["at_k"], fields["logprob"], fields["follows_reasoning"], fields["echoed"]
         several = {"at_k": {str(k): value._asdict() for k, value in self.at_k.items()}} if self.at_k else {}
-        measured = {"logprob": self.logprob.to_metrics()} if self.logprob else {}
+        measured: dict[str, Any] = {"logprob": self.logprob.to_metrics()} if self.logprob else {}
         if self.follows_reasoning is not None:
             measured["follows_reasoning"] = self.follows_reasoning.to_metrics()
+        named = {"echoed": self.echoed} if self.echoed else {}
         return (
             fields
             | several
             | measured
+            | named
             | {
                 "accuracy": self.accuracy._asdict(),
                 "tokens": self.tokens._asdict(),

@@ -59,13 +59,14 @@ def reinforce(
     vocabulary = DualVocabulary.find(model_dir)
     machine = PhaseMachine(vocabulary, stop_ids=family.stop_ids) if vocabulary else None
     latents = range(vocabulary.visible_size, vocabulary.size) if vocabulary else range(0)
-    rows = learning_rows(config, latents)
     rollouts = Rollouts(
         problems, model_dir, config, judge(config, model_dir), checkpoint_dir / ROLLOUTS, benchmark=benchmark
     )
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # `rollout_func` may change: TRL's version is pinned
+    model = load_model(model_dir, config)
+    rows = learning_rows(config, latents, ratio_tokens=family.ratio_tokens, tied=bool(model.config.tie_word_embeddings))
     trainer = policy_trainer(machine)(
-        model=load_model(model_dir, config),
+        model=model,
         args=_arguments(config, checkpoint_dir),
         reward_funcs=_given_reward,
         rollout_func=rollouts,
@@ -79,7 +80,7 @@ def reinforce(
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     save_trained(trainer.model, tokenizer, config, model_dir, out_dir, rows)
     curve = [{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history]
-    del trainer
+    del trainer, model
     rollouts.let_go()
     release()
     return GrpoResult(

@@ -13,6 +13,7 @@ from latent_core.dual.mirrors import mirrored_ids
 from latent_core.errors import InputError
 from latent_core.loading import NO_CODE
 from latent_core.models.family import open_family
+from latent_core.models.ratio_tokens import RatioTokens
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
 from latent_core.sft.phase_loss import PhaseLoss, machine_of
 from latent_core.sft.plan import evaluation_batches, micro_batch_size, micro_batches, steps_of
@@ -75,12 +76,13 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
     flash = {"attn_implementation": "flash_attention_2"} if packed and _takes_flash_attention(config) else {}
     model = load_model(job.model_dir, config, **flash)
     has_validation = job.validation is not None and job.validation.num_rows > 0
+    tied = bool(model.config.tie_word_embeddings)
     args = _arguments(config, job.checkpoint_dir, has_validation)
     place = {"rank": args.process_index, "processes": args.world_size}
     lengths = _lengths(job.training)
     steps = steps_of(lengths, config)
     visible = mirrored_ids(job.model_dir) if config.visible_rows is VisibleRows.TRAINABLE else ()
-    rows = learning_rows(config, job.latent_ids, visible)
+    rows = learning_rows(config, job.latent_ids, visible, RatioTokens.find(job.model_dir), tied=tied)
     kind = planned_trainer(
         _head(config, bool(rows)),
         config.loss_weights,

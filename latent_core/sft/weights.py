@@ -13,6 +13,8 @@ from latent_core.dual.initial import FILE_NAME as INITIAL_FILE
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.loading import SAFE
 from latent_core.models.family import SETTINGS_FILE
+from latent_core.models.ratio_tokens import FILE_NAME as RATIO_TOKENS_FILE
+from latent_core.models.ratio_tokens import RatioTokens
 from latent_core.sft.adapter import settle_adapter
 
 
@@ -64,19 +66,32 @@ def is_mixed(parts: TrainableParts) -> bool:
     return parts.method is TrainMethod.FULL and compute_type(parts) == "bfloat16"
 
 
-def learning_rows(parts: TrainableParts, latent_ids: range, visible_ids: Sequence[int] = ()) -> list[int]:
-    """The embedding rows that learn beside an adapter, ascending: `visible_ids`, and latent rows that are trainable.
+def learning_rows(
+    parts: TrainableParts,
+    latent_ids: range,
+    visible_ids: Sequence[int] = (),
+    ratio_tokens: RatioTokens | None = None,
+    *,
+    tied: bool,
+) -> dict[str, list[int]]:
+    """The rows that learn beside an adapter, ascending, by table; none where all weights are trained.
 
-    None where all weights are trained. The rows of a tied head are the same; those of an untied one stay.
+    These are `visible_ids`, latent rows that are trainable, and the rows of ratio tokens always, since they mean
+    nothing before. The rows of a tied head are the same. Those of an untied one stay, but for ratio tokens that the
+    model shall write.
     """
     if parts.method is not TrainMethod.LORA:
-        return []
+        return {}
+    new = [] if ratio_tokens is None else [*ratio_tokens.all_ids]
     latents = latent_ids if parts.latent_rows is LatentRows.TRAINABLE else ()
-    return [*visible_ids, *latents]
+    rows = {"embed_tokens": sorted({*new, *visible_ids, *latents})}
+    if ratio_tokens is not None and ratio_tokens.echoes and not tied:
+        rows["lm_head"] = new
+    return {table: ids for table, ids in rows.items() if ids}
 
 
-def adapter_config(parts: TrainableParts, rows: Sequence[int]) -> Any:
-    """PEFT's configuration of the adapter, with the embedding rows that learn; None where all weights are trained."""
+def adapter_config(parts: TrainableParts, rows: dict[str, list[int]]) -> Any:
+    """PEFT's configuration of the adapter, with the `rows` that learn; None where all weights are trained."""
     from peft import LoraConfig
 
     if parts.method is not TrainMethod.LORA:
@@ -88,7 +103,7 @@ def adapter_config(parts: TrainableParts, rows: Sequence[int]) -> Any:
         use_rslora=parts.lora_variant is LoraVariant.RSLORA,
         lora_alpha=parts.lora_alpha,
         target_modules="all-linear",
-        trainable_token_indices={"embed_tokens": list(rows)} if rows else None,
+        trainable_token_indices=rows or None,
     )
 
 
@@ -99,11 +114,11 @@ def parameters_of(model: Any) -> tuple[int, int]:
 
 
 def save_trained(
-    model: Any, tokenizer: Any, parts: TrainableParts, model_dir: Path, out_dir: Path, rows: Sequence[int]
+    model: Any, tokenizer: Any, parts: TrainableParts, model_dir: Path, out_dir: Path, rows: dict[str, list[int]]
 ) -> None:
     """Write the merged model to `out_dir/model` and, for LoRA, the adapter to `out_dir/adapter`.
 
-    `rows` are the embedding rows that learnt beside the adapter.
+    `rows` are those that learnt beside the adapter, by table.
     """
     import torch
 
@@ -118,9 +133,10 @@ def save_trained(
     target = out_dir / "model"
     model.to(getattr(torch, parts.save_dtype)).save_pretrained(target)
     tokenizer.save_pretrained(target)
-    for name in ("generation_config.json", SETTINGS_FILE, INITIAL_FILE):
+    for name in ("generation_config.json", SETTINGS_FILE, INITIAL_FILE, RATIO_TOKENS_FILE):
         if (model_dir / name).is_file():
             shutil.copyfile(model_dir / name, target / name)
     if (vocabulary := DualVocabulary.find(model_dir)) is not None:
-        moved = bool(rows) or parts.method is TrainMethod.FULL
+        learnt = rows.get("embed_tokens", ())
+        moved = parts.method is TrainMethod.FULL or any(vocabulary.is_latent(row) for row in learnt)
         replace(vocabulary, latents_trained=vocabulary.latents_trained or moved).save(target)

@@ -53,11 +53,18 @@ BESIDE: dict[str, Values] = {
     "dual.ids_file": {"mode": "subset", "ids_file": "one.json"},
     "dual.tokens_file": {"mode": "custom", "tokens_file": "one.json"},
     "dual.embeddings_file": {"mode": "custom", "tokens_file": "one.json"},
+    "prepare.buckets": {"ratio_label": "bucket"},
+    "prepare.bucket_tolerance": {"ratio_label": "bucket"},
     "benchmark.name": FILES,
     "benchmark.train_path": FILES,
     "benchmark.test_path": FILES,
     "benchmark.drop_contaminated": FILES,
     "sampling.openai.served_model": {"engine": "openai", "openai": {"served_model": "one"}},
+}
+# Values of other sections, by the end of the flow's and the field's names.
+ELSEWHERE: dict[str, Values] = {
+    "tokenskip-math prepare.auto_share": {"ratio_form": "echo"},
+    "tokenskip-math evaluate.auto_ratio": {"ratio_form": "echo", "prepare": {"auto_share": 0.5}},
 }
 # Other legal texts, by the end of the field's name.
 TEXTS = {
@@ -82,6 +89,12 @@ INERT = {
     "dual.mode": "changes only together with what the mode needs",
     "direct evaluate.ratios": "must be 1",
     "concise evaluate.ratios": "must be 1",
+    "direct evaluate.auto_ratio": "trains no ratios",
+    "concise evaluate.auto_ratio": "trains no ratios",
+    "label-kinds prepare.auto_share": "its models are told ratios by the suffix",
+    "label-kinds evaluate.auto_ratio": "its models are told ratios by the suffix",
+    "grpo evaluate.auto_ratio": "latent-mini names no ratio; tests/flows/test_ratio_forms.py has a model that does",
+    "reevaluate evaluate.auto_ratio": "the same",
     "compressor corpora.0.benchmark.test_path": "the flow reads no test split",
     "compressor corpora.0.benchmark.drop_contaminated": "the flow reads no test split",
     "reevaluate benchmark.train_path": "the flow reads the training split for drop_contaminated only",
@@ -202,6 +215,7 @@ def test_every_field_enters_fingerprints_exactly_as_its_role_says(flow: str, fol
         for end, beside in BESIDE.items():
             if name.endswith(end):
                 values = _with(values, path[: -len(end.split(".")) + 1], beside)
+        values = values | ELSEWHERE.get(f"{flow} {name}", {})
         if not any(f"{flow} {name}".endswith(end) for end in INERT):
             found[name] = _changes(entry, values, path, role, others), role is not Role.RUNTIME
     assert {name: changes for name, (changes, told) in found.items() if changes is not told} == {}

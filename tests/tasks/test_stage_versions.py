@@ -26,6 +26,7 @@ from latent_core.config.mini import MiniCorpusConfig, MiniInitConfig
 from latent_core.config.prepare import PrepareConfig
 from latent_core.config.prompting import TextFormat
 from latent_core.config.quality import QualityConfig
+from latent_core.config.ratio_form import RatioTokensConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.config.train_compressor import TrainCompressorConfig
 from latent_core.config.training import TrainConfig
@@ -56,6 +57,7 @@ from tasks.merge import MERGED, Merge
 from tasks.mini import mini_corpus, mini_init
 from tasks.prepare import WarmStartExamples, prepare, prepare_warm_start
 from tasks.quality import score_quality
+from tasks.ratio_tokens import build_ratio_tokens
 from tasks.report import ReportConfig, write_report
 from tasks.stage import Stage
 from tasks.train import train
@@ -80,6 +82,7 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
         "36ebe4fbb08bfb01",
     ),
     (build_dual, DualBuildConfig(), "61e9c7d41d78d180"),
+    (build_ratio_tokens, RatioTokensConfig(), "40847e27b9f95fc2"),
     (train, TrainConfig(), "98148bd1a36bd4f9"),
     (evaluate, EvaluateCondition(sampling=SamplingConfig(), questions=5, ratio=0.5), "8c7cde0e5142c22d"),
     (truncate, TruncateCondition(ratio=0.5), "2fca005af6b55726"),

@@ -31,6 +31,10 @@ ROLES = {
     "evaluation/dual-seed1/empty reasoning 0.5": Condition("dual", Kind.EMPTY_REASONING, 0.5, seed=1),
     "evaluation/dual_permuted/random reasoning 1": Condition("dual_permuted", Kind.RANDOM_REASONING, 1.0),
     "evaluation/standard_rows/swapped reasoning 0.3": Condition("standard_rows", Kind.SWAPPED_REASONING, 0.3),
+    "evaluation/dual/auto ratio": Condition("dual", Kind.AUTO),
+    "evaluation/standard-seed2/auto ratio": Condition("standard", Kind.AUTO, seed=2),
+    "evaluation/policy/auto start": Condition("policy", Kind.AUTO_START),
+    "evaluation/policy/auto grpo": Condition("policy", Kind.AUTO_GRPO),
 }
 
 

@@ -121,7 +121,7 @@ def test_weights_leave_the_gpu_before_they_grow_to_float32(tmp_path: Path, monke
 
     monkeypatch.setattr(weights_of_training, "settle_adapter", lambda _: None)
     model = Trained()
-    weights_of_training.save_trained(model, model, TrainConfig(), tmp_path, tmp_path / "out", range(0))
+    weights_of_training.save_trained(model, model, TrainConfig(), tmp_path, tmp_path / "out", {})
     assert done.index("cpu") < done.index("float") < done.index("merged")
 
 
