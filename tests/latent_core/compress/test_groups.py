@@ -138,6 +138,16 @@ def test_groups_solved_for_target_tokens_come_within_one_group(text, seed, ratio
     assert abs(found.target_tokens_after - ratio * found.target_tokens_before) <= longest + 1
 
 
+@settings(max_examples=150, deadline=None)
+@given(text=TEXTS | st.text("\\ \t\n\x1c\u200d\u0301a1$.ไท{}", max_size=30), ratio=RATIOS)
+def test_baselines_that_score_by_whitespace_are_chosen_from_by_groups_of_any_text(text, ratio) -> None:
+    for compressor in (RandomCompressor(3), TruncateCompressor(len)):
+        (words,) = compressor.score_words([text])
+        found = select(words, ratio, SPAN)
+        assert bool(found.text) == bool(len(split_units(text)))
+        assert found.encoder_tokens_before >= words.tokens
+
+
 def test_group_scores_as_the_mean_of_its_words_and_adds_their_lengths() -> None:
     text = "so 3 + 4 = 7"
     (words,) = TruncateCompressor(len).score_words([text])
