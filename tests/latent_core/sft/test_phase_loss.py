@@ -14,9 +14,10 @@ from transformers import AutoModelForCausalLM
 from latent_core.config.training import LatentRows, Layout, LossOn, LossSupport, LossWeights, TrainConfig, TrainMethod
 from latent_core.dual import DualVocabulary, Phase, PhaseMachine
 from latent_core.errors import InputError
+from latent_core.likelihood.hidden_states import let_through
 from latent_core.models.readable import ReadableModel
 from latent_core.sft.loss import token_weights
-from latent_core.sft.phase_loss import check_targets, machine_of
+from latent_core.sft.phase_loss import PhaseLoss, check_targets, machine_of
 from latent_core.sft.rank import TrainResult
 from latent_core.sft.trainer import train
 from tests.support.training_runs import SETTINGS, example_rows, largest_difference, loss_curve, weights
@@ -135,3 +136,26 @@ def test_target_that_sampling_forbids_raises_before_training_and_says_how_many(
     machine = machine_of(dual_dir)
     assert machine is not None
     check_targets(machine, pa.Table.from_pylist(rows), None)
+
+
+def test_packed_text_that_opens_no_thinking_is_in_no_phase_of_its_neighbour(
+    dual_dir: Path, dual: ReadableModel
+) -> None:
+    """In ANSWER an opening think mark has no probability, in START it has one."""
+    machine = machine_of(dual_dir)
+    assert machine is not None
+    model = AutoModelForCausalLM.from_pretrained(dual_dir, dtype=torch.float32).eval()
+    let_through(model)
+    start, end = machine.vocabulary.think_ids
+    texts = [[9, start, machine.vocabulary.size - 5, end, 8, 10], [11, 12, 13, 14]]
+
+    def losses(*packed: list[int]) -> list[float]:
+        ids = torch.tensor([[token for text in packed for token in text]])
+        places = torch.tensor([[place for text in packed for place in range(len(text))]])
+        labels = ids.masked_fill(places == 0, -100)
+        inputs = {"input_ids": ids, "position_ids": places, "labels": labels, "use_cache": False}
+        found = PhaseLoss(machine)(model, model, inputs)[0]
+        return [float(loss) for loss, label in zip(found, labels[0, 1:], strict=True) if label != -100]
+
+    with torch.inference_mode():
+        assert losses(*texts) == pytest.approx([*losses(texts[0]), *losses(texts[1])], abs=1e-5)
