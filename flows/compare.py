@@ -17,7 +17,7 @@ from flows.parts.publish import findings, page_of, publish
 from flows.parts.questions import fitted
 from flows.parts.ratios import prepared_ratios, warn_of_untrained
 from flows.parts.sharded import collected_shards, compressed
-from flows.tokenskip_math import ChainsOfThought, training_set, trainings, warm_started
+from flows.parts.training_sets import ChainsOfThought, training_set, trainings, warm_started
 from latent_core.config.compare import CompareConfig
 from latent_core.config.compress import CompressConfig
 from latent_core.config.tokenskip import Variant

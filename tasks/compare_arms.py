@@ -28,8 +28,10 @@ from tasks.inputs import Input
 from tasks.stage import Outcome, Workplace, stage
 
 REPORT_HTML, TABLE_MARKDOWN, RESULTS = "report.html", "table.md", "results.json"
-_COMPRESSION = ("ratio", "texts", "achieved_ratio", "recoverability", "scored", "number_retention")
-_COMPRESSION += ("answer_retention", "broken_equations")
+_COMPRESSION = (
+    *("ratio", "texts", "achieved_ratio", "recoverability", "scored"),
+    *("number_retention", "answer_retention", "broken_equations"),
+)
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "numpy")
 
 

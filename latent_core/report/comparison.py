@@ -225,9 +225,9 @@ def _interventions(
         name, own = difference.pair
         item, ratio = items[name], difference.ratio
         assert ratio is not None
-        spreads = [_spread(arm.accuracy[:, arm.place(ratio)].tolist()) for arm in (replaced[name], arms[own])]
+        after, before = (_spread(arm.accuracy[:, arm.place(ratio)].tolist()) for arm in (replaced[name], arms[own]))
         follows = _spread(item.follows[ratio]) if ratio in item.follows else None
-        found.append(InterventionResult(item.arm, item.reasoning, *spreads, difference, follows))
+        found.append(InterventionResult(item.arm, item.reasoning, after, before, difference, follows))
     return found
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from flows.tokenskip_math import compose, trainings
+from flows.parts.training_sets import trainings
+from flows.tokenskip_math import compose
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
 from latent_core.config.training import LatentRows
 from tasks.run.plan import open_plan
