@@ -138,5 +138,6 @@ def save_trained(
             shutil.copyfile(model_dir / name, target / name)
     if (vocabulary := DualVocabulary.find(model_dir)) is not None:
         learnt = rows.get("embed_tokens", ())
-        moved = parts.method is TrainMethod.FULL or any(vocabulary.is_latent(row) for row in learnt)
+        latents = range(vocabulary.visible_size, vocabulary.size)
+        moved = parts.method is TrainMethod.FULL or any(row in latents for row in learnt)
         replace(vocabulary, latents_trained=vocabulary.latents_trained or moved).save(target)
