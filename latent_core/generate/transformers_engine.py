@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import (
     AutoModelForCausalLM,
-    GenerationConfig,
     LogitsProcessorList,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
@@ -24,9 +22,10 @@ from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.storage import read_json
 from latent_core.dual.transformers_constraint import DualLogitsProcessor
 from latent_core.errors import InputError
+from latent_core.generate.batch_cache import batch_cache
 from latent_core.generate.engine import Finished, Generation, Request
-from latent_core.generate.sampled_logprobs import SampledLogprobs
 from latent_core.generate.seeded_sampling import SeededGumbel
+from latent_core.generate.segments import completed
 from latent_core.loading import SAFE
 from latent_core.models.family import open_family
 
@@ -66,7 +65,9 @@ class TransformersEngine:
             self._check_room(request)
         results: dict[int, Generation] = {}
         for batch in _batches(requests, sampling):
-            ended = dict(zip(batch, self._complete([requests[index] for index in batch], sampling), strict=True))
+            ended: dict[int, Generation] = {}
+            for found in self._complete([requests[index] for index in batch], sampling):
+                ended |= {batch[place]: generation for place, generation in found.items()}
             results |= ended
             if finished:
                 finished(ended)
@@ -83,7 +84,7 @@ class TransformersEngine:
         ids = torch.tensor([request.prompt_ids], device=self.device)
         width = ids.shape[1]
         processors = self._processors([request], sampling, width)
-        unread, cache = ids, None
+        unread, cache = ids, batch_cache(self.model, width + sampling.max_new_tokens)
         for _ in range(min(sampling.max_new_tokens, self._context - width)):
             output = self.model(input_ids=unread, past_key_values=cache, use_cache=True, logits_to_keep=1)
             cache = output.past_key_values
@@ -107,34 +108,25 @@ class TransformersEngine:
             )
 
     @torch.inference_mode()
-    def _complete(self, batch: Sequence[Request], sampling: SamplingConfig) -> Iterator[Generation]:
+    def _complete(self, batch: Sequence[Request], sampling: SamplingConfig) -> Iterator[Mapping[int, Generation]]:
+        """The batch's completions by their places in it, those that end together at once."""
         width = max(len(request.prompt_ids) for request in batch)
-        limit = min(sampling.max_new_tokens, self._context - width)
         input_ids = torch.full((len(batch), width), self._pad_id, dtype=torch.long)
         mask = torch.zeros((len(batch), width), dtype=torch.long)
         for row, request in enumerate(batch):
             size = len(request.prompt_ids)
             input_ids[row, width - size :] = torch.tensor(request.prompt_ids)
             mask[row, width - size :] = 1
-        processors = self._processors(batch, sampling, width)
-        watch = SampledLogprobs() if sampling.logprobs else None
-        if watch is not None:
-            processors.insert(0, watch)
-        with _without_own_defaults(self.model):
-            output = self.model.generate(
-                input_ids=input_ids.to(self.device),
-                attention_mask=mask.to(self.device),
-                generation_config=GenerationConfig(
-                    max_new_tokens=limit,
-                    do_sample=False,
-                    eos_token_id=list(self._stop_ids),
-                    pad_token_id=self._pad_id,
-                ),
-                logits_processor=processors,
-            )
-        logprobs = [None] * len(batch) if watch is None else watch.of(output).tolist()
-        for row, found in zip(output[:, width:].tolist(), logprobs, strict=True):
-            yield _cut(row, self._stop_ids, limit, found)
+        yield from completed(
+            self.model,
+            input_ids.to(self.device),
+            mask.to(self.device),
+            lambda places: self._processors([batch[place] for place in places], sampling, width),
+            limit=min(sampling.max_new_tokens, self._context - width),
+            stop_ids=self._stop_ids,
+            pad_id=self._pad_id,
+            logprobs=sampling.logprobs,
+        )
 
     def _processors(self, batch: Sequence[Request], sampling: SamplingConfig, width: int) -> LogitsProcessorList:
         processors = LogitsProcessorList()
@@ -164,18 +156,6 @@ def _auto_dtype(model_dir: Path, device: str) -> str:
     return "bfloat16" if stored == "float32" else "auto"
 
 
-@contextmanager
-def _without_own_defaults(model: Any) -> Iterator[None]:
-    """What a checkpoint's generation_config.json asks for (a repetition penalty, say) would fill in what is unset."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # PEFT's own comes from there
-    own = inner.generation_config
-    inner.generation_config = GenerationConfig()
-    try:
-        yield
-    finally:
-        inner.generation_config = own
-
-
 def _batches(requests: Sequence[Request], sampling: SamplingConfig) -> Iterator[list[int]]:
     """Indices by prompt length, longest first, so that the largest batch is met at once and little is padded."""
     order = sorted(range(len(requests)), key=lambda index: -len(requests[index].prompt_ids))
@@ -188,11 +168,3 @@ def _batches(requests: Sequence[Request], sampling: SamplingConfig) -> Iterator[
         batch.append(index)
     if batch:
         yield batch
-
-
-def _cut(row: list[int], stop_ids: Sequence[int], limit: int, logprobs: list[float] | None) -> Generation:
-    """The tokens up to and including the first stop token; what follows is padding."""
-    end = next((position for position, token in enumerate(row) if token in stop_ids), None)
-    size = limit if end is None else end + 1
-    kept = None if logprobs is None else tuple(logprobs[:size])
-    return Generation(tuple(row[:size]), "length" if end is None else "stop", kept)
