@@ -65,7 +65,7 @@ class PhaseLogProbs(torch.autograd.Function):
     entropies (empty unless asked for), each (N,). Positions are sorted by phase, as the projection's groups say."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         hidden: torch.Tensor,
         ids: torch.Tensor,

@@ -63,7 +63,7 @@ def token_logprobs(
         support, tuple(group for group in groups if group.stop > group.start), head.starts, head.scale, head.soft_cap,
         temperature, with_entropies,
     )  # fmt: skip
-    values, log_partition, entropies = PhaseLogProbs.apply(
+    values, log_partition, entropies = PhaseLogProbs.apply(  # type: ignore[no-untyped-call]
         hidden.reshape(-1, hidden.shape[-1])[places], flat_ids[places], projection, head.bias, *head.parts
     )
 
