@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latent_core import prompts
 from latent_core.config.quality import QualityConfig, QualityReduction, QualitySpan
-from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.remap import IGNORED
-from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.loading import SAFE
 from latent_core.models import tokens
 from latent_core.models.readable import ReadableModel
+from latent_core.sft.phase_loss import machine_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,8 +83,7 @@ class QualityScorer:
         )
         self._model.to(self._device).eval()
         self._head = Head.of(self._model)
-        vocabulary = DualVocabulary.find(model_dir)
-        self._machine = None if vocabulary is None else PhaseMachine(vocabulary)
+        self._machine = machine_of(model_dir)
         self._support = Support.plain(self._head.size) if self._machine is None else Support.of_machine(self._machine)
         self._config = config
 

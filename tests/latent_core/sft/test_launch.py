@@ -118,11 +118,12 @@ def test_two_processes_have_the_loss_curve_of_one_in_every_way_to_train(root: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("settings", [{}, {"support": "phase"}], ids=["full", "phase"])
 def test_two_processes_have_the_loss_curve_of_one_for_a_dual_model(
-    dual_dir: Path, dual: ReadableModel, tmp_path: Path
+    settings: dict[str, Any], dual_dir: Path, dual: ReadableModel, tmp_path: Path
 ) -> None:
     root = write_example_inputs(tmp_path / "runs", dual_dir, dual, training=9, validation=5)
-    _compare(root, {"method": "lora", "latent_rows": "trainable"})
+    _compare(root, {"method": "lora", "latent_rows": "trainable"} | settings)
 
 
 def test_processes_on_gpus_get_one_each_and_meet_on_the_loopback_interface_unless_told_where(
