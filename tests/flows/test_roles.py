@@ -55,6 +55,7 @@ BESIDE: dict[str, Values] = {
     "dual.embeddings_file": {"mode": "custom", "tokens_file": "one.json"},
     "prepare.buckets": {"ratio_label": "bucket"},
     "prepare.bucket_tolerance": {"ratio_label": "bucket"},
+    "train.visible_rows": {"method": "lora"},
     "benchmark.name": FILES,
     "benchmark.train_path": FILES,
     "benchmark.test_path": FILES,
