@@ -39,11 +39,12 @@ class LmSurprisalCompressor(BaselineCompressor):
         super().__init__(count_tokens)
         self._scorer = CausalScorer(causal_lm_dir, device)
         self._batch_tokens = batch_tokens
-        self._start = self._scorer.start_token()
-        if self._start is None:
+        start = self._scorer.start_token()
+        if start is None:
             raise InputError(
                 f"causal_lm_dir: {causal_lm_dir} names no start or end token to stand before a text; use another model"
             )
+        self._start = start
 
     def score_words(self, texts: Sequence[str]) -> list[ScoredText]:
         """Keep-probability of every unit, ratio-free; see `ScoredText`."""
@@ -54,6 +55,4 @@ class LmSurprisalCompressor(BaselineCompressor):
 
     def surprisals(self, texts: Sequence[str]) -> list[NDArray[np.float64]]:
         """Bits of every unit of every text, -log2 P(unit | text before it), shape (units,)."""
-        if self._start is None:  # refused when it was made
-            return []
         return bits_after(self._scorer, texts, [[self._start]] * len(texts), self._batch_tokens)

@@ -43,6 +43,8 @@ def several(text: str) -> list[str]:
         ("a $5 bill, 20% of 3-digit, 5km at 3:45", ["$5", "20%", "3", "5km", "3:45"]),
         ("- 3 apples\n- 4 + 5 = 9\n1) 3+4", ["3", "4 + 5 = 9", "1", "3+4"]),
         ("x = 3 + 4\n= 7\n\n5", ["x = 3 + 4\n= 7", "5"]),
+        ("3 + 4 = 7\n- 5 apples", ["3 + 4 = 7", "5"]),
+        ("x = 3\n\n= 4", ["x = 3", "= 4"]),
         (r"\text{all of it} = 4 and f(x) = 2x^2 - -3", [r"\text{all of it} = 4", "f(x) = 2x^2 - -3"]),
         ("**Step 1**: 5! / 3! = 20", ["1", "5! / 3! = 20"]),
         ("小明有3个苹果，3+4=7。", ["3", "3+4=7"]),
@@ -134,6 +136,16 @@ def test_groups_solved_for_target_tokens_come_within_one_group(text, seed, ratio
     found = select(words, ratio, options, count_target=lambda piece: len(split_units(piece)))
     longest = max((group.stop - group.first for group in split_groups(text)), default=0)
     assert abs(found.target_tokens_after - ratio * found.target_tokens_before) <= longest + 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=TEXTS | st.text("\\ \t\n\x1c\u200d\u0301a1$.ไท{}", max_size=30), ratio=RATIOS)
+def test_baselines_that_score_by_whitespace_are_chosen_from_by_groups_of_any_text(text, ratio) -> None:
+    for compressor in (RandomCompressor(3), TruncateCompressor(len)):
+        (words,) = compressor.score_words([text])
+        found = select(words, ratio, SPAN)
+        assert bool(found.text) == bool(len(split_units(text)))
+        assert found.encoder_tokens_before >= words.tokens
 
 
 def test_group_scores_as_the_mean_of_its_words_and_adds_their_lengths() -> None:
