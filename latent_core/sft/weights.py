@@ -67,7 +67,7 @@ def is_mixed(parts: TrainableParts) -> bool:
 def learning_rows(parts: TrainableParts, latent_ids: range, visible_ids: Sequence[int] = ()) -> list[int]:
     """The embedding rows that learn beside an adapter, ascending: `visible_ids`, and latent rows that are trainable.
 
-    None where all weights are trained. The rows of a tied head are the same; those of an untied one stay.
+    Empty where all weights are trained. The rows of a tied head are the same; those of an untied one stay.
     """
     if parts.method is not TrainMethod.LORA:
         return []

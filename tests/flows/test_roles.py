@@ -53,6 +53,7 @@ BESIDE: dict[str, Values] = {
     "dual.ids_file": {"mode": "subset", "ids_file": "one.json"},
     "dual.tokens_file": {"mode": "custom", "tokens_file": "one.json"},
     "dual.embeddings_file": {"mode": "custom", "tokens_file": "one.json"},
+    "train.visible_rows": {"method": "lora"},
     "benchmark.name": FILES,
     "benchmark.train_path": FILES,
     "benchmark.test_path": FILES,

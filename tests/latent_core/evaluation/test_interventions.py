@@ -145,6 +145,14 @@ def test_random_ids_are_never_marks_or_ends(plain: ReadableModel) -> None:
     assert ids and not ids & {*marks, family.think_end_id}
 
 
+def test_random_ids_of_a_dual_model_are_latent_even_where_its_reasoning_holds_visible_ones(dual: ReadableModel) -> None:
+    rows = _rows(dual)
+    rows[0]["output_token_ids"] = [*dual.encode("visible words " * 30), *rows[0]["output_token_ids"]]
+    assert dual.vocabulary is not None
+    ids = [token for found in replacements(rows, Intervention.RANDOM, dual, seed=1) for token in found.ids]
+    assert len(ids) > 60 and dual.vocabulary.is_latent(ids).all()
+
+
 def test_unended_reasoning_counts_whole_without_the_end_of_its_turn(plain: ReadableModel) -> None:
     ids = plain.encode("no end")
     row = {"output_token_ids": [*ids, plain.family.end_of_turn_id]}
