@@ -56,7 +56,7 @@ def test_every_arm_is_trained_and_evaluated_once_a_seed_from_one_collection(tmp_
 
 def test_interventions_are_made_on_latent_arms_alone(tmp_path: Path) -> None:
     evaluate = {"interventions": ["empty", "swap"]}
-    plan = _plan(tmp_path, latent_arms=["standard", "dual"], compressors=["random"], units=["word"], evaluate=evaluate)
+    plan = _plan(tmp_path, latent_arms=["standard", "dual"], evaluate=evaluate)
     found = _of("intervene", plan)
     assert len(found) == 2 * 2 * 2 * 2
     assert {title.partition("-seed")[0] for title in found} == {"standard", "dual"}

@@ -72,6 +72,21 @@ def test_comparison_at_tokens_longer_arm_of_equal_skill_is_better_at_ratio_and_w
     assert {item.matching for item in at_tokens} == {Matching.TOKENS} and mean.matching is Matching.MEAN
 
 
+def test_comparison_the_other_way_round_is_the_negative() -> None:
+    arms = {"a": _arm("a", questions=100), "b": _arm("b", 0.05, stretch=1.2, questions=100)}
+    draws = draw(5, 100, resamples=500, seed=0)
+    for one, other in zip(
+        compare_at_tokens([Pair("a", "b")], arms, draws, [84, 60], margin=0.03)
+        + compare_on_average([Pair("a", "b")], arms, draws, margin=0.03),
+        compare_at_tokens([Pair("b", "a")], arms, draws, [84, 60], margin=0.03)
+        + compare_on_average([Pair("b", "a")], arms, draws, margin=0.03),
+        strict=True,
+    ):
+        assert one.difference is not None and other.difference is not None
+        value, low, high = one.difference
+        assert other.difference == pytest.approx((-value, -high, -low)) and low < value < high
+
+
 def test_comparison_of_arms_with_other_seeds_is_refused() -> None:
     arms = {"a": _arm("a", questions=20), "b": _arm("b", questions=20, seeds=4)}
     with pytest.raises(InputError, match="a and b differ in seeds or questions"):
