@@ -16,7 +16,7 @@ MUTATED := $(addprefix latent_core/,compress/selection.py dual/constraint.py eva
   store/manifest.py=tests/latent_core/store/test_formats.py,tests/latent_core/store/test_checked_reading.py) \
   tasks/run/schedule.py
 
-.PHONY: install help demo demo-smollm2 test test-all test-browser mutants chaos check lock clean
+.PHONY: install help demo demo-smollm2 test test-all test-browser mutants chaos gpu-check check lock clean
 
 install: $(VENV)/.installed ## create the environment in .venv (3.2 GB, about 2 minutes)
 
@@ -61,6 +61,10 @@ mutants: install ## put small faults into core modules, one at a time; the tests
 # At least 100 kills (workers, runs, process groups, the Prefect server). Each costs the start of a process or a run.
 chaos: install ## kill runs, workers and servers 100 times and check what is left (12 minutes)
 	$(BIN)/python -m bench.chaos --kills 100
+
+# Sampling under the constraint, the training loss, and a 303,872-id head, on one GPU; at most a minute.
+gpu-check: install ## check a dual model's sampling and loss on a GPU
+	$(BIN)/python -m bench.gpu_check
 
 check: install ## lint, formatting, types and the direction of imports
 	$(BIN)/ruff check .

@@ -28,7 +28,7 @@ from bench.record import add_json_option, save
 from flows.launch.execute import execute_entry
 from flows.launch.plan import plan
 from flows.launch.registry import FlowEntry
-from flows.tokenskip_math import collected
+from flows.parts.training_sets import collected
 from latent_core.config.collect import CollectConfig
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, Manifest

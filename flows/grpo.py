@@ -8,7 +8,7 @@ from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import contamination, evaluated_at_ratios
 from flows.parts.publish import publish, show
 from flows.parts.questions import fitted
-from flows.parts.ratios import trained_ratios, warn_of_untrained
+from flows.parts.ratios import check_asked, ratio_tokens_of, trained_ratios, warn_of_untrained
 from latent_core.config.grpo import GrpoFlowConfig
 from latent_core.evaluation.condition import Kind
 from latent_core.store import Artifact, ArtifactRef
@@ -48,6 +48,9 @@ def compose(cfg: GrpoFlowConfig, run: Run) -> ArtifactRef:
     train_split = ProblemsInput.find(cfg.benchmark, "train", {"grpo.questions": cfg.grpo.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     start = find_model(cfg.model, run.store, cfg.tracking, cfg.chat)
+    tokens = ratio_tokens_of(start, run.store)
+    check_asked(tokens, "grpo.ratios", cfg.grpo.ratios)
+    check_asked(tokens, "evaluate.ratios", cfg.evaluate.ratios, cfg.evaluate.auto_ratio)
     known = trained_ratios(start, run.store)
     warn_of_untrained(run, cfg.evaluate.ratios, None if known is None else known | set(cfg.grpo.ratios), cfg.model)
     trained = run.stage(train_policy, cfg.grpo, GrpoInputs(start, train_split), rows=cfg.grpo.completions)

@@ -13,7 +13,7 @@ import typer
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, evaluated_at_ratios
 from flows.parts.questions import fitted
-from flows.parts.ratios import prepared_ratios, warn_of_untrained
+from flows.parts.ratios import check_asked, prepared_ratios, ratio_tokens_of, warn_of_untrained
 from flows.parts.sharded import collected_shards, compressed, dropped_at_random
 from latent_core.config.chat import ChatConfig
 from latent_core.config.label_kinds import LabelKindsConfig
@@ -58,6 +58,9 @@ def compose(cfg: LabelKindsConfig, run: Run) -> ArtifactRef:
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     warn_of_untrained(run, cfg.evaluate.ratios, prepared_ratios(cfg.prepare), "prepare.ratios")
     base = ModelInput.find(cfg.model, chat=cfg.chat)
+    tokens = ratio_tokens_of(base, run.store)
+    check_asked(tokens, "prepare.ratios", cfg.prepare.labels)
+    check_asked(tokens, "evaluate.ratios", cfg.evaluate.ratios)
     own = cfg.chat if cfg.labeller == cfg.model else ChatConfig(date=cfg.chat.date)
     labeller = ModelInput.find(cfg.labeller, "labeller", chat=own)
     shards = collected_shards(cfg.collect, run, base, train_split)

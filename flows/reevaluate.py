@@ -9,7 +9,7 @@ from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import evaluated_at_ratios
 from flows.parts.publish import publish, show
 from flows.parts.questions import fitted_questions
-from flows.parts.ratios import trained_ratios, warn_of_untrained
+from flows.parts.ratios import check_asked, ratio_tokens_of, trained_ratios, warn_of_untrained
 from latent_core.config.prompting import TextFormat
 from latent_core.config.reevaluate import Evaluated, ReevaluateConfig
 from latent_core.errors import InputError, RegressionFound
@@ -56,6 +56,9 @@ def compose(cfg: ReevaluateConfig, run: Run) -> ArtifactRef:
     model, asked = settled(cfg, run)
     wanted = {"evaluate.questions": asked.evaluate.questions}
     problems = ProblemsInput.find(asked.benchmark, "test", wanted)
+    check_asked(
+        ratio_tokens_of(model.parent, run.store), "evaluate.ratios", asked.evaluate.ratios, asked.evaluate.auto_ratio
+    )
     warn_of_untrained(run, asked.evaluate.ratios, trained_ratios(model.parent, run.store), cfg.model)
     run.tag({MODEL_TAG: cfg.model, SETTING_TAG: _setting(asked, problems), VERSION_TAG: model.words})
     evaluations = evaluated_at_ratios(
@@ -92,11 +95,12 @@ def settled(cfg: ReevaluateConfig, run: Run) -> tuple[FoundModel, Evaluated]:
     ]
     rest = "by default" if first is None else f"as it was evaluated first ({first.ref})"
     evaluate, sampling = asked.evaluate, asked.evaluate.sampling
+    ratios = ", ".join([*(f"{ratio:g}" for ratio in evaluate.ratios), *["auto"] * evaluate.auto_ratio])
     which = "" if model.words == cfg.model else f" is {model.words}"
     source = f"the parameters say {', '.join(given)}, the rest is {rest}" if given else f"all {rest}"
     run.note(
         f"{cfg.model}{which}: {evaluate.questions} questions of {asked.benchmark.name} at ratios "
-        f"{', '.join(f'{ratio:g}' for ratio in evaluate.ratios)}, temperature {sampling.temperature:g}, at most "
+        f"{ratios}, temperature {sampling.temperature:g}, at most "
         f"{sampling.max_new_tokens} new tokens, {sampling.samples} a question; {source}"
     )
     return model, asked

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from flows.launch.registry import FlowEntry
-from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, untrained_and_baselines
+from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, intervened, untrained_and_baselines
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
 from flows.parts.ratios import prepared_ratios, warn_of_untrained
-from flows.parts.sharded import collected_shards, compressed, dropped_at_random
-from latent_core.config.dual import DualBuildConfig
+from flows.parts.training_sets import collected, training_set, trainings, warm_started
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
-from latent_core.config.training import LatentRows, TrainConfig
 from latent_core.evaluation.condition import seeded
 from latent_core.models.chat import check_dual
 from latent_core.store import Artifact, ArtifactRef
-from tasks.build_dual import BuildDualInputs, build_dual
-from tasks.inputs import FileInput, Model, ModelInput, ProblemsInput
-from tasks.prepare import PrepareInputs, WarmStartExamples, WarmStartInputs, prepare, prepare_warm_start
-from tasks.quality import QualityInputs, score_quality
+from tasks.inputs import ProblemsInput
 from tasks.report import ReportConfig, ReportInputs, write_report
 from tasks.run.execution import open_run
 from tasks.run.protocol import Run
@@ -55,7 +49,7 @@ def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
     train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     warn_of_untrained(run, cfg.evaluate.ratios, prepared_ratios(cfg.prepare), "prepare.ratios")
-    if Variant.DUAL in {variant.examples for variant in cfg.variants}:
+    if any(variant.is_dual for variant in cfg.variants):
         check_dual(cfg.model, cfg.chat)
     base = warm_started(cfg, run, train_split)
     cots = collected(cfg, run, base, train_split)
@@ -71,92 +65,13 @@ def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
         for seed, settings in trainings(cfg, variant).items():
             name = seeded(variant.value, seed)
             trained = stages[f"train/{name}"] = run.stage(train, settings, inputs, label=name)
-            evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, variant.value, seed=seed)
+            found = evaluated_at_ratios(cfg.evaluate, run, trained, test_split, variant.value, seed=seed)
+            evaluations |= found | intervened(cfg.evaluate, run, trained, test_split, found)
     trained_on = max(cfg.collect.questions, cfg.warm_start.questions if cfg.warm_start else 0)
     stages["contamination"] = contamination(run, cfg.benchmark, cfg.evaluate.questions, trained_on)
     title = f"TokenSkip on {cfg.benchmark.name} with {cfg.model}"
     page = ReportConfig(title=title, latent_rows=cfg.train.latent_rows)
     return run.stage(write_report, page, ReportInputs(evaluations, stages))
-
-
-def training_set(
-    variant: Variant,
-    cfg: TokenSkipConfig,
-    run: Run,
-    base: Model,
-    cots: ChainsOfThought,
-    stages: dict[str, ArtifactRef],
-) -> TrainInputs:
-    """The model that a variant starts from and its examples; adds to `stages` what the report lists of them."""
-    model, texts = base, cots.compressed
-    if variant is Variant.RANDOM_DROP:
-        texts = compressed(dropped_at_random(cfg.compress), run, base, cots.shards, "random")
-    if variant is Variant.DUAL:
-        model = stages["build_dual"] = run.stage(build_dual, cfg.dual, latent_sources(cfg.dual, base, cots))
-    quality = None
-    if cfg.quality is not None:
-        quality = run.stage(score_quality, cfg.quality, QualityInputs(base, cots.samples, texts), label=variant)
-    inputs = PrepareInputs(model, cots.samples, texts, quality)
-    prepared = stages[f"prepare/{variant}"] = run.stage(prepare, cfg.prepare, inputs, label=variant)
-    return TrainInputs(model, prepared)
-
-
-def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[int | None, TrainConfig]:
-    """The settings of every training of a variant by its seed, where the run names seeds: one, or one a seed."""
-    settings = cfg.train
-    if variant is Variant.DUAL_FROZEN:
-        settings = settings.model_copy(update={"latent_rows": LatentRows.FROZEN})
-    if not cfg.seeds:
-        return {None: settings}
-    return {seed: settings.model_copy(update={"seed": seed}) for seed in cfg.seeds}
-
-
-def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Model:
-    """The base model, after fine-tuning on gold rationales if warm_start is set."""
-    base = ModelInput.find(cfg.model, chat=cfg.chat)
-    if cfg.warm_start is None:
-        return base
-    examples = WarmStartExamples(
-        questions=cfg.warm_start.questions,
-        validation_share=cfg.warm_start.validation_share,
-        max_length=cfg.warm_start.train.max_length,
-        seed=cfg.warm_start.train.seed,
-    )
-    prepared = run.stage(prepare_warm_start, examples, WarmStartInputs(base, problems))
-    return run.stage(train, cfg.warm_start.train, TrainInputs(base, prepared), label="warm start")
-
-
-@dataclass(frozen=True)
-class ChainsOfThought:
-    """The base model's chains of thought, shard by shard and merged, and their compressions."""
-
-    shards: list[ArtifactRef]
-    samples: ArtifactRef
-    compressed: ArtifactRef
-
-
-def collected(cfg: TokenSkipConfig, run: Run, base: Model, problems: ProblemsInput) -> ChainsOfThought:
-    """Collect, score and compress."""
-    shards = collected_shards(cfg.collect, run, base, problems)
-    samples = run.merge("collect", shards)
-    return ChainsOfThought(shards, samples, compressed(cfg.compress, run, base, shards))
-
-
-def latent_sources(config: DualBuildConfig, base: Model, cots: ChainsOfThought) -> BuildDualInputs:
-    """The inputs that the mode of choosing latents needs; files enter by their content."""
-
-    def file(field: str, path: str | None) -> FileInput | None:
-        return None if path is None else FileInput.find(f"dual.{field}", path)
-
-    needs_texts = config.seen_at_least is not None
-    return BuildDualInputs(
-        base,
-        samples=cots.samples if needs_texts else None,
-        compressed=cots.compressed if needs_texts else None,
-        ids_file=file("ids_file", config.ids_file),
-        tokens_file=file("tokens_file", config.tokens_file),
-        embeddings_file=file("embeddings_file", config.embeddings_file),
-    )
 
 
 ENTRY = FlowEntry("tokenskip-math", TokenSkipConfig, compose, tokenskip_math, show, conclude)

@@ -1,4 +1,4 @@
-"""Giving a GPU's memory back: what nothing uses any more stays reserved by this process until it is told to let go."""
+"""A device's name, and a GPU's memory given back: what nothing uses stays reserved by a process until it lets go."""
 
 from __future__ import annotations
 
@@ -16,3 +16,12 @@ def release() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def device_name() -> str:
+    """What computes here, for a record: the GPU's name, or how many threads of a CPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    return f"{torch.get_num_threads()} CPU threads"

@@ -55,6 +55,7 @@ def build_dual(out: ArtifactWriter, inputs: BuildDualInputs, config: DualBuildCo
             if inputs.embeddings_file is None
             else read_embeddings(inputs.embeddings_file.open()),
             think_missing=config.think_missing,
+            initial=config.initial,
             seed=config.seed,
         )
         verification = verify_dual(directory)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
+from latent_core.benchmarks.noise import HELD_OUT
 from latent_core.compressor_training.agreement import Agreement
 from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.models.source import model_in
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
+from tasks.evaluations import summary_of
+from tasks.inputs import Input
 from tasks.stage import Outcome, Workplace, stage
+
+NO_NOISE = "none"
+_NONE: Mapping[str, ArtifactRef] = MappingProxyType({})
 
 
 class CardConfig(StageConfig):
@@ -21,10 +28,27 @@ class CardConfig(StageConfig):
 
 
 class MiniCardInputs(NamedTuple):
-    """The trained model, and its evaluation by number of steps."""
+    """The trained model with what it was made from, its evaluation by number of steps, and others."""
 
+    initial: ArtifactRef
+    corpus: ArtifactRef
     model: ArtifactRef
     evaluation: ArtifactRef
+    promptings: Mapping[str, ArtifactRef] = _NONE
+    """By way of prompting: shorter forms of the reasoning."""
+    noise: Mapping[str, ArtifactRef] = _NONE
+    """By kind of noise around the question."""
+
+    def roles(self) -> dict[str, Input]:
+        """prompting/NAME and noise/KIND beside the others."""
+        return {
+            "initial": self.initial,
+            "corpus": self.corpus,
+            "model": self.model,
+            "evaluation": self.evaluation,
+            **{f"prompting/{name}": ref for name, ref in self.promptings.items()},
+            **{f"noise/{kind}": ref for kind, ref in self.noise.items()},
+        }
 
 
 class CompressorCardInputs(NamedTuple):
@@ -33,15 +57,73 @@ class CompressorCardInputs(NamedTuple):
     model: ArtifactRef
 
 
-@stage("mini_card", version=1, shown=True)
+# 2: prompting and noise, the recipe of corpus and tokenizer, and the device
+@stage("mini_card", version=2, shown=True)
 def mini_card(out: ArtifactWriter, inputs: MiniCardInputs, config: CardConfig, workplace: Workplace) -> Outcome:
     trained, evaluation = workplace.artifact(inputs.model), workplace.artifact(inputs.evaluation)
+    plain = summary_of(evaluation)
     levels = evaluation.manifest.content.metrics["levels"]
-    table = ["| steps | problems | accuracy |", "|---|---|---|"]
+    measured = [
+        "Greedy accuracy on the test split of `word_problems`, by number of steps:",
+        "",
+        "| steps | problems | accuracy |",
+        "|---|---|---|",
+    ]
     for level in sorted(levels):
-        table.append(f"| {level} | {levels[level]['questions']} | {levels[level]['accuracy']:.1%} |")
-    heading = "Greedy accuracy on the test split of `word_problems`, by number of steps:"
-    return _packaged(out, config, trained, [heading, "", *table])
+        measured.append(f"| {level} | {levels[level]['questions']} | {levels[level]['accuracy']:.1%} |")
+    if inputs.promptings:
+        summaries = {name: summary_of(workplace.artifact(ref)) for name, ref in inputs.promptings.items()}
+        measured += ["", "When it is asked for less, by the same prompts as everywhere in this project:", ""]
+        measured += ["| prompting | problems | accuracy | tokens |", "|---|---|---|---|"]
+        for name, summary in {"plain question": plain, **summaries}.items():
+            measured.append(
+                f"| {name} | {summary.questions} | {summary.accuracy.value:.1%} | {summary.tokens.value:.0f} |"
+            )
+    if inputs.noise:
+        measured += ["", *_under_noise({kind: workplace.artifact(ref) for kind, ref in inputs.noise.items()})]
+    initial, corpus = workplace.artifact(inputs.initial), workplace.artifact(inputs.corpus)
+    before = [
+        *_recipe("The untrained model and its tokenizer", initial),
+        *_recipe("The corpus", corpus),
+        *_tokens_read(trained, corpus),
+    ]
+    return _packaged(out, config, trained, measured, before)
+
+
+def _recipe(title: str, artifact: Artifact) -> list[str]:
+    """The parameters of a stage as lines of the card."""
+    identity = artifact.manifest.content.identity
+    return [f"{title}:", "", "```", *(f"{key}: {identity[key]}" for key in sorted(identity)), "```", ""]
+
+
+def _tokens_read(trained: Artifact, corpus: Artifact) -> list[str]:
+    """About how many tokens training has read, where the corpus tells its size."""
+    tokens = corpus.manifest.content.metrics.get("tokens", {}).get("train")
+    identity = trained.manifest.content.identity
+    if tokens is None:
+        return []
+    examples = identity["steps"] * identity["batch_size"]
+    passes = examples / corpus.manifest.content.identity["problems"]
+    return [
+        f"Training read about {passes * tokens / 1e6:.1f} million tokens ({passes:.2f} passes over the corpus).",
+        "",
+    ]
+
+
+def _under_noise(evaluations: Mapping[str, Artifact]) -> list[str]:
+    """A table of the kinds of noise, each with the accuracy on the same questions without any."""
+    lines = [
+        "When the question carries what does not matter. Kinds that are held back were never in its corpus:",
+        "",
+        "| noise | seen in training | problems | accuracy | tokens |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, evaluation in evaluations.items():
+        summary = summary_of(evaluation)
+        seen = "-" if kind == NO_NOISE else "held back" if kind in HELD_OUT else "yes"
+        accuracy = f"{summary.accuracy.value:.1%}"
+        lines.append(f"| {kind} | {seen} | {summary.questions} | {accuracy} | {summary.tokens.value:.0f} |")
+    return lines
 
 
 @stage("compressor_card", version=1, shown=True)
@@ -58,15 +140,21 @@ def compressor_card(
     return _packaged(out, config, trained, [f"Agreement with the labels of {words:,} held-out words:", "", *table])
 
 
-def _packaged(out: ArtifactWriter, config: CardConfig, trained: Artifact, measured: list[str]) -> Outcome:
+def _packaged(
+    out: ArtifactWriter,
+    config: CardConfig,
+    trained: Artifact,
+    measured: Sequence[str],
+    before: Sequence[str] = (),
+) -> Outcome:
     content, record = trained.manifest.content, trained.manifest.record
     with out.directory("model") as directory:
         shutil.copytree(model_in(trained), directory, dirs_exist_ok=True)
         lines = [
-            f"# {config.title}", "", config.summary, "", *measured, "",
+            f"# {config.title}", "", config.summary, "", *measured, "", *before,
             f"Made by the stage `{content.stage}` (version {content.stage_version}), fingerprint", "",
             f"    {content.fingerprint}", "",
-            f"in {record['seconds'] / 60:.0f} minutes of wall time on two shared CPU cores"
+            f"in {record['seconds'] / 60:.0f} minutes of wall time on {record.get('device', 'two shared CPU cores')}"
             f" ({_resumed(record)}). {_versions(record)}Its recipe:", "", "```",
             *(f"{key}: {value}" for key, value in sorted(content.identity.items())), "```", "",
         ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from latent_core.compress.choice import group_score
 from latent_core.compress.compressor import ScoringOptions
 from latent_core.compress.corpus import (
     COT_COLUMNS,
@@ -58,6 +59,8 @@ def score_words(
 def compress(out: ArtifactWriter, inputs: CompressInputs, config: CompressConfig, workplace: Workplace) -> Outcome:
     model = warm_readable(workplace.model_dir(inputs.model), inputs.model.fingerprint)
     options = SelectionOptions(
+        unit=config.unit,
+        group_score=group_score(config.model),
         ratio_of=config.ratio_of,
         drop_consecutive=config.scoring.force_tokens if config.drop_consecutive else (),
         keep_numbers=config.keep_numbers,

@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from latent_core.benchmarks.noise import KINDS, NOISE_VERSION, noisy_question
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.evaluate import Metric, Metrics
 from latent_core.config.prompting import Prompting, TextFormat, with_exemplar_set
+from latent_core.config.ratio_form import AskedRatio
 from latent_core.config.sampling import SamplingConfig
+from latent_core.evaluation.echo import echoed_ratios
 from latent_core.evaluation.logprob import COLUMN, with_columns, with_logprob, without_end
 from latent_core.evaluation.summary import Summary, summarise
-from latent_core.generate.completions import graded_completions, sample_schema, truncated_row
+from latent_core.generate.completions import ECHOED, graded_completions, sample_schema, truncated_row
 from latent_core.generate.joined import SharedEngine
 from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.inputs import Model, ProblemsInput
@@ -40,14 +44,24 @@ class EvaluateCondition(StageConfig):
 
     sampling: Annotated[SamplingConfig, IDENTITY]
     questions: Annotated[int, IDENTITY]
-    ratio: Annotated[float, IDENTITY, Field(gt=0, le=1)]
+    ratio: Annotated[AskedRatio, IDENTITY]
     prompting: Annotated[Prompting, IDENTITY] = Prompting.RATIO
     text_format: Annotated[TextFormat, IDENTITY, OMITTED_AT_DEFAULT] = TextFormat.BOXED
     metrics: Annotated[Metrics, IDENTITY, OMITTED_AT_DEFAULT] = ()
+    noise: Annotated[str | None, IDENTITY, OMITTED_AT_DEFAULT] = None
+    """A kind of noise that every question carries (`latent_core.benchmarks.noise`); unset, none."""
 
     def identity(self) -> dict[str, Any]:
-        """Worked examples that a way of prompting shows are part of it."""
-        return with_exemplar_set(super().identity(), self.prompting)
+        """Worked examples that a way of prompting shows, and the texts of noise, are part of it."""
+        noise = {} if self.noise is None else {"noise_version": NOISE_VERSION}
+        return with_exemplar_set(super().identity() | noise, self.prompting)
+
+    @field_validator("noise")
+    @classmethod
+    def _noise_is_known(cls, kind: str | None) -> str | None:
+        if kind is not None and kind not in KINDS:
+            raise ValueError(f"noise: unknown kind {kind!r}; choose one of {', '.join(KINDS)}")
+        return kind
 
 
 class TruncateCondition(StageConfig):
@@ -80,9 +94,17 @@ def evaluate(out: ArtifactWriter, inputs: EvaluateInputs, config: EvaluateCondit
     engine = warm_engine(model, inputs.model.fingerprint, sampling)
     total = config.questions * config.sampling.samples
     started, used_before = time.monotonic(), used(engine)
+    readable = warm_readable(model.model_dir, inputs.model.fingerprint)
+    asked = problems.problems(0, config.questions)
+    if config.noise is not None:
+        mark = readable.family.end_of_turn
+        asked = [
+            replace(problem, question=noisy_question(problem.question, config.noise, problem.question_id, mark))
+            for problem in asked
+        ]
     completions: Iterable[Row] = graded_completions(
-        problems.problems(0, config.questions),
-        warm_readable(model.model_dir, inputs.model.fingerprint),
+        asked,
+        readable,
         engine,
         config.sampling,
         benchmark=problems.name,
@@ -91,13 +113,13 @@ def evaluate(out: ArtifactWriter, inputs: EvaluateInputs, config: EvaluateCondit
         text_format=config.text_format,
         progress=lambda done, generated: workplace.progress(done, total, generated),
     )
-    schema = sample_schema(logprobs=config.sampling.logprobs)
+    schema = sample_schema(logprobs=config.sampling.logprobs, echoed=readable.family.echoes)
     if is_scored:
         # The scorer reads whole models: an adapter that vLLM serves beside its base is merged for it.
         scorer = warm_scorer(workplace.model_dir(inputs.model), inputs.model.fingerprint, config.text_format)
         schema, completions = with_columns(schema), with_logprob(completions, scorer)
     rows = _written(out, schema, completions)
-    summary = summarise(rows)
+    summary = replace(summarise(rows), echoed=echoed_ratios(rows))
     seconds = time.monotonic() - started - waited_seconds(engine)
     record = {"tokens_per_second": summary.tokens.value * len(rows) / seconds} | usage_record(engine, used_before)
     if isinstance(engine, SharedEngine):
@@ -114,7 +136,9 @@ def truncate(out: ArtifactWriter, inputs: TruncateInputs, config: TruncateCondit
     model = warm_readable(workplace.model_dir(inputs.model), inputs.model.fingerprint)
     summary = Summary.from_metrics(evaluation.manifest.content.metrics)
     limit = max(1, round(config.ratio * summary.tokens.value))
-    schema = sample_schema() if summary.logprob is None else with_columns(sample_schema())
+    schema = sample_schema(echoed=model.family.echoes)
+    if summary.logprob is not None:
+        schema = with_columns(schema)
 
     def cut(row: Row) -> Row:
         shorter = truncated_row(row, limit, model, benchmark=problems.name)
@@ -149,4 +173,5 @@ _SUMMARY_COLUMNS = (
     "reasoning_tokens",
     "latent_tokens",
     COLUMN,
+    ECHOED,
 )

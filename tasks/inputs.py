@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 from latent_core.benchmarks.problem import ProblemSource
 from latent_core.benchmarks.registry import open_split, word_problem_generator
 from latent_core.compress.choice import check_compressor, compressor_fingerprint
-from latent_core.config.benchmark import BenchmarkConfig
+from latent_core.config.benchmark import BenchmarkConfig, Generator
 from latent_core.config.chat import DEFAULT_CHAT, ChatConfig
 from latent_core.errors import InputError
 from latent_core.identity import hash_file
@@ -73,9 +73,10 @@ class ProblemsInput:
         return cls(config, split, source.fingerprint)
 
     @classmethod
-    def generator(cls, split: str) -> ProblemsInput:
-        """The word-problem generator as such, for stages whose own configuration says which difficulties they draw."""
-        return cls(BenchmarkConfig(), split, word_problem_generator(split))
+    def generator(cls, split: str, edition: Generator) -> ProblemsInput:
+        """An edition of the word-problem generator as such, for stages that say themselves which difficulties they
+        draw."""
+        return cls(BenchmarkConfig(generator=edition), split, word_problem_generator(split, edition))
 
     def open(self) -> ProblemSource:
         source = open_split(self.config, self.split)

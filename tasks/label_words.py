@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from latent_core.benchmarks.problem import Problem
-from latent_core.compressor_training.answer_labels import Reader, Solutions, answer_ablation_labels, answer_aware_labels
-from latent_core.compressor_training.conversation import PLAIN_TEXT, Conversation, own_conversation
+from latent_core.compress.conversation import PLAIN_TEXT, Conversation, own_conversation
+from latent_core.compress.solutions import Solutions
+from latent_core.compressor_training.answer_labels import Reader, answer_ablation_labels, answer_aware_labels
 from latent_core.compressor_training.labels import LabelledText, surprisal_labels
 from latent_core.config.label_words import LabelKind, LabelReading, LabelWordsConfig
 from latent_core.store import ArtifactWriter

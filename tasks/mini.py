@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from latent_core.config.mini import MiniCorpusConfig, MiniInitConfig
-from latent_core.models.family import load_tokenizer
+from latent_core.config.registers import RegisterShares
 from latent_core.models.mini import MiniShape, train_tokenizer, write_initial_model
-from latent_core.sft.mini_corpus import examples, tokenizer_texts
+from latent_core.sft.corpus_processes import corpus
+from latent_core.sft.mini_corpus import Recipe, tokenizer_texts
 from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.inputs import ProblemsInput
 from tasks.stage import Outcome, Workplace, stage
 from tasks.tables import TRAIN, VALIDATION, token_schema
+
+NOISE = 0.3  # share of the tokenizer's texts that carry noise
 
 
 class MiniInitInputs(NamedTuple):
@@ -37,8 +40,12 @@ def mini_init(out: ArtifactWriter, inputs: MiniInitInputs, config: MiniInitConfi
         key_value_heads=config.key_value_heads,
         context=config.context,
     )
+    edition = inputs.problems.config.generator
+    recipe = Recipe(edition, config.difficulties)
+    if edition > 1:  # the tokenizer of the first edition has read whole sentences only
+        recipe = Recipe(edition, config.difficulties, RegisterShares(), NOISE)
     with out.directory("model") as directory:
-        texts = tokenizer_texts(config.tokenizer_problems, config.difficulties)
+        texts = tokenizer_texts(recipe, config.tokenizer_problems)
         tokenizer = train_tokenizer(texts, config.vocabulary_size)
         parameters = write_initial_model(directory, tokenizer, shape, config.seed)
     return Outcome(metrics={"parameters": parameters, "vocabulary": len(tokenizer)})
@@ -48,17 +55,19 @@ def mini_init(out: ArtifactWriter, inputs: MiniInitInputs, config: MiniInitConfi
 def mini_corpus(
     out: ArtifactWriter, inputs: MiniCorpusInputs, config: MiniCorpusConfig, workplace: Workplace
 ) -> Outcome:
-    tokenizer = load_tokenizer(workplace.model_dir(inputs.model))
+    model_dir = workplace.model_dir(inputs.model)
+    recipe = Recipe(inputs.problems.config.generator, config.difficulties, config.registers, config.noise)
     total = config.problems + config.validation_problems
-    done = 0
+    done, tokens = 0, {}
     for table, split, count in (
         (TRAIN, "train", config.problems),
         (VALIDATION, "validation", config.validation_problems),
     ):
+        tokens[split] = 0
         with table.write(out, token_schema()) as rows:
-            for row in examples(tokenizer, split, count, config.difficulties):
-                rows.add(row)
-                done += 1
-                if done % 1000 == 0:
-                    workplace.progress(done, total, 0)
-    return Outcome(accounting={"kept": total})
+            for block in corpus(model_dir, recipe, split, count, config.processes):
+                rows.extend(block.rows())
+                done += len(block.prompts)
+                tokens[split] += len(block.ids)
+                workplace.progress(done, total, 0)
+    return Outcome(accounting={"kept": total}, metrics={"tokens": tokens})

@@ -5,7 +5,7 @@ The page shows measured speeds: it alone is not byte for byte the same for equal
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any, NamedTuple
 
@@ -14,7 +14,8 @@ from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.tokenskip import Variant
 from latent_core.config.training import LatentRows
 from latent_core.evaluation.condition import Condition, by_role, role_of
-from latent_core.report import Provenance, build_entries, figures, render_report
+from latent_core.report import Evaluation, Provenance, build_entries, figures, render_report
+from latent_core.report.names import full_name
 from latent_core.report.table import markdown_table, results
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.environment import code_version
@@ -58,6 +59,7 @@ def write_report(out: ArtifactWriter, inputs: ReportInputs, config: ReportConfig
     stages = [(role_of(condition), artifact) for condition, artifact in evaluations.items()]
     stages += [(role, workplace.artifact(ref)) for role, ref in inputs.stages.items()]
     notes = _frozen_notes({condition.model for condition in evaluations}, config.latent_rows)
+    notes += _following_notes(found)
     notes += [finding(artifact) for _, artifact in stages if artifact.ref.stage == CONTAMINATION]
     html = render_report(
         config.title,
@@ -89,12 +91,28 @@ def write_report(out: ArtifactWriter, inputs: ReportInputs, config: ReportConfig
 
 
 def _frozen_notes(variants: set[str], latent_rows: LatentRows) -> list[str]:
-    frozen = variants & {Variant.DUAL_FROZEN, *([Variant.DUAL] if latent_rows is LatentRows.FROZEN else [])}
+    by_setting = [Variant.DUAL, Variant.DUAL_PHASE] if latent_rows is LatentRows.FROZEN else []
+    frozen = variants & {Variant.DUAL_FROZEN, *by_setting}
     return [
         f"The latent rows of {variant} were frozen: its latent embeddings are still copies of the visible ones, so it "
         "can differ from the standard model only through the constraint's mask and its adapter."
         for variant in sorted(frozen)
     ]
+
+
+def _following_notes(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Of every evaluation with swapped reasoning, how many answers are the other question's."""
+    notes = []
+    for item in evaluations:
+        found = item.summary.follows_reasoning
+        if found is not None and found.share is not None:
+            low, high = 100 * found.share.low, 100 * found.share.high
+            notes.append(
+                f"{full_name(item.condition)}: {100 * found.share.value:.1f} % [{low:.1f}, {high:.1f}] of the answers "
+                f"are those of the question whose reasoning was put there ({found.samples} answers; {found.alike} more "
+                "where both questions have one answer)."
+            )
+    return notes
 
 
 def _compression(stages: list[tuple[str, Artifact]]) -> Iterator[Mapping[str, Any]]:

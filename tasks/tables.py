@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from latent_core.compress.corpus import compressed_schema, score_schema
+from latent_core.evaluation.compressions import measured_schema
 from latent_core.generate.completions import sample_schema
 from latent_core.methods.concise import selected_schema
 from latent_core.methods.quality import quality_schema
@@ -50,6 +51,8 @@ SCORES = Table("scores.parquet", score_schema)
 """The words of every chain of thought, and what each is worth."""
 COMPRESSED = Table("compressed.parquet", compressed_schema)
 """Every chain of thought at every ratio."""
+MEASURED = Table("measured.parquet", measured_schema)
+"""What every compression kept, and how well the answer is read off it."""
 QUALITY = Table("quality.parquet", quality_schema)
 """How sure the base model is of the answer after each text."""
 EXEMPLARS = Table("exemplars.parquet", selected_schema)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from latent_core.config.training import TrainConfig
+from latent_core.device_memory import device_name
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.inputs import Model
@@ -53,6 +54,7 @@ def train(out: ArtifactWriter, inputs: TrainInputs, config: TrainConfig, workpla
         record={
             "curve": result.curve,
             "resumed_from_step": result.resumed_from_step,
+            "device": device_name(),
         },
     )
 

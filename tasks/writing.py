@@ -39,9 +39,10 @@ def write_collection(
     engine = warm_engine(loaded, model.fingerprint, sampling)
     loading = time.monotonic() - began
     total = len(problems) * sampling.samples
+    readable = warm_readable(loaded.model_dir, model.fingerprint)
     completions = graded_completions(
         problems,
-        warm_readable(loaded.model_dir, model.fingerprint),
+        readable,
         engine,
         sampling,
         benchmark=benchmark,
@@ -52,7 +53,8 @@ def write_collection(
     )
     verdicts: Counter[str] = Counter()
     started, tokens, used_before = time.monotonic(), 0, used(engine)
-    with SAMPLES.write(out, sample_schema(logprobs=sampling.logprobs)) as table:
+    schema = sample_schema(logprobs=sampling.logprobs, echoed=readable.family.echoes)
+    with SAMPLES.write(out, schema) as table:
         for row in completions:
             verdicts[row["verdict"]] += 1
             tokens += row["tokens"]

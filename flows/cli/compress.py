@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from flows.cli.running import ConfigFile, DryRun, Force, Overrides, run_or_plan
+from latent_core.config.compress import Unit
 
 _TEXT = "text"
 
@@ -36,12 +37,13 @@ def compress(
     text: Annotated[str | None, typer.Option(help="Text to compress")] = None,
     ratio: Annotated[list[float], typer.Option(help="Share of the words to keep; may be repeated")] = [0.5],  # noqa: B006
     model: Annotated[str, typer.Option(help="Token classifier: packaged, directory or hub id")] = "latent-compressor",
+    unit: Annotated[Unit, typer.Option(help="What is kept or dropped as a whole")] = Unit.WORD,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output")] = False,
 ) -> None:
     """Compress a text at one or more ratios and show what was dropped."""
     from flows.cli.compression import show
 
-    show(file, text, ratio, model, as_json)
+    show(file, text, ratio, model, as_json, unit)
 
 
 @app.command()

@@ -8,17 +8,32 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from latent_core.compress import CompressedText, ScoringOptions, align, compressed_text, kept_words, open_compressor
+from latent_core.compress import (
+    CompressedText,
+    ScoringOptions,
+    SelectionOptions,
+    align,
+    check_scores_texts,
+    compressed_text,
+    in_units,
+    kept_words,
+    open_compressor,
+)
+from latent_core.compress.choice import group_score
 from latent_core.compress.selection import check_ratio
+from latent_core.config.compress import Unit
 from latent_core.errors import InputError
 
 STANDARD_INPUT = Path("-")
 
 
-def show(file: Path | None, text: str | None, ratios: Sequence[float], model: str, as_json: bool) -> None:
+def show(
+    file: Path | None, text: str | None, ratios: Sequence[float], model: str, as_json: bool, unit: Unit = Unit.WORD
+) -> None:
     """Print the compressions of a file's or an option's text; the file - is standard input.
 
-    Raises InputError unless exactly one is given, and for a text that is empty or no UTF-8.
+    Raises InputError unless exactly one is given, for a text that is empty or no UTF-8, and for a
+    compressor that a text alone is not enough for.
 
     A terminal shows dropped words in red and struck through; anything else gets the marks [-dropped-], so that a pipe
     or a log loses nothing.
@@ -26,8 +41,11 @@ def show(file: Path | None, text: str | None, ratios: Sequence[float], model: st
     source = _source(file, text)
     for ratio in ratios:
         check_ratio(ratio)
-    scored = open_compressor(model, ScoringOptions(spans=True), "--model").score_words([source])[0]
-    kept = {ratio: kept_words(scored, ratio) for ratio in ratios}
+    check_scores_texts(model, "--model")
+    options = SelectionOptions(unit=unit, group_score=group_score(model, "--model"))
+    words = open_compressor(model, ScoringOptions(spans=True), "--model").score_words([source])[0]
+    scored = in_units(words, options)
+    kept = {ratio: kept_words(scored, ratio, options) for ratio in ratios}
     compressed = {ratio: compressed_text(scored, ratio, masks) for ratio, masks in kept.items()}
     if as_json:
         rows = [asdict(item) | {"achieved": _achieved(item)} for item in compressed.values()]

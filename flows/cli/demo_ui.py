@@ -40,7 +40,7 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
 
     Raises InputError for a model or compressor that cannot be found.
     """
-    from latent_core.compress import ScoringOptions, open_compressor
+    from latent_core.compress import ScoringOptions, check_scores_texts, open_compressor
     from latent_core.models import tokens
     from latent_core.models.family import load_tokenizer
     from latent_core.ui.catalog import ModelCatalog, base_offers, stored_offers
@@ -53,6 +53,7 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
     from tasks.tracking.models import model_directory
     from tasks.train import train
 
+    check_scores_texts(compressor, "--compressor")
     opened = ArtifactStore(store)
     directory = model_directory(model, opened)
     tokenizer = load_tokenizer(directory)

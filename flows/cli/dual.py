@@ -31,6 +31,7 @@ def build(
     ] = None,
     store: Annotated[str, typer.Option(help="Where --cots lies")] = ".latent/store",
     think_missing: Annotated[str, typer.Option(help="error, add or clone_eos")] = "error",
+    initial: Annotated[str, typer.Option(help="copy, or permuted: rows of other tokens, drawn by --seed")] = "copy",
     seed: int = 0,
 ) -> None:
     """Write the dual-vocabulary model of a base model and say what was added."""
@@ -49,7 +50,7 @@ def build(
     given = {"ids_file": ids_file, "tokens_file": tokens_file, "embeddings_file": embeddings_file}
     settings = {"mode": mode, "pattern": pattern, "seen_at_least": seen_at_least, "seed": seed}
     settings |= {name: None if path is None else str(path) for name, path in given.items()}
-    checked(DualBuildConfig, settings | {"think_missing": think_missing})
+    checked(DualBuildConfig, settings | {"think_missing": think_missing, "initial": initial})
     if seen_at_least is not None and cots is None:
         raise InputError("--seen-at-least: needs --cots, the artifact whose tokens are counted")
     directory = open_model(base).directory
@@ -70,6 +71,7 @@ def build(
         custom_tokens=read_tokens(tokens_file) if tokens_file else None,
         custom_embeddings=read_embeddings(embeddings_file) if embeddings_file else None,
         think_missing=think_missing,
+        initial=initial,
         seed=seed,
     )
     for line in report.lines():

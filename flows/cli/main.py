@@ -84,7 +84,9 @@ def evaluate(
         ),
     ],
     benchmark: Annotated[str, typer.Option(help="Name of the benchmark, or file:PATH")] = "word_problems",
-    ratio: Annotated[list[float], typer.Option(help="Condition; may be repeated")] = [1.0],  # noqa: B006
+    ratio: Annotated[
+        list[str], typer.Option(help="Condition; may be repeated. auto: a model that names its ratio chooses it")
+    ] = ["1.0"],  # noqa: B006
     questions: Annotated[int, typer.Option(help="How many problems of the test split")] = 500,
     store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
     overrides: Overrides = [],  # noqa: B006
@@ -98,7 +100,9 @@ def evaluate(
     """Evaluate a model at one or more ratios and print the table."""
     from flows.cli.evaluation import evaluate
 
-    settings = [f"model={_quoted(model)}", f"benchmark.name={_quoted(benchmark)}", f"evaluate.ratios={ratio}"]
+    numbers = [word for word in ratio if word != "auto"]
+    settings = [f"model={_quoted(model)}", f"benchmark.name={_quoted(benchmark)}"]
+    settings += [f"evaluate.ratios=[{', '.join(numbers or ['1.0'])}]", f"evaluate.auto_ratio={numbers != ratio}"]
     settings += [f"evaluate.questions={questions}", f"store={_quoted(store)}"]
     settings += ["evaluate.sampling={}", "evaluate.metrics=[]", *overrides]
     evaluate(settings, check_contamination, lm_eval_json)

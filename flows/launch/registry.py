@@ -64,6 +64,7 @@ _MODULES = {
     "concise": "flows.concise",
     "compressor": "flows.compressor",
     "label-kinds": "flows.label_kinds",
+    "compare": "flows.compare",
     "grpo": "flows.grpo",
     "reevaluate": "flows.reevaluate",
 }

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from latent_core.config.benchmark import BenchmarkConfig
-from latent_core.config.evaluate import Baseline, EvaluateConfig, EvaluateOnceConfig, EvaluateWithBaseConfig
+from latent_core.config.evaluate import (
+    Baseline,
+    EvaluateConfig,
+    EvaluateOnceConfig,
+    EvaluateVariantsConfig,
+    EvaluateWithBaseConfig,
+    Intervention,
+)
 from latent_core.config.prompting import Prompting, TextFormat
+from latent_core.config.ratio_form import AUTO, AskedRatio
 from latent_core.evaluation.condition import Condition, Kind
 from latent_core.report.names import label
 from latent_core.store import ArtifactRef
 from tasks.contamination import CheckContamination, ContaminationInputs, check_contamination
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, TruncateCondition, TruncateInputs, evaluate, truncate
 from tasks.inputs import Model, ProblemsInput
+from tasks.intervene import InterveneCondition, InterveneInputs, intervene
 from tasks.run.protocol import Run
 
 Evaluations = dict[Condition, ArtifactRef]
+_AUTO = {Kind.RATIO: Kind.AUTO, Kind.START: Kind.AUTO_START, Kind.GRPO: Kind.AUTO_GRPO}
 
 
 def evaluated_at_ratios(
@@ -28,7 +39,7 @@ def evaluated_at_ratios(
     text_format: TextFormat = TextFormat.BOXED,
     seed: int | None = None,
 ) -> Evaluations:
-    """A model prompted as it was trained, at every ratio of the settings.
+    """A model prompted as it was trained, at every ratio of the settings, and at its own where they say so.
 
     Kinds are stages of one model's training: all are compared with the first that was evaluated at ratio 1.0.
     """
@@ -36,7 +47,32 @@ def evaluated_at_ratios(
         Condition(name, kind, ratio, seed): _condition(settings, ratio, text_format=text_format)
         for ratio in settings.ratios
     }
+    if settings.auto_ratio:
+        conditions[Condition(name, _AUTO[kind], seed=seed)] = _condition(settings, AUTO, text_format=text_format)
     return _evaluated(settings, run, model, problems, conditions)
+
+
+def intervened(
+    settings: EvaluateVariantsConfig, run: Run, model: Model, problems: ProblemsInput, evaluations: Evaluations
+) -> Evaluations:
+    """A model's evaluations at its ratios, answered again after each intervention on their reasoning."""
+    greedy = settings.sampling.model_copy(update={"temperature": 0.0, "samples": 1, "logprobs": False})
+    rows = settings.questions * settings.sampling.samples
+    found: Evaluations = {}
+    for intervention in settings.interventions:
+        for condition, evaluation in evaluations.items():
+            replaced = replace(condition, kind=_REPLACED[intervention])
+            config = InterveneCondition(intervention=intervention, sampling=greedy)
+            inputs = InterveneInputs(evaluation, model, problems)
+            found[replaced] = run.stage(intervene, config, inputs, label=label(replaced), rows=rows)
+    return found
+
+
+_REPLACED = {
+    Intervention.EMPTY: Kind.EMPTY_REASONING,
+    Intervention.RANDOM: Kind.RANDOM_REASONING,
+    Intervention.SWAP: Kind.SWAPPED_REASONING,
+}
 
 
 def evaluated_once(
@@ -82,7 +118,7 @@ def contamination(run: Run, benchmark: BenchmarkConfig, questions: int, training
 
 def _condition(
     settings: EvaluateConfig,
-    ratio: float,
+    ratio: AskedRatio,
     prompting: Prompting = Prompting.RATIO,
     text_format: TextFormat = TextFormat.BOXED,
 ) -> EvaluateCondition:

@@ -1,13 +1,19 @@
-"""Whether a model was trained at the ratios it is evaluated at; at others it can only guess what is meant."""
+"""The ratios of models: how they are told, and whether one was trained at those it is evaluated at."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from pathlib import Path
 
 from latent_core.config.prepare import PrepareConfig, RatioLabel
+from latent_core.config.ratio_form import RatioForm, RatioTokensConfig
+from latent_core.errors import InputError
+from latent_core.models.ratio_tokens import FILE_NAME, RatioTokens, listed, wanted_ratios
 from latent_core.models.source import EMBEDDED
 from latent_core.store import Artifact, ArtifactStore
 from tasks.inputs import Model, ModelInput
+from tasks.ratio_tokens import RatioTokensInputs, build_ratio_tokens
 from tasks.run.protocol import Run
 
 Ratios = frozenset[float]
@@ -18,7 +24,50 @@ TRAIN, GRPO = "train", "grpo"
 
 def prepared_ratios(prepare: PrepareConfig) -> Ratios | None:
     """The ratios that examples name; None where each names what its own text achieved."""
-    return frozenset(prepare.ratios) | PLAIN if prepare.ratio_label is RatioLabel.REQUESTED else None
+    return None if prepare.ratio_label is RatioLabel.ACHIEVED else frozenset(prepare.labels) | PLAIN
+
+
+def ratio_tokens_of(model: Model, store: ArtifactStore) -> RatioTokens | None:
+    """The ratio tokens of a model that is there; None where it is told ratios by the suffix, or is not there yet."""
+    if isinstance(model, ModelInput):
+        adapter = model.adapter()
+        return RatioTokens.find(model.open() if adapter is None else adapter.base.directory)
+    artifact = store.get(model.stage, model.fingerprint)
+    files = [] if artifact is None else [item.path for item in artifact.manifest.content.files]
+    path = next((path for path in files if Path(path).name == FILE_NAME), None)
+    if artifact is None or path is None:
+        return None
+    return RatioTokens.from_json(json.loads(artifact.read_bytes(path)), f"{artifact.ref}: {path}")
+
+
+def check_asked(tokens: RatioTokens | None, field: str, ratios: Iterable[float], auto_ratio: bool = False) -> None:
+    """Raise InputError, naming the field, where a model with these tokens cannot be asked for one of the ratios."""
+    if auto_ratio and (tokens is None or not tokens.echoes):
+        raise InputError("evaluate.auto_ratio: needs a model that names its ratio (ratio_form: echo); leave it out")
+    if tokens is None:
+        return
+    known = {f"{ratio:g}" for ratio in tokens.ratios}
+    missing = [ratio for ratio in sorted(ratios, reverse=True) if f"{ratio:g}" not in known]
+    if missing:
+        raise InputError(f"{field}: {listed(missing)} has no token in this model; it has {listed(tokens.ratios)}")
+
+
+def with_ratio_tokens(form: RatioForm, labels: Iterable[float], run: Run, model: Model, name: str) -> Model:
+    """The model, with a token for each of the `labels` where the form has tokens; one that has them stays as it is.
+
+    Raises InputError where `name`, the model of the run, has tokens and the form is another, or a label has none.
+    """
+    own = ratio_tokens_of(model, run.store)
+    if own is not None:
+        if own.form is not form:
+            raise InputError(f"ratio_form: is {form.value}, but {name} was made for {own.form.value}; set that")
+        check_asked(own, "prepare.ratios", labels)
+        return model
+    if form is RatioForm.SUFFIX:
+        return model
+    return run.stage(
+        build_ratio_tokens, RatioTokensConfig(form=form, ratios=wanted_ratios(labels)), RatioTokensInputs(model)
+    )
 
 
 def trained_ratios(model: Model, store: ArtifactStore) -> Ratios | None:
@@ -55,9 +104,11 @@ def _trained_ratios(artifact: Artifact) -> Ratios | None:
 
 def _joined(prepared: Artifact, before: Ratios) -> Ratios | None:
     identity = prepared.manifest.content.identity
-    if identity.get("ratio_label", RatioLabel.REQUESTED) != RatioLabel.REQUESTED:
+    label = identity.get("ratio_label", RatioLabel.REQUESTED)
+    if label == RatioLabel.ACHIEVED:
         return None
-    return before | frozenset(map(float, identity.get("ratios", ())))
+    buckets = identity.get("buckets") if label == RatioLabel.BUCKET else None
+    return before | frozenset(map(float, buckets or identity.get("ratios", ())))
 
 
 def _parent(artifact: Artifact, role: str) -> Artifact | None:

@@ -62,6 +62,8 @@ def compressed(
 
 
 def dropped_at_random(config: CompressConfig) -> CompressConfig:
-    """The same ratios with words dropped at random, and none kept by rule."""
+    """The same ratios with words, or spans, dropped at random, and none kept by rule."""
     scoring = ScoreWordsConfig(max_cot_tokens=config.scoring.max_cot_tokens, spans=config.scoring.spans)
-    return CompressConfig(model="random", scoring=scoring, ratios=config.ratios, ratio_of=config.ratio_of)
+    return CompressConfig(
+        model="random", scoring=scoring, ratios=config.ratios, ratio_of=config.ratio_of, unit=config.unit
+    )

@@ -25,7 +25,7 @@ def open_split(config: BenchmarkConfig, split: str) -> ProblemSource:
     if split not in SPLITS:
         raise InputError(f"benchmark: unknown split {split!r}; choose one of {', '.join(SPLITS)}")
     if config.name == WORD_PROBLEMS:
-        return _word_problems(split, config.difficulties)
+        return _word_problems(split, config.difficulties, config.generator)
     if config.name.startswith(gym.PREFIX):
         return gym.open_task(config.name, split)
     if table := table_benchmarks().get(config.name):
@@ -53,17 +53,17 @@ def known() -> list[str]:
     return [WORD_PROBLEMS, *table_benchmarks(), "file:PATH", f"{gym.PREFIX}TASK"]
 
 
-def word_problem_generator(split: str) -> str:
-    """Identity of the generator itself, whatever difficulties are drawn from it."""
-    return ProblemSource("word_problems", split, str(word_problems.GENERATOR_VERSION), None, lambda *_: []).fingerprint
+def word_problem_generator(split: str, edition: int) -> str:
+    """Identity of an edition of the generator itself, whatever difficulties are drawn from it."""
+    return ProblemSource("word_problems", split, str(edition), None, lambda *_: []).fingerprint
 
 
-def _word_problems(split: str, difficulties: tuple[int, ...]) -> ProblemSource:
+def _word_problems(split: str, difficulties: tuple[int, ...], edition: int) -> ProblemSource:
     def read(start: int, stop: int) -> list[Problem]:
         rows = []
         for index in range(start, stop):
             difficulty = difficulties[index % len(difficulties)]
-            problem = word_problems.generate_problem(split, index, difficulty=difficulty)
+            problem = word_problems.generate_problem(split, index, difficulty=difficulty, edition=edition)
             rows.append(
                 Problem(
                     question_id=f"word_problems_{split}_{index}",
@@ -75,5 +75,5 @@ def _word_problems(split: str, difficulties: tuple[int, ...]) -> ProblemSource:
             )
         return rows
 
-    content = f"{word_problems.GENERATOR_VERSION}/{','.join(map(str, difficulties))}"
+    content = f"{edition}/{','.join(map(str, difficulties))}"
     return ProblemSource("word_problems", split, content, None, read)

@@ -1,8 +1,8 @@
 """Baselines that every learned compressor must beat: dropping words at random, and cutting the end off.
 
 They score words (what stands between whitespace; in scripts without spaces what `clusters` finds) without a model and
-share `select` with the rest, so that ratios, target tokens and accounting mean the same. `surprisal_baseline` has the
-one that asks a language model.
+share `select` with the rest, so that ratios, target tokens and accounting mean the same. `surprisal_baseline` and `cts`
+have those that ask a language model.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from latent_core.compress.clusters import cut, is_plain
 from latent_core.compress.lengths import TokenCounter
 from latent_core.compress.scored import CompressedText, ScoredChunk, ScoredText
 from latent_core.compress.selection import PAPER_SELECTION, SelectionOptions, check_ratio, select
+from latent_core.compress.solutions import Solutions
 
 _WORD = re.compile(r"\S+")
 
@@ -30,6 +31,13 @@ class Compressor(Protocol):
     def score_words(self, texts: Sequence[str]) -> list[ScoredText]: ...
 
     def compress(self, texts: Sequence[str], ratios: Sequence[float]) -> list[dict[float, CompressedText]]: ...
+
+
+@runtime_checkable
+class SolutionCompressor(Protocol):
+    """What a compressor offers that scores a text by its question and its answer."""
+
+    def score_solutions(self, solutions: Solutions) -> list[ScoredText]: ...
 
 
 class BaselineCompressor(ABC):

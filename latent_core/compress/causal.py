@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,11 +12,36 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latent_core.compress.spans import split_units
 from latent_core.errors import InputError
 from latent_core.loading import NO_CODE, SAFE
 
 if TYPE_CHECKING:
     import torch
+
+_LN2 = float(np.log(2))
+_CAUSAL_HEADS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+_LEAST_ROOM = 2  # tokens of a window: one read before, one new
+
+
+def check_causal(model_dir: Path, field: str) -> None:
+    """Raise InputError, naming the parameter, unless the config is that of a causal language model.
+
+    transformers would give an encoder a head of random weights, and its scores would look like any other's.
+    """
+    config_file = model_dir / "config.json"
+    try:
+        config = json.loads(config_file.read_text(encoding="utf-8"))
+        architectures = [str(name) for name in config.get("architectures") or []]
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{field}: {config_file} cannot be read ({error}); give the directory of a causal LM"
+        ) from error
+    if not any(name.endswith(_CAUSAL_HEADS) for name in architectures):
+        found = ", ".join(architectures) or "none"
+        raise InputError(
+            f"{field}: {model_dir} is no causal language model (architectures: {found}); name one, such as latent-mini"
+        )
 
 
 class CausalScorer:
@@ -117,6 +143,54 @@ def length_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]
             batches.append([])
         batches[-1].append(index)
     return batches
+
+
+def bits_after(
+    scorer: CausalScorer, texts: Sequence[str], openings: Sequence[Sequence[int]], batch_tokens: int
+) -> list[NDArray[np.float64]]:
+    """Bits of every unit of every text, -log2 P(unit | its opening, text before it), shape (units,).
+
+    `openings` are the ids that stand before each text, at least one. A text that does not fit into the model's context
+    is read in windows that overlap by half, each after the whole opening. Raises InputError for an opening without
+    tokens, and for one that leaves no room.
+    """
+    if not texts:
+        return []
+    encoded = scorer.tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
+    bits = [np.zeros(len(ids)) for ids in encoded["input_ids"]]
+    rows, places = [], []
+    for owner, (ids, opening) in enumerate(zip(encoded["input_ids"], openings, strict=True)):
+        room = scorer.context - len(opening)
+        if not opening or room < _LEAST_ROOM:
+            raise InputError(
+                f"texts: {len(opening)} tokens stand before text {owner} and the LM reads {scorer.context}; one must "
+                f"at least, and leave room for {_LEAST_ROOM}"
+            )
+        for read_from, new_from, stop in windows(len(ids), room):
+            rows.append([*opening, *ids[read_from:stop]])
+            places.append((owner, new_from, stop))
+    for row, logs in scorer.log_probabilities(rows, batch_tokens):
+        owner, new_from, stop = places[row]
+        bits[owner][new_from:stop] = -logs[len(logs) - (stop - new_from) :] / _LN2
+    return [
+        bits_of_units(text, split_units(text), offsets, own)
+        for text, offsets, own in zip(texts, encoded["offset_mapping"], bits, strict=True)
+    ]
+
+
+def windows(tokens: int, size: int) -> list[tuple[int, int, int]]:
+    """(first read, first new, stop) of windows of at most `size` tokens, each half of them read before, but the first.
+
+    The new parts cover [0, tokens) once.
+    """
+    result = []
+    new_from = 0
+    while new_from < tokens:
+        read_from = max(0, new_from - size // 2)
+        stop = min(tokens, read_from + size)
+        result.append((read_from, new_from, stop))
+        new_from = stop
+    return result
 
 
 def bits_of_units(

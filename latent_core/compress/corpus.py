@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from latent_core.compress.answers import answer_retained
-from latent_core.compress.baselines import Compressor
+from latent_core.compress.baselines import Compressor, SolutionCompressor
 from latent_core.compress.scored import ScoredText
-from latent_core.compress.selection import SelectionOptions, kept_words, render
+from latent_core.compress.selection import SelectionOptions, in_units, kept_words, render
+from latent_core.compress.solutions import Solutions
 from latent_core.config.compress import RatioOf
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 COTS_PER_CALL = 512  # texts whose windows are batched together: bounds memory, large enough to sort by length
 
-COT_COLUMNS = ("question_id", "sample_index", "gold", "reasoning", "reasoning_tokens", "verdict")
+COT_COLUMNS = ("question_id", "sample_index", "question", "gold", "reasoning", "reasoning_tokens", "verdict")
 
 
 def score_schema() -> pa.Schema:
@@ -79,9 +80,18 @@ def scored_rows(
 
     rows = usable()
     while block := list(islice(rows, COTS_PER_CALL)):
-        for row, scored in zip(block, compressor.score_words([row["reasoning"] for row in block]), strict=True):
+        for row, scored in zip(block, _scores(block, compressor), strict=True):
             identity = {key: row[key] for key in ("question_id", "sample_index", "gold")}
             yield identity | scored.to_row()
+
+
+def _scores(rows: Sequence[Row], compressor: Compressor) -> list[ScoredText]:
+    texts = [row["reasoning"] for row in rows]
+    if isinstance(compressor, SolutionCompressor):
+        return compressor.score_solutions(
+            Solutions(texts, [row["question"] for row in rows], [row["gold"] for row in rows])
+        )
+    return compressor.score_words(texts)
 
 
 def _why_not(row: Row, max_cot_tokens: int) -> str | None:
@@ -160,6 +170,7 @@ def compressed_rows(
     counter = count_target if options.ratio_of is RatioOf.TARGET_TOKENS else None
     for question_id, sample_index, gold, scored in samples:
         before = count_target(scored.text)
+        scored = in_units(scored, options)
         for ratio in ratios:
             if ratio == 1.0:
                 continue

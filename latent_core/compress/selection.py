@@ -1,7 +1,8 @@
 """Which words stay at a ratio: pure arithmetic on scored texts, so that a new ratio costs no encoder pass.
 
 The threshold is LLMLingua-2's (arXiv 2403.12968 §4.2; llmlingua 0.2.2, `__compress`): per chunk, a percentile of the
-words' probabilities, each counted as often as the word has tokens.
+words' probabilities, each counted as often as the word has tokens. With `unit=span` whole groups are taken instead,
+best first (`groups`, `greedy`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latent_core.compress.answers import answer_span
+from latent_core.compress.greedy import best_first, nearest_count
+from latent_core.compress.groups import GroupedText, GroupScore, grouped
 from latent_core.compress.lengths import TokenCounter
 from latent_core.compress.scored import CompressedText, ScoredChunk, ScoredText
 from latent_core.compress.spans import is_latex, is_number, is_operator, join_spans, overlaps
 from latent_core.compress.words import detokenize
-from latent_core.config.compress import RatioOf
+from latent_core.config.compress import RatioOf, Unit
 from latent_core.errors import InputError
 
 Mask = NDArray[np.bool_]
@@ -31,8 +34,15 @@ class SelectionOptions:
     `drop_consecutive` names the tokens of which only the first stays when nothing between two of them does (llmlingua's
     `drop_consecutive=True` means its force tokens). `keep_latex_commands` also keeps the braces and scripts that a kept
     command needs; `keep_value` keeps the last occurrence of the gold answer.
+
+    With `unit=span` a group (`groups`) is kept whole or not at all, and `group_score` says how it is scored. Numbers
+    outside any equation then compete like words, unless `keep_numbers` forces them: a rule forces every group that
+    holds what it names, so `keep_numbers` keeps all equations, too. What is kept at a ratio need not hold what is kept
+    at a smaller one.
     """
 
+    unit: Unit = Unit.WORD
+    group_score: GroupScore = GroupScore.MEAN
     ratio_of: RatioOf = RatioOf.ENCODER_WORDS
     drop_consecutive: tuple[str, ...] = ()
     keep_numbers: bool = False
@@ -71,12 +81,22 @@ def select(
 
     Ratio 1.0 returns the source text unchanged, whatever the options (llmlingua would detokenise it). With
     `ratio_of=target_tokens`, `count_target` counts the target model's tokens of a text; the achieved share is then
-    within one word of the request unless kept words alone exceed it, and both target counts are filled in.
-    Raises InputError for a ratio outside (0, 1], for target tokens without their counter, for keep rules on scores
-    that are not source spans and for `keep_value` without `gold`.
+    within one word of the request unless kept words alone exceed it, and both target counts are filled in. With
+    `unit=span` it is within one group of the request, in whatever the ratio counts, and never empty. Raises InputError
+    for a ratio outside (0, 1], for target tokens without their counter, for keep rules and groups on scores that are
+    not source spans, for `keep_value` without `gold` and for `drop_consecutive` with groups.
     """
+    scored = in_units(scored, options)
     kept = kept_words(scored, ratio, options, gold=gold, count_target=count_target)
     return compressed_text(scored, ratio, kept, count_target)
+
+
+def in_units(scored: ScoredText, options: SelectionOptions) -> ScoredText:
+    """The text with what `options` keep or drop for words: its groups, or the scored words themselves.
+
+    Raises InputError for groups of scores that are not source spans.
+    """
+    return grouped(scored, options.group_score) if options.unit is Unit.SPAN else scored
 
 
 def kept_words(
@@ -87,8 +107,15 @@ def kept_words(
     gold: str | None = None,
     count_target: TokenCounter | None = None,
 ) -> list[Mask]:
-    """Which words `select` keeps: one mask a chunk, shape (words,). Raises as `select` does."""
+    """Which words `select` keeps: one mask a chunk, shape (words,). Raises as `select` does.
+
+    With `unit=span`, `scored` must come from `in_units`, and the masks are of its groups.
+    """
     check_ratio(ratio)
+    if options.unit is Unit.SPAN and not isinstance(scored, GroupedText):
+        raise InputError("unit: span chooses among groups; pass what in_units(scored, options) returns")
+    if options.unit is Unit.SPAN and options.drop_consecutive:
+        raise InputError("drop_consecutive: force tokens are dropped one by one, which unit=span never does")
     if options.ratio_of is RatioOf.TARGET_TOKENS and count_target is None:
         raise InputError("count_target: ratio_of=target_tokens needs the target tokenizer's counter")
     if options.keeps and scored.family is not None:
@@ -100,6 +127,8 @@ def kept_words(
     always = [_kept_by_rule(scored, chunk, options, gold) for chunk in scored.chunks]
     if options.ratio_of is RatioOf.TARGET_TOKENS and count_target is not None:
         return _solve_for_target(scored, ratio, always, options, count_target)
+    if isinstance(scored, GroupedText):
+        return [_best_groups(chunk, ratio, rule) for chunk, rule in zip(scored.chunks, always, strict=True)]
     kept = [_above_percentile(chunk, ratio, rule, options) for chunk, rule in zip(scored.chunks, always, strict=True)]
     return _without_repeats(scored, kept, options)
 
@@ -214,9 +243,14 @@ def _kept_by_rule(scored: ScoredText, chunk: ScoredChunk, options: SelectionOpti
         rules.append(is_operator)
     if options.keep_latex_commands:
         rules.append(is_latex)
-    mask = np.zeros(len(chunk.words), dtype=np.bool_)
+    units = chunk.words
+    if isinstance(scored, GroupedText):
+        units = tuple(scored.text[start:end] for start, end in scored.units.tolist())
+    mask = np.zeros(len(units), dtype=np.bool_)
     for rule in rules:
-        mask |= np.fromiter(map(rule, chunk.words), np.bool_, len(chunk.words))
+        mask |= np.fromiter(map(rule, units), np.bool_, len(units))
+    if isinstance(scored, GroupedText):
+        mask = scored.any_unit(mask)
     if options.keep_value and gold is not None and chunk.spans is not None:
         span = answer_span(scored.text, gold)
         if span is not None:
@@ -227,16 +261,11 @@ def _kept_by_rule(scored: ScoredText, chunk: ScoredChunk, options: SelectionOpti
 def _solve_for_target(
     scored: ScoredText, ratio: float, always: list[Mask], options: SelectionOptions, count: TokenCounter
 ) -> list[Mask]:
-    """Keep the k most probable words of the whole text, with k such that the result's tokens come closest to ratio.
-
-    Bisection keeps the invariant tokens(k - 1) < wanted <= tokens(k), so k or k - 1 is within one word of the request
-    even though a word more can now and then cost a token less.
-    """
+    """Keep the k most probable words of the whole text, with k such that the result's tokens come closest to ratio."""
     sizes = [len(chunk.words) for chunk in scored.chunks]
     rule = np.concatenate([np.zeros(0, np.bool_), *always])
     probability = np.concatenate([np.zeros(0, np.float32), *(chunk.keep_probability for chunk in scored.chunks)])
-    order = np.lexsort((-probability, ~rule))  # stable: among equals the earlier word first
-    wanted = ratio * count(scored.text)
+    order = best_first(probability, rule)
 
     def masks(words: int) -> list[Mask]:
         flat = np.zeros(len(order), dtype=np.bool_)
@@ -246,14 +275,20 @@ def _solve_for_target(
     def tokens(words: int) -> int:
         return count(render(scored, masks(words)))
 
-    low, high = int(rule.sum()), len(order)
-    if low == high or tokens(low) >= wanted:
-        return masks(low)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if tokens(middle) < wanted else (low, middle)
-    nearer = high if tokens(high) - wanted <= wanted - tokens(low) else low
-    return masks(nearer)
+    least = int(rule.sum())
+    if isinstance(scored, GroupedText):
+        least = max(least, min(1, len(order)))  # a first group that is too long is better than nothing
+    return masks(nearest_count(tokens, ratio * count(scored.text), least, len(order)))
+
+
+def _best_groups(chunk: ScoredChunk, ratio: float, always: Mask) -> Mask:
+    """The groups that come closest to `ratio` of the chunk's length, best first; at least one."""
+    order = best_first(chunk.keep_probability, always)
+    lengths = np.concatenate([[0], np.cumsum(chunk.lengths[order])])
+    least = max(int(always.sum()), 1)
+    mask = np.zeros(len(order), dtype=np.bool_)
+    mask[order[: nearest_count(lambda groups: int(lengths[groups]), ratio * lengths[-1], least, len(order))]] = True
+    return mask
 
 
 def _split(flat: Mask, sizes: Sequence[int]) -> list[Mask]:

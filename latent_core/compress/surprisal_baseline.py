@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latent_core.compress.baselines import BaselineCompressor
-from latent_core.compress.causal import CausalScorer, bits_of_units
+from latent_core.compress.causal import CausalScorer, bits_after
 from latent_core.compress.lengths import TokenCounter
 from latent_core.compress.scored import ScoredText
 from latent_core.compress.spans import split_units
 from latent_core.errors import InputError
-
-_LN2 = float(np.log(2))
 
 
 class LmSurprisalCompressor(BaselineCompressor):
@@ -41,11 +39,12 @@ class LmSurprisalCompressor(BaselineCompressor):
         super().__init__(count_tokens)
         self._scorer = CausalScorer(causal_lm_dir, device)
         self._batch_tokens = batch_tokens
-        self._start = self._scorer.start_token()
-        if self._start is None:
+        start = self._scorer.start_token()
+        if start is None:
             raise InputError(
                 f"causal_lm_dir: {causal_lm_dir} names no start or end token to stand before a text; use another model"
             )
+        self._start = start
 
     def score_words(self, texts: Sequence[str]) -> list[ScoredText]:
         """Keep-probability of every unit, ratio-free; see `ScoredText`."""
@@ -56,34 +55,4 @@ class LmSurprisalCompressor(BaselineCompressor):
 
     def surprisals(self, texts: Sequence[str]) -> list[NDArray[np.float64]]:
         """Bits of every unit of every text, -log2 P(unit | text before it), shape (units,)."""
-        if not texts:
-            return []
-        encoded = self._scorer.tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
-        bits = [np.zeros(len(ids)) for ids in encoded["input_ids"]]
-        rows, places = [], []
-        for owner, ids in enumerate(encoded["input_ids"]):
-            for read_from, new_from, stop in windows(len(ids), self._scorer.context - 1):
-                rows.append([self._start, *ids[read_from:stop]])
-                places.append((owner, new_from, stop))
-        for row, logs in self._scorer.log_probabilities(rows, self._batch_tokens):
-            owner, new_from, stop = places[row]
-            bits[owner][new_from:stop] = -logs[len(logs) - (stop - new_from) :] / _LN2
-        return [
-            bits_of_units(text, split_units(text), offsets, own)
-            for text, offsets, own in zip(texts, encoded["offset_mapping"], bits, strict=True)
-        ]
-
-
-def windows(tokens: int, size: int) -> list[tuple[int, int, int]]:
-    """(first read, first new, stop) of windows of at most `size` tokens, each half of them read before, but the first.
-
-    The new parts cover [0, tokens) once.
-    """
-    result = []
-    new_from = 0
-    while new_from < tokens:
-        read_from = max(0, new_from - size // 2)
-        stop = min(tokens, read_from + size)
-        result.append((read_from, new_from, stop))
-        new_from = stop
-    return result
+        return bits_after(self._scorer, texts, [[self._start]] * len(texts), self._batch_tokens)

@@ -18,27 +18,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latent_core.compress.causal import CausalScorer
+from latent_core.compress.conversation import PLAIN_TEXT, Conversation
+from latent_core.compress.solutions import Solutions
 from latent_core.compress.spans import join_spans, split_units
-from latent_core.compressor_training.conversation import PLAIN_TEXT, Conversation
 from latent_core.compressor_training.labels import LabelledText, upper_half
 from latent_core.errors import InputError
 
 ABLATIONS = 128  # random halves of a text; twice as many rows would halve the noise's variance and double the cost
-
-
-class Solutions(NamedTuple):
-    """Worked solutions, their questions and their gold answers, one of each a problem."""
-
-    texts: Sequence[str]
-    questions: Sequence[str]
-    golds: Sequence[str]
 
 
 class Reader:
@@ -96,7 +88,7 @@ def answer_drops(solutions: Solutions, reader: Reader) -> list[NDArray[np.float6
     questions and golds differ in number, and as `Reader` does.
     """
     drops = []
-    for text, question, gold in _each(solutions):
+    for text, question, gold in solutions.each():
         logs = reader.log_probabilities(question, gold, [text, *without_each_unit(text)])
         drops.append(logs[0] - logs[1:])
     return drops
@@ -113,7 +105,7 @@ def answer_effects(
     if ablations < 2 or ablations % 2:
         raise InputError(f"ablations: must be an even number of at least 2, got {ablations}")
     effects = []
-    for text, question, gold in _each(solutions):
+    for text, question, gold in solutions.each():
         spans = [(start, end) for start, end in split_units(text).tolist()]
         kept = random_halves(text, len(spans), ablations, seed)
         variants = [join_spans(text, spans, np.flatnonzero(row).tolist()) for row in kept]
@@ -136,13 +128,3 @@ def without_each_unit(text: str) -> list[str]:
     return [
         join_spans(text, spans, [other for other in range(len(spans)) if other != unit]) for unit in range(len(spans))
     ]
-
-
-def _each(solutions: Solutions) -> Iterator[tuple[str, str, str]]:
-    texts, questions, golds = solutions
-    if not len(texts) == len(questions) == len(golds):
-        raise InputError(
-            f"questions, golds: {len(questions)} questions and {len(golds)} answers for {len(texts)} texts; give each "
-            "text one of both"
-        )
-    return zip(texts, questions, golds, strict=True)

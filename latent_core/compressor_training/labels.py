@@ -14,12 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latent_core.compress.causal import CausalScorer, bits_of_units
+from latent_core.compress.causal import CausalScorer, bits_after
+from latent_core.compress.conversation import PLAIN_TEXT
 from latent_core.compress.spans import split_units
-from latent_core.compressor_training.conversation import PLAIN_TEXT
 from latent_core.errors import InputError
-
-_LN2 = float(np.log(2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +91,4 @@ def word_surprisals(
             raise InputError(
                 f"texts: text {index} with its question has {len(row)} tokens, more than the LM's {scorer.context}"
             )
-
-    results: list[NDArray[np.float64]] = [np.zeros(0)] * len(rows)
-    for index, logs in scorer.log_probabilities(rows, batch_tokens):
-        bits = -logs[len(prompts[index]) - 1 :] / _LN2
-        results[index] = bits_of_units(texts[index], split_units(texts[index]), bodies["offset_mapping"][index], bits)
-    return results
+    return bits_after(scorer, texts, prompts, batch_tokens)

@@ -7,12 +7,14 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.base import IDENTITY, WIRING, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, WIRING, StageConfig
 from latent_core.config.ratios import Ratios, distinct
 
 # How spans are cut; raised when `latent_core.compress.spans` cuts some text otherwise. 2: grapheme clusters stay whole,
 # and scripts without spaces are cut into words. Encoder words, which are llmlingua's, have no part in it.
 _SPAN_RULE = 2
+# How groups are formed; raised when `latent_core.compress.groups` forms some text's otherwise.
+_GROUP_RULE = 1
 
 
 class ScoreWordsConfig(StageConfig):
@@ -39,18 +41,28 @@ class RatioOf(StrEnum):
     TARGET_TOKENS = "target_tokens"  # solved per text for the tokens of the model that will read it
 
 
+class Unit(StrEnum):
+    """What is kept or dropped as a whole."""
+
+    WORD = "word"  # each of the scorer's words for itself
+    SPAN = "span"  # a number, an equation, a LaTeX command with its arguments, or a word
+
+
 class CompressConfig(StageConfig):
     """LLMLingua-2 compression: arithmetic over word scores, one row per chain of thought and ratio."""
 
     model: Annotated[str, WIRING] = "latent-compressor"
     """Token classifier: latent-compressor, a directory, or a hub id such as
-    microsoft/llmlingua-2-xlm-roberta-large-meetingbank. Or a baseline: random (random:SEED), truncate, or
-    lm_surprisal:MODEL, which drops what a causal language model expected."""
+    microsoft/llmlingua-2-xlm-roberta-large-meetingbank. Or a baseline: random (random:SEED), truncate,
+    lm_surprisal:MODEL, which drops what a causal language model expected, or cts:MODEL, which keeps what such a model
+    expects more when it knows the answer."""
     scoring: Annotated[ScoreWordsConfig, WIRING] = ScoreWordsConfig()
     """The encoder's pass; it enters the identity through the scored words."""
     ratios: Annotated[Ratios, IDENTITY] = (0.7, 0.5, 0.3, 0.1)
     ratio_of: Annotated[RatioOf, IDENTITY] = RatioOf.ENCODER_WORDS
     """What a ratio is a share of: the encoder's words (paper), or the target model's tokens, solved per text."""
+    unit: Annotated[Unit, IDENTITY, OMITTED_AT_DEFAULT] = Unit.WORD
+    """What is kept or dropped as a whole: words, or spans (with scoring.spans), which never leave half an equation."""
     drop_consecutive: Annotated[bool, IDENTITY] = False
     """Keep only the first of consecutive force tokens."""
     keep_numbers: Annotated[bool, IDENTITY] = False
@@ -73,4 +85,12 @@ class CompressConfig(StageConfig):
         wanted = [name for name in keeps if getattr(self, name)]
         if wanted and not self.scoring.spans:
             raise ValueError(f"compress.{wanted[0]}: works on spans of the source text; set compress.scoring.spans")
+        if self.unit is Unit.SPAN and not self.scoring.spans:
+            raise ValueError("compress.unit: span works on spans of the source text; set compress.scoring.spans")
+        if self.unit is Unit.SPAN and self.drop_consecutive:
+            raise ValueError("compress.drop_consecutive: works on words; leave it out, or set compress.unit to word")
         return self
+
+    def identity(self) -> dict[str, Any]:
+        """With spans for units, the rule that groups are formed by is part of it."""
+        return super().identity() | ({"group_rule": _GROUP_RULE} if self.unit is Unit.SPAN else {})

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.base import IDENTITY, WIRING, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, WIRING, StageConfig
 
 
 class LatentMode(StrEnum):
@@ -17,6 +17,13 @@ class LatentMode(StrEnum):
     FULL_COPY = "full_copy"
     SUBSET = "subset"
     CUSTOM = "custom"
+
+
+class Initial(StrEnum):
+    """What latent rows start as."""
+
+    COPY = "copy"  # the row of their own source
+    PERMUTED = "permuted"  # the row of another latent's source, never their own
 
 
 class DualBuildConfig(StageConfig):
@@ -37,6 +44,9 @@ class DualBuildConfig(StageConfig):
     think_missing: Annotated[Literal["error", "add", "clone_eos"], IDENTITY] = "error"
     """What to do when the base has no think tokens: refuse, add them near the mean row, or near the end-of-turn row."""
     seed: Annotated[int, IDENTITY, Field(ge=0)] = 0
+    initial: Annotated[Initial, IDENTITY, OMITTED_AT_DEFAULT] = Initial.COPY
+    """What latent rows start as: copies of their sources' rows, or, as a control, of another token's, by a permutation
+    that dual.seed draws. What a latent stands for stays as it is."""
 
     @field_validator("pattern")
     @classmethod
@@ -62,4 +72,6 @@ class DualBuildConfig(StageConfig):
             raise ValueError(f"dual.{name}: mode {self.mode.value!r} does not take it; drop it or change dual.mode")
         if wanted and len(given & set(wanted)) != 1:
             raise ValueError(f"dual.mode: {self.mode.value!r} needs exactly one of {', '.join(wanted)}")
+        if self.initial is Initial.PERMUTED and self.mode is LatentMode.CUSTOM:
+            raise ValueError("dual.initial: permuted moves copies, but mode 'custom' makes rows of its own; drop one")
         return self

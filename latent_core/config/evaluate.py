@@ -32,6 +32,17 @@ class Metric(StrEnum):
 Metrics = tuple[Metric, ...]
 
 
+class Intervention(StrEnum):
+    """What a model's reasoning is replaced by before it answers: does it read what it wrote?"""
+
+    EMPTY = "empty"  # nothing
+    RANDOM = "random"  # as many ids, drawn from all reasoning of the evaluation
+    SWAP = "swap"  # the reasoning about another question
+
+
+Interventions = tuple[Intervention, ...]
+
+
 class Joined(StrEnum):
     """Whether a model's missing conditions share the passes of one engine."""
 
@@ -47,6 +58,8 @@ class EvaluateConfig(StageConfig):
     questions: Annotated[int, IDENTITY, Field(ge=1)] = 500
     ratios: Annotated[Ratios, WIRING] = (1.0, 0.7, 0.5, 0.3)
     """Conditions; each is an artifact of its own."""
+    auto_ratio: Annotated[bool, WIRING] = False
+    """One more condition: the model, which must name its ratio (ratio_form echo), chooses it."""
     metrics: Annotated[Metrics, IDENTITY, OMITTED_AT_DEFAULT] = ()
     """logprob: mean log-probability of the gold answer after the model's own reasoning. It loads the model a second
     time, with transformers: beside vLLM on a GPU leave it room (sampling.vllm.gpu_memory_utilization)."""
@@ -97,6 +110,27 @@ class EvaluateWithBaseConfig(EvaluateConfig):
         return self
 
 
+class EvaluateVariantsConfig(EvaluateWithBaseConfig):
+    """Evaluation of trained models that reason between think marks, with their reasoning replaced too."""
+
+    interventions: Annotated[Interventions, WIRING] = ()
+    """Let every trained model answer again, at every ratio, with its reasoning emptied (empty), replaced by as many
+    random ids (random) or by its reasoning about another question (swap). Answers are greedy."""
+
+    @field_validator("interventions")
+    @classmethod
+    def _no_intervention_twice(cls, interventions: Interventions) -> Interventions:
+        if len(set(interventions)) != len(interventions):
+            raise ValueError(f"evaluate.interventions: one appears twice in {[name.value for name in interventions]}")
+        return interventions
+
+    @model_validator(mode="after")
+    def _swapping_needs_two(self) -> EvaluateVariantsConfig:
+        if Intervention.SWAP in self.interventions and self.questions < 2:
+            raise ValueError("evaluate.interventions: swap needs another question; raise evaluate.questions")
+        return self
+
+
 class EvaluateOnceConfig(EvaluateWithBaseConfig):
     """Evaluation of a model that was trained without ratios in its prompts, beside the untrained one."""
 
@@ -109,6 +143,8 @@ class EvaluateOnceConfig(EvaluateWithBaseConfig):
     def _has_no_ratios(self) -> EvaluateOnceConfig:
         if self.ratios != (1.0,):
             raise ValueError("evaluate.ratios: this method trains no ratios; leave it out, or run tokenskip-math")
+        if self.auto_ratio:
+            raise ValueError("evaluate.auto_ratio: this method trains no ratios; leave it out, or run tokenskip-math")
         needing = [name for name in self.baselines if name in (Baseline.REDUCE, Baseline.TRUNCATE)]
         if needing:
             raise ValueError(f"evaluate.baselines: {needing[0].value} needs ratios below 1, which it is not trained at")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,6 +14,7 @@ from latent_core.config.compress import CompressConfig, ScoreWordsConfig
 from latent_core.config.evaluate import EvaluateConfig
 from latent_core.config.label_words import LabelKind, LabelReading, LabelWordsConfig
 from latent_core.config.prepare import PrepareConfig, check_prepared_ratios
+from latent_core.config.ratio_form import RatioForm, check_ratio_form
 from latent_core.config.ratios import WithRatios
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.config.train_compressor import TrainCompressorConfig
@@ -48,6 +49,15 @@ class LabelKindsConfig(WithRatios):
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
     tracking: Annotated[TrackingConfig, RUNTIME] = TrackingConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _given_fields_leave_the_others_of_a_section(cls, fields: Any) -> Any:
+        """A section that is given in part keeps this flow's defaults of the rest, which are not the section's own."""
+        if not isinstance(fields, dict):
+            return fields
+        own = {name: cls.model_fields[name].default.model_dump(exclude_unset=True) for name in ("labels", "compress")}
+        return fields | {name: _filled(fields[name], defaults) for name, defaults in own.items() if name in fields}
+
     @field_validator("kinds")
     @classmethod
     def _no_kind_twice(cls, kinds: tuple[LabelKind, ...]) -> tuple[LabelKind, ...]:
@@ -62,4 +72,15 @@ class LabelKindsConfig(WithRatios):
         if "model" in self.compress.model_fields_set:
             raise ValueError("compress.model: this flow compresses with the compressors that it trains; leave it out")
         check_prepared_ratios(self.prepare, self.compress)
+        evaluate = self.evaluate
+        check_ratio_form(RatioForm.SUFFIX, self.prepare, self.train, evaluate.ratios, evaluate.auto_ratio)
         return self
+
+
+def _filled(given: Any, defaults: Any) -> Any:
+    """`given` with what it leaves out of `defaults`, section by section; anything but a section is left as it is."""
+    if not isinstance(given, dict) or not isinstance(defaults, dict):
+        return given
+    return defaults | {
+        name: _filled(value, defaults[name]) if name in defaults else value for name, value in given.items()
+    }

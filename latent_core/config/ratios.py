@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, TypeAdapter, field_validator, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, field_validator, model_validator
 
 from latent_core.config.base import WIRING, StageConfig
 
-Ratio = Annotated[float, Field(gt=0, le=1)]
+
+def _no_boolean(ratio: Any) -> Any:
+    """Refuse true, which pydantic would read as 1.0."""
+    if isinstance(ratio, bool):
+        raise ValueError(f"should be a number (got {ratio})")
+    return ratio
+
+
+Ratio = Annotated[float, BeforeValidator(_no_boolean), Field(gt=0, le=1)]
 Ratios = Annotated[tuple[Ratio, ...], Field(min_length=1)]
 _RATIOS: TypeAdapter[tuple[float, ...]] = TypeAdapter(Ratios)
 _SECTIONS = ("compress", "prepare", "evaluate")

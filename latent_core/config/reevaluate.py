@@ -32,6 +32,8 @@ class FollowedEvaluateConfig(StageConfig):
     questions: Annotated[int | None, IDENTITY, Field(ge=1)] = None
     ratios: Annotated[Ratios | None, WIRING] = None
     """Conditions; each is an artifact of its own."""
+    auto_ratio: Annotated[bool | None, WIRING] = None
+    """One more condition: the model, which must name its ratio (ratio_form echo), chooses it."""
     metrics: Annotated[Metrics | None, IDENTITY] = None
     """logprob: mean log-probability of the gold answer after the model's own reasoning."""
     joined: Annotated[Joined, RUNTIME] = Joined.AUTO

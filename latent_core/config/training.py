@@ -27,6 +27,13 @@ class LatentRows(StrEnum):
     FROZEN = "frozen"
 
 
+class VisibleRows(StrEnum):
+    """What happens to the visible embedding rows under LoRA."""
+
+    FROZEN = "frozen"
+    TRAINABLE = "trainable"
+
+
 class LoraVariant(StrEnum):
     """Kinds of low-rank adapters, as PEFT has them."""
 
@@ -40,6 +47,13 @@ class LossOn(StrEnum):
 
     TARGET = "target"  # all of it
     LATENT_ONLY = "latent_only"  # the latent tokens of a dual model alone
+
+
+class LossSupport(StrEnum):
+    """Which ids share the probability in the training loss; for a model that is not dual both are the same."""
+
+    FULL = "full"  # all ids of the model
+    PHASE = "phase"  # those that sampling allows in the phase of the position
 
 
 class Layout(StrEnum):
@@ -77,8 +91,13 @@ class TrainConfig(StageConfig):
     """latent_only trains a dual model on its latent tokens alone."""
     loss_weights: Annotated[LossWeights, IDENTITY, OMITTED_AT_DEFAULT] = LossWeights()
     """Weights of reasoning, closing think token and answer in the training loss (the evaluation loss has them too)."""
+    support: Annotated[LossSupport, IDENTITY, OMITTED_AT_DEFAULT] = LossSupport.FULL
+    """Softmax over all ids (full), or over those that a dual model may choose in the phase of the position (phase)."""
     latent_rows: Annotated[LatentRows, IDENTITY] = LatentRows.TRAINABLE
     """Whether a dual model's latent embedding rows learn; frozen rows stay copies of their sources for ever."""
+    visible_rows: Annotated[VisibleRows, IDENTITY, OMITTED_AT_DEFAULT] = VisibleRows.FROZEN
+    """Under LoRA, whether the visible embedding rows learn too: those that a full copy mirrors. The control of a dual
+    model's latent rows: as many parameters that learn, and no second vocabulary."""
     learning_rate: Annotated[float, IDENTITY, Field(gt=0)] = 5e-5
     schedule: Annotated[Schedule, IDENTITY] = "constant_with_warmup"
     warmup_ratio: Annotated[float, IDENTITY, Field(ge=0, lt=1)] = 0.1
@@ -116,6 +135,15 @@ class TrainConfig(StageConfig):
         """Full training in bfloat16 once moved bfloat16 weights: its results are told apart."""
         mixed = {"trained_weights": "float32"} if self.method is TrainMethod.FULL and self.dtype != "float32" else {}
         return super().identity() | mixed
+
+    @model_validator(mode="after")
+    def _rows_learn_beside_an_adapter(self) -> TrainConfig:
+        if self.visible_rows is VisibleRows.TRAINABLE and self.method is not TrainMethod.LORA:
+            raise ValueError(
+                f"visible_rows: method {self.method.value} trains every row anyway; leave visible_rows out, or set "
+                "method lora"
+            )
+        return self
 
     @model_validator(mode="after")
     def _micro_batches_fill_a_batch(self) -> TrainConfig:

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from latent_core.config.dual import LatentMode
+from latent_core.config.dual import Initial, LatentMode
+from latent_core.dual.initial import permuted_row_ids, save_row_ids
 from latent_core.dual.memory import peak_rss_bytes, start_peak_measurement
+from latent_core.dual.mirrors import end_ids
 from latent_core.dual.selection import select_latents
-from latent_core.dual.storage import NO_SOURCE, eos_ids_of, read_json, runs_of, write_json
+from latent_core.dual.storage import NO_SOURCE, read_json, runs_of, write_json
 from latent_core.dual.tensor_rows import INDEX_NAME, Piece, Table, Tables, find_tables, rewrite_file, weight_files
 from latent_core.dual.think_tokens import (
     NOISE,
@@ -54,6 +56,7 @@ class BuildReport:
     """Candidates that were not mirrored, by reason: think, eos, special, padding."""
     dtype: str
     tied: bool
+    initial: Initial
     peak_rss_bytes: int
     """Of this process during the build (Linux), else since it began."""
     files: tuple[str, ...]
@@ -74,10 +77,11 @@ class BuildReport:
         """The report to print."""
         left_out = ", ".join(f"{count} {reason}" for reason, count in self.excluded.items() if count) or "nothing"
         added = ", ".join(self.added_tokens) or "none"
+        rows = "" if self.initial is Initial.COPY else "; rows of other tokens (permuted)"
         return [
             f"dual model   {self.directory}",
             f"visible      {self.visible_size} rows ({self.base_rows} of the base)",
-            f"latent       {self.latent_size} rows, mode {self.vocabulary.mode}; left out: {left_out}",
+            f"latent       {self.latent_size} rows, mode {self.vocabulary.mode}; left out: {left_out}{rows}",
             f"think        ids {self.think_ids[0]}, {self.think_ids[1]}; added: {added}",
             f"tables       {self.dtype}, {'tied' if self.tied else 'untied'} head",
             f"peak memory  {self.peak_rss_bytes / 2**20:.0f} MiB",
@@ -94,11 +98,13 @@ def build_dual(
     custom_tokens: Sequence[str] | None = None,
     custom_embeddings: npt.NDArray[np.floating[Any]] | None = None,
     think_missing: str = "error",
+    initial: str = "copy",
     seed: int = 0,
 ) -> BuildReport:
     """Write the dual model of `base_dir` into `out_dir`, which must be absent or empty; nothing is left on failure.
 
-    Latent rows are exact copies of their sources' rows, in the base's dtype, in the embedding and in an untied head.
+    Latent rows are exact copies of their sources' rows, in the base's dtype, in the embedding and in an untied head;
+    with `initial` permuted, of other latents' sources' rows, by a permutation without fixed points that `seed` draws.
     `custom_embeddings`, shape (L, hidden), are the rows of `custom_tokens` (in an untied head too); without them a
     custom token that is no visible token starts at mean + 0.01 * std * N(0, 1). `seed` draws all new rows.
     Raises `InputError` on bad arguments or a base that is damaged, quantised, or at odds with its tokenizer.
@@ -106,6 +112,9 @@ def build_dual(
     base, out = Path(base_dir), Path(out_dir)
     chosen_mode = _choice(LatentMode, "mode", mode)
     chosen_missing = _choice(ThinkMissing, "think_missing", think_missing)
+    is_permuted = _choice(Initial, "initial", initial) is Initial.PERMUTED
+    if is_permuted and chosen_mode is LatentMode.CUSTOM:
+        raise InputError("initial is permuted, but mode custom makes rows of its own: drop one")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"out_dir {out} is not empty: remove it or name another")
     start_peak_measurement()
@@ -117,8 +126,7 @@ def build_dual(
         raise InputError(f"{base}: the tokenizer has id {real_ids[-1]}, the embedding {base_rows} rows: not a pair")
     think = choose_think_tokens(tokenizer, chosen_missing)
     visible_size = max(base_rows, max(think.ids) + 1)
-    own_eos = () if tokenizer.eos_token_id is None else (int(tokenizer.eos_token_id),)
-    eos_ids = tuple(sorted({*eos_ids_of(base), *own_eos}))
+    eos_ids = end_ids(base, tokenizer)
     selection = select_latents(
         tokenizer,
         visible_size,
@@ -134,8 +142,9 @@ def build_dual(
         visible_size, selection.source_ids, *think.ids, eos_ids, chosen_mode.value, selection.custom_tokens
     )
     own_rows = _checked_rows(custom_embeddings, vocabulary, tables.embedding)
+    row_ids = permuted_row_ids(vocabulary, seed) if is_permuted else vocabulary.source_ids
     pieces = {
-        table.name: _pieces(table, vocabulary, think, real_ids, own_rows, np.random.default_rng([seed, index]))
+        table.name: _pieces(table, row_ids, think, real_ids, own_rows, np.random.default_rng([seed, index]))
         for index, table in enumerate(tables.all())
     }
     if tied and tables.head is not None:
@@ -146,6 +155,8 @@ def build_dual(
     partial.mkdir(parents=True)
     try:
         _write(base, partial, tables, pieces, vocabulary, think, tokenizer)
+        if is_permuted:
+            save_row_ids(partial, row_ids, seed)
         if out.exists():
             out.rmdir()
         partial.replace(out)
@@ -159,6 +170,7 @@ def build_dual(
         excluded=selection.excluded,
         dtype=tables.embedding.dtype,
         tied=tied,
+        initial=Initial(initial),
         peak_rss_bytes=peak_rss_bytes(),
         files=tuple(sorted(path.name for path in out.iterdir())),
     )
@@ -211,13 +223,13 @@ def _checked_rows(
 
 def _pieces(
     table: Table,
-    vocabulary: DualVocabulary,
+    row_ids: tuple[int, ...],
     think: ThinkTokens,
     real_ids: npt.NDArray[np.int64],
     own_rows: npt.NDArray[np.floating[Any]] | None,
     rng: np.random.Generator,
 ) -> list[Piece]:
-    """The new table: the base's rows with the think rows put in, then the latents."""
+    """The new table: the base's rows with the think rows put in, then the latents: copies of `row_ids`, -1: new."""
     pieces: list[Piece] = []
     position = 0
     for token, row in sorted(new_rows(table, think, real_ids, rng).items()):
@@ -226,8 +238,8 @@ def _pieces(
     pieces.append((position, table.rows - position))
     if own_rows is not None and own_rows.shape[1] == table.columns:
         return [*pieces, table.encode(own_rows)]
-    moments = column_moments(table, real_ids) if NO_SOURCE in vocabulary.source_ids else None
-    for first, count in runs_of(vocabulary.source_ids):
+    moments = column_moments(table, real_ids) if NO_SOURCE in row_ids else None
+    for first, count in runs_of(row_ids):
         if moments is not None and first == NO_SOURCE:
             noise = rng.standard_normal((count, table.columns))
             pieces.append(table.encode(moments[0] + NOISE * moments[1] * noise))

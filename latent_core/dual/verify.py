@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from latent_core.dual.constraint import PhaseMachine
+from latent_core.dual.initial import FILE_NAME as INITIAL_FILE
+from latent_core.dual.initial import row_ids_of
 from latent_core.dual.storage import CONFIG_KEY, NO_SOURCE, read_json
 from latent_core.dual.tensor_rows import Table, find_tables
-from latent_core.dual.vocabulary import DualVocabulary
+from latent_core.dual.vocabulary import DualVocabulary, Ids
 from latent_core.errors import InputError
 from latent_core.loading import NO_CODE, SAFE
 
@@ -61,7 +63,8 @@ def verify_dual(
     """Check every row and the tokenizer, then generate `new_tokens` tokens a prompt (0: no generation).
 
     Latent rows must equal their sources bit for bit unless `trained`, or the vocabulary's own `latents_trained`, says
-    that they have moved. Each prompt is run twice, left as it is and with its think phase opened.
+    that they have moved; latents that were built permuted, the rows that `dual_initial.json` names. Each prompt is run
+    twice, left as it is and with its think phase opened.
     Raises `InputError` when `directory` holds no dual vocabulary or no readable weights.
     """
     where = Path(directory)
@@ -76,9 +79,14 @@ def verify_dual(
     wrong = {name: size for name, size in sizes.items() if size != vocabulary.size}
     total = f"{vocabulary.visible_size} + {vocabulary.latent_size} = {vocabulary.size}"
     checks.append(Check("sizes", not wrong, f"V + L = {total}" + (f", but {wrong}" if wrong else "")))
+    row_ids, is_permuted = row_ids_of(where, vocabulary), (where / INITIAL_FILE).is_file()
+    if is_permuted:
+        own = int((row_ids[row_ids != NO_SOURCE] == vocabulary.sources[row_ids != NO_SOURCE]).sum())
+        checks.append(Check("initial", own == 0, f"permuted: {own} latents start as their own source"))
+    words = "the row of another token (permuted)" if is_permuted else "their source"
     for table in tables.all():
         if table.rows == vocabulary.size:
-            checks += _check_rows(table, vocabulary, trained=trained or vocabulary.latents_trained)
+            checks += _check_rows(table, vocabulary, row_ids, words, trained=trained or vocabulary.latents_trained)
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(where, **NO_CODE)
@@ -89,18 +97,18 @@ def verify_dual(
     return VerifyReport(where, tuple(checks))
 
 
-def _check_rows(table: Table, vocabulary: DualVocabulary, *, trained: bool) -> list[Check]:
-    """Every row finite; every mirror equal to its source, by bytes."""
+def _check_rows(table: Table, vocabulary: DualVocabulary, row_ids: Ids, words: str, *, trained: bool) -> list[Check]:
+    """Every row finite; every mirror equal, by bytes, to the row of `row_ids` (shape (L,), -1: none) it started as."""
     broken = 0
     for block in table.blocks():
         broken += int((~np.isfinite(table.to_float(block))).any(axis=1).sum())
-    mirrors = np.flatnonzero(vocabulary.sources != NO_SOURCE)
+    mirrors = np.flatnonzero(row_ids != NO_SOURCE)
     different = 0
     for first in range(0, mirrors.size, _BLOCK_ROWS):
         part = mirrors[first : first + _BLOCK_ROWS]
-        latent, source = table.gather(part + vocabulary.visible_size), table.gather(vocabulary.sources[part])
+        latent, source = table.gather(part + vocabulary.visible_size), table.gather(row_ids[part])
         different += int((latent != source).any(axis=1).sum())
-    detail = f"{mirrors.size - different} of {mirrors.size} latents equal their source"
+    detail = f"{mirrors.size - different} of {mirrors.size} latents equal {words}"
     return [
         Check(f"{table.name} finite", broken == 0, f"{table.rows} rows, {broken} with NaN or infinity"),
         Check(f"{table.name} mirrors", trained or different == 0, detail + (" (trained)" if trained else "")),

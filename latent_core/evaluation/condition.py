@@ -23,19 +23,32 @@ class Kind(StrEnum):
     """What a model is asked, or what was done to its outputs. The values are part of roles."""
 
     RATIO = "ratio"  # the ratio, as the model was trained on it
+    AUTO = "auto ratio"  # a ratio of the model's own choice
     TRAINED = "trained"  # the question alone, of a model that was not trained on ratios
     UNTRAINED = "untrained"  # the question alone, of the base model
     START = "start"  # the ratio, of the model that reinforcement learning starts from
     GRPO = "grpo"  # the ratio, of the model that it leads to
+    AUTO_START = "auto start"  # as START and GRPO, at a ratio of the model's own choice
+    AUTO_GRPO = "auto grpo"
     REDUCE = "reduce"  # the ratio, in words
     CONCISE = "concise"
     CHAIN_OF_DRAFT = "chain of draft"
     SKETCH_OF_THOUGHT = "sketch of thought"
     TRUNCATE = "truncate"  # the base model's outputs, cut at the ratio's share of their mean length
+    EMPTY_REASONING = "empty reasoning"  # the ratio, and the answer after the reasoning was emptied
+    RANDOM_REASONING = "random reasoning"  # the same after as many random ids
+    SWAPPED_REASONING = "swapped reasoning"  # the same after the reasoning about another question
 
     @property
     def takes_ratio(self) -> bool:
-        return self in (Kind.RATIO, Kind.START, Kind.GRPO, Kind.REDUCE, Kind.TRUNCATE)
+        kinds = (Kind.RATIO, Kind.START, Kind.GRPO, Kind.REDUCE, Kind.TRUNCATE)
+        return self in kinds or self.intervenes
+
+    @property
+    def intervenes(self) -> bool:
+        """Whether the answer was given after somebody else's reasoning: no way to reason, but a test of whether it is
+        read."""
+        return self in (Kind.EMPTY_REASONING, Kind.RANDOM_REASONING, Kind.SWAPPED_REASONING)
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ histogram are over samples.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from latent_core.errors import InputError
 from latent_core.evaluation.at_k import AtK, at_k
+from latent_core.evaluation.following import Following
 from latent_core.evaluation.logprob import LogProb, LogProbDifference, by_question, log_prob, log_prob_difference
 from latent_core.evaluation.scores import OUTCOMES, Floats, Scores, read_scores
 from latent_core.evaluation.statistics import (
@@ -51,7 +52,9 @@ class Summary:
 
     `accuracy` and `tokens` carry 95 % intervals. None means undefined: no correct answer (`correct_tokens`), no
     reasoning (`latent_share`), no output at all (`efficiency`: accuracy per 1000 tokens). `at_k` is empty where a
-    question has one sample, `logprob` None where it was not measured.
+    question has one sample, `logprob` None where it was not measured, `follows_reasoning` where the reasoning was not
+    swapped. `echoed` counts the samples by the ratio that they name first ("none": no ratio); it is empty for a model
+    that names none.
     """
 
     questions: int
@@ -70,17 +73,27 @@ class Summary:
     histogram: tuple[int, ...]
     at_k: dict[int, AtK] = field(default_factory=dict)
     logprob: LogProb | None = None
+    follows_reasoning: Following | None = None
+    echoed: dict[str, int] = field(default_factory=dict)
+
+    def with_following(self, found: Following) -> Summary:
+        """The same with how many answers follow from another question's reasoning."""
+        return replace(self, follows_reasoning=found)
 
     def to_metrics(self) -> dict[str, Any]:
         """As plain JSON types, for a manifest; `from_metrics` is the inverse."""
         fields = asdict(self)
-        del fields["at_k"], fields["logprob"]
+        del fields["at_k"], fields["logprob"], fields["follows_reasoning"], fields["echoed"]
         several = {"at_k": {str(k): value._asdict() for k, value in self.at_k.items()}} if self.at_k else {}
-        measured = {"logprob": self.logprob.to_metrics()} if self.logprob else {}
+        measured: dict[str, Any] = {"logprob": self.logprob.to_metrics()} if self.logprob else {}
+        if self.follows_reasoning is not None:
+            measured["follows_reasoning"] = self.follows_reasoning.to_metrics()
+        named = {"echoed": self.echoed} if self.echoed else {}
         return (
             fields
             | several
             | measured
+            | named
             | {
                 "accuracy": self.accuracy._asdict(),
                 "tokens": self.tokens._asdict(),
@@ -107,6 +120,9 @@ class Summary:
                     "histogram": tuple(metrics["histogram"]["counts"]),
                     "at_k": {int(k): AtK(**value) for k, value in metrics.get("at_k", {}).items()},
                     "logprob": LogProb.from_metrics(metrics["logprob"]) if "logprob" in metrics else None,
+                    "follows_reasoning": Following.from_metrics(metrics["follows_reasoning"])
+                    if "follows_reasoning" in metrics
+                    else None,
                 }
             )
         except (KeyError, TypeError, AttributeError) as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.prompting import Prompting, TextFormat
+from latent_core.config.ratio_form import AskedRatio
 from latent_core.config.sampling import SamplingConfig
 from latent_core.exemplars import Exemplar
 from latent_core.generate.engine import Engine, Generation, Request, item_seed
@@ -29,6 +30,7 @@ _XML_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 # 4,000 tokens each) and because rows are written between calls. Conditions in joined passes have as many each.
 COMPLETIONS_PER_CALL = 2048
 LOGPROBS = "token_logprobs"
+ECHOED = "echoed_ratio"
 
 
 class _Parts(NamedTuple):
@@ -37,10 +39,11 @@ class _Parts(NamedTuple):
     reasoning_tokens: int
 
 
-def sample_schema(*, logprobs: bool = False) -> pa.Schema:
+def sample_schema(*, logprobs: bool = False, echoed: bool = False) -> pa.Schema:
     """Columns of a graded completion; `output_token_ids` are as sampled, `verdict` is the grader's outcome.
 
-    With `logprobs` also `token_logprobs`, one for each of the output's tokens (see `Generation`).
+    With `logprobs` also `token_logprobs`, one for each of the output's tokens (see `Generation`); with `echoed`, for a
+    model that names its ratio first, also `echoed_ratio`, null where it named none.
     """
     import pyarrow as pa
 
@@ -63,6 +66,8 @@ def sample_schema(*, logprobs: bool = False) -> pa.Schema:
             ("latent_tokens", pa.int32()),
         ]
     )
+    if echoed:
+        schema = schema.append(pa.field(ECHOED, pa.float64()))
     return schema.append(pa.field(LOGPROBS, pa.list_(pa.float32()))) if logprobs else schema
 
 
@@ -73,7 +78,7 @@ def graded_completions(
     sampling: SamplingConfig,
     *,
     benchmark: str,
-    ratio: float = 1.0,
+    ratio: AskedRatio = 1.0,
     prompting: Prompting = Prompting.RATIO,
     text_format: TextFormat = TextFormat.BOXED,
     exemplars: Callable[[Problem], Sequence[Exemplar]] = lambda problem: (),
@@ -125,8 +130,15 @@ def truncated_row(row: Mapping[str, Any], tokens: int, model: ReadableModel, *, 
     """A graded completion as it had been with at most `tokens` new tokens; `token_logprobs` stay with the whole one."""
     if row["tokens"] <= tokens:
         return {name: value for name, value in row.items() if name != LOGPROBS}
-    problem = Problem(row["question_id"], row["question"], row["gold"], level=row["level"])
     generation = Generation(tuple(row["output_token_ids"][:tokens]), "length")
+    return regraded_row(row, generation, model, benchmark=benchmark)
+
+
+def regraded_row(
+    row: Mapping[str, Any], generation: Generation, model: ReadableModel, *, benchmark: str
+) -> dict[str, Any]:
+    """A graded completion's question and prompt with another output, graded."""
+    problem = Problem(row["question_id"], row["question"], row["gold"], level=row["level"])
     return _graded(problem, row["sample_index"], row["prompt_token_ids"], generation, model, benchmark)
 
 
@@ -139,10 +151,11 @@ def _graded(
     benchmark: str,
     text_format: TextFormat = TextFormat.BOXED,
 ) -> dict[str, Any]:
-    parts = _split(generation.token_ids, model, text_format)
+    named, said = model.family.without_echo(generation.token_ids)
+    parts = _split(said, model, text_format)
     readable = _readable(parts.completion, text_format)
     verdict = grade(readable, problem.gold, benchmark=benchmark, finish_reason=generation.finish_reason)
-    return {
+    row = {
         "question_id": problem.question_id,
         "sample_index": index,
         "question": problem.question,
@@ -158,7 +171,9 @@ def _graded(
         "tokens": len(generation.token_ids),
         "reasoning_tokens": parts.reasoning_tokens,
         "latent_tokens": model.latent_count(generation.token_ids),
-    } | ({} if generation.logprobs is None else {LOGPROBS: array("f", generation.logprobs)})
+    }
+    more = {ECHOED: named} if model.family.echoes else {}
+    return row | more | ({} if generation.logprobs is None else {LOGPROBS: array("f", generation.logprobs)})
 
 
 def _readable(completion: str, text_format: TextFormat) -> str:
@@ -171,7 +186,10 @@ def _readable(completion: str, text_format: TextFormat) -> str:
 
 
 def _split(ids: Sequence[int], model: ReadableModel, text_format: TextFormat) -> _Parts:
-    """Where the reasoning ends. A thinking model was started inside it, so `<think>` is put back for the grader."""
+    """Where the reasoning ends. A thinking model was started inside it, so `<think>` is put back for the grader.
+
+    `ids` have neither the ratio that an echoing model names nor the think mark that it opens: neither is reasoning.
+    """
     body = ids[:-1] if ids and ids[-1] in model.family.stop_ids else ids
     if not model.family.thinks or text_format is TextFormat.RAW_TEXT:
         completion = model.decode(body)

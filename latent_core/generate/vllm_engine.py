@@ -64,7 +64,7 @@ class VllmEngine:
         self._model_dir = model_dir
         self._dtype = dtype
         self._options = options or VllmConfig()
-        self._context = _context_of(model_dir)
+        self._context = context_of(model_dir)
         _, family = open_family(model_dir)
         self._stop_ids = sorted(family.stop_ids)
         self._is_dual = is_dual(model_dir)
@@ -210,7 +210,8 @@ def _generation(completion: Any) -> Generation:
     return Generation(tuple(completion.token_ids), completion.finish_reason, logprobs)
 
 
-def _context_of(model_dir: Path) -> int:
+def context_of(model_dir: Path) -> int:
+    """How many tokens a model reads, prompt and completion; without a word in its config.json, as good as any."""
     config = read_json(model_dir / "config.json")
     return int(config.get("max_position_embeddings") or 1 << 30)
 

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latent_core import prompts
 from latent_core.config.quality import QualityConfig, QualityReduction, QualitySpan
+from latent_core.dual.constraint import PhaseMachine
+from latent_core.dual.remap import IGNORED
+from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.loading import SAFE
 from latent_core.models import tokens
 from latent_core.models.readable import ReadableModel
@@ -66,11 +69,13 @@ def spanned(question: str, reasoning: str, gold: str, model: ReadableModel, span
 
 
 class QualityScorer:
-    """The base model, read by teacher forcing in batches of similar length."""
+    """The base model, read by teacher forcing in batches of similar length; a dual one under its phases."""
 
     def __init__(self, model_dir: Path, config: QualityConfig) -> None:
         import torch
         from transformers import AutoModelForCausalLM
+
+        from latent_core.likelihood import Head, Support
 
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         name = config.dtype if config.dtype != "auto" else "bfloat16" if self._device == "cuda" else "float32"
@@ -78,6 +83,10 @@ class QualityScorer:
             model_dir, dtype=getattr(torch, name), local_files_only=True, **SAFE
         )
         self._model.to(self._device).eval()
+        self._head = Head.of(self._model)
+        vocabulary = DualVocabulary.find(model_dir)
+        self._machine = None if vocabulary is None else PhaseMachine(vocabulary)
+        self._support = Support.plain(self._head.size) if self._machine is None else Support.of_machine(self._machine)
         self._config = config
 
     def scores(self, items: Sequence[SpannedIds]) -> list[float]:
@@ -97,32 +106,35 @@ class QualityScorer:
     def _score(self, batch: Sequence[int], items: Sequence[SpannedIds]) -> dict[int, float]:
         import torch
 
+        from latent_core.likelihood import phases_after, token_logprobs
+        from latent_core.likelihood.hidden_states import hidden_states
+
         width = len(items[batch[0]].ids)
         ids = torch.zeros((len(batch), width), dtype=torch.long)
-        mask = torch.zeros_like(ids)
+        mask, targets = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
         for row, index in enumerate(batch):
-            size = len(items[index].ids)
-            ids[row, :size] = torch.tensor(items[index].ids)
-            mask[row, :size] = 1
-        kept = width - min(items[index].start for index in batch) + 1  # logits of a position predict the next one
+            item = items[index]
+            ids[row, : len(item.ids)] = torch.tensor(item.ids)
+            mask[row, : len(item.ids)] = 1
+            targets[row, item.start : item.stop] = ids[row, item.start : item.stop]
+        ids, targets = ids.to(self._device), targets.to(self._device)
+        phases = None if self._machine is None else phases_after(ids, self._machine)[:, :-1]
         with torch.inference_mode():
-            logits = self._model(
-                input_ids=ids.to(self._device), attention_mask=mask.to(self._device), logits_to_keep=kept
-            ).logits
-            found = {}
-            for row, index in enumerate(batch):
-                start, stop = items[index].start, items[index].stop
-                shift = width - kept
-                steps = logits[row, start - 1 - shift : stop - 1 - shift].float().log_softmax(-1)
-                picked = steps.gather(-1, ids[row, start:stop, None].to(self._device))
-                total = float(picked.sum())
-                mean = self._config.reduction is QualityReduction.MEAN
-                found[index] = total / (stop - start) if mean else total
-        return found
+            hidden = hidden_states(self._model, input_ids=ids, attention_mask=mask.to(self._device), use_cache=False)
+            logprobs = token_logprobs(hidden[:, :-1], self._head, targets[:, 1:], self._support, phases).values
+        sums = logprobs.double().sum(1).tolist()
+        mean = self._config.reduction is QualityReduction.MEAN
+        return {
+            index: total / (items[index].stop - items[index].start) if mean else total
+            for index, total in zip(batch, sums, strict=True)
+        }
 
 
 def texts_to_score(samples: Iterable[Row], compressed: Iterable[Row]) -> Iterator[dict[str, Any]]:
-    """Every text that may become an example: each compressed sample at ratio 1.0, then at its ratios."""
+    """Every text that may become an example: each compressed sample at ratio 1.0, then at its ratios.
+
+    The latter with all columns of `compressed`, which are in the order of the samples.
+    """
     by_key = groupby(compressed, key=lambda row: (row["question_id"], row["sample_index"]))
     current = next(by_key, None)
     for sample in samples:
@@ -133,7 +145,7 @@ def texts_to_score(samples: Iterable[Row], compressed: Iterable[Row]) -> Iterato
         yield shared | {"ratio": 1.0, "text": sample["reasoning"]}
         for row in current[1]:
             if row["ratio"] != 1.0:
-                yield shared | {"ratio": row["ratio"], "text": row["text"]}
+                yield {**shared, **row}
         current = next(by_key, None)
 
 

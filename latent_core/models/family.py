@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from latent_core.errors import InputError
 from latent_core.loading import NO_CODE
 from latent_core.models.chat_template import ChatTemplate, Turn
 from latent_core.models.header import header_of, reasoning_frame_of
+from latent_core.models.ratio_tokens import FILE_NAME as RATIO_TOKENS_FILE
+from latent_core.models.ratio_tokens import RatioTokens
 from latent_core.models.thinking import ANSWER, USER, Opening, ThinkingRead, read_thinking
 from latent_core.think_marks import THINK_PAIRS
 
@@ -48,12 +50,30 @@ class ChatFamily:
     """What the template is told to be today."""
     options: tuple[tuple[str, bool], ...] = ()
     """Switches of the template that are set whenever it is rendered."""
+    ratio_tokens: RatioTokens | None = None
+    """The tokens that tell the model its ratio; None where the suffix does."""
     peculiar: dict[str, Any] = field(default_factory=dict, compare=False)
     """What the model's files and this family's earliest reading do not settle; see `identity`."""
 
     @property
     def thinks(self) -> bool:
         return self.think_end is not None
+
+    @property
+    def echoes(self) -> bool:
+        """Whether the model writes the token of its ratio first, before its think mark."""
+        return self.ratio_tokens is not None and self.ratio_tokens.echoes
+
+    def without_echo(self, ids: Sequence[int]) -> tuple[float | None, Sequence[int]]:
+        """The ratio that a completion's ids name first, and the ids after it, and after the think mark it opens.
+
+        None, for a completion that names none; models that do not echo name none, and open their think mark elsewhere.
+        """
+        if self.ratio_tokens is None or not self.echoes:
+            return None, ids
+        named = self.ratio_tokens.ratio_of.get(ids[0]) if ids else None
+        rest = ids if named is None else ids[1:]
+        return named, rest[1:] if self.thinks and rest and rest[0] == self.think_start_id else rest
 
     def render(self, turns: Sequence[Turn], tokenizer: Any, *, add_generation_prompt: bool = False) -> str:
         """A conversation as the model's template writes it, at the family's date and with its switches."""
@@ -91,7 +111,12 @@ def open_family(model_dir: Path, chat: ChatConfig | None = None) -> tuple[Any, C
     """
     tokenizer = load_tokenizer(model_dir)
     settings = settings_in(model_dir) if chat is None else chat
-    return tokenizer, chat_family(tokenizer, settings, stop_ids_in(model_dir), is_dual=is_dual(model_dir))
+    family = chat_family(tokenizer, settings, stop_ids_in(model_dir), is_dual=is_dual(model_dir))
+    ratio_tokens = RatioTokens.find(model_dir)
+    if ratio_tokens is None:
+        return tokenizer, family
+    ratio_tokens.check(tokenizer, f"model: {model_dir / RATIO_TOKENS_FILE}")
+    return tokenizer, replace(family, ratio_tokens=ratio_tokens)
 
 
 def settings_in(model_dir: Path) -> ChatConfig:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 TEMPLATE = Path(__file__).with_name("template.html.jinja")
+STYLE = Path(__file__).with_name("style.css")
 
 FIGURES = {
     "pareto": (
@@ -76,13 +77,16 @@ def render_report(
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     drawn = figures(entries)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        style=Markup(STYLE.read_text(encoding="utf-8")),
         title=title,
         subtitle=_subtitle(entries),
         notes=[*notes, *_own_notes(entries)],
         findings=_findings(entries),
         results=Markup(html_table(entries)),  # escapes every cell itself
         columns=columns(entries),
-        figures=[(name, FIGURES[name], _inline(name, drawn[name])) for name in FIGURES if name in drawn],
+        figures=[
+            (name, FIGURES[name], inline_svg(name, drawn[name], FIGURES[name])) for name in FIGURES if name in drawn
+        ],
         levels=_levels(entries),
         cost=_plain(cost_rows(entries)),
         at_k=_plain(_at_k(entries)),
@@ -235,7 +239,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) or (isinstance(value, str) and value.endswith(" %"))
 
 
-def _inline(name: str, svg: bytes) -> Markup:
+def inline_svg(name: str, svg: bytes, caption: str) -> Markup:
     """An SVG file as an element of the page: without prolog, scaled by the page, its ids made the page's own."""
     from markupsafe import Markup
 
@@ -246,5 +250,5 @@ def _inline(name: str, svg: bytes) -> Markup:
     text = text.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
     head, rest = text.split(">", 1)
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
-    label_text = escape(FIGURES[name])
+    label_text = escape(caption)
     return Markup(f'{head} role="img" aria-label="{label_text}">{rest}')  # matplotlib escapes the text of its elements

@@ -70,19 +70,22 @@ def looks(entries: Sequence[ReportEntry]) -> dict[str, Look]:
 
 def figures(entries: Sequence[ReportEntry]) -> dict[str, bytes]:
     """SVG files by name: `pareto`, `lengths`, and `ratios` where any entry has a requested and an achieved ratio."""
+    # After a replaced reasoning nothing was reasoned: such an entry is in the tables, and no way to shorten.
+    entries = [entry for entry in entries if not entry.condition.kind.intervenes]
     if not entries:
         return {}
-    drawn = {"pareto": _svg("pareto", entries, _pareto)}
+    drawn = {"pareto": svg_of("pareto", lambda: _pareto(entries))}
     if any(_both_ratios(entry) for entry in entries):
-        drawn["ratios"] = _svg("ratios", entries, _ratios)
-    return drawn | {"lengths": _svg("lengths", entries, _lengths)}
+        drawn["ratios"] = svg_of("ratios", lambda: _ratios(entries))
+    return drawn | {"lengths": svg_of("lengths", lambda: _lengths(entries))}
 
 
-def _svg(name: str, entries: Sequence[ReportEntry], draw: Callable[[Sequence[ReportEntry]], Figure]) -> bytes:
+def svg_of(name: str, draw: Callable[[], Figure]) -> bytes:
+    """A figure in the report's style; the same drawing under the same name gives the same bytes."""
     with _style({"svg.hashsalt": name}):
         target = io.BytesIO()
         metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        draw(entries).savefig(target, format="svg", metadata=metadata, transparent=True)
+        draw().savefig(target, format="svg", metadata=metadata, transparent=True)
     return target.getvalue()
 
 

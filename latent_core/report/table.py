@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape, unescape
 from typing import TYPE_CHECKING, NamedTuple
 
+from latent_core.evaluation.echo import NONE
 from latent_core.evaluation.logprob import LogProb
 from latent_core.report.entries import ReportEntry
 from latent_core.report.numbers import DASH, decimal, nats, p_value, percent, points, whole
@@ -86,6 +87,14 @@ COLUMNS: tuple[Column, ...] = (
         0,
         lambda entry: entry.difference is not None and entry.difference.logprob is not None,
     ),
+    Column(
+        "Named ratios",
+        lambda entry: named_ratios_cell(entry.summary.echoed),
+        False,
+        "the ratios that the model names before it reasons, and how often; at auto ratio they are its own choice",
+        7,
+        lambda entry: bool(entry.summary.echoed),
+    ),
 )
 
 
@@ -100,6 +109,13 @@ def logprob_cell(logprob: LogProb | None) -> str:
         return DASH
     value, low, high = (nats(number) for number in logprob.mean)
     return f"{value} ({low} to {high})"
+
+
+def named_ratios_cell(echoed: Mapping[str, int]) -> str:
+    """1: 17 %, 0.5: 83 %; the highest ratio first, outputs without one last."""
+    order = sorted(echoed, key=lambda ratio: (ratio == NONE, ratio if ratio == NONE else -float(ratio)))
+    total = sum(echoed.values())
+    return ", ".join(f"{ratio}: {round(100 * echoed[ratio] / total)} %" for ratio in order) or DASH
 
 
 def logprob_difference_cell(entry: ReportEntry, *, with_interval: bool) -> str:

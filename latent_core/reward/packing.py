@@ -56,7 +56,6 @@ class Packed:
     positions: torch.Tensor
     mask: torch.Tensor
     picks: Picks
-    kept: int  # trailing columns that hold all that is asked for
 
 
 def chunked(rows: Sequence[Row], most_tokens: int) -> list[list[int]]:
@@ -116,7 +115,6 @@ def pack(rows: Sequence[Row]) -> Packed:
     positions = torch.zeros((len(rows), width), dtype=torch.long)
     mask = _causal(torch.tensor([width - row.width for row in rows]), width)
     picked: list[tuple[int, int, int, int]] = []
-    kept = 1
     for line, row in enumerate(rows):
         start = width - row.width
         end = start + len(row.own)
@@ -133,14 +131,13 @@ def pack(rows: Sequence[Row]) -> Packed:
             for step in range(variant.begin - row.shared, len(rest)):
                 column = end - 1 if step == 0 else place + step - 1
                 picked.append((line, column - width, rest[step], number))
-                kept = max(kept, width - column)
             place = stop
     if before:
         seen = torch.tensor([before - len(row.prompt) for row in rows])[:, None, None]
         left = (torch.arange(before) >= seen).expand(len(rows), width, before)
         mask = torch.cat([left, mask], dim=2)
     columns = (torch.tensor(column) for column in zip(*picked, strict=True))
-    return Packed(ids, positions, mask[:, None], Picks(*columns), kept)
+    return Packed(ids, positions, mask[:, None], Picks(*columns))
 
 
 def _causal(first: torch.Tensor, width: int) -> torch.Tensor:

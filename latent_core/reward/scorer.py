@@ -30,6 +30,7 @@ import torch
 from latent_core.config.prompting import TextFormat
 from latent_core.dual.constraint import Phase, PhaseMachine
 from latent_core.errors import InputError, StageFailed
+from latent_core.likelihood import Head, Support, token_logprobs
 from latent_core.loading import SAFE
 from latent_core.models.readable import ReadableModel
 from latent_core.models.tokens import encode
@@ -71,10 +72,10 @@ class Scorer:
         self._threads = torch.get_num_threads() if self.device == "cpu" else 1
         self._pool = ThreadPoolExecutor(self._threads, "score", initializer=torch.set_num_threads, initargs=(1,))
         vocabulary = self.readable.vocabulary
-        self._forbidden = None
+        self._support, self._phase = Support.plain(self.vocabulary_size), 0
         if vocabulary is not None:
             machine = PhaseMachine(vocabulary, stop_ids=self.readable.family.stop_ids)
-            self._forbidden = machine.forbidden_on(self.device)[Phase.ANSWER]
+            self._support, self._phase = Support.of_machine(machine), int(Phase.ANSWER)
         self._known_variants: dict[str, tuple[Variant, ...]] = {}
 
     def encode_completion(self, text: str, *, latent: bool) -> tuple[int, ...]:
@@ -162,41 +163,40 @@ class Scorer:
         cache = None
         if len(texts) < len(rows):
             ids, positions, mask = pack_prompts(texts)
-            cache = self._forward(ids, positions, mask, kept=1, use_cache=True).past_key_values
+            cache = self._read(ids, positions, mask, use_cache=True).past_key_values
             cache.batch_select_indices(torch.tensor(which, device=self.device))
         else:
             rows = [joined(row) for row in rows]
         packed = pack(rows)
-        logits = self._forward(packed.ids, packed.positions, packed.mask, kept=packed.kept, cache=cache).logits
         picks = packed.picks
-        logits = logits[picks.rows, picks.columns].float()
-        if not bool(torch.isfinite(logits).all()):
+        hidden = self._read(packed.ids, packed.positions, packed.mask, cache=cache).last_hidden_state
+        targets = picks.targets.to(self.device)
+        phases = torch.full_like(targets, self._phase)
+        found = token_logprobs(hidden[picks.rows, picks.columns], Head.of(self._model), targets, self._support, phases)
+        if not bool(torch.isfinite(found.log_partition).all()):
             raise StageFailed("model: its logits are not finite; its weights are damaged or its dtype too small")
-        if self._forbidden is not None:
-            logits = logits.masked_fill(self._forbidden, float("-inf"))
-        chosen = torch.log_softmax(logits, dim=-1).gather(1, picks.targets[:, None].to(self.device))[:, 0].cpu()
+        chosen = found.values.cpu()
         sums, counts = (torch.zeros((len(rows), len(rows[0].variants)), dtype=torch.float64) for _ in range(2))
         sums.index_put_((picks.rows, picks.spellings), chosen.double(), accumulate=True)
         counts.index_put_((picks.rows, picks.spellings), torch.ones(len(chosen), dtype=torch.float64), accumulate=True)
         return np.asarray((sums / counts).numpy())
 
-    def _forward(
+    def _read(
         self,
         ids: torch.Tensor,
         positions: torch.Tensor,
         mask: torch.Tensor,
         *,
-        kept: int,
         cache: Any = None,
         use_cache: bool = False,
     ) -> Any:
-        return self._model(
+        """The model's layers without its head."""
+        return self._model.base_model(
             input_ids=ids.to(self.device),
             position_ids=positions.to(self.device),
             attention_mask=mask.to(self.device),
             past_key_values=cache,
             use_cache=use_cache or cache is not None,
-            logits_to_keep=kept,
         )
 
 

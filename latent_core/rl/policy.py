@@ -11,47 +11,42 @@ from typing import Any
 
 import torch
 
-from latent_core.dual.constraint import Phase, PhaseMachine
-
-FORBIDDEN = -1e9  # a logit whose probability is 0 in every type but float16, and which times 0 is still 0
-
-
-def phases_after(ids: torch.Tensor, machine: PhaseMachine) -> torch.Tensor:
-    """The phase after each of `ids`, shape (rows, length), int64: what it allows is what may come next."""
-    start, end = machine.vocabulary.think_ids
-    positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-    last = torch.where((ids == start) | (ids == end), positions, -1).cummax(dim=1).values
-    opened = ids.gather(1, last.clamp(min=0)) == start
-    phases = torch.where(opened, int(Phase.THINK), int(Phase.ANSWER))
-    return torch.where(last < 0, int(Phase.START), phases)
+from latent_core.dual.constraint import PhaseMachine
+from latent_core.dual.remap import IGNORED
+from latent_core.likelihood import Head, Support, TokenLogProbs, phases_after, token_logprobs
+from latent_core.likelihood.hidden_states import hidden_states
 
 
-def next_token_logits(
-    model: Any, ids: torch.Tensor, mask: torch.Tensor, keep: int, temperature: float, machine: PhaseMachine | None
-) -> torch.Tensor:
-    """Logits, in float32, of the last `keep` tokens of `ids` (rows, length), as sampling had them: (rows, keep, V+L).
+class Policy:
+    """Log-probabilities of a model's tokens as they are sampled: under the phases of `machine` if it is dual."""
 
-    `mask` is 0 on padding, which may stand on both sides.
-    """
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    output = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=keep + 1)
-    logits = output.logits[:, -keep - 1 : -1].float()
-    if machine is not None:
-        phases = phases_after(ids, machine)[:, -keep - 1 : -1]
-        logits = torch.where(machine.forbidden_on(logits.device)[phases], FORBIDDEN, logits)
-    scaled: torch.Tensor = logits / temperature
-    return scaled
+    def __init__(self, machine: PhaseMachine | None, temperature: float) -> None:
+        self._machine = machine
+        self._temperature = temperature
+        self._support = None if machine is None else Support.of_machine(machine)
 
+    def logprobs(
+        self, model: Any, ids: torch.Tensor, mask: torch.Tensor, keep: int, *, with_entropies: bool = False
+    ) -> TokenLogProbs:
+        """Of the last `keep` tokens of `ids` (rows, length), shape (rows, keep).
 
-def log_probabilities(logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    """Natural log-probabilities of the `chosen` ids (rows, tokens) under `logits` (rows, tokens, V+L)."""
-    return logits.gather(2, chosen[:, :, None])[:, :, 0] - logits.logsumexp(dim=2)
-
-
-def entropies(logits: torch.Tensor) -> torch.Tensor:
-    """In nats, shape (rows, tokens); row by row, since one of many tokens takes as much memory as a small model."""
-    rows = (row.log_softmax(dim=1) for row in logits)
-    return torch.stack([-(logs.exp() * logs).sum(dim=1) for logs in rows])
+        `mask` is 0 on padding, which may stand on both sides and has log-probability and entropy 0.
+        """
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        read = hidden_states(model, input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)
+        head = Head.of(model)
+        if self._support is None:
+            self._support = Support.plain(head.size)
+        before = slice(-keep - 1, -1)
+        return token_logprobs(
+            read[:, before],
+            head,
+            torch.where(mask[:, -keep:] == 0, IGNORED, ids[:, -keep:]),
+            self._support,
+            None if self._machine is None else phases_after(ids, self._machine)[:, before],
+            temperature=self._temperature,
+            with_entropies=with_entropies,
+        )
 
 
 def policy_trainer(machine: PhaseMachine | None) -> type:
@@ -59,6 +54,8 @@ def policy_trainer(machine: PhaseMachine | None) -> type:
     from trl import GRPOTrainer
 
     class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
+        _policy: Policy | None = None
+
         def _get_per_token_logps_and_entropies(
             self,
             model: Any,
@@ -70,15 +67,16 @@ def policy_trainer(machine: PhaseMachine | None) -> type:
             **options: Any,
         ) -> tuple[torch.Tensor, torch.Tensor | None, None]:
             """In place of TRL's own, which reads the head's weight alone: no mask, and no latent rows that learn."""
-            logps, found = [], []
+            if self._policy is None:
+                self._policy = Policy(machine, self.temperature)
+            found = []
             for ids, mask in _chunks(input_ids, attention_mask, batch_size):
                 with self.accelerator.autocast():
-                    logits = next_token_logits(model, ids, mask, logits_to_keep, self.temperature, machine)
-                logps.append(log_probabilities(logits, ids[:, -logits_to_keep:]))
-                if compute_entropy:
-                    with torch.no_grad():
-                        found.append(entropies(logits))
-            return torch.cat(logps), torch.cat(found) if compute_entropy else None, None
+                    found.append(
+                        self._policy.logprobs(model, ids, mask, logits_to_keep, with_entropies=compute_entropy)
+                    )
+            entropies = [one.entropies for one in found if one.entropies is not None]
+            return torch.cat([one.values for one in found]), torch.cat(entropies) if compute_entropy else None, None
 
     return PolicyTrainer
 

@@ -23,7 +23,7 @@ from latent_core.rl.policy import policy_trainer
 from latent_core.rl.rollouts import Rollouts
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
 from latent_core.sft.rank import Progress, checkpoint_callback, progress_callback
-from latent_core.sft.weights import adapter_config, is_mixed, load_model, parameters_of, save_trained
+from latent_core.sft.weights import adapter_config, is_mixed, learning_rows, load_model, parameters_of, save_trained
 
 ROLLOUTS = "rollouts"  # folder beside the checkpoints
 
@@ -63,22 +63,24 @@ def reinforce(
         problems, model_dir, config, judge(config, model_dir), checkpoint_dir / ROLLOUTS, benchmark=benchmark
     )
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # `rollout_func` may change: TRL's version is pinned
+    model = load_model(model_dir, config)
+    rows = learning_rows(config, latents, ratio_tokens=family.ratio_tokens, tied=bool(model.config.tie_word_embeddings))
     trainer = policy_trainer(machine)(
-        model=load_model(model_dir, config),
+        model=model,
         args=_arguments(config, checkpoint_dir),
         reward_funcs=_given_reward,
         rollout_func=rollouts,
         train_dataset=Dataset.from_dict({"prompt": [str(number) for number in range(len(problems))]}),
         processing_class=tokenizer,
-        peft_config=adapter_config(config, latents),
+        peft_config=adapter_config(config, rows),
         callbacks=[checkpoint_callback(config.save_every), progress_callback(progress)],
     )
     trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(checkpoint_dir)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    save_trained(trainer.model, tokenizer, config, model_dir, out_dir, latents)
+    save_trained(trainer.model, tokenizer, config, model_dir, out_dir, rows)
     curve = [{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history]
-    del trainer
+    del trainer, model
     rollouts.let_go()
     release()
     return GrpoResult(

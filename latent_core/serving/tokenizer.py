@@ -20,7 +20,7 @@ class DualTokenizer:
     """Everything of `inner` but the way back from ids to text, the number of ids, and the generation prompt.
 
     Where the chat template does not open the think mark itself, the generation prompt ends in it, as in
-    `prompts.render_prompt`: a dual model is always started inside its reasoning.
+    `prompts.render_prompt`: a dual model is always started inside its reasoning, unless it names its ratio first.
     """
 
     def __init__(self, inner: Any, vocabulary: DualVocabulary, family: ChatFamily | None = None) -> None:
@@ -34,7 +34,7 @@ class DualTokenizer:
         own = inner.chat_template.removesuffix(
             "\n"
         )  # Jinja drops a template's last newline; what follows would keep it
-        self.chat_template = own if self.opens_think_itself else own + opening
+        self.chat_template = own if self.opens_think_itself or self._family.echoes else own + opening
 
     @classmethod
     def from_pretrained(cls, path_or_repo_id: str | Path, *args: Any, **kwargs: Any) -> DualTokenizer:

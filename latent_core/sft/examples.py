@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from array import array
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,22 +13,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.prepare import PrepareConfig, RatioLabel, RatioPolicy
+from latent_core.config.ratio_form import AUTO, AskedRatio
 from latent_core.dual.remap import IGNORED, RemapCounts, RemapOutcome, remap_row
 from latent_core.errors import InputError
 from latent_core.models.readable import ReadableModel
+from latent_core.sft.buckets import Text, Variants, bucketed
+from latent_core.sft.ratio_choice import Key, asks_auto, balanced_ratios, choose_ratios
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Row = Mapping[str, Any]
-Key = tuple[str, int]
 Cell = tuple[float, str, str]  # ratio, split, outcome
 _UNSUPERVISED = array("i", [IGNORED])
 PROMPTS_KEPT = 256  # more than the ratios of a question, whose samples lie together and share their prompts
 
 
 def example_schema() -> pa.Schema:
-    """Columns of a training example; `labels` is -100 on the prompt and equals `input_ids` on the target."""
+    """Columns of a training example; `labels` is -100 on the prompt and equals `input_ids` on the target.
+
+    `ratio` is what the text was compressed to, or the bucket that it is labelled with (`prepare.ratio_label`).
+    """
     import pyarrow as pa
 
     return pa.schema(
@@ -54,32 +58,6 @@ def is_validation(question_id: str, share: float, seed: int) -> bool:
     return int.from_bytes(digest[:8]) < share * 2**64
 
 
-def choose_ratios(available: Sequence[float], key: Key, config: PrepareConfig, accounting: Counter[str]) -> list[float]:
-    """The ratios at which a record is used; a drawn ratio that is missing is redrawn among the others and counted."""
-    if config.policy is RatioPolicy.ALL_RATIOS:
-        accounting["missing_ratio"] += len(set(config.ratios) - set(available))
-        return [ratio for ratio in config.ratios if ratio in available]
-    draw = random.Random(f"ratio/{config.seed}/{key[0]}/{key[1]}")
-    order = draw.sample(config.ratios, len(config.ratios))
-    if order[0] not in available:
-        accounting["redrawn"] += 1
-    return [next(ratio for ratio in order if ratio in available)]
-
-
-def balanced_ratios(samples: int, question_id: str, config: PrepareConfig) -> list[list[float]]:
-    """The ratios of each of a question's samples, so that the question is used at every ratio equally often.
-
-    The ratios share the samples out in equal blocks, the last of which go round to the first again; where the blocks
-    start is drawn per question. Every sample is used at least once, none twice at a ratio.
-    """
-    chosen: list[list[float]] = [[] for _ in range(samples)]
-    each = -(-samples // len(config.ratios))
-    start = random.Random(f"balanced/{config.seed}/{question_id}").randrange(samples)
-    for place in range(each * len(config.ratios)):
-        chosen[(start + place) % samples].append(config.ratios[place // each])
-    return chosen
-
-
 def tokenskip_examples(
     samples: Iterable[Row],
     compressed: Iterable[Row],
@@ -99,15 +77,15 @@ def tokenskip_examples(
     texts = _Grouped(compressed)
     remapped = RemapCounts()
     prompted = lru_cache(maxsize=PROMPTS_KEPT)(partial(_prompt, model))
-    for sample, variants, ratios in _with_ratios(_usable(samples, texts, accounting), config, accounting):
+    for sample, variants, ratios in _with_ratios(_usable(samples, texts, config, accounting), config, accounting):
         for ratio in ratios:
-            if good is not None and (sample["question_id"], sample["sample_index"], ratio) not in good:
+            text = variants[ratio]
+            if good is not None and (sample["question_id"], sample["sample_index"], text.requested) not in good:
                 accounting["low_quality"] += 1
                 held_out = is_validation(sample["question_id"], config.validation_share, config.seed)
                 outcomes[ratio, "validation" if held_out else "train", "low_quality"] += 1
                 continue
-            reasoning, achieved = (sample["reasoning"], 1.0) if ratio == 1.0 else variants[ratio]
-            example = _example(sample, reasoning, ratio, achieved, model, config, prompted)
+            example = _example(sample, text, ratio, model, config, prompted)
             kept = _latent(example, model, config, remapped, accounting)
             if kept is None:
                 outcomes[ratio, example["split"], "not_latent"] += 1
@@ -131,11 +109,10 @@ def ratio_table(outcomes: Mapping[Cell, int]) -> list[dict[str, Any]]:
     ]
 
 
-Variants = dict[float, tuple[str, float]]  # text and achieved ratio by requested ratio
-
-
-def _usable(samples: Iterable[Row], texts: _Grouped, accounting: Counter[str]) -> Iterator[tuple[Row, Variants]]:
-    """The correct samples that were compressed, with their compressions."""
+def _usable(
+    samples: Iterable[Row], texts: _Grouped, config: PrepareConfig, accounting: Counter[str]
+) -> Iterator[tuple[Row, Variants]]:
+    """The correct samples that were compressed, with their texts by the ratio that these are taught at."""
     for sample in samples:
         if sample["verdict"] != "correct":
             accounting[sample["verdict"]] += 1
@@ -144,7 +121,9 @@ def _usable(samples: Iterable[Row], texts: _Grouped, accounting: Counter[str]) -
         if not variants:
             accounting["not_compressed"] += 1  # too long or empty: left out at every ratio, 1.0 included
             continue
-        yield sample, variants
+        if config.ratio_label is RatioLabel.BUCKET:
+            variants = bucketed(variants, config, accounting)
+        yield sample, {**variants, 1.0: Text(sample["reasoning"], 1.0, 1.0)}
 
 
 def _with_ratios(
@@ -154,13 +133,13 @@ def _with_ratios(
     if config.policy is not RatioPolicy.BALANCED:
         for sample, variants in usable:
             key = (sample["question_id"], sample["sample_index"])
-            yield sample, variants, choose_ratios([1.0, *variants], key, config, accounting)
+            yield sample, variants, choose_ratios([*variants], key, config, accounting)
         return
     for question_id, group in groupby(usable, key=lambda item: str(item[0]["question_id"])):
         pairs = list(group)
         shares = balanced_ratios(len(pairs), question_id, config)
         for (sample, variants), ratios in zip(pairs, shares, strict=True):
-            there = [ratio for ratio in ratios if ratio == 1.0 or ratio in variants]
+            there = [ratio for ratio in ratios if ratio in variants]
             accounting["missing_ratio"] += len(ratios) - len(there)
             yield sample, variants, there
 
@@ -182,8 +161,8 @@ def rationale_examples(
             "question_id": problem.question_id, "sample_index": 0, "question": problem.question, "gold": problem.gold
         }  # fmt: skip
         config = PrepareConfig(ratios=(1.0,), validation_share=share, seed=seed, max_length=max_length)
-        prompted = partial(_prompt, model)
-        example = _example(row, problem.rationale.split("####")[0], 1.0, 1.0, model, config, prompted)
+        whole = Text(problem.rationale.split("####")[0], 1.0, 1.0)
+        example = _example(row, whole, 1.0, model, config, partial(_prompt, model))
         if fits(example, max_length, accounting):
             yield example
 
@@ -195,28 +174,28 @@ class Prompt(NamedTuple):
     ids: array[int]
 
 
-def _prompt(model: ReadableModel, question: str, ratio: float) -> Prompt:
+def _prompt(model: ReadableModel, question: str, ratio: AskedRatio) -> Prompt:
     text = prompts.render_prompt(question, model.tokenizer, model.family, ratio=ratio)
     return Prompt(text, model.encode_packed(text))
 
 
 def _example(
     sample: Row,
-    reasoning: str,
+    text: Text,
     ratio: float,
-    achieved: float,
     model: ReadableModel,
     config: PrepareConfig,
-    prompted: Callable[[str, float], Prompt],
+    prompted: Callable[[str, AskedRatio], Prompt],
 ) -> dict[str, Any]:
-    named = ratio if config.ratio_label is RatioLabel.REQUESTED else achieved_label(achieved)
+    named = achieved_label(text.achieved) if config.ratio_label is RatioLabel.ACHIEVED else ratio
+    asked: AskedRatio = AUTO if asks_auto(sample, ratio, config) else named
     return tokenised_example(
         sample,
-        prompted(sample["question"], named),
-        prompts.render_target(reasoning, sample["gold"], model.family),
+        prompted(sample["question"], asked),
+        prompts.render_target(text.reasoning, sample["gold"], model.family, ratio=named),
         model,
         ratio=ratio,
-        achieved=achieved,
+        achieved=text.achieved,
         validation_share=config.validation_share,
         seed=config.seed,
     )
@@ -291,7 +270,8 @@ class _Grouped:
         """The compressions of one sample by ratio; empty when the stream's next sample is another one."""
         found: Variants = {}
         while self._next is not None and (self._next["question_id"], self._next["sample_index"]) == key:
-            found[self._next["ratio"]] = (self._next["text"], self._next["achieved_ratio"])
+            ratio = float(self._next["ratio"])
+            found[ratio] = Text(self._next["text"], self._next["achieved_ratio"], ratio)
             self._next = next(self._rows, None)
         return found
 

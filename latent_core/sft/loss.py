@@ -57,17 +57,29 @@ def token_weights(labels: Any, weights: LossWeights, think_end_id: int) -> Any:
 
 
 def weighted_loss(logits: Any, labels: Any, weights: LossWeights, think_end_id: int, tokens: Any = None) -> Any:
+    """`weighted_mean` of the negative log-likelihoods under full `logits` (rows, tokens, vocabulary)."""
+    import torch
+
+    losses = torch.nn.functional.cross_entropy(
+        logits[:, :-1].float().transpose(1, 2), labels[:, 1:], ignore_index=IGNORED, reduction="none"
+    )
+    return weighted_mean(losses, labels, weights, think_end_id, tokens)
+
+
+def weighted_mean(
+    losses: Any, labels: Any, weights: LossWeights, think_end_id: int | None = None, tokens: Any = None
+) -> Any:
     """Sum of weighted negative log-likelihoods over the number of supervised tokens: a scalar, in nats a token.
 
-    `logits` are (rows, tokens, vocabulary), `labels` (rows, tokens), unshifted. `tokens` is the number of supervised
-    tokens of the whole batch where this is one of several micro batches. Not divided by the sum of weights: halving
-    one part's weight leaves the gradients of the others as they were.
+    `labels` (rows, tokens) are unshifted, `losses` (rows, tokens - 1) are those of all labels but the first, 0 where
+    unsupervised. `tokens` is the number of supervised tokens of the whole batch where this is one of several micro
+    batches. Not divided by the sum of weights: halving one part's weight leaves the gradients of the others as they
+    were. `think_end_id` may be None where all weights are 1.
     """
     import torch
 
-    following = labels[:, 1:]
-    losses = torch.nn.functional.cross_entropy(
-        logits[:, :-1].float().transpose(1, 2), following, ignore_index=IGNORED, reduction="none"
-    )
-    count = (following != IGNORED).sum() if tokens is None else torch.as_tensor(tokens, device=losses.device)
-    return (losses * token_weights(labels, weights, think_end_id)[:, 1:]).sum() / count.clamp(min=1)
+    count = (labels[:, 1:] != IGNORED).sum() if tokens is None else torch.as_tensor(tokens, device=losses.device)
+    if not weights.are_equal_to_one:
+        assert think_end_id is not None
+        losses = losses * token_weights(labels, weights, think_end_id)[:, 1:]
+    return losses.sum() / count.clamp(min=1)

@@ -8,21 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latent_core.config.training import Layout, TrainConfig
+from latent_core.config.training import Layout, LossSupport, TrainConfig, VisibleRows
+from latent_core.dual.mirrors import mirrored_ids
 from latent_core.errors import InputError
 from latent_core.loading import NO_CODE
 from latent_core.models.family import open_family
+from latent_core.models.ratio_tokens import RatioTokens
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
+from latent_core.sft.phase_loss import PhaseLoss, machine_of
 from latent_core.sft.plan import evaluation_batches, micro_batch_size, micro_batches, steps_of
 from latent_core.sft.planned_trainer import Head, planned_trainer
+from latent_core.sft.token_rows import PaddedCollator, TokenRows
 from latent_core.sft.weights import (
     adapter_config,
     compute_type,
     is_mixed,
+    learning_rows,
     load_model,
     parameters_of,
     save_trained,
-    trains_latents,
 )
 
 if TYPE_CHECKING:
@@ -64,33 +68,46 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
     from transformers import AutoTokenizer
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
+    from latent_core.likelihood.hidden_states import let_through
+
     config = job.config
     tokenizer = AutoTokenizer.from_pretrained(job.model_dir, local_files_only=True, **NO_CODE)
     packed = resolve_layout(config) is Layout.PACKED
     flash = {"attn_implementation": "flash_attention_2"} if packed and _takes_flash_attention(config) else {}
     model = load_model(job.model_dir, config, **flash)
     has_validation = job.validation is not None and job.validation.num_rows > 0
+    tied = bool(model.config.tie_word_embeddings)
     args = _arguments(config, job.checkpoint_dir, has_validation)
     place = {"rank": args.process_index, "processes": args.world_size}
     lengths = _lengths(job.training)
     steps = steps_of(lengths, config)
+    visible = mirrored_ids(job.model_dir) if config.visible_rows is VisibleRows.TRAINABLE else ()
+    rows = learning_rows(config, job.latent_ids, visible, RatioTokens.find(job.model_dir), tied=tied)
     kind = planned_trainer(
-        _head(config, trains_latents(config, job.latent_ids)),
+        _head(config, bool(rows)),
         config.loss_weights,
         None if config.loss_weights.are_equal_to_one else think_end_id(job.model_dir),
         micro_batches(steps, lengths, config, **place),
         evaluation_batches(_lengths(job.validation), config.micro_batch_size, **place) if has_validation else [],
+        TokenRows(job.training),
+        PhaseLoss(machine_of(job.model_dir)) if config.support is LossSupport.PHASE else None,
     )
+    padding_id = _padding_id(tokenizer)
+    collator: Any = PaddedCollator(padding_id)
+    if packed:
+        collator = DataCollatorForLanguageModeling(padding_id, padding_free=True)
     trainer = kind(
         model=model,
         args=args,
-        data_collator=DataCollatorForLanguageModeling(_padding_id(tokenizer), padding_free=packed),
-        train_dataset=_dataset(job.training, with_blank=True),
+        data_collator=collator,
+        train_dataset=_dataset(job.training.slice(0, 1)),  # what is read are the planned batches of `TokenRows`
         eval_dataset=_dataset(job.validation) if has_validation else None,
         processing_class=tokenizer,
-        peft_config=adapter_config(config, job.latent_ids),
+        peft_config=adapter_config(config, rows),
         callbacks=[checkpoint_callback(config.save_every, args.save_steps), progress_callback(progress)],
     )
+    if config.support is LossSupport.PHASE:
+        let_through(trainer.model)
     trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(job.checkpoint_dir)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
@@ -99,7 +116,7 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
     if args.process_index > 0:
         return None
     best = trainer.state.best_metric
-    save_trained(trainer.model, tokenizer, config, job.model_dir, job.out_dir, job.latent_ids)
+    save_trained(trainer.model, tokenizer, config, job.model_dir, job.out_dir, rows)
     return TrainResult(
         curve=[{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history],
         best_eval_loss=float(best) if best is not None else None,
@@ -144,6 +161,8 @@ def _has_flash_attention() -> bool:
 
 
 def _head(config: TrainConfig, rows_learn: bool) -> Head:
+    if config.support is LossSupport.PHASE:
+        return Head.PHASE
     if not config.loss_weights.are_equal_to_one:
         return Head.WEIGHTED
     return Head.FULL_LOGITS if rows_learn else Head.FUSED
@@ -160,16 +179,11 @@ def _lengths(table: pa.Table) -> list[int]:
     return lengths
 
 
-def _dataset(table: pa.Table, with_blank: bool = False) -> Any:
-    """Rows for the trainer; the blank one at the end has a token and no loss (see `micro_batches`)."""
-    import pyarrow as pa
+def _dataset(table: pa.Table) -> Any:
+    """Rows as the trainer takes them."""
     from datasets import Dataset
 
-    table = table.select(["input_ids", "labels"])
-    if with_blank:
-        blank = {"input_ids": [table["input_ids"][0].as_py()[:1]], "labels": [[-100]]}
-        table = pa.concat_tables([table, pa.table(blank, schema=table.schema)])
-    return Dataset(table)
+    return Dataset(table.select(["input_ids", "labels"]))
 
 
 def _arguments(config: TrainConfig, checkpoint_dir: Path, has_validation: bool) -> Any:

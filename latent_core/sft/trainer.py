@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latent_core.config.training import LossOn, TrainConfig
+from latent_core.config.training import LossOn, LossSupport, TrainConfig
 from latent_core.device_memory import release
 from latent_core.errors import InputError
 from latent_core.sft.loss import latent_only
+from latent_core.sft.phase_loss import check_targets, machine_of
 from latent_core.sft.plan import micro_batch_size
 from latent_core.sft.rank import Job, Progress, TrainResult, fit, resolve_layout, think_end_id
 
@@ -50,6 +51,8 @@ def train(
         think_end_id(model_dir)
     if config.loss_on is LossOn.LATENT_ONLY:
         training, validation = latent_only(training, latent_ids), latent_only(validation, latent_ids)
+    if config.support is LossSupport.PHASE and (machine := machine_of(model_dir)) is not None:
+        check_targets(machine, training, validation)
     latents = range(latent_ids[0], latent_ids[-1] + 1) if latent_ids else range(0)
     job = Job(model_dir, training, validation, config, out_dir, checkpoint_dir, latents)
     if processes == 1 and len(devices) <= 1:

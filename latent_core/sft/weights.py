@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from latent_core.config.training import LatentRows, LoraVariant, TrainMethod
+from latent_core.dual.initial import FILE_NAME as INITIAL_FILE
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.loading import SAFE
 from latent_core.models.family import SETTINGS_FILE
+from latent_core.models.ratio_tokens import FILE_NAME as RATIO_TOKENS_FILE
+from latent_core.models.ratio_tokens import RatioTokens
 from latent_core.sft.adapter import settle_adapter
 
 
@@ -62,19 +66,36 @@ def is_mixed(parts: TrainableParts) -> bool:
     return parts.method is TrainMethod.FULL and compute_type(parts) == "bfloat16"
 
 
-def trains_latents(parts: TrainableParts, latent_ids: range) -> bool:
-    """Whether latent rows need training beside an adapter; full training moves every row anyway."""
-    lora = parts.method is TrainMethod.LORA
-    return lora and bool(latent_ids) and parts.latent_rows is LatentRows.TRAINABLE
+def learning_rows(
+    parts: TrainableParts,
+    latent_ids: range,
+    visible_ids: Sequence[int] = (),
+    ratio_tokens: RatioTokens | None = None,
+    *,
+    tied: bool,
+) -> dict[str, list[int]]:
+    """The rows that learn beside an adapter, ascending, by table; none where all weights are trained.
+
+    These are `visible_ids`, latent rows that are trainable, and the rows of ratio tokens always, since they mean
+    nothing before. The rows of a tied head are the same. Those of an untied one stay, but for ratio tokens that the
+    model shall write.
+    """
+    if parts.method is not TrainMethod.LORA:
+        return {}
+    new = [] if ratio_tokens is None else [*ratio_tokens.all_ids]
+    latents = latent_ids if parts.latent_rows is LatentRows.TRAINABLE else ()
+    rows = {"embed_tokens": sorted({*new, *visible_ids, *latents})}
+    if ratio_tokens is not None and ratio_tokens.echoes and not tied:
+        rows["lm_head"] = new
+    return {table: ids for table, ids in rows.items() if ids}
 
 
-def adapter_config(parts: TrainableParts, latent_ids: range) -> Any:
-    """PEFT's configuration of the adapter, with the latent rows that learn; None where all weights are trained."""
+def adapter_config(parts: TrainableParts, rows: dict[str, list[int]]) -> Any:
+    """PEFT's configuration of the adapter, with the `rows` that learn; None where all weights are trained."""
     from peft import LoraConfig
 
     if parts.method is not TrainMethod.LORA:
         return None
-    rows = list(latent_ids) if trains_latents(parts, latent_ids) else []
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=parts.lora_rank,
@@ -82,7 +103,7 @@ def adapter_config(parts: TrainableParts, latent_ids: range) -> Any:
         use_rslora=parts.lora_variant is LoraVariant.RSLORA,
         lora_alpha=parts.lora_alpha,
         target_modules="all-linear",
-        trainable_token_indices={"embed_tokens": rows} if rows else None,
+        trainable_token_indices=rows or None,
     )
 
 
@@ -93,9 +114,12 @@ def parameters_of(model: Any) -> tuple[int, int]:
 
 
 def save_trained(
-    model: Any, tokenizer: Any, parts: TrainableParts, model_dir: Path, out_dir: Path, latent_ids: range
+    model: Any, tokenizer: Any, parts: TrainableParts, model_dir: Path, out_dir: Path, rows: dict[str, list[int]]
 ) -> None:
-    """Write the merged model to `out_dir/model` and, for LoRA, the adapter to `out_dir/adapter`."""
+    """Write the merged model to `out_dir/model` and, for LoRA, the adapter to `out_dir/adapter`.
+
+    `rows` are those that learnt beside the adapter, by table.
+    """
     import torch
 
     if parts.method is TrainMethod.LORA:
@@ -109,10 +133,11 @@ def save_trained(
     target = out_dir / "model"
     model.to(getattr(torch, parts.save_dtype)).save_pretrained(target)
     tokenizer.save_pretrained(target)
-    if (model_dir / "generation_config.json").is_file():
-        shutil.copyfile(model_dir / "generation_config.json", target / "generation_config.json")
-    if (model_dir / SETTINGS_FILE).is_file():
-        shutil.copyfile(model_dir / SETTINGS_FILE, target / SETTINGS_FILE)
+    for name in ("generation_config.json", SETTINGS_FILE, INITIAL_FILE, RATIO_TOKENS_FILE):
+        if (model_dir / name).is_file():
+            shutil.copyfile(model_dir / name, target / name)
     if (vocabulary := DualVocabulary.find(model_dir)) is not None:
-        moved = trains_latents(parts, latent_ids) or parts.method is TrainMethod.FULL
+        learnt = rows.get("embed_tokens", ())
+        latents = range(vocabulary.visible_size, vocabulary.size)
+        moved = parts.method is TrainMethod.FULL or any(row in latents for row in learnt)
         replace(vocabulary, latents_trained=vocabulary.latents_trained or moved).save(target)

@@ -96,12 +96,12 @@ def play(question: str, ratio: float, max_new_tokens: int, players: Sequence[Pla
 
 
 def stretches(ids: Sequence[int], model: ReadableModel) -> tuple[Stretch, ...]:
-    """A completion's tokens by what they are; think marks and the stop token belong to none."""
+    """A completion's tokens by what they are; think marks, a ratio named first and the stop token belong to none."""
     family, vocabulary = model.family, model.vocabulary
     marks = {family.think_start_id, family.think_end_id, *family.stop_ids}
     thinking = family.thinks
     parts: list[tuple[Part, int]] = []
-    for token in ids:
+    for token in family.without_echo(ids)[1]:
         if token == family.think_end_id:
             thinking = False
         if token in marks:

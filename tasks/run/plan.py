@@ -27,7 +27,8 @@ class PlannedStage:
 
 
 class Plan(Run):
-    """`lines` has one entry for each call; `unrecorded`: executing the run would leave a record that is not there."""
+    """`lines` has one entry for each call, as an execution computes it once; `unrecorded`: executing the run would
+    leave a record that is not there."""
 
     def __init__(
         self, name: str, store: ArtifactStore, tracking: TrackingConfig, force: frozenset[str] = frozenset()
@@ -42,9 +43,13 @@ class Plan(Run):
         self.unrecorded = False
         self._force = force
         self._hits = Hits(store)
+        self._added: set[ArtifactRef] = set()
         self._whole: dict[ArtifactRef, str] = {}  # content hashes of what was found
 
     def add(self, call: StageCall) -> ArtifactRef:
+        if call.ref in self._added:
+            return call.ref
+        self._added.add(call.ref)
         artifact = self._hits.find(call, self._whole)
         hit = artifact is not None and call.stage.name not in self._force
         rows = artifact.rows if artifact else call.expected_rows

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.evaluate import EvaluateConfig
 from latent_core.config.prompting import Prompting
+from latent_core.config.ratio_form import AUTO
 from latent_core.config.reevaluate import Evaluated
 from latent_core.identity import canonical_json
 from latent_core.store import ArtifactRef, ArtifactStore, Manifest
@@ -41,12 +42,14 @@ def first_evaluation(store: ArtifactStore, model: ArtifactRef) -> FirstEvaluatio
         first = min(group, key=lambda found: found.started)
         benchmark = _benchmark(store, first.manifest)
         if benchmark is not None:
-            ratios = sorted({found.condition.ratio for found in group}, reverse=True)
+            asked = {found.condition.ratio for found in group}
+            ratios = sorted((float(ratio) for ratio in asked if ratio != AUTO), reverse=True)
             condition = first.condition
             settings = EvaluateConfig(
                 sampling=condition.sampling,
                 questions=condition.questions,
-                ratios=tuple(ratios),
+                ratios=tuple(ratios) or (1.0,),
+                auto_ratio=AUTO in asked,
                 metrics=condition.metrics,
             )
             return FirstEvaluation(Evaluated(benchmark, settings, condition.text_format), first.manifest.ref)

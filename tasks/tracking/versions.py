@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from latent_core.config.prompting import Prompting
+from latent_core.config.ratio_form import AUTO
 from latent_core.config.runtime import MODEL_NAME, TrackingConfig
 from latent_core.errors import InputError
 from latent_core.evaluation.condition import Condition, Kind
@@ -181,8 +182,9 @@ class _Library:
     def _evaluation(self, manifest: Manifest) -> ModelEvaluation:
         content = manifest.content
         problems = content.parents["problems"].fingerprint if "problems" in content.parents else ""
-        kind = Kind[Prompting(content.identity["prompting"]).name]
-        condition = Condition("model", kind, content.identity["ratio"] if kind.takes_ratio else None)
+        asked = content.identity["ratio"]
+        kind = Kind.AUTO if asked == AUTO else Kind[Prompting(content.identity["prompting"]).name]
+        condition = Condition("model", kind, asked if kind.takes_ratio else None)
         recorded = manifest.record.get("benchmarks", {}).get("problems", {}).get("name")
         run = self._runs.get((content.stage, content.fingerprint), {})
         return ModelEvaluation(

@@ -18,8 +18,10 @@ import yaml
 from flows.launch import execute as execution
 from flows.launch.plan import plan
 from flows.launch.registry import find_flow
+from latent_core.config.ratio_form import AUTO, RatioForm
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.errors import InputError, RegressionFound
+from latent_core.models.ratio_tokens import RatioTokens
 from latent_core.store import DamagedError
 from tasks.compare import COMPARISON_JSON, COMPARISON_MARKDOWN, compare_evaluations
 from tasks.tables import SAMPLES
@@ -242,6 +244,23 @@ def test_parameters_that_are_left_out_follow_the_champions_first_evaluation(nigh
     )[0]
     assert next(line.ref for line in partly.lines if line.ref.stage == "evaluate") == evaluations[1]
     assert "the parameters say evaluate.ratios, the rest is as it was" in partly.notes[0]
+
+
+def test_champion_that_chose_its_ratio_is_left_to_choose_it_again_and_judged_by_that(nights: Nights) -> None:
+    tokens = RatioTokens(RatioForm.ECHO, (1.0, 0.5), (7, 8), 9)
+    for seed, right in ((1, 50), (2, 20)):
+        nights.crown(seed, tokens)
+        evaluate = nights.parameters()["evaluate"] | {"auto_ratio": True}
+        nights.answer(nights.config(evaluate=evaluate), {1.0: 50, 0.5: 40, AUTO: right})
+        bare = {name: value for name, value in nights.parameters().items() if name not in ("benchmark", "evaluate")}
+        config = ReevaluateConfig.model_validate(bare)
+        run, _ = plan(find_flow("reevaluate"), config)
+        assert "at ratios 1, 0.5, auto, temperature" in run.notes[0]
+        assert all(line.hit for line in run.lines if line.ref.stage == "evaluate")
+        if seed == 1:
+            nights.night(config)
+    with pytest.raises(RegressionFound, match=r"auto ratio: accuracy -50\.0 points"):
+        nights.night(config)
 
 
 def test_benchmark_of_an_evaluation_by_an_older_release_is_read_from_its_runs_journal(

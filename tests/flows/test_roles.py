@@ -38,6 +38,10 @@ BASES: dict[str, Values] = {
     "compressor": {"labeller": "latent-mini", "corpora": [{"benchmark": {"difficulties": [1]}, "labels": WORDS}]},
     "label-kinds": AT_A_HALF
     | {"compress": {"scoring": {"spans": True}}, "kinds": ["surprisal", "answer_aware"], "labels": WORDS},
+    "compare": COLLECTED
+    | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [1.0, 0.5]}, "seeds": [1, 2, 3], "quality": {}}
+    | {"latent_arms": ["standard", "dual"], "compressors": ["latent-compressor", "random"]}
+    | {"compress": {"scoring": {"spans": True}, "keep_numbers": True}, "warm_start": {"questions": 5}},
     "grpo": COMMON | {"grpo": {"questions": 8, "questions_per_step": 4}},
     "reevaluate": COMMON | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [0.5]}},
 }
@@ -49,11 +53,18 @@ BESIDE: dict[str, Values] = {
     "dual.ids_file": {"mode": "subset", "ids_file": "one.json"},
     "dual.tokens_file": {"mode": "custom", "tokens_file": "one.json"},
     "dual.embeddings_file": {"mode": "custom", "tokens_file": "one.json"},
+    "prepare.buckets": {"ratio_label": "bucket"},
+    "prepare.bucket_tolerance": {"ratio_label": "bucket"},
     "benchmark.name": FILES,
     "benchmark.train_path": FILES,
     "benchmark.test_path": FILES,
     "benchmark.drop_contaminated": FILES,
     "sampling.openai.served_model": {"engine": "openai", "openai": {"served_model": "one"}},
+}
+# Values of other sections, by the end of the flow's and the field's names.
+ELSEWHERE: dict[str, Values] = {
+    "tokenskip-math prepare.auto_share": {"ratio_form": "echo"},
+    "tokenskip-math evaluate.auto_ratio": {"ratio_form": "echo", "prepare": {"auto_share": 0.5}},
 }
 # Other legal texts, by the end of the field's name.
 TEXTS = {
@@ -78,11 +89,27 @@ INERT = {
     "dual.mode": "changes only together with what the mode needs",
     "direct evaluate.ratios": "must be 1",
     "concise evaluate.ratios": "must be 1",
+    "direct evaluate.auto_ratio": "trains no ratios",
+    "concise evaluate.auto_ratio": "trains no ratios",
+    "label-kinds prepare.auto_share": "its models are told ratios by the suffix",
+    "label-kinds evaluate.auto_ratio": "its models are told ratios by the suffix",
+    "grpo evaluate.auto_ratio": "latent-mini names no ratio; tests/flows/test_ratio_forms.py has a model that does",
+    "reevaluate evaluate.auto_ratio": "the same",
     "compressor corpora.0.benchmark.test_path": "the flow reads no test split",
     "compressor corpora.0.benchmark.drop_contaminated": "the flow reads no test split",
     "reevaluate benchmark.train_path": "the flow reads the training split for drop_contaminated only",
+    "registers.verbose": "the shares add up to 1; a test of registers changes two at a time",
+    "registers.equations": "as above",
+    "registers.draft": "as above",
+    "registers.telegram": "as above",
     "label-kinds labels.kind": "the flow sets it",
     "label-kinds compress.model": "the flow sets it",
+    "compare compress.model": "the flow sets it",
+    "compare compress.unit": "the flow sets it",
+    "compare compress.scoring.spans": "units and keep_numbers need it",
+    "compare compress.drop_consecutive": "spans refuse it; tests of the main job change it",
+    "compare train.seed": "the flow trains with every one of its seeds",
+    "compare evaluate.base": "must be true",
 }
 
 
@@ -188,6 +215,7 @@ def test_every_field_enters_fingerprints_exactly_as_its_role_says(flow: str, fol
         for end, beside in BESIDE.items():
             if name.endswith(end):
                 values = _with(values, path[: -len(end.split(".")) + 1], beside)
+        values = values | ELSEWHERE.get(f"{flow} {name}", {})
         if not any(f"{flow} {name}".endswith(end) for end in INERT):
             found[name] = _changes(entry, values, path, role, others), role is not Role.RUNTIME
     assert {name: changes for name, (changes, told) in found.items() if changes is not told} == {}

@@ -8,10 +8,12 @@ from typing import Any
 
 from bench.here import run_here
 from flows.reevaluate import ENTRY
+from latent_core.config.ratio_form import AskedRatio
 from latent_core.config.reevaluate import ReevaluateConfig
 from latent_core.evaluation.summary import summarise
 from latent_core.generate.completions import sample_schema
 from latent_core.identity import fingerprint
+from latent_core.models.ratio_tokens import RatioTokens
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, ArtifactWriter, begin
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
 from tasks.run.plan import Plan
@@ -45,20 +47,22 @@ class Nights:
             "tracking": {"uri": f"sqlite:///{self.folder}/mlflow.db"},
         }
 
-    def crown(self, seed: int) -> str:
-        """Make a model of that seed the champion; returns its version."""
+    def crown(self, seed: int, tokens: RatioTokens | None = None) -> str:
+        """Make a model of that seed the champion, told its ratio by `tokens`; returns its version."""
         ref = ArtifactRef("train", fingerprint("train", 1, {"seed": seed}, {}))
         if self.store.get(ref.stage, ref.fingerprint) is None:
             with begin(self.store, ref) as out:
                 with out.directory("weights/model") as folder:
                     (folder / "config.json").write_text(str(seed))
+                    if tokens is not None:
+                        tokens.save(folder)
                 out.commit()
         client, _ = open_client(self.config().tracking)
         version = register(client, NAME, ref, self.store, f"seed{seed}")
         set_champion(self.config().tracking, NAME, version)
         return version
 
-    def answer(self, config: ReevaluateConfig, correct: dict[float, int]) -> None:
+    def answer(self, config: ReevaluateConfig, correct: dict[AskedRatio, int]) -> None:
         """Evaluate the champion as `config` will: the first `correct[ratio]` questions are right."""
         for call in _planned(config):
             ratio = call.config.ratio if isinstance(call.config, EvaluateCondition) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from latent_core.evaluation.summary import summarise
 from latent_core.store import ArtifactRef, begin
 from tasks.card import CardConfig, CompressorCardInputs, MiniCardInputs, compressor_card, mini_card
 from tests.support.stage_bench import StageBench
@@ -26,14 +27,35 @@ def _read(directory: Path) -> str:
     return (directory / "README.md").read_text()
 
 
-def test_mini_card_tells_the_accuracy_of_every_number_of_steps(bench: StageBench) -> None:
+def _evaluation(bench: StageBench, accuracy: float, tokens: int, questions: int = 100) -> ArtifactRef:
+    """A finished evaluation of half easy and half hard questions, of which so many are answered rightly."""
+    right = round(accuracy * questions)
+    rows = [
+        {"question_id": f"q{place}", "sample_index": 0, "level": str(1 + place % 2), "answer": "4", "tokens": tokens,
+         "reasoning_tokens": tokens, "latent_tokens": 0, "verdict": "correct" if place < right else "wrong"}
+        for place in range(questions)
+    ]  # fmt: skip
+    return bench.input("evaluate", metrics=summarise(rows).to_metrics())
+
+
+def test_mini_card_tells_accuracy_by_steps_by_prompting_and_under_every_noise(bench: StageBench) -> None:
     model = _trained(bench, "train", {"parameters": 7})
-    levels = {"2": {"questions": 40, "accuracy": 0.25}, "1": {"questions": 60, "accuracy": 0.905}}
-    evaluation = bench.input("evaluate", metrics={"levels": levels})
-    made = bench.perform(mini_card.call(CARD, MiniCardInputs(model, evaluation)))
+    initial, corpus = bench.input("mini_init"), bench.input("mini_corpus")
+    noise = {"none": _evaluation(bench, 0.9, 80, 50), "letters": _evaluation(bench, 0.88, 81, 50)}
+    inputs = MiniCardInputs(
+        initial,
+        corpus,
+        model,
+        _evaluation(bench, 0.9, 80),
+        {"concise": _evaluation(bench, 0.87, 40)},
+        noise | {"suffix": _evaluation(bench, 0.5, 79, 50)},
+    )
+    made = bench.perform(mini_card.call(CARD, inputs))
     page = _read(made.directory("model"))
     assert page.startswith("# A model\n\nWhat it is for.\n")
-    assert page.index("| 1 | 60 | 90.5% |") < page.index("| 2 | 40 | 25.0% |")
+    assert page.index("| 1 | 50 | 90.0% |") < page.index("| 2 | 50 | 90.0% |")
+    assert "| plain question | 100 | 90.0% | 80 |" in page and "| concise | 100 | 87.0% | 40 |" in page
+    assert "| letters | yes | 50 | 88.0% | 81 |" in page and "| suffix | held back | 50 | 50.0% | 79 |" in page
     assert "a" * 64 in page and made.manifest.content.metrics == {"parameters": 7}
 
 

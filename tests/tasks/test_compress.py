@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latent_core.config.compress import CompressConfig, ScoreWordsConfig
+from latent_core.config.compress import CompressConfig, ScoreWordsConfig, Unit
 from tasks.compress import CompressInputs, ScoreWordsInputs, compress, score_words
 from tasks.inputs import CompressorInput
 from tasks.tables import COMPRESSED, SAMPLES, SCORES
@@ -33,3 +33,15 @@ def test_score_words_takes_correct_samples_within_the_cap_and_compress_keeps_the
     drift = small.manifest.content.metrics["ratios"]
     assert [(row["ratio"], row["texts"]) for row in drift] == [(0.7, 1), (0.3, 1)]
     assert drift[1]["achieved_ratio"] == kept[0.3]["achieved_ratio"]
+
+
+def test_random_spans_keep_equations_as_often_as_words(bench: StageBench) -> None:
+    rows = [sample(i, f"in step {i} 3 + 4 = 7 is what follows then for all of them") for i in range(200)]
+    samples = bench.input("collect_shard", {SAMPLES: rows})
+    scoring = ScoreWordsConfig(spans=True)
+    scored = bench.perform(score_words.call(scoring, ScoreWordsInputs(samples, CompressorInput.find("random:3"))))
+    config = CompressConfig(model="random:3", scoring=scoring, ratios=(0.3,), unit=Unit.SPAN)
+    small = bench.perform(compress.call(config, CompressInputs(scored.ref, MINI)))
+    texts = [row["text"] for row in COMPRESSED.rows(small)]
+    assert 40 < sum("3 + 4 = 7" in text for text in texts) < 80
+    assert not any("+" in text.replace("3 + 4 = 7", "") for text in texts)

@@ -7,6 +7,7 @@ from typing import Any
 
 from latent_core.config.training import LatentRows
 from latent_core.evaluation.condition import Condition, Kind, role_of
+from latent_core.evaluation.following import following
 from latent_core.evaluation.summary import summarise
 from latent_core.store import ArtifactRef
 from tasks.report import REPORT_HTML, TABLE_MARKDOWN, ReportConfig, ReportInputs, write_report
@@ -61,3 +62,24 @@ def test_report_shows_each_evaluation_and_what_the_stages_counted(bench: StageBe
     assert "A report" in page and "1234" in page.replace(",", "") and "unparsed" in page
     assert "The latent rows of dual were frozen" in page
     assert "of 10 test questions, 0 are also among the 20 training questions" in page
+
+
+def test_report_says_how_many_answers_follow_a_swapped_reasoning(bench: StageBench) -> None:
+    rows = [
+        sample(number, "r", "wrong")
+        | {"level": None, "tokens": 9, "reasoning_tokens": 5, "latent_tokens": 0, "completion": "c", "answer": "4"}
+        for number in range(10)
+    ]
+    swapped = summarise(rows).with_following(following([True] * 6 + [False] * 2 + [None] * 2))
+    evaluations = {
+        Condition("dual", Kind.RATIO, 0.5): _evaluation(bench, 9, 60),
+        Condition("dual", Kind.SWAPPED_REASONING, 0.5): bench.input(
+            "intervene", {SAMPLES: rows}, accounting={"kept": 10}, metrics=swapped.to_metrics(), record=RECORD
+        ),
+    }
+    made = bench.perform(write_report.call(ReportConfig(title="t"), ReportInputs(evaluations)))
+    page = made.read_bytes(REPORT_HTML).decode()
+    assert "dual, swapped reasoning 0.5: 75.0 % [40.9, 92.9] of the answers are those of the question whose" in page
+    assert "(8 answers; 2 more where both questions have one answer)" in page
+    assert "swapped reasoning 0.5" in made.read_bytes(TABLE_MARKDOWN).decode()
+    assert b"swapped" not in made.read_bytes("figures/pareto.svg")

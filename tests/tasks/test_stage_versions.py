@@ -14,16 +14,19 @@ import pytest
 
 import tasks
 from latent_core.config.base import StageConfig
-from latent_core.config.compress import CompressConfig, ScoreWordsConfig
+from latent_core.config.compress import CompressConfig, ScoreWordsConfig, Unit
 from latent_core.config.concise import PrepareSelectedConfig, SelectExemplarsConfig, SelectShortestConfig
 from latent_core.config.direct import DirectExamplesConfig
 from latent_core.config.dual import DualBuildConfig
+from latent_core.config.evaluate import Intervention
 from latent_core.config.grpo import GrpoConfig
 from latent_core.config.label_words import LabelWordsConfig
+from latent_core.config.measure import MeasureCompressionsConfig
 from latent_core.config.mini import MiniCorpusConfig, MiniInitConfig
 from latent_core.config.prepare import PrepareConfig
 from latent_core.config.prompting import TextFormat
 from latent_core.config.quality import QualityConfig
+from latent_core.config.ratio_form import RatioTokensConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.config.train_compressor import TrainCompressorConfig
 from latent_core.config.training import TrainConfig
@@ -32,6 +35,7 @@ from tasks.build_dual import build_dual
 from tasks.card import CardConfig, compressor_card, mini_card
 from tasks.collect import CollectShard, collect_shard
 from tasks.compare import CompareEvaluations, compare_evaluations
+from tasks.compare_arms import CompareArms, compare_arms
 from tasks.compress import compress, score_words
 from tasks.concise import (
     FewShotShard,
@@ -45,12 +49,15 @@ from tasks.contamination import CheckContamination, check_contamination
 from tasks.direct import prepare_direct
 from tasks.evaluate import EvaluateCondition, TruncateCondition, evaluate, truncate
 from tasks.grpo import train_policy
+from tasks.intervene import InterveneCondition, intervene
 from tasks.label_kinds import CompareLabelKinds, compare_label_kinds
 from tasks.label_words import label_words
+from tasks.measure_compressions import measure_compressions
 from tasks.merge import MERGED, Merge
 from tasks.mini import mini_corpus, mini_init
 from tasks.prepare import WarmStartExamples, prepare, prepare_warm_start
 from tasks.quality import score_quality
+from tasks.ratio_tokens import build_ratio_tokens
 from tasks.report import ReportConfig, write_report
 from tasks.stage import Stage
 from tasks.train import train
@@ -61,6 +68,8 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (score_words, ScoreWordsConfig(), "e97d0a21b6a605e6"),
     (score_words, ScoreWordsConfig(spans=True), "af3070941e8bd33c"),
     (compress, CompressConfig(), "9c9b9148b96dcb02"),
+    (compress, CompressConfig(unit=Unit.SPAN, scoring=ScoreWordsConfig(spans=True)), "0206259f9fa0c06e"),
+    (measure_compressions, MeasureCompressionsConfig(), "8076bbec5c10d505"),
     (MERGED["collect"], Merge(shards=2), "ea6ead69431a5322"),
     (MERGED["score_words"], Merge(shards=2), "10e7dec9c0258d5e"),
     (MERGED["compress"], Merge(shards=2), "e9291c16cf373102"),
@@ -73,9 +82,15 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
         "36ebe4fbb08bfb01",
     ),
     (build_dual, DualBuildConfig(), "61e9c7d41d78d180"),
+    (build_ratio_tokens, RatioTokensConfig(), "40847e27b9f95fc2"),
     (train, TrainConfig(), "98148bd1a36bd4f9"),
     (evaluate, EvaluateCondition(sampling=SamplingConfig(), questions=5, ratio=0.5), "8c7cde0e5142c22d"),
     (truncate, TruncateCondition(ratio=0.5), "2fca005af6b55726"),
+    (
+        intervene,
+        InterveneCondition(intervention=Intervention.SWAP, sampling=SamplingConfig()),
+        "767fbf08a9caa9b7",
+    ),
     (check_contamination, CheckContamination(questions=5, training=7), "f4419c1591b0aa04"),
     (select_exemplars, SelectExemplarsConfig(), "3e4cd233c7050e68"),
     (
@@ -90,7 +105,7 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
         "56bb37c5cc674e87",
     ),
     (prepare_direct, DirectExamplesConfig(), "12a76cb2bc90daf9"),
-    (mini_card, CardConfig(title="t", summary="s"), "21602993dc021e8f"),
+    (mini_card, CardConfig(title="t", summary="s"), "2d3c5ddb0e50ebd4"),
     (compressor_card, CardConfig(title="t", summary="s"), "d903f9548e2782b8"),
     (write_report, ReportConfig(title="t"), "9766434169a815e9"),
     (mini_init, MiniInitConfig(), "6b76f4825accaf9c"),
@@ -99,6 +114,7 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (train_compressor, TrainCompressorConfig(), "705006bda6fda880"),
     (compare_label_kinds, CompareLabelKinds(), "a7cbfbdf781a9887"),
     (compare_evaluations, CompareEvaluations(), "ac48cfb315ddba0e"),
+    (compare_arms, CompareArms(title="t"), "c544a4aefec128de"),
     (train_policy, GrpoConfig(), "2dbd08069a231779"),
 ]
 

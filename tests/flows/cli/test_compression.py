@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from flows.cli.compression import show
 from flows.cli.main import app
+from latent_core.config.compress import Unit
 from latent_core.errors import InputError
 
 TEXT = "First, we add  the numbers.\n\n12 + 7 = 19, so $\\frac{38}{2} = 19$.\n"
@@ -111,3 +112,16 @@ def test_latent_compress_takes_a_file_or_options_without_naming_text_and_train_b
     assert [call[:3] for call in shown] == [(None, "One. Two.", [0.3]), (file, None, [0.5]), (file, None, [0.5])]
     invoked = CliRunner().invoke(app, ["compress", "train", "--set", "train.epochs=2", "--dry-run"])
     assert (invoked.exit_code, planned) == (0, [("compressor", None, ["train.epochs=2"], [])])
+
+
+def test_compress_by_spans_keeps_equations_whole(capsys):
+    show(None, "Now 3 + 4 = 7 is it", [0.6], "truncate", True, Unit.SPAN)
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["text"] == "Now 3 + 4 = 7" and row["encoder_tokens_after"] == 6
+    show(None, "Now 3 + 4 = 7 is it", [0.6], "truncate", False, Unit.SPAN)
+    assert "Now 3 + 4 = 7[" in capsys.readouterr().out.replace(" [-", "[-")
+
+
+def test_compress_with_a_compressor_that_reads_answers_is_refused():
+    with pytest.raises(InputError, match=r"^--model: cts scores a text by its question and answer"):
+        show(None, "One. Two.", [0.5], "cts:latent-mini", False)

@@ -92,6 +92,35 @@ def test_eval_takes_names_as_they_are_whatever_they_would_be_in_yaml(
 
 
 @pytest.mark.parametrize(
+    ("ratios", "message"),
+    [
+        (["auto"], "evaluate.auto_ratio: needs a model that names its ratio (ratio_form: echo); leave it out"),
+        (["half"], "evaluate.ratios.0"),
+        (["1.5"], "evaluate.ratios.0"),
+    ],
+)
+def test_eval_at_a_ratio_that_cannot_be_asked_for_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, ratios: list[str], message: str
+) -> None:
+    asked = [word for ratio in ratios for word in ("--ratio", ratio)]
+    assert _exit(monkeypatch, "eval", "--model", "latent-mini", "--store", tmp_path / "store", *asked) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert line.startswith(f"error: {message}")
+
+
+def test_eval_at_auto_beside_other_ratios_asks_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.launch.parameters import load
+    from latent_core.config.reevaluate import ReevaluateConfig
+
+    asked: list[Any] = []
+    monkeypatch.setattr("flows.launch.execute.execute", lambda flow, file, settings, force: asked.append(settings))
+    for words in (["0.5", "auto"], ["auto"], ["0.5"]):
+        _exit(monkeypatch, "eval", "--model", "m", *[part for word in words for part in ("--ratio", word)])
+    found = [load(ReevaluateConfig, None, settings).evaluate for settings in asked]
+    assert [(item.ratios, item.auto_ratio) for item in found] == [((0.5,), True), ((1.0,), True), ((0.5,), False)]
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--seed", "-1"], "seed: Input should be greater than or equal to 0"),

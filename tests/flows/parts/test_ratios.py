@@ -53,6 +53,13 @@ def test_ratios_of_a_trained_model_are_those_of_all_its_examples(store: Artifact
     assert trained_ratios(reinforced, store) == {1.0, 0.5, 0.25}
 
 
+def test_ratios_of_a_model_with_buckets_are_the_buckets(store: ArtifactStore) -> None:
+    label = {"ratio_label": RatioLabel.BUCKET, "ratios": (1.0, 0.5, 0.3)}
+    assert trained_ratios(trained(store, **label, buckets=(0.2, 0.4)), store) == {1.0, 0.4, 0.2}
+    assert trained_ratios(trained(store, **label), store) == {1.0, 0.5, 0.3}
+    assert prepared_ratios(PrepareConfig(**label, buckets=(0.2, 0.4))) == {1.0, 0.4, 0.2}
+
+
 def test_ratios_of_models_that_heard_none_are_one(store: ArtifactStore) -> None:
     direct = made(store, "prepare_direct", {"seed": 1})
     answering = made(store, "train", {"steps": 1}, model=OUTSIDE, prepared=direct)

@@ -16,7 +16,7 @@ from latent_core.compress import (
     compressor_fingerprint,
     open_compressor,
 )
-from latent_core.compress.surprisal_baseline import windows
+from latent_core.compress.causal import windows
 from latent_core.compressor_training.labels import word_surprisals
 from latent_core.errors import InputError
 from latent_core.models.source import open_model

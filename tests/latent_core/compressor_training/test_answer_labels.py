@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from latent_core.compress.conversation import PLAIN_TEXT, Conversation, own_conversation
+from latent_core.compress.solutions import Solutions
 from latent_core.compress.spans import split_units
 from latent_core.compressor_training.answer_labels import (
     Reader,
-    Solutions,
     answer_ablation_labels,
     answer_aware_labels,
     answer_drops,
@@ -16,7 +17,6 @@ from latent_core.compressor_training.answer_labels import (
     random_halves,
     without_each_unit,
 )
-from latent_core.compressor_training.conversation import PLAIN_TEXT, Conversation, own_conversation
 from latent_core.config.label_words import LabelKind, LabelReading, LabelWordsConfig
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from flows.launch.parameters import load
-from latent_core.config.compress import CompressConfig
+from latent_core.config.compress import CompressConfig, ScoreWordsConfig
 from latent_core.config.label_kinds import LabelKindsConfig
+from latent_core.config.label_words import LabelReading
 from latent_core.config.ratios import WithRatios
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.errors import InputError
@@ -43,6 +44,30 @@ def test_ratios_left_out_leave_the_defaults_of_the_sections() -> None:
 def test_other_fields_of_a_section_stay_beside_filled_ratios() -> None:
     assert load(LabelKindsConfig, None, ["ratios=[0.5]"]).compress.scoring.spans
     assert load(TokenSkipConfig, None, ["ratios=[0.5]", "evaluate.questions=7"]).evaluate.questions == 7
+
+
+def test_section_of_label_kinds_given_in_part_keeps_the_defaults_of_the_flow() -> None:
+    config = load(LabelKindsConfig, None, ["compress.ratio_of=target_tokens", "labels.held_out=7"])
+    assert config.compress.scoring.spans and config.labels.reading is LabelReading.CONVERSATION
+    config = load(LabelKindsConfig, None, ["compress.scoring.max_cot_tokens=9", "ratios=[0.5]"])
+    assert config.compress.scoring == ScoreWordsConfig(spans=True, max_cot_tokens=9)
+    assert not load(LabelKindsConfig, None, ["compress.scoring.spans=false"]).compress.scoring.spans
+
+
+@pytest.mark.parametrize("section", ["", "compress.", "prepare.", "evaluate."])
+def test_boolean_is_no_ratio(section: str) -> None:
+    with pytest.raises(InputError, match=rf"^{section}ratios\.0: should be a number \(got True\)$"):
+        load(TokenSkipConfig, None, [f"{section}ratios=[true]"])
+
+
+def test_spans_as_units_need_scores_of_spans() -> None:
+    with pytest.raises(InputError, match=r"^compress\.unit: span works on spans .*; set compress\.scoring\.spans$"):
+        load(TokenSkipConfig, None, ["compress.unit=span"])
+    with pytest.raises(InputError, match=r"^compress\.drop_consecutive: works on words"):
+        spans = ["compress.unit=span", "compress.scoring.spans=true"]
+        load(TokenSkipConfig, None, [*spans, "compress.drop_consecutive=true"])
+    with pytest.raises(InputError, match=r"^compress\.unit: .*'word' or 'span' \(got 'phrase'\)$"):
+        load(TokenSkipConfig, None, ["compress.unit=phrase"])
 
 
 def test_parameters_read_again_as_a_server_sends_them_are_equal() -> None:

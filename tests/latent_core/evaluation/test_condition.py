@@ -28,6 +28,13 @@ ROLES = {
     "evaluation/policy/start 1": Condition("policy", Kind.START, 1.0),
     "evaluation/policy/grpo 0.5": Condition("policy", Kind.GRPO, 0.5),
     "evaluation/direct/trained": Condition("direct", Kind.TRAINED),
+    "evaluation/dual-seed1/empty reasoning 0.5": Condition("dual", Kind.EMPTY_REASONING, 0.5, seed=1),
+    "evaluation/dual_permuted/random reasoning 1": Condition("dual_permuted", Kind.RANDOM_REASONING, 1.0),
+    "evaluation/standard_rows/swapped reasoning 0.3": Condition("standard_rows", Kind.SWAPPED_REASONING, 0.3),
+    "evaluation/dual/auto ratio": Condition("dual", Kind.AUTO),
+    "evaluation/standard-seed2/auto ratio": Condition("standard", Kind.AUTO, seed=2),
+    "evaluation/policy/auto start": Condition("policy", Kind.AUTO_START),
+    "evaluation/policy/auto grpo": Condition("policy", Kind.AUTO_GRPO),
 }
 
 
@@ -126,5 +133,8 @@ def test_condition_is_written_for_people_with_and_without_its_model() -> None:
         Condition("base", Kind.CONCISE),
         Condition("direct", Kind.TRAINED),
         Condition("policy", Kind.START, 1.0),
+        Condition("dual", Kind.SWAPPED_REASONING, 0.5),
     ]
-    assert [*map(label, conditions)] == ["base reduce 0.5", "base 0.5", "base concise", "direct", "policy start 1"]
+    assert [*map(label, conditions)] == [
+        "base reduce 0.5", "base 0.5", "base concise", "direct", "policy start 1", "dual swapped reasoning 0.5",
+    ]  # fmt: skip

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from latent_core.errors import InputError
+from latent_core.evaluation.echo import echoed_ratios
+from latent_core.evaluation.following import following
 from latent_core.evaluation.summary import HISTOGRAM_EDGES, Summary, compare, summarise
 
 
@@ -171,3 +174,22 @@ def test_compare_different_questions_is_refused_with_an_example() -> None:
 def test_compare_with_more_questions_in_the_candidate_is_refused_too() -> None:
     with pytest.raises(InputError, match=r"0 questions only in the first, 1 only in the second, e\.g\. q1"):
         compare([row(0)], [row(0), row(1)])
+
+
+def test_summary_with_following_survives_its_metrics_and_others_have_none() -> None:
+    plain = summarise([row(0)])
+    assert "follows_reasoning" not in plain.to_metrics()
+    for follows in ([True, None], [None]):
+        swapped = plain.with_following(following(follows))
+        assert Summary.from_metrics(json.loads(json.dumps(swapped.to_metrics()))) == swapped
+
+
+def test_ratios_that_are_named_are_counted_and_survive_the_manifest() -> None:
+    rows = [{"echoed_ratio": ratio} for ratio in (0.5, 1.0, None, 0.5)]
+    echoed = echoed_ratios(rows)
+    assert list(echoed.items()) == [("1", 1), ("0.5", 2), ("none", 1)]
+    assert echoed_ratios([{"tokens": 3}]) == {}
+    plain = summarise([row(1)])
+    assert "echoed" not in plain.to_metrics()
+    found = replace(plain, echoed=echoed)
+    assert Summary.from_metrics(json.loads(json.dumps(found.to_metrics()))) == found

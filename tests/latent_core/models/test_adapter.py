@@ -10,8 +10,11 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
+from latent_core.config.ratio_form import RatioForm, RatioTokensConfig
 from latent_core.dual import build_dual, verify_dual
 from latent_core.errors import InputError
+from latent_core.models.family import open_family
+from latent_core.models.ratio_token_build import add_ratio_tokens
 from latent_core.models.source import ADAPTER_CONFIG, open_model
 
 
@@ -45,6 +48,14 @@ def test_adapter_opens_as_its_base_with_the_adapter_merged(
     assert open_model(str(adapter)) == opened
     other = _adapter(dual, tmp_path / "other", seed=1)
     assert open_model(str(other)).fingerprint != opened.fingerprint
+
+
+def test_merged_adapter_is_told_ratios_as_its_base_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LATENT_CACHE", str(tmp_path / "cache"))
+    config = RatioTokensConfig(form=RatioForm.ECHO, ratios=(0.5,))
+    tokens = add_ratio_tokens(open_model("latent-mini").directory, tmp_path / "told", config)
+    opened = open_model(str(_adapter(tmp_path / "told", tmp_path / "adapter", seed=0)))
+    assert open_family(opened.directory)[1].ratio_tokens == tokens
 
 
 def test_adapter_without_a_base_is_refused(tmp_path: Path) -> None:

@@ -145,3 +145,12 @@ def test_numbers_are_written_with_sign_and_without_false_zeros() -> None:
     assert points(-0.0123) == "−1.2"
     assert percent(2 / 3) == "66.7 %"
     assert [p_value(p) for p in (0.0004, 0.012, 0.5)] == ["p < 0.001", "p = 0.012", "p = 0.50"]
+
+
+def test_ratios_that_a_model_names_have_a_column_where_one_names_them(rows: Callable[..., Any]) -> None:
+    plain, found = evaluated("m", rows(4, 10)), evaluated("auto", rows(4, 10), Kind.AUTO, None)
+    named = replace(found, summary=replace(found.summary, echoed={"0.5": 5, "none": 1, "1": 2}))
+    table = results(build_entries([plain, named]))
+    assert table.titles[-1] == "Named ratios" and not table.number[-1]
+    assert [row[-1] for row in table.rows] == ["–", "1: 25 %, 0.5: 62 %, none: 12 %"]
+    assert "Named ratios" not in results(build_entries([plain])).titles

@@ -14,7 +14,8 @@ from trl import GRPOTrainer
 
 from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.vocabulary import DualVocabulary
-from latent_core.rl.policy import entropies, log_probabilities, next_token_logits, phases_after, policy_trainer
+from latent_core.likelihood import phases_after
+from latent_core.rl.policy import Policy, policy_trainer
 
 TEMPERATURE = 0.7
 
@@ -59,8 +60,8 @@ def test_log_probabilities_are_those_of_masked_sampling_and_no_neighbour_or_padd
         ids[index, place] = torch.tensor([*prompt, *completion])
         mask[index, place] = 1
     with torch.no_grad():
-        logits = next_token_logits(model, ids, mask, longest, TEMPERATURE, machine)
-        found = log_probabilities(logits, ids[:, -longest:])
+        found = Policy(machine, TEMPERATURE).logprobs(model, ids, mask, longest, with_entropies=True)
+        assert found.entropies is not None
         for index, (prompt, completion) in enumerate(rows):
             raw = model(torch.tensor([[*prompt, *completion]])).logits[0]
             for place, token in enumerate(completion):
@@ -68,38 +69,33 @@ def test_log_probabilities_are_those_of_masked_sampling_and_no_neighbour_or_padd
                 allowed = torch.from_numpy(machine.allowed[machine.phase_of_prompt(before)].copy())
                 scores = torch.where(allowed, raw[len(before) - 1] / TEMPERATURE, float("-inf"))
                 logs = scores.log_softmax(0)
-                assert float(found[index, place]) == pytest.approx(float(logs[token]), abs=1e-4)
+                assert float(found.values[index, place]) == pytest.approx(float(logs[token]), abs=1e-4)
                 chaos = -(logs.exp() * logs.clamp(min=-1e4)).sum()
-                assert float(entropies(logits)[index, place]) == pytest.approx(float(chaos), abs=1e-3)
+                assert float(found.entropies[index, place]) == pytest.approx(float(chaos), abs=1e-3)
+            assert not found.values[index, len(completion) :].any()
 
 
-def test_forbidden_tokens_get_no_gradient(machine: PhaseMachine, model: Any) -> None:
+def test_latent_rows_that_learn_get_the_gradient_of_masked_sampling_through_the_head_too(
+    machine: PhaseMachine, dual_dir: Path
+) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    latents = list(range(machine.vocabulary.visible_size, machine.vocabulary.size))
+    settings = LoraConfig(task_type="CAUSAL_LM", r=2, trainable_token_indices={"embed_tokens": latents})
+    base = AutoModelForCausalLM.from_pretrained(dual_dir, dtype=torch.float32)
+    model = get_peft_model(base, settings).eval()
     prompt, completion = _row(machine, 4, 6, 2, 3)
     ids = torch.tensor([[*prompt, *completion]])
-    model.zero_grad()
-    logits = next_token_logits(model, ids, torch.ones_like(ids), len(completion), 1.0, machine)
-    logits.retain_grad()
-    log_probabilities(logits, ids[:, -len(completion) :]).sum().backward()
-    forbidden = ~torch.from_numpy(machine.allowed.copy())[phases_after(ids, machine)[0, -len(completion) - 1 : -1]]
-    assert float(logits.grad[0][forbidden].abs().max()) == 0.0 < float(logits.grad[0].abs().max())
-
-
-def test_entropies_of_many_rows_take_the_memory_of_one() -> None:
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Largest(TorchDispatchMode):
-        numbers = 0
-
-        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            made = function(*args, **(kwargs or {}))
-            if isinstance(made, torch.Tensor) and not made._is_view():
-                self.numbers = max(self.numbers, made.numel())
-            return made
-
-    logits = torch.randn(6, 4, 50)
-    with Largest() as largest:
-        found = entropies(logits)
-    assert found.shape == (6, 4) and largest.numbers <= 4 * 50
+    learns = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    found = Policy(machine, TEMPERATURE).logprobs(model, ids, torch.ones_like(ids), len(completion)).values
+    logits = model(ids).logits[:, len(prompt) - 1 : -1] / TEMPERATURE
+    forbidden = ~torch.from_numpy(machine.allowed.copy())[phases_after(ids, machine)[:, len(prompt) - 1 : -1]]
+    logs = logits.masked_fill(forbidden, -torch.inf).log_softmax(-1)
+    expected = logs.gather(2, ids[:, len(prompt) :, None])[:, :, 0]
+    assert any("trainable_tokens" in name for name in learns)
+    pairs = zip(*(torch.autograd.grad(one.sum(), list(learns.values())) for one in (found, expected)), strict=True)
+    for one, other in pairs:
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
 def test_method_that_is_replaced_is_still_the_trainers() -> None:

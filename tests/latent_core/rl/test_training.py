@@ -12,11 +12,15 @@ from safetensors.torch import load_file
 
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.grpo import GrpoConfig, Judge
+from latent_core.config.ratio_form import RatioForm, RatioTokensConfig
+from latent_core.dual import build_dual
 from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.vocabulary import DualVocabulary
+from latent_core.models.ratio_token_build import add_ratio_tokens
+from latent_core.models.ratio_tokens import RatioTokens
 from latent_core.rl import training
 from latent_core.rl.judges import Rewards
-from latent_core.rl.policy import log_probabilities, next_token_logits
+from latent_core.rl.policy import Policy
 from latent_core.rl.training import GrpoResult, reinforce
 from latent_core.sft.weights import load_model
 
@@ -44,6 +48,25 @@ def _train(
     )
 
 
+@pytest.mark.parametrize("kind", ["standard", "dual"])
+def test_policy_that_names_its_ratio_is_asked_by_its_token_and_its_rows_learn(
+    kind: str, mini_dir: Path, problems: Sequence[Problem], tmp_path: Path, monkeypatch: Any
+) -> None:
+    config = RatioTokensConfig(form=RatioForm.ECHO, ratios=(0.5,))
+    tokens = add_ratio_tokens(mini_dir, tmp_path / "told", config)
+    if kind == "dual":
+        build_dual(tmp_path / "told", tmp_path / "dual")
+    start = tmp_path / ("dual" if kind == "dual" else "told")
+    monkeypatch.setattr(training, "judge", _first_is_best)
+    result = _train(start, problems, tmp_path, steps=1, ratios=[0.5])
+    assert all(tokens.ids[1] in row["prompt_token_ids"] for row in result.rollouts)
+    trained = tmp_path / "out" / "model"
+    assert RatioTokens.find(trained) == tokens
+    before, after = (load_file(next(folder.glob("*.safetensors"))) for folder in (start, trained))
+    rows = [table["model.embed_tokens.weight"][list(tokens.all_ids)] for table in (before, after)]
+    assert (rows[0] != rows[1]).any(dim=1).all()
+
+
 @pytest.mark.parametrize("kind", ["mini", "dual"])
 def test_rewarded_completions_become_likelier_than_the_others_of_their_question(
     kind: str, request: pytest.FixtureRequest, problems: Sequence[Problem], tmp_path: Path, monkeypatch: Any
@@ -63,13 +86,10 @@ def test_rewarded_completions_become_likelier_than_the_others_of_their_question(
         ids = torch.tensor([[*prompt, *output]])
         with torch.no_grad():
             before, after = (
-                next_token_logits(
-                    load_model(folder, GrpoConfig()), ids, torch.ones_like(ids), len(output), 1.5, machine
-                )
+                Policy(machine, 1.5).logprobs(load_model(folder, GrpoConfig()), ids, torch.ones_like(ids), len(output))
                 for folder in (model_dir, tmp_path / "out" / "model")
             )
-        chosen = ids[:, -len(output) :]
-        gains.append(float((log_probabilities(after, chosen) - log_probabilities(before, chosen)).sum()))
+        gains.append(float((after.values - before.values).sum()))
     for best, other in (gains[:2], gains[2:]):
         assert best > 0 and best > other
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from latent_core import prompts
-from latent_core.dual import DualVocabulary
+from latent_core.config.ratio_form import RatioForm, RatioTokensConfig
+from latent_core.dual import DualVocabulary, build_dual
 from latent_core.errors import InputError
-from latent_core.models.family import chat_family
+from latent_core.models.family import chat_family, open_family
+from latent_core.models.ratio_token_build import add_ratio_tokens
+from latent_core.models.source import open_model
 from latent_core.serving.tokenizer import DualTokenizer
 from tests.latent_core.dual.conftest import make_tokenizer
 
@@ -58,6 +62,18 @@ def test_generation_prompt_is_that_of_the_project(tokenizer: DualTokenizer) -> N
     inner = tokenizer._inner
     assert rendered == prompts.render_prompt("What is x?", inner, chat_family(inner, is_dual=True))
     assert tokenizer.apply_chat_template(turns, tokenize=False) == inner.apply_chat_template(turns, tokenize=False)
+
+
+def test_generation_prompt_of_a_model_that_names_its_ratio_leaves_the_think_mark_to_it(tmp_path: Path) -> None:
+    config = RatioTokensConfig(form=RatioForm.ECHO, ratios=(0.5,))
+    add_ratio_tokens(open_model("latent-mini").directory, tmp_path / "told", config)
+    build_dual(tmp_path / "told", tmp_path / "dual")
+    served = DualTokenizer.from_pretrained(tmp_path / "dual")
+    turns = [{"role": "system", "content": prompts.SYSTEM}]
+    turns.append({"role": "user", "content": f"{prompts.INSTRUCTION}\nWhat is x?<|ratio_50|>"})
+    rendered = served.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    inner, family = open_family(tmp_path / "dual")
+    assert rendered == prompts.render_prompt("What is x?", inner, family, ratio=0.5)
 
 
 def test_copy_is_whole(tokenizer: DualTokenizer) -> None:

@@ -9,7 +9,7 @@ import pytest
 from latent_core.dual import build_dual
 from latent_core.models.mini import MiniShape, train_tokenizer, write_initial_model
 from latent_core.models.readable import ReadableModel
-from latent_core.sft.mini_corpus import tokenizer_texts
+from latent_core.sft.mini_corpus import Recipe, tokenizer_texts
 from tests.latent_core.dual.conftest import make_base as make_base
 
 TINY = MiniShape(layers=1, hidden=64, intermediate=64, heads=1, key_value_heads=1, context=512)
@@ -18,7 +18,7 @@ TINY = MiniShape(layers=1, hidden=64, intermediate=64, heads=1, key_value_heads=
 @pytest.fixture(scope="session")
 def plain_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("plain")
-    write_initial_model(directory, train_tokenizer(tokenizer_texts(200, (1, 2)), 600), TINY, seed=0)
+    write_initial_model(directory, train_tokenizer(tokenizer_texts(Recipe(1, (1, 2)), 200), 600), TINY, seed=0)
     return directory
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from latent_core.config.training import LatentRows, Layout, LoraVariant, TrainConfig, TrainMethod
-from latent_core.dual import DualVocabulary
+from latent_core.dual import DualVocabulary, build_dual, verify_dual
 from latent_core.errors import InputError
 from latent_core.models.readable import ReadableModel
 from latent_core.sft import rank
@@ -120,7 +121,7 @@ def test_weights_leave_the_gpu_before_they_grow_to_float32(tmp_path: Path, monke
 
     monkeypatch.setattr(weights_of_training, "settle_adapter", lambda _: None)
     model = Trained()
-    weights_of_training.save_trained(model, model, TrainConfig(), tmp_path, tmp_path / "out", range(0))
+    weights_of_training.save_trained(model, model, TrainConfig(), tmp_path, tmp_path / "out", {})
     assert done.index("cpu") < done.index("float") < done.index("merged")
 
 
@@ -274,3 +275,60 @@ def test_loss_weights_steer_what_is_learnt(plain_dir: Path, plain: ReadableModel
 
     before, after = losses(plain_dir), losses(tmp_path / "out/model")
     assert after[1] < 0.6 * before[1] and after[0] > 0.9 * before[0]
+
+
+def test_visible_rows_that_learn_are_as_many_as_a_full_copys_latents(
+    plain_dir: Path, plain: ReadableModel, dual_dir: Path, dual: ReadableModel, tmp_path: Path
+) -> None:
+    """The control of the latent rows: equal numbers of parameters that learn, of other rows."""
+    frozen = _train(plain_dir, _table(plain, 4), tmp_path / "frozen", steps=1).trainable_parameters
+    standard = _train(plain_dir, _table(plain, 4), tmp_path / "standard", steps=1, visible_rows="trainable")
+    with_latents = _train(dual_dir, _dual_table(dual, 4), tmp_path / "dual", steps=1)
+    assert dual.vocabulary is not None
+    assert standard.trainable_parameters == with_latents.trainable_parameters
+    assert standard.trainable_parameters - frozen == dual.vocabulary.latent_size * 64  # the tiny model's hidden size
+
+
+def test_visible_rows_move_in_embedding_and_tied_head_and_marks_stay(
+    plain_dir: Path, plain: ReadableModel, tmp_path: Path
+) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    table = _table(plain, 8)
+    _train(plain_dir, table, tmp_path, visible_rows="trainable")
+    before, after = weights(plain_dir), weights(tmp_path / "out/model")
+    moved = (before["model.embed_tokens.weight"] - after["model.embed_tokens.weight"]).abs().amax(dim=1) > 1e-5
+    family = plain.family
+    assert not moved[[family.think_start_id, family.think_end_id, *family.stop_ids]].any()
+    seen = {token for row in table["input_ids"].to_pylist() for token in row}
+    assert all(moved[sorted(seen - {family.think_start_id, family.think_end_id, *plain.tokenizer.all_special_ids})])
+    base = AutoModelForCausalLM.from_pretrained(plain_dir, dtype=torch.float32)
+    with_adapter = PeftModel.from_pretrained(base, tmp_path / "out/adapter").eval()
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "out/model", dtype=torch.float32).eval()
+    assert merged.get_output_embeddings().weight.equal(merged.get_input_embeddings().weight)
+    ids = torch.tensor([table["input_ids"][0].as_py()])
+    with torch.inference_mode():
+        assert torch.allclose(with_adapter(ids).logits, merged(ids).logits, atol=1e-5)
+
+
+def test_latents_of_moved_sources_are_no_copies_any_more(dual_dir: Path, dual: ReadableModel, tmp_path: Path) -> None:
+    settings = {"visible_rows": "trainable", "latent_rows": LatentRows.FROZEN, "steps": 2}
+    _train(dual_dir, _dual_table(dual, 4), tmp_path, **settings)
+    assert DualVocabulary.load(tmp_path / "out/model").latents_trained
+    assert verify_dual(tmp_path / "out/model", new_tokens=4).ok
+
+
+def test_frozen_latents_of_a_permuted_model_stay_as_they_were_built(
+    plain_dir: Path, dual: ReadableModel, tmp_path: Path
+) -> None:
+    build_dual(plain_dir, tmp_path / "permuted", initial="permuted")
+    _train(tmp_path / "permuted", _dual_table(dual, 4), tmp_path, latent_rows=LatentRows.FROZEN, steps=2)
+    report = verify_dual(tmp_path / "out/model", new_tokens=4)
+    assert report.ok and any("permuted" in line for line in report.lines())
+
+
+def test_visible_rows_of_a_full_training_are_refused() -> None:
+    with pytest.raises(ValidationError, match="visible_rows: method full trains every row anyway"):
+        TrainConfig(method=TrainMethod.FULL, visible_rows="trainable")  # type: ignore[arg-type]

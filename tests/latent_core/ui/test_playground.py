@@ -10,9 +10,11 @@ from html import unescape
 import pytest
 
 from latent_core import prompts
+from latent_core.config.ratio_form import RatioForm, RatioTokensConfig
 from latent_core.dual import build_dual
 from latent_core.errors import InputError
 from latent_core.generate.engine import Request
+from latent_core.models.ratio_token_build import add_ratio_tokens
 from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
 from latent_core.models.tokens import encode
@@ -72,6 +74,20 @@ def test_stretches_tell_latent_reasoning_and_answer_apart(standard, dual, writte
         (Part.ANSWER, "It is 7."),
     ]
     assert sum(len(item.ids) for item in stretches(latent, dual)) == len(latent) - 2  # </think> and the stop token
+
+
+def test_ratio_that_a_model_names_first_is_no_part_of_its_reasoning(tmp_path):
+    config = RatioTokensConfig(form=RatioForm.ECHO, ratios=(0.5,))
+    tokens = add_ratio_tokens(open_model("latent-mini").directory, tmp_path / "told", config)
+    model = ReadableModel.load(tmp_path / "told")
+    ids = model.encode("<|ratio_50|><think>3 + 4 = 7</think>It is 7.<|im_end|>")
+    assert ids[0] == tokens.ids[1]
+    for end in range(len(ids) + 1):  # as it comes, token by token
+        shown = stretches(ids[:end], model)
+        assert all("ratio" not in item.text for item in shown)
+    assert [(item.part, item.text) for item in shown] == [(Part.REASONING, "3 + 4 = 7"), (Part.ANSWER, "It is 7.")]
+    with pytest.raises(InputError, match=r"ratio: 0.4 has no token in this model; it has 1, 0.5"):
+        next(play("q", 0.4, 9, [Player("a", "", model, ScriptedEngine([]))]))
 
 
 def test_play_moves_both_models_by_one_token_a_step_and_ends_when_both_have(standard, dual, written):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from latent_core import prompts
-from latent_core.models.family import open_family
+from latent_core.models.family import load_tokenizer, open_family
 
 _REASONING = "Therefore"  # stands for the reasoning while the target is rendered
 
@@ -30,7 +30,8 @@ def own_conversation(model_dir: Path) -> Conversation:
         target = prompts.render_target(_REASONING, gold, family)
         return _cut(target.partition(_REASONING)[2].removesuffix(family.end_of_turn), gold)
 
-    return Conversation(lambda question: prompts.render_prompt(question, tokenizer, family) + family.header, cue)
+    opening = f"{prompts.ratio_echo(1.0, family)}{family.header}"
+    return Conversation(lambda question: prompts.render_prompt(question, tokenizer, family) + opening, cue)
 
 
 def _cut(closing: str, gold: str) -> tuple[str, str]:
@@ -43,3 +44,8 @@ def _cut(closing: str, gold: str) -> tuple[str, str]:
 PLAIN_TEXT = Conversation(
     lambda question: f"{question}\n", lambda gold: _cut(f"\n\n{prompts.render_answer(gold)}", gold)
 )
+
+
+def conversation_of(model_dir: Path) -> Conversation:
+    """The model's own conversation where it has a chat template, else plain text."""
+    return PLAIN_TEXT if load_tokenizer(model_dir).chat_template is None else own_conversation(model_dir)

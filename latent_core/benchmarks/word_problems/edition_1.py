@@ -1,104 +1,11 @@
-"""Procedural arithmetic word problems with worked solutions: the embedded benchmark that needs no download.
-
-A problem is a short story about one quantity that changes `difficulty` times (1 to 5). Its worked solution is natural,
-redundant prose in several paraphrases, so that there is something to compress. Splits are disjoint twice over: by seed
-range, and by a hash of the question's text that decides which split a question may appear in.
-"""
+"""Edition 1: a short story about one quantity that changes at every step. Its texts never change."""
 
 from __future__ import annotations
 
-import hashlib
 import random
-from dataclasses import dataclass
-from typing import Literal
 
-GENERATOR_VERSION = 1  # part of the benchmark's content hash: raise it when any problem's text changes
-MAX_DIFFICULTY = 5
-SPLIT_SEEDS = {"train": range(0, 10**8), "validation": range(10**8, 2 * 10**8), "test": range(2 * 10**8, 3 * 10**8)}
-_SPLIT_BUCKETS = {"train": range(0, 8), "validation": range(8, 9), "test": range(9, 10)}  # of 10
-
-Operation = Literal["+", "-", "*", "/"]
-
-_PEOPLE = {
-    "he": [
-        "Tom",
-        "Ben",
-        "Sam",
-        "Leo",
-        "Max",
-        "Dan",
-        "Omar",
-        "Ivan",
-        "Hugo",
-        "Noah",
-        "Liam",
-        "Ravi",
-        "Kofi",
-        "Jack",
-        "Owen",
-        "Paul",
-        "Finn",
-        "Amir",
-        "Luca",
-        "Theo",
-    ],
-    "she": [
-        "Anna",
-        "Mia",
-        "Ella",
-        "Zoe",
-        "Lily",
-        "Nora",
-        "Emma",
-        "Ruth",
-        "Sara",
-        "Maya",
-        "Iris",
-        "Lucy",
-        "Jane",
-        "Rosa",
-        "Amy",
-        "Leah",
-        "Nina",
-        "Tara",
-        "Eva",
-        "Kate",
-    ],
-}
-_THEM = {"he": "him", "she": "her"}
-_OBJECTS = [
-    "apples",
-    "books",
-    "pens",
-    "coins",
-    "stamps",
-    "marbles",
-    "cards",
-    "shells",
-    "eggs",
-    "flowers",
-    "stickers",
-    "pencils",
-    "oranges",
-    "buttons",
-    "stones",
-    "cookies",
-    "balls",
-    "beads",
-    "candles",
-    "cups",
-    "kites",
-    "leaves",
-    "muffins",
-    "nuts",
-    "peaches",
-    "photos",
-    "plums",
-    "ribbons",
-    "seeds",
-    "toys",
-]
-_PLACES = ["box", "basket", "bag", "drawer", "jar", "chest", "tin", "bucket", "crate", "sack"]
+from latent_core.benchmarks.word_problems.problems import Operation, Step, WordProblem
+from latent_core.benchmarks.word_problems.words import OBJECTS, PEOPLE, PLACES, THEM
 
 _OPENINGS = (
     "{name} has {value} {objects}.",
@@ -188,51 +95,6 @@ _CLOSINGS = (
 )
 
 
-@dataclass(frozen=True)
-class Step:
-    """One change of the quantity: `before operation operand = after`."""
-
-    operation: Operation
-    before: int
-    operand: int
-    after: int
-
-
-@dataclass(frozen=True)
-class WordProblem:
-    """A question, its steps, a worked solution in prose, and the answer as an integer."""
-
-    question: str
-    steps: tuple[Step, ...]
-    solution: str
-    answer: int
-
-
-def split_of(question: str) -> str:
-    """The only split in which this question's text may appear."""
-    bucket = int.from_bytes(hashlib.sha256(question.encode()).digest()[:8]) % 10
-    return next(split for split, buckets in _SPLIT_BUCKETS.items() if bucket in buckets)
-
-
-def generate_problem(split: str, index: int, *, difficulty: int) -> WordProblem:
-    """The `index`-th problem of a split; the same arguments give the same problem for ever.
-
-    Raises ValueError for an unknown split, an index outside the split's seed range or a difficulty outside 1..5.
-    """
-    if split not in SPLIT_SEEDS:
-        raise ValueError(f"split: unknown split {split!r}; choose one of {', '.join(SPLIT_SEEDS)}")
-    if not 1 <= difficulty <= MAX_DIFFICULTY:
-        raise ValueError(f"difficulty: must lie in 1..{MAX_DIFFICULTY}, got {difficulty}")
-    seeds = SPLIT_SEEDS[split]
-    if not 0 <= index < len(seeds):
-        raise ValueError(f"index: must lie in 0..{len(seeds) - 1}, got {index}")
-    draw = random.Random(f"word_problems/{GENERATOR_VERSION}/{seeds[index]}/{difficulty}")
-    while True:
-        problem = _draw_problem(draw, difficulty)
-        if split_of(problem.question) == split:
-            return problem
-
-
 def _draw_step(draw: random.Random, before: int) -> Step:
     operations: list[Operation] = ["+"]
     if before >= 4:
@@ -256,14 +118,15 @@ def _draw_step(draw: random.Random, before: int) -> Step:
     return Step(operation, before, operand, before // operand)
 
 
-def _draw_problem(draw: random.Random, difficulty: int) -> WordProblem:
+def draw_problem(draw: random.Random, difficulty: int) -> WordProblem:
+    """One problem of `difficulty` steps, whichever split its text belongs to."""
     he = draw.choice(("he", "she"))
-    name = draw.choice(_PEOPLE[he])
-    other = draw.choice([person for people in _PEOPLE.values() for person in people if person != name])
+    name = draw.choice(PEOPLE[he])
+    other = draw.choice([person for people in PEOPLE.values() for person in people if person != name])
     start = draw.randint(4, 40)
     words: dict[str, str | int] = {
-        "name": name, "other": other, "he": he, "He": he.capitalize(), "him": _THEM[he],
-        "objects": draw.choice(_OBJECTS), "place": draw.choice(_PLACES), "value": start,
+        "name": name, "other": other, "he": he, "He": he.capitalize(), "him": THEM[he],
+        "objects": draw.choice(OBJECTS), "place": draw.choice(PLACES), "value": start,
     }  # fmt: skip
     steps: list[Step] = []
     question = [draw.choice(_OPENINGS).format_map(words)]

@@ -1,0 +1,129 @@
+"""Arms against their controls: latent variants, and compressors, each trained over several seeds; one report.
+
+An arm is what the main job would train with the same sections. Problems, chains of thought, recipe, ratios and seeds
+are the same for all arms; one thing is different in each.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from flows.launch.registry import FlowEntry
+from flows.parts.arms import compressor_arms, families, latent_arms
+from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, intervened, untrained_and_baselines
+from flows.parts.publish import findings, page_of, publish
+from flows.parts.questions import fitted
+from flows.parts.ratios import prepared_ratios, warn_of_untrained
+from flows.parts.sharded import collected_shards, compressed
+from flows.parts.training_sets import ChainsOfThought, training_set, trainings, warm_started
+from latent_core.config.compare import CompareConfig
+from latent_core.config.compress import CompressConfig
+from latent_core.config.tokenskip import Variant
+from latent_core.evaluation.condition import Kind, seeded
+from latent_core.models.chat import check_dual
+from latent_core.store import Artifact, ArtifactRef
+from tasks.compare_arms import TABLE_MARKDOWN, CompareArms, CompareArmsInputs, compare_arms
+from tasks.inputs import ProblemsInput
+from tasks.measure_compressions import MeasureCompressionsInputs, measure_compressions
+from tasks.run.execution import open_run
+from tasks.run.protocol import Run
+from tasks.train import TrainInputs, train
+
+
+def compare(cfg: CompareConfig, force: Sequence[str] = ()) -> dict[str, str]:
+    """Train every arm with every seed, and compare them.
+
+    Args:
+        cfg: The run, one section per stage.
+        force: Names of stages to compute again although the store has their results.
+    """
+    with open_run("compare", cfg, force=force) as run:
+        return publish(run, compose(cfg, run))
+
+
+def compose(cfg: CompareConfig, run: Run) -> ArtifactRef:
+    """The stages and how they hang together; returns the report."""
+    cfg = fitted(cfg, run)
+    latent, compressors = latent_arms(cfg), compressor_arms(cfg)
+    arms = [*latent, *compressors]
+    recipe = cfg.recipe(cfg.compress)
+    wanted = {"collect.questions": cfg.collect.questions}
+    if cfg.warm_start is not None:
+        wanted["warm_start.questions"] = cfg.warm_start.questions
+    train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
+    test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
+    warn_of_untrained(run, cfg.evaluate.ratios, prepared_ratios(cfg.prepare), "prepare.ratios")
+    if any(arm.variant.is_dual for arm in latent):
+        check_dual(cfg.model, cfg.chat)
+    base = warm_started(recipe, run, train_split)
+    shards = collected_shards(cfg.collect, run, base, train_split)
+    samples = run.merge("collect", shards)
+    evaluations: Evaluations = untrained_and_baselines(cfg.evaluate, run, base, test_split)
+    texts: dict[CompressConfig, ArtifactRef] = {}
+    training_sets: dict[tuple[CompressConfig, Variant], TrainInputs] = {}
+    trained: dict[tuple[CompressConfig, Variant], str] = {}
+    models: dict[str, ArtifactRef] = {}
+    compressions: dict[str, ArtifactRef] = {}
+    measures: dict[str, ArtifactRef] = {}
+    for arm in arms:
+        if arm.compress not in texts:
+            small = texts[arm.compress] = compressed(arm.compress, run, base, shards, arm.name)
+            read = MeasureCompressionsInputs(base, samples, small)
+            measures[arm.name] = run.stage(measure_compressions, cfg.measure, read, label=arm.name)
+        compressions[arm.name] = texts[arm.compress]
+        first = trained.setdefault((arm.compress, arm.variant), arm.name)
+        if first != arm.name:  # the same models under another name: standard, and the first compressor's arm
+            models |= {seeded(arm.name, seed): models[seeded(first, seed)] for seed in cfg.seeds}
+            evaluations |= _renamed(evaluations, first, arm.name)
+            continue
+        made_of = arm.compress, arm.variant.examples
+        if made_of not in training_sets:
+            cots = ChainsOfThought(shards, samples, texts[arm.compress])
+            own = cfg.recipe(arm.compress)
+            training_sets[made_of] = training_set(arm.variant.examples, own, run, base, cots, {}, arm.name)
+        for seed, settings in trainings(recipe, arm.variant).items():
+            name = seeded(arm.name, seed)
+            models[name] = run.stage(train, settings, training_sets[made_of], label=name)
+            found = evaluated_at_ratios(cfg.evaluate, run, models[name], test_split, arm.name, seed=seed)
+            evaluations |= found
+            if arm in latent:
+                evaluations |= intervened(cfg.evaluate, run, models[name], test_split, found)
+    trained_on = max(cfg.collect.questions, cfg.warm_start.questions if cfg.warm_start else 0)
+    checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, trained_on)
+    page = CompareArms(
+        title=f"Arms over {len(cfg.seeds)} seeds on {cfg.benchmark.name} with {cfg.model}",
+        families=families(latent, compressors),
+        margin=cfg.margin,
+        resamples=cfg.resamples,
+    )
+    return run.stage(compare_arms, page, CompareArmsInputs(evaluations, models, compressions, measures, checked))
+
+
+def _renamed(evaluations: Evaluations, first: str, name: str) -> Evaluations:
+    """One arm's evaluations at its ratios as another's."""
+    return {
+        replace(condition, model=name): ref
+        for condition, ref in evaluations.items()
+        if condition.model == first and condition.kind is Kind.RATIO
+    }
+
+
+def show(report: Artifact) -> None:
+    """Print the finished comparison's arms and differences, and where the page is."""
+    from rich.console import Console
+
+    from latent_core.report.comparison_tables import read_sections, terminal_tables
+
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH_IN_FILES)
+    for table in terminal_tables(read_sections(report.read_bytes(TABLE_MARKDOWN).decode())):
+        console.print(table)
+    for line in findings(report):
+        console.print(line, soft_wrap=True, highlight=False)
+    console.print(f"Report:  {page_of(report)}", soft_wrap=True)
+
+
+WIDTH_IN_FILES = 180  # columns when the output is no terminal: room for the table of arms
+
+ENTRY = FlowEntry("compare", CompareConfig, compose, compare, show)

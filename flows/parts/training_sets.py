@@ -1,0 +1,113 @@
+"""What the variants of the main job are trained on: chains of thought, their compressions, examples, settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flows.parts.ratios import with_ratio_tokens
+from flows.parts.sharded import collected_shards, compressed, dropped_at_random
+from latent_core.config.dual import DualBuildConfig, Initial
+from latent_core.config.tokenskip import TokenSkipConfig, Variant
+from latent_core.config.training import LatentRows, LossSupport, TrainConfig, VisibleRows
+from latent_core.store import ArtifactRef
+from tasks.build_dual import BuildDualInputs, build_dual
+from tasks.inputs import FileInput, Model, ModelInput, ProblemsInput
+from tasks.prepare import PrepareInputs, WarmStartExamples, WarmStartInputs, prepare, prepare_warm_start
+from tasks.quality import QualityInputs, score_quality
+from tasks.run.protocol import Run
+from tasks.train import TrainInputs, train
+
+
+def training_set(
+    variant: Variant,
+    cfg: TokenSkipConfig,
+    run: Run,
+    base: Model,
+    cots: ChainsOfThought,
+    stages: dict[str, ArtifactRef],
+    label: str = "",
+) -> TrainInputs:
+    """The model that a variant starts from and its examples; adds to `stages` what the report lists of them.
+
+    Stages are labelled with the variant, or with `label`.
+    """
+    label = label or variant.value
+    model, texts = with_ratio_tokens(cfg.ratio_form, cfg.prepare.labels, run, base, cfg.model), cots.compressed
+    if isinstance(model, ArtifactRef) and model != base:
+        stages["build_ratio_tokens"] = model
+    if variant is Variant.RANDOM_DROP:
+        texts = compressed(dropped_at_random(cfg.compress), run, base, cots.shards, "random")
+    if variant is Variant.DUAL:
+        model = stages["build_dual"] = run.stage(build_dual, cfg.dual, latent_sources(cfg.dual, model, cots))
+    if variant is Variant.DUAL_PERMUTED:
+        settings = cfg.dual.model_copy(update={"initial": Initial.PERMUTED})
+        sources = latent_sources(settings, model, cots)
+        model = stages["build_dual/permuted"] = run.stage(build_dual, settings, sources, label="permuted")
+    quality = None
+    if cfg.quality is not None:
+        quality = run.stage(score_quality, cfg.quality, QualityInputs(base, cots.samples, texts), label=label)
+    inputs = PrepareInputs(model, cots.samples, texts, quality)
+    prepared = stages[f"prepare/{variant}"] = run.stage(prepare, cfg.prepare, inputs, label=label)
+    return TrainInputs(model, prepared)
+
+
+def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[int | None, TrainConfig]:
+    """The settings of every training of a variant by its seed, where the run names seeds: one, or one a seed."""
+    changes: dict[Variant, dict[str, Any]] = {
+        Variant.DUAL_FROZEN: {"latent_rows": LatentRows.FROZEN},
+        Variant.DUAL_PHASE: {"support": LossSupport.PHASE},
+        Variant.STANDARD_ROWS: {"visible_rows": VisibleRows.TRAINABLE},
+    }
+    settings = cfg.train.model_copy(update=changes.get(variant, {}))
+    if not cfg.seeds:
+        return {None: settings}
+    return {seed: settings.model_copy(update={"seed": seed}) for seed in cfg.seeds}
+
+
+def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Model:
+    """The base model, after fine-tuning on gold rationales if warm_start is set."""
+    base = ModelInput.find(cfg.model, chat=cfg.chat)
+    if cfg.warm_start is None:
+        return base
+    examples = WarmStartExamples(
+        questions=cfg.warm_start.questions,
+        validation_share=cfg.warm_start.validation_share,
+        max_length=cfg.warm_start.train.max_length,
+        seed=cfg.warm_start.train.seed,
+    )
+    prepared = run.stage(prepare_warm_start, examples, WarmStartInputs(base, problems))
+    return run.stage(train, cfg.warm_start.train, TrainInputs(base, prepared), label="warm start")
+
+
+@dataclass(frozen=True)
+class ChainsOfThought:
+    """The base model's chains of thought, shard by shard and merged, and their compressions."""
+
+    shards: list[ArtifactRef]
+    samples: ArtifactRef
+    compressed: ArtifactRef
+
+
+def collected(cfg: TokenSkipConfig, run: Run, base: Model, problems: ProblemsInput) -> ChainsOfThought:
+    """Collect, score and compress."""
+    shards = collected_shards(cfg.collect, run, base, problems)
+    samples = run.merge("collect", shards)
+    return ChainsOfThought(shards, samples, compressed(cfg.compress, run, base, shards))
+
+
+def latent_sources(config: DualBuildConfig, base: Model, cots: ChainsOfThought) -> BuildDualInputs:
+    """The inputs that the mode of choosing latents needs; files enter by their content."""
+
+    def file(field: str, path: str | None) -> FileInput | None:
+        return None if path is None else FileInput.find(f"dual.{field}", path)
+
+    needs_texts = config.seen_at_least is not None
+    return BuildDualInputs(
+        base,
+        samples=cots.samples if needs_texts else None,
+        compressed=cots.compressed if needs_texts else None,
+        ids_file=file("ids_file", config.ids_file),
+        tokens_file=file("tokens_file", config.tokens_file),
+        embeddings_file=file("embeddings_file", config.embeddings_file),
+    )

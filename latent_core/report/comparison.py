@@ -1,0 +1,243 @@
+"""What the report of a comparison of arms is made of: measures of every arm, differences of every family."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from latent_core.evaluation.aes import AES_WEIGHTS, aes
+from latent_core.evaluation.arm_comparisons import (
+    Difference,
+    Pair,
+    compare_at_ratios,
+    compare_at_tokens,
+    compare_on_average,
+)
+from latent_core.evaluation.arm_measures import ArmMeasures, Spread, Untrained, measure
+from latent_core.evaluation.arms import Arm, Point, read_arm
+from latent_core.evaluation.crossed_bootstrap import Draws, draw
+from latent_core.evaluation.scores import Scores
+from latent_core.evaluation.summary import SEED, Summary
+
+Row = Mapping[str, Any]
+BASE = "base"  # the untrained model's name
+
+
+@dataclass(frozen=True)
+class Family:
+    """Pairs whose p-values are corrected together: on average, at equal ratio, and at equal tokens, each by itself."""
+
+    title: str
+    pairs: Sequence[Pair]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An arm as it was evaluated. `learn`: parameters that training moves, None where they are not known; `levels`: per
+    ratio and level, the accuracy of every seed."""
+
+    arm: Arm
+    learn: int | None = None
+    levels: Mapping[float, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Intervened:
+    """An arm's evaluations with its reasoning replaced, by seed and ratio. `reasoning` says by what; `follows`: per
+    ratio the share of every seed's answers that are those of the question whose reasoning was put there, where one
+    was."""
+
+    arm: str
+    reasoning: str
+    scores: Mapping[Point, Scores]
+    follows: Mapping[float, Sequence[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InterventionResult:
+    """One arm at one ratio with its reasoning replaced; `difference` is to its own reasoning."""
+
+    arm: str
+    reasoning: str
+    accuracy: Spread
+    own_accuracy: Spread
+    difference: Difference
+    follows: Spread | None
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """One arm's results; `levels`: accuracy over seeds per ratio and level."""
+
+    name: str
+    seeds: tuple[int, ...]
+    ratios: tuple[float, ...]
+    questions: int
+    learn: int | None
+    measures: ArmMeasures
+    levels: dict[float, dict[str, Spread]]
+
+
+class Baseline(NamedTuple):
+    """The untrained model under one condition: accuracy, mean reasoning and output tokens, AES by its weights."""
+
+    condition: str
+    accuracy: float
+    reasoning: float
+    output: float
+    aes: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class FamilyResult:
+    """One family's differences, each list corrected by itself."""
+
+    title: str
+    on_average: list[Difference]
+    at_ratios: list[Difference]
+    at_tokens: list[Difference]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything the report says. `budgets`: reasoning tokens at which arms are compared; `compressions`: rows of what
+    each compressor did to the texts."""
+
+    title: str
+    untrained: Untrained
+    budgets: tuple[float, ...]
+    margin: float
+    resamples: int
+    arms: list[ArmResult]
+    baselines: list[Baseline]
+    families: list[FamilyResult]
+    interventions: list[InterventionResult]
+    compressions: list[Row]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON types: ratios as keys become text, numbers that are not finite null."""
+        plain = _json(asdict(self))
+        assert isinstance(plain, dict)
+        plain["hypervolume_reference_tokens"] = self.untrained.hypervolume_reference
+        return plain
+
+
+def build_comparison(
+    title: str,
+    trained: Sequence[Trained],
+    baselines: Mapping[str, Summary],
+    families: Sequence[Family],
+    *,
+    intervened: Sequence[Intervened] = (),
+    compressions: Sequence[Row] = (),
+    margin: float,
+    resamples: int,
+) -> Comparison:
+    """Measure every arm and compare those of every family. `baselines` are the untrained model's, `base` among them.
+
+    Budgets are the requested ratios below 1 of the untrained model's reasoning tokens. Raises InputError where arms
+    differ in questions, or paired ones in seeds.
+    """
+    plain = baselines[BASE]
+    untrained = Untrained(plain.accuracy.value, plain.reasoning_tokens, plain.tokens.value)
+    arms = {item.arm.name: item.arm for item in trained}
+    draws = {shape: draw(*shape, resamples=resamples, seed=SEED) for shape in {_shape(arm) for arm in arms.values()}}
+    ratios = sorted({ratio for arm in arms.values() for ratio in arm.ratios if ratio < 1}, reverse=True)
+    budgets = tuple(ratio * untrained.reasoning for ratio in ratios)
+    return Comparison(
+        title=title,
+        untrained=untrained,
+        budgets=budgets,
+        margin=margin,
+        resamples=resamples,
+        arms=[_result(item, untrained, draws[_shape(item.arm)]) for item in trained],
+        baselines=[_baseline(name, summary, untrained) for name, summary in baselines.items()],
+        families=[_family(family, arms, draws, budgets, margin) for family in families],
+        interventions=_interventions(intervened, arms, draws, margin),
+        compressions=list(compressions),
+    )
+
+
+def _shape(arm: Arm) -> tuple[int, int]:
+    return len(arm.seeds), len(arm.question_ids)
+
+
+def _result(item: Trained, untrained: Untrained, draws: Draws) -> ArmResult:
+    levels = {
+        ratio: {level: _spread(accuracies) for level, accuracies in by_level.items()}
+        for ratio, by_level in item.levels.items()
+    }
+    arm = item.arm
+    measures = measure(arm, untrained, draws)
+    return ArmResult(arm.name, arm.seeds, arm.ratios, len(arm.question_ids), item.learn, measures, levels)
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    mean = math.fsum(values) / len(values)
+    squares = math.fsum((value - mean) ** 2 for value in values)
+    return Spread(mean, math.sqrt(squares / (len(values) - 1)) if len(values) > 1 else 0.0)
+
+
+def _baseline(name: str, summary: Summary, untrained: Untrained) -> Baseline:
+    accuracy, output = summary.accuracy.value, summary.tokens.value
+    scores = {
+        weights.name: aes(accuracy, output, untrained.accuracy, untrained.output, weights) for weights in AES_WEIGHTS
+    }
+    return Baseline(name, accuracy, summary.reasoning_tokens, output, scores)
+
+
+def _family(
+    family: Family,
+    arms: Mapping[str, Arm],
+    draws: Mapping[tuple[int, int], Draws],
+    budgets: Sequence[float],
+    margin: float,
+) -> FamilyResult:
+    drawn = draws[_shape(arms[family.pairs[0].arm])]
+    return FamilyResult(
+        family.title,
+        compare_on_average(family.pairs, arms, drawn, margin=margin),
+        compare_at_ratios(family.pairs, arms, drawn, margin=margin),
+        compare_at_tokens(family.pairs, arms, drawn, budgets, margin=margin),
+    )
+
+
+def _interventions(
+    intervened: Sequence[Intervened],
+    arms: Mapping[str, Arm],
+    draws: Mapping[tuple[int, int], Draws],
+    margin: float,
+) -> list[InterventionResult]:
+    """Every arm with its reasoning replaced against the same arm with its own; Holm over all of them."""
+    if not intervened:
+        return []
+    replaced = {
+        f"{item.arm}, {item.reasoning}": read_arm(item.arm, item.scores, arms[item.arm].question_ids)
+        for item in intervened
+    }
+    items = dict(zip(replaced, intervened, strict=True))
+    pairs = [Pair(name, item.arm) for name, item in items.items()]
+    drawn = draws[_shape(arms[intervened[0].arm])]
+    found = []
+    for difference in compare_at_ratios(pairs, {**arms, **replaced}, drawn, margin=margin):
+        name, own = difference.pair
+        item, ratio = items[name], difference.ratio
+        assert ratio is not None
+        after, before = (_spread(arm.accuracy[:, arm.place(ratio)].tolist()) for arm in (replaced[name], arms[own]))
+        follows = _spread(item.follows[ratio]) if ratio in item.follows else None
+        found.append(InterventionResult(item.arm, item.reasoning, after, before, difference, follows))
+    return found
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {f"{key:g}" if isinstance(key, float) else str(key): _json(item) for key, item in value.items()}
+    if hasattr(value, "_asdict"):
+        return _json(value._asdict())
+    if isinstance(value, list | tuple):
+        return [_json(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value

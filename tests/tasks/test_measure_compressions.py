@@ -1,0 +1,82 @@
+"""From chains of thought to measures: every scorer with every unit, on the packaged models."""
+
+from __future__ import annotations
+
+import pytest
+
+from latent_core.compress.retention import retention
+from latent_core.config.compress import CompressConfig, RatioOf, ScoreWordsConfig, Unit
+from latent_core.config.measure import MeasureCompressionsConfig
+from tasks.compress import CompressInputs, ScoreWordsInputs, compress, score_words
+from tasks.inputs import CompressorInput
+from tasks.measure_compressions import MeasureCompressionsInputs, measure_compressions
+from tasks.tables import COMPRESSED, MEASURED, SAMPLES
+from tests.support.stage_bench import MINI, StageBench, sample
+
+TEXTS = [
+    "First Finn has 13 beads, then they are split. 13 - 9 = 4 is what remains. So the answer is 4.",
+    "The story tells us that there are 2 shells. Adding gives 2 + 2 = 4, so the new number is 4.",
+]
+SCORERS = ["latent-compressor", "random:7", "truncate", "lm_surprisal:latent-mini", "cts:latent-mini"]
+RATIOS = (0.6, 0.3)
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_every_scorer_compresses_by_words_and_by_spans_and_is_measured(bench: StageBench, scorer: str) -> None:
+    samples = bench.input("collect_shard", {SAMPLES: [sample(i, text) for i, text in enumerate(TEXTS)]})
+    scoring = ScoreWordsConfig(spans=True)
+    scores = bench.perform(score_words.call(scoring, ScoreWordsInputs(samples, CompressorInput.find(scorer)))).ref
+    measures = {}
+    for unit in Unit:
+        for ratio_of in RatioOf:
+            config = CompressConfig(model=scorer, scoring=scoring, ratios=RATIOS, ratio_of=ratio_of, unit=unit)
+            small = bench.perform(compress.call(config, CompressInputs(scores, MINI)))
+            assert small.manifest.content.accounting == {"kept": 4}
+            assert all(len(row["text"]) < len(TEXTS[0]) for row in COMPRESSED.rows(small))
+        inputs = MeasureCompressionsInputs(MINI, samples, small.ref)
+        measures[unit] = bench.perform(measure_compressions.call(MeasureCompressionsConfig(), inputs))
+    for unit, measured in measures.items():
+        rows = list(MEASURED.rows(measured))
+        by_ratio = {row["ratio"]: row for row in measured.manifest.content.metrics["by_ratio"]}
+        assert measured.manifest.content.accounting == {"kept": 4, "beyond_questions": 0}
+        assert list(by_ratio) == [1.0, 0.6, 0.3, 0.0] and len(rows) == 8
+        assert all(row["scored"] == 2 and row["recoverability"] < 0 for row in by_ratio.values())
+        assert by_ratio[1.0]["recoverability"] > by_ratio[0.0]["recoverability"]
+        assert (by_ratio[1.0]["number_retention"], by_ratio[1.0]["broken_equations"]) == (1.0, 0.0)
+        assert (by_ratio[0.0]["number_retention"], by_ratio[0.0]["answer_retention"]) == (0.0, 0.0)
+        if unit is Unit.SPAN:
+            assert by_ratio[0.6]["broken_equations"] == by_ratio[0.3]["broken_equations"] == 0.0
+
+
+def test_measures_stop_after_the_questions_asked_for_and_count_the_rest(bench: StageBench) -> None:
+    samples = bench.input("collect_shard", {SAMPLES: [sample(i, text) for i, text in enumerate(TEXTS)]})
+    rows = [
+        {"question_id": f"q{i}", "sample_index": 0, "ratio": 0.5, "text": "2 + 2 = 4", "achieved_ratio": 0.25 + i}
+        for i in range(2)
+    ]
+    small = bench.input("compress", {COMPRESSED: rows})
+    inputs = MeasureCompressionsInputs(MINI, samples, small)
+    measured = bench.perform(measure_compressions.call(MeasureCompressionsConfig(questions=1), inputs))
+    assert measured.manifest.content.accounting == {"kept": 1, "beyond_questions": 1}
+    found = [(row["question_id"], row["ratio"]) for row in MEASURED.rows(measured)]
+    assert found == [("q0", 1), ("q0", 0.5), ("q0", 0)]
+    assert measured.manifest.content.metrics["by_ratio"][1]["achieved_ratio"] == 0.25
+    both = bench.perform(measure_compressions.call(MeasureCompressionsConfig(), inputs))
+    assert both.manifest.content.metrics["by_ratio"][1]["achieved_sd"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("compressed", "expected"),
+    [
+        ("Then 3 + 4 = 7. Now 7 - 2 = 5", (6, 6, 2, 0)),
+        ("Then 3 + 4 = 7", (6, 3, 2, 0)),
+        ("3 = 7 Now 7 - 2 = 5", (6, 5, 2, 1)),
+        ("3 4 7 7 2 5", (6, 6, 2, 2)),
+        ("Then 7 - 2 = 5", (6, 3, 2, 0)),  # the second's 7, not the first's
+        ("then now", (6, 0, 2, 0)),
+        ("unheard of 3 + 4", (6, 2, 2, 1)),
+        ("", (6, 0, 2, 0)),
+    ],
+)
+def test_retention_counts_numbers_and_the_fewest_broken_equations(compressed: str, expected: tuple[int, ...]) -> None:
+    assert retention("Then 3 + 4 = 7. Now 7 - 2 = 5.", compressed) == expected
