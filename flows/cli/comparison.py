@@ -26,8 +26,11 @@ def show(before: str, after: str, store: str, as_json: bool) -> None:
         f"accuracy    {one.accuracy.value:.1%} -> {two.accuracy.value:.1%}, difference {_points(paired.accuracy)}, "
         f"p = {paired.p_value:.2g} ({'bootstrap' if paired.mcnemar_p is None else 'McNemar'})"
     )
-    typer.echo(f"tokens      {one.tokens.value:.1f} -> {two.tokens.value:.1f}{_ratio(paired.achieved_ratio)}")
-    typer.echo(f"reasoning   {one.reasoning_tokens:.1f} -> {two.reasoning_tokens:.1f}{_ratio(paired.reasoning_ratio)}")
+    typer.echo(
+        f"reasoning   {one.reasoning_tokens:.1f} -> {two.reasoning_tokens:.1f} tokens{_ratio(paired.reasoning_ratio)}"
+    )
+    ratio = _ratio(paired.achieved_ratio)
+    typer.echo(f"total       {one.tokens.value:.1f} -> {two.tokens.value:.1f} tokens with the answer{ratio}")
     if paired.logprob is not None and one.logprob and two.logprob and one.logprob.mean and two.logprob.mean:
         value, low, high = paired.logprob.difference
         typer.echo(

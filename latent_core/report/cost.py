@@ -22,7 +22,6 @@ def _row(entry: ReportEntry, first: bool) -> dict[str, Any]:
     return {
         "model": entry.model if first else "",  # as in the results table
         "condition": entry.name,
-        "reasoning tokens": summary.reasoning_tokens,
         "5\N{NO-BREAK SPACE}%": summary.token_quantiles[5],
         "median": summary.token_quantiles[50],
         "95\N{NO-BREAK SPACE}%": summary.token_quantiles[95],

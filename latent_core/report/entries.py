@@ -6,13 +6,14 @@ A model that was not trained on ratios has no ratio 1.0 of its own and is paired
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from latent_core.errors import InputError
 from latent_core.evaluation.condition import Condition, Kind
 from latent_core.evaluation.scores import Scores
-from latent_core.evaluation.summary import PairedComparison, Summary, compare_scores
+from latent_core.evaluation.statistics import Estimate, bootstrap_mean
+from latent_core.evaluation.summary import SEED, PairedComparison, Summary, compare_scores
 from latent_core.report.names import condition_name, full_name
 
 Row = Mapping[str, Any]
@@ -42,14 +43,18 @@ class Evaluation:
 class ReportEntry:
     """One model under one condition.
 
-    `achieved_ratio` and `difference` are relative to the same model's ratio 1.0, else the reference model's, on the
-    same questions; None where that was not evaluated (`difference` is also None for ratio 1.0 itself). `samples` and
-    `pace` are the evaluation's.
+    The ratios and `difference` are relative to the same model's ratio 1.0, else the reference model's, on the same
+    questions; None where that was not evaluated (`difference` is also None for ratio 1.0 itself). `reasoning_ratio` is
+    of mean reasoning tokens, an unclosed think phase with its whole length; `achieved_ratio` is of all tokens, the
+    answer's included. `reasoning` is the mean of reasoning tokens with its 95 % interval, None where nothing is paired
+    with the entry. `samples` and `pace` are the evaluation's.
     """
 
     condition: Condition
     summary: Summary
+    reasoning_ratio: float | None = None
     achieved_ratio: float | None = None
+    reasoning: Estimate | None = None
     difference: PairedComparison | None = None
     samples: Sequence[Row] = ()
     pace: Pace | None = None
@@ -85,25 +90,40 @@ def build_entries(evaluations: Sequence[Evaluation], *, reference: str | None = 
         if conditions.count(condition) > 1:
             raise InputError(f"evaluations: {full_name(condition)} occurs twice; name conditions apart")
     baselines = {condition.trained_model: _baseline(condition.trained_model, evaluations) for condition in conditions}
-    scores: dict[Condition, Scores] = {}  # of the baselines, which many are paired with
-    entries = []
-    for item in evaluations:
-        baseline = baselines[item.condition.trained_model]
-        if baseline is None and reference is not None:
-            baseline = baselines.get(reference)
-        difference, achieved = None, None
-        if baseline is item:
-            achieved = 1.0
-        elif baseline is not None:
-            if baseline.condition not in scores:
-                scores[baseline.condition] = baseline.scores()
-            try:
-                difference = compare_scores(scores[baseline.condition], item.scores())
-            except InputError as error:
-                raise InputError(f"{full_name(item.condition)} against its ratio 1.0: {error}") from error
-            achieved = difference.achieved_ratio.value if difference.achieved_ratio else None
-        entries.append(ReportEntry(item.condition, item.summary, achieved, difference, item.samples, item.pace))
-    return entries
+    if reference is not None:
+        baselines = {model: found or baselines.get(reference) for model, found in baselines.items()}
+    paired_with = {item.condition: baselines[item.condition.trained_model] for item in evaluations}
+    needed = {found.condition for condition, found in paired_with.items() if found and found.condition != condition}
+    scores = {item.condition: item.scores() for item in evaluations if item.condition in needed}
+    return [_entry(item, paired_with[item.condition], scores) for item in evaluations]
+
+
+def _entry(item: Evaluation, baseline: Evaluation | None, scores: Mapping[Condition, Scores]) -> ReportEntry:
+    """The evaluation beside its baseline, of which `scores` holds the numbers."""
+    entry = ReportEntry(item.condition, item.summary, samples=item.samples, pace=item.pace)
+    if baseline is None:
+        return entry
+    if baseline is item:
+        own = scores.get(item.condition)
+        return replace(
+            entry, reasoning_ratio=1.0, achieved_ratio=1.0, reasoning=None if own is None else _reasoning(own)
+        )
+    found = item.scores()
+    try:
+        difference = compare_scores(scores[baseline.condition], found)
+    except InputError as error:
+        raise InputError(f"{full_name(item.condition)} against its ratio 1.0: {error}") from error
+    return replace(
+        entry,
+        reasoning_ratio=difference.reasoning_ratio.value if difference.reasoning_ratio else None,
+        achieved_ratio=difference.achieved_ratio.value if difference.achieved_ratio else None,
+        reasoning=_reasoning(found),
+        difference=difference,
+    )
+
+
+def _reasoning(scores: Scores) -> Estimate:
+    return bootstrap_mean(scores.by_question(scores.reasoning_tokens), seed=SEED)
 
 
 def without_baseline(entries: Sequence[ReportEntry]) -> list[str]:

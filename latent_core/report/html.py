@@ -25,13 +25,13 @@ STYLE = Path(__file__).with_name("style.css")
 
 FIGURES = {
     "pareto": (
-        "Accuracy over mean output tokens, with 95 % intervals. Further up and to the left is better; the grey step "
+        "Accuracy over mean reasoning tokens, with 95 % intervals. Further up and to the left is better; the grey step "
         "joins the conditions that no other beats in both. Labels are requested ratios; dotted lines with hollow "
         "markers are baselines without training."
     ),
     "ratios": (
-        "Requested against achieved ratio, with 95 % intervals. On the dashed line a model writes exactly as much as "
-        "it was asked to; above it, it writes more."
+        "Requested ratio against the ratio of reasoning tokens, with 95 % intervals. On the dashed line a model "
+        "reasons exactly as much as it was asked to; above it, it reasons more."
     ),
     "lengths": (
         "Output lengths. Each panel is one evaluation on the same axis, its height scaled to its own highest bin; the "
@@ -115,7 +115,7 @@ def _subtitle(entries: Sequence[ReportEntry]) -> str:
 
 def _own_notes(entries: Sequence[ReportEntry]) -> list[str]:
     notes = [
-        f"{model} was not evaluated at ratio 1.0, so its achieved ratios and differences are not known."
+        f"{model} was not evaluated at ratio 1.0, so its ratios and differences are not known."
         for model in without_baseline(entries)
     ]
     if len({entry.summary.questions for entry in entries}) > 1:
@@ -124,7 +124,7 @@ def _own_notes(entries: Sequence[ReportEntry]) -> list[str]:
 
 
 def _findings(entries: Sequence[ReportEntry]) -> list[Finding]:
-    """Best accuracy, most accuracy per token, and the least tokens without a measurable loss of accuracy."""
+    """Best accuracy, most accuracy per token, and the least reasoning without a measurable loss of accuracy."""
     if not entries:
         return []
     best = max(entries, key=lambda entry: (entry.summary.accuracy.value, -entry.summary.tokens.value))
@@ -138,21 +138,21 @@ def _findings(entries: Sequence[ReportEntry]) -> list[Finding]:
         findings.append(Finding("Most accuracy per 1000 tokens, points", value, f"{_who(most)}, {_tokens(most)}"))
     shorter = [entry for entry in entries if _saves_tokens_without_measured_loss(entry)]
     if shorter:
-        least = min(shorter, key=lambda entry: entry.achieved_ratio or 0.0)
-        saved = percent(1 - (least.achieved_ratio or 0.0))
+        least = min(shorter, key=lambda entry: entry.reasoning_ratio or 0.0)
+        saved = percent(1 - (least.reasoning_ratio or 0.0))
         detail = ""
         if least.difference:
             value, low, high = (points(bound) for bound in least.difference.accuracy)
             detail = f", {value} points of accuracy ({low} to {high})"
-        findings.append(Finding("Most tokens saved with no loss measured", saved, _who(least) + detail))
+        findings.append(Finding("Most reasoning saved with no loss measured", saved, _who(least) + detail))
     return findings
 
 
 def _saves_tokens_without_measured_loss(entry: ReportEntry) -> bool:
     """Whether the interval of its difference to ratio 1.0 does not exclude zero: with few questions, it seldom does."""
-    if entry.difference is None or entry.achieved_ratio is None:
+    if entry.difference is None or entry.reasoning_ratio is None:
         return False
-    return entry.achieved_ratio < 1 and entry.difference.accuracy.high >= 0
+    return entry.reasoning_ratio < 1 and entry.difference.accuracy.high >= 0
 
 
 def _who(entry: ReportEntry) -> str:

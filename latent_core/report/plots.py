@@ -1,4 +1,4 @@
-"""The report's figures as SVG: accuracy over tokens, requested against achieved ratio, and output lengths.
+"""The report's figures as SVG: accuracy over reasoning tokens, requested against reasoning ratio, output lengths.
 
 The same entries give the same bytes: no dates, salted ids, and the font that matplotlib itself brings for measuring.
 """
@@ -69,7 +69,7 @@ def looks(entries: Sequence[ReportEntry]) -> dict[str, Look]:
 
 
 def figures(entries: Sequence[ReportEntry]) -> dict[str, bytes]:
-    """SVG files by name: `pareto`, `lengths`, and `ratios` where any entry has a requested and an achieved ratio."""
+    """SVG files by name: `pareto`, `lengths`, and `ratios` where any entry has a requested and a reasoning ratio."""
     # After a replaced reasoning nothing was reasoned: such an entry is in the tables, and no way to shorten.
     entries = [entry for entry in entries if not entry.condition.kind.intervenes]
     if not entries:
@@ -111,8 +111,8 @@ def _series(entries: Sequence[ReportEntry]) -> dict[tuple[str, Kind], list[Repor
 
 
 def _both_ratios(entry: ReportEntry) -> tuple[float, float] | None:
-    """The requested and the achieved ratio; None where either is not known."""
-    requested, achieved = entry.condition.ratio, entry.achieved_ratio
+    """The requested and the reasoning ratio; None where either is not known."""
+    requested, achieved = entry.condition.ratio, entry.reasoning_ratio
     return None if requested is None or achieved is None else (requested, achieved)
 
 
@@ -149,10 +149,13 @@ def _pareto(entries: Sequence[ReportEntry]) -> Figure:
     axes = figure.subplots()
     chosen = looks(entries)
     for (model, kind), members in _series(entries).items():
-        members = sorted(members, key=lambda entry: entry.summary.tokens.value)
-        across = [entry.summary.tokens.value for entry in members]
+        members = sorted(members, key=lambda entry: entry.summary.reasoning_tokens)
+        across = [entry.summary.reasoning_tokens for entry in members]
         up = [100 * entry.summary.accuracy.value for entry in members]
-        right = [(entry.summary.tokens.low, entry.summary.tokens.high) for entry in members]
+        right = [
+            (entry.reasoning.low, entry.reasoning.high) if entry.reasoning else (value, value)
+            for entry, value in zip(members, across, strict=True)
+        ]
         high = [(100 * entry.summary.accuracy.low, 100 * entry.summary.accuracy.high) for entry in members]
         look = chosen[model]
         axes.errorbar(
@@ -167,7 +170,7 @@ def _pareto(entries: Sequence[ReportEntry]) -> Figure:
             axes.annotate(text, (x, y), offset, textcoords="offset points", fontsize=8, color=look.colour, zorder=4)
     _frontier(axes, entries)
     _grid(axes)
-    axes.set_xlabel("mean output tokens per question")
+    axes.set_xlabel("mean reasoning tokens per question")
     axes.set_ylabel("accuracy, %")
     axes.margins(0.08)
     _legend(figure)
@@ -175,12 +178,12 @@ def _pareto(entries: Sequence[ReportEntry]) -> Figure:
 
 
 def _frontier(axes: Axes, entries: Sequence[ReportEntry]) -> None:
-    """A step under the entries that no other beats in both accuracy and tokens."""
+    """A step under the entries that no other beats in both accuracy and reasoning tokens."""
     best, kept = -1.0, []
-    for entry in sorted(entries, key=lambda entry: (entry.summary.tokens.value, -entry.summary.accuracy.value)):
+    for entry in sorted(entries, key=lambda entry: (entry.summary.reasoning_tokens, -entry.summary.accuracy.value)):
         if entry.summary.accuracy.value > best:
             best = entry.summary.accuracy.value
-            kept.append((entry.summary.tokens.value, 100 * best))
+            kept.append((entry.summary.reasoning_tokens, 100 * best))
     if len(kept) > 1:
         across, up = zip(*kept, strict=True)
         axes.step(across, up, where="post", color="#e3e7eb", linewidth=5, zorder=1, label="frontier")
@@ -202,7 +205,7 @@ def _ratios(entries: Sequence[ReportEntry]) -> Figure:
         up = [achieved for (_, achieved), _ in known]
         limits = []
         for (_, value), entry in known:
-            ratio = entry.difference.achieved_ratio if entry.difference else None
+            ratio = entry.difference.reasoning_ratio if entry.difference else None
             limits.append((ratio.low, ratio.high) if ratio else (value, value))
         top = max(top, *(high for _, high in limits))
         look = chosen[model]
@@ -215,7 +218,7 @@ def _ratios(entries: Sequence[ReportEntry]) -> Figure:
     axes.set_xlim(0, 1.04)
     axes.set_ylim(0, 1.04 * top)
     axes.set_xlabel("requested ratio")
-    axes.set_ylabel("achieved ratio (tokens against ratio 1.0)")
+    axes.set_ylabel("reasoning ratio (reasoning tokens against ratio 1.0)")
     _legend(figure)
     return figure
 

@@ -30,7 +30,9 @@ def over_seeds(entries: Sequence[ReportEntry], reference: str = "standard") -> l
         others = {seed: entry.summary.accuracy.value for seed, entry in seeds.get((reference, name), {}).items()}
         paired = variant != reference and others.keys() == accuracies.keys()
         gains = [accuracies[seed] - others[seed] for seed in accuracies] if paired else []
-        tokens = [entry.summary.tokens.value for entry in found.values()]
+        reasoning = [entry.summary.reasoning_tokens for entry in found.values()]
+        ratios = [entry.reasoning_ratio for entry in found.values() if entry.reasoning_ratio is not None]
+        total = [entry.summary.tokens.value for entry in found.values()]
         rows.append(
             {
                 "variant": variant,
@@ -39,7 +41,11 @@ def over_seeds(entries: Sequence[ReportEntry], reference: str = "standard") -> l
                 "accuracy": f"{_percent(statistics.mean(accuracies.values()))} ± {_spread(accuracies.values())}",
                 "each_seed": ", ".join(map(_percent, accuracies.values())),
                 f"against_{reference}": f"{points(statistics.mean(gains))} ± {_spread(gains)}" if gains else None,
-                "tokens": f"{decimal(statistics.mean(tokens))} ± {decimal(statistics.stdev(tokens))}",
+                "reasoning_tokens": f"{decimal(statistics.mean(reasoning))} ± {decimal(statistics.stdev(reasoning))}",
+                "reasoning_ratio": f"{statistics.mean(ratios):.2f} ± {statistics.stdev(ratios):.2f}"
+                if len(ratios) == len(found)
+                else None,
+                "total_tokens": f"{decimal(statistics.mean(total))} ± {decimal(statistics.stdev(total))}",
             }
         )
     return rows

@@ -34,6 +34,10 @@ def _difference(entry: ReportEntry) -> str:
     return f"{points(entry.difference.accuracy.value)} ({p_value(entry.difference.p_value)})"
 
 
+def _ratio(ratio: float | None) -> str:
+    return DASH if ratio is None else f"{ratio:.2f}"
+
+
 COLUMNS: tuple[Column, ...] = (
     Column("Model", lambda entry: entry.model, False, "the model that answered"),
     Column("Condition", lambda entry: entry.name, False, "how it was asked to reason, and at which ratio"),
@@ -53,12 +57,32 @@ COLUMNS: tuple[Column, ...] = (
         "(McNemar's p)",
         2,
     ),
-    Column("Tokens", lambda entry: decimal(entry.summary.tokens.value), True, "mean output tokens per question"),
     Column(
-        "Achieved ratio",
-        lambda entry: DASH if entry.achieved_ratio is None else f"{entry.achieved_ratio:.2f}",
+        "Reasoning tokens",
+        lambda entry: decimal(entry.summary.reasoning_tokens),
         True,
-        "tokens relative to what its accuracy is compared with, on the same questions",
+        "mean tokens before the answer per question; a reasoning that never ends counts with its whole length",
+        9,
+    ),
+    Column(
+        "Reasoning ratio",
+        lambda entry: _ratio(entry.reasoning_ratio),
+        True,
+        "reasoning tokens relative to what its accuracy is compared with, on the same questions: what a requested "
+        "ratio is a share of",
+    ),
+    Column(
+        "Total tokens",
+        lambda entry: decimal(entry.summary.tokens.value),
+        True,
+        "mean output tokens per question, the answer included",
+    ),
+    Column(
+        "Total ratio",
+        lambda entry: _ratio(entry.achieved_ratio),
+        True,
+        "the same of all output tokens, the answer included, which no ratio shortens",
+        8,
     ),
     Column("Truncated", lambda entry: percent(entry.summary.truncated_rate), True, "cut at the length limit", 4),
     Column("Unparsed", lambda entry: percent(entry.summary.unparsed_rate), True, "finished without an answer", 3),

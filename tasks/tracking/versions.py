@@ -41,12 +41,15 @@ class ModelEvaluation:
     benchmark: str
     questions: int
     accuracy: Estimate
+    reasoning_tokens: float  # means per question; an unclosed think phase counts with its whole length
+    total_tokens: float
 
     def line(self) -> str:
         value, low, high = self.accuracy
         return (
             f"{self.condition:<12} {100 * value:5.1f} % ({100 * low:.1f} to {100 * high:.1f}) "
-            f"on {self.questions} questions of {self.benchmark}"
+            f"on {self.questions} questions of {self.benchmark}, {self.reasoning_tokens:.0f} reasoning tokens of "
+            f"{self.total_tokens:.0f}"
         )
 
 
@@ -194,6 +197,8 @@ class _Library:
             recorded or _benchmark(run) or f"problems {problems[:8]}",
             content.metrics["questions"],
             Estimate(**content.metrics["accuracy"]),
+            content.metrics["reasoning_tokens"],
+            content.metrics["tokens"]["value"],
         )
 
 

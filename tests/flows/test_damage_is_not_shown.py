@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,10 @@ def test_compare_refuses_a_damaged_evaluation_in_one_line(folder: Path) -> None:
     store = ArtifactStore(str(folder / "store"))
     before, after = store.list("evaluate")
     command = ["compare", before.key, after.key, "--store", store.root]
-    assert CliRunner().invoke(app, command).exit_code == 0
+    whole = CliRunner().invoke(app, command)
+    assert whole.exit_code == 0
+    assert re.search(r"^reasoning   [\d.]+ -> [\d.]+ tokens, ratio \d\.\d\d \(95 %", whole.output, re.MULTILINE)
+    assert re.search(r"^total       [\d.]+ -> [\d.]+ tokens with the answer, ratio", whole.output, re.MULTILINE)
     path = _file(store, after, SAMPLES.file)
     for bit in (5, 4 * path.stat().st_size, 8 * path.stat().st_size - 20):  # header, values, footer
         flip(path, bit)

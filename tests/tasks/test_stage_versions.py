@@ -107,7 +107,7 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (prepare_direct, DirectExamplesConfig(), "12a76cb2bc90daf9"),
     (mini_card, CardConfig(title="t", summary="s"), "2d3c5ddb0e50ebd4"),
     (compressor_card, CardConfig(title="t", summary="s"), "d903f9548e2782b8"),
-    (write_report, ReportConfig(title="t"), "9766434169a815e9"),
+    (write_report, ReportConfig(title="t"), "a8aff25b7b14d835"),
     (mini_init, MiniInitConfig(), "6b76f4825accaf9c"),
     (mini_corpus, MiniCorpusConfig(), "5f59e84792ad6f2d"),
     (label_words, LabelWordsConfig(), "fddeb11adfec1493"),

@@ -124,7 +124,7 @@ def test_models_lists_versions_with_aliases_settings_and_accuracy_with_its_inter
     assert code == 0
     first, second = said.split("version 2")
     assert "learning_rate 0.002, steps 800, seed 1, from latent-mini, on sums" in first
-    assert "ratio 1       50.0 % (37.7 to 62.3) on 60 questions of sums" in first
+    assert "ratio 1       50.0 % (37.7 to 62.3) on 60 questions of sums, 5 reasoning tokens of 10" in first
     assert "ratio 0.5     25.0 % (15.8 to 37.2) on 60 questions of sums" in first
     assert second.startswith(" (standard), trained 20")
     assert f"has no champion: latent track champion {NAME} VERSION" in second

@@ -110,10 +110,18 @@ def test_figures_are_well_formed_and_say_what_they_show(evaluations: list[Evalua
     assert list(drawn) == ["pareto", "ratios", "lengths"]
     for svg in drawn.values():
         ElementTree.fromstring(svg)
-    assert b"mean output tokens" in drawn["pareto"]
+    assert b"mean reasoning tokens" in drawn["pareto"]
     assert b"base, reduce" in drawn["pareto"]
-    assert b"base, reduce" not in drawn["ratios"]  # its achieved ratio is unknown
+    assert b"base, reduce" not in drawn["ratios"]  # its reasoning ratio is unknown
     assert b"median 103" in drawn["lengths"] or b"median 104" in drawn["lengths"]
+
+
+def test_pareto_figure_is_over_reasoning_tokens(rows: Callable[..., Any]) -> None:
+    def drawn(**lengths: int) -> bytes:
+        half = [row | lengths for row in rows(4, 60)]
+        return figures(build_entries([evaluated("m", rows(6, 100)), evaluated("m", half, ratio=0.5)]))["pareto"]
+
+    assert drawn() == drawn(tokens=90) != drawn(reasoning_tokens=25)
 
 
 def test_figures_write_dollar_signs_of_names_as_they_are(rows: Callable[..., Any]) -> None:
@@ -174,12 +182,12 @@ def test_page_question_that_a_condition_did_not_sample_keeps_its_column(rows: Ca
     assert Page(render(entries)).text.count("Not among the stored samples.") == 2
 
 
-@pytest.mark.parametrize(("correct", "expected"), [(8, "50.1 %"), (0, None)])
-def test_page_headline_saves_tokens_only_where_no_loss_is_measured(
+@pytest.mark.parametrize(("correct", "expected"), [(8, "51.0 %"), (0, None)])
+def test_page_headline_saves_reasoning_only_where_no_loss_is_measured(
     rows: Callable[..., Any], correct: int, expected: str | None
 ) -> None:
     made = [(1.0, 8, 196), (0.5, correct, 96)]
     entries = build_entries([evaluated("m", rows(right, tokens), ratio=ratio) for ratio, right, tokens in made])
     text = Page(render(entries)).text
-    assert ("Most tokens saved with no loss measured" in text) == (expected is not None)
+    assert ("Most reasoning saved with no loss measured" in text) == (expected is not None)
     assert expected is None or expected in text

@@ -25,6 +25,15 @@ def test_over_seeds_pairs_equal_seeds_and_gives_mean_and_sample_deviation(rows: 
     assert dual["each_seed"] == "100.0, 50.0"
 
 
+def test_over_seeds_gives_the_reasoning_ratio_where_every_seed_has_one(rows: Callable[..., Any]) -> None:
+    lengths = {(1, 1.0): 100, (1, 0.5): 60, (2, 1.0): 100, (2, 0.5): 40}
+    made = [evaluated("m", rows(4, tokens), ratio=ratio, seed=seed) for (seed, ratio), tokens in lengths.items()]
+    whole, half = over_seeds(build_entries(made))
+    assert (whole["reasoning_ratio"], half["reasoning_ratio"]) == ("1.00 ± 0.00", "0.50 ± 0.14")
+    assert (half["reasoning_tokens"], half["total_tokens"]) == ("25.0 ± 7.1", "53.5 ± 14.1")
+    assert over_seeds(build_entries([*made[1:]]))[0]["reasoning_ratio"] is None
+
+
 def test_over_seeds_without_a_second_seed_or_an_equal_reference_claims_nothing(rows: Callable[..., Any]) -> None:
     assert over_seeds(_entries(rows, {("standard", None): 4, ("dual", 1): 5})) == []
     unpaired = {("standard", 1): 2, ("standard", 2): 6, ("dual", 1): 8, ("dual", 3): 4}

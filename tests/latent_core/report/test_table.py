@@ -30,11 +30,13 @@ def test_build_entries_pairs_each_condition_with_its_own_ratio_one(evaluations: 
     entries = {(entry.model, entry.condition.ratio): entry for entry in build_entries(evaluations)}
     standard = entries["standard", 0.5]
     assert standard.achieved_ratio == 99.5 / 199.5  # not against dual's 203.5
+    assert standard.reasoning_ratio == 48 / 98
     assert standard.difference is not None
     assert standard.difference.accuracy.value == -0.25
     assert standard.difference.mcnemar_p == 0.5  # two questions lost, none won: 2 · (1/2)²
-    assert entries["standard", 1.0].achieved_ratio == 1.0
-    assert entries["standard", 1.0].difference is None
+    full = entries["standard", 1.0]
+    assert (full.reasoning_ratio, full.achieved_ratio) == (1.0, 1.0)
+    assert full.difference is None
 
 
 def test_build_entries_pairs_a_model_not_trained_on_ratios_with_the_reference(
@@ -53,7 +55,7 @@ def test_build_entries_pairs_a_model_not_trained_on_ratios_with_the_reference(
 
 def test_build_entries_without_ratio_one_leaves_the_ratio_unknown(evaluations: list[Evaluation]) -> None:
     base = build_entries(evaluations)[0]
-    assert (base.achieved_ratio, base.difference) == (None, None)
+    assert (base.reasoning_ratio, base.achieved_ratio, base.reasoning, base.difference) == (None, None, None, None)
     assert base.summary.accuracy.value == 0.5
 
 
@@ -105,8 +107,9 @@ def test_results_table_cells_are_the_hand_computed_numbers(evaluations: list[Eva
     cells = [cell.strip() for cell in lines[4].strip("|").split("|")]
     # Wilson for 6 of 8: 40.9 to 92.9
     assert cells[:5] == ["standard", "ratio 0.5", "8", "75.0 %", "40.9 to 92.9"]
-    assert cells[5:] == ["−25.0 (p = 0.50)", "99.5", "0.50", "0.0 %", "0.0 %", "0.0 %"]
-    assert [cell.strip() for cell in lines[2].strip("|").split("|")][7] == "–"
+    assert cells[5:] == ["−25.0 (p = 0.50)", "48.0", "0.49", "99.5", "0.50", "0.0 %", "0.0 %", "0.0 %"]
+    base = [cell.strip() for cell in lines[2].strip("|").split("|")]
+    assert (base[7], base[9]) == ("–", "–")
 
 
 def test_results_table_has_the_same_cells_in_html_markdown_and_terminal(evaluations: list[Evaluation]) -> None:
@@ -126,6 +129,13 @@ def test_rich_table_in_a_narrow_terminal_names_what_it_leaves_out(evaluations: l
     assert "…" not in printed
     assert "reduce 0.5" in printed
     assert "not shown for lack of room: Questions, Against 1.0" in " ".join(printed.split())
+    assert "0.49" in printed, "the ratio that a request is about was left out"
+
+
+def test_rich_table_shows_what_an_older_report_named_otherwise() -> None:
+    older = read_markdown("| Model | Tokens | Achieved ratio |\n| --- | ---: | ---: |\n| m | 99.5 | 0.50 |\n")
+    printed = _terminal(rich_table(older, width=20), 20)
+    assert "99.5" in printed and "0.50" in printed and "not shown" not in printed
 
 
 def test_tables_show_a_hostile_model_name_as_text(rows: Callable[..., Any]) -> None:
@@ -154,3 +164,21 @@ def test_ratios_that_a_model_names_have_a_column_where_one_names_them(rows: Call
     assert table.titles[-1] == "Named ratios" and not table.number[-1]
     assert [row[-1] for row in table.rows] == ["–", "1: 25 %, 0.5: 62 %, none: 12 %"]
     assert "Named ratios" not in results(build_entries([plain])).titles
+
+
+def test_reasoning_of_paired_entries_has_its_mean_and_interval(rows: Callable[..., Any]) -> None:
+    spread = [row | {"reasoning_tokens": 10 + 2 * place} for place, row in enumerate(rows(4, 40))]
+    full, half = build_entries([evaluated("m", rows(4, 80)), evaluated("m", spread, ratio=0.5)])
+    assert full.reasoning == (40.0, 40.0, 40.0)
+    assert half.reasoning is not None and half.reasoning.value == 17.0
+    assert 12 < half.reasoning.low < 15 and 19 < half.reasoning.high < 22
+
+
+def test_reasoning_that_never_ends_counts_whole_in_the_reasoning_ratio(rows: Callable[..., Any]) -> None:
+    """Half of the outputs are stopped at 300 tokens inside their reasoning: not short, but long."""
+    cut = [
+        row | ({"verdict": "truncated", "tokens": 300, "reasoning_tokens": 300} if place % 2 else {})
+        for place, row in enumerate(rows(4, 100))
+    ]
+    _, half = build_entries([evaluated("m", rows(4, 100)), evaluated("m", cut, ratio=0.5)])
+    assert half.reasoning_ratio == (300 + 50) / 2 / 50
