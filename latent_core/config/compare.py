@@ -16,6 +16,7 @@ from latent_core.config.evaluate import EvaluateVariantsConfig
 from latent_core.config.measure import MeasureCompressionsConfig
 from latent_core.config.prepare import PrepareConfig
 from latent_core.config.quality import QualityConfig
+from latent_core.config.ratio_form import RatioForm, check_ratio_form
 from latent_core.config.ratios import WithRatios
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
@@ -68,6 +69,12 @@ class CompareConfig(WithRatios):
     """Where artifacts live: a local path or s3://bucket/prefix."""
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
     tracking: Annotated[TrackingConfig, RUNTIME] = TrackingConfig()
+
+    @model_validator(mode="after")
+    def _ratios_are_told_by_the_suffix(self) -> CompareConfig:
+        evaluate = self.evaluate
+        check_ratio_form(RatioForm.SUFFIX, self.prepare, self.train, evaluate.ratios, evaluate.auto_ratio)
+        return self
 
     @field_validator("latent_arms", "compressors", "units")
     @classmethod

@@ -25,6 +25,9 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped
     It holds at most `longest` positions, unless more are appended.
     """
 
+    keys: torch.Tensor
+    values: torch.Tensor
+
     def __init__(self, longest: int) -> None:
         super().__init__()
         self._longest = longest

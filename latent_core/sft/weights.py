@@ -138,6 +138,6 @@ def save_trained(
             shutil.copyfile(model_dir / name, target / name)
     if (vocabulary := DualVocabulary.find(model_dir)) is not None:
         learnt = rows.get("embed_tokens", ())
-        latents = range(vocabulary.visible_size, vocabulary.size)
-        moved = parts.method is TrainMethod.FULL or any(row in latents for row in learnt)
+        pairs = {*vocabulary.source_ids, *range(vocabulary.visible_size, vocabulary.size)}
+        moved = parts.method is TrainMethod.FULL or not pairs.isdisjoint(learnt)  # copies are none if a source moves
         replace(vocabulary, latents_trained=vocabulary.latents_trained or moved).save(target)

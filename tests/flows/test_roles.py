@@ -94,6 +94,8 @@ INERT = {
     "concise evaluate.auto_ratio": "trains no ratios",
     "label-kinds prepare.auto_share": "its models are told ratios by the suffix",
     "label-kinds evaluate.auto_ratio": "its models are told ratios by the suffix",
+    "compare prepare.auto_share": "its models are told ratios by the suffix",
+    "compare evaluate.auto_ratio": "its models are told ratios by the suffix",
     "grpo evaluate.auto_ratio": "latent-mini names no ratio; tests/flows/test_ratio_forms.py has a model that does",
     "reevaluate evaluate.auto_ratio": "the same",
     "compressor corpora.0.benchmark.test_path": "the flow reads no test split",

@@ -51,7 +51,10 @@ def ended_otherwise(model: ReadableModel) -> tuple[int, ...]:
 
 
 class Scripted:
-    """A causal model's `generate` that says the same to everyone, until one of the ids that it was told to stop at."""
+    """A causal model's `generate` that says the same to everyone, until one of the ids that it was told to stop at.
+
+    As the real one does, it asks the stopping criteria after every token.
+    """
 
     def __init__(self, ids: tuple[int, ...], inner: Any) -> None:
         self.ids, self._inner = ids, inner
@@ -59,13 +62,16 @@ class Scripted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def generate(self, *, input_ids: Any, generation_config: Any, **_: Any) -> Any:
+    def generate(self, *, input_ids: Any, generation_config: Any, stopping_criteria: Any, **_: Any) -> Any:
         import torch
 
         said = [*self.ids, *self.ids][: generation_config.max_new_tokens]
         ends = [place for place, token in enumerate(said) if token in generation_config.eos_token_id]
         said = said[: ends[0] + 1] if ends else said
-        return torch.cat([input_ids, torch.tensor([said] * len(input_ids))], dim=1)
+        output = torch.cat([input_ids, torch.tensor([said] * len(input_ids))], dim=1)
+        for end in range(input_ids.shape[1] + 1, output.shape[1] + 1):
+            stopping_criteria(output[:, :end], None)
+        return output
 
 
 def with_transformers(directory: Path, ids: tuple[int, ...]) -> Any:
