@@ -32,7 +32,7 @@ RATIOS = (1.0, 0.5)
 QUICK = {(RatioForm.TOKEN, "standard"), (RatioForm.ECHO, "dual")}
 SAMPLING = SamplingConfig(max_new_tokens=96)
 TRAINING = TrainConfig(
-    steps=12, batch_size=8, micro_batch_size=8, learning_rate=1e-2, max_length=512, eval_every=12, dtype="float32"
+    steps=24, batch_size=8, micro_batch_size=8, learning_rate=1e-2, max_length=512, eval_every=12, dtype="float32"
 )  # fmt: skip
 
 
