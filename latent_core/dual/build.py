@@ -22,7 +22,7 @@ from latent_core.dual.memory import peak_rss_bytes, start_peak_measurement
 from latent_core.dual.mirrors import end_ids
 from latent_core.dual.selection import select_latents
 from latent_core.dual.storage import NO_SOURCE, read_json, runs_of, write_json
-from latent_core.dual.tensor_rows import INDEX_NAME, Piece, Table, Tables, find_tables, rewrite_file, weight_files
+from latent_core.dual.tensor_rows import INDEX_NAME, Piece, Table, Tables, find_tables, rewrite_tables
 from latent_core.dual.think_tokens import (
     NOISE,
     ThinkMissing,
@@ -263,14 +263,7 @@ def _write(
     if not (target / "tokenizer.json").exists():
         tokenizer.save_pretrained(target)
     register(target, think)
-    total = 0
-    for path in weight_files(base):
-        changed = {table.name: (table, pieces[table.name]) for table in tables.all() if table.path == path}
-        total += rewrite_file(path, target / path.name, changed)
-    if (base / INDEX_NAME).exists():
-        index = read_json(base / INDEX_NAME)
-        metadata = {key: value for key, value in index.get("metadata", {}).items() if key != "total_parameters"}
-        write_json(target / INDEX_NAME, {**index, "metadata": {**metadata, "total_size": total}})
+    rewrite_tables(base, target, tables, pieces)
     config = read_json(target / "config.json")
     write_json(target / "config.json", {**config, "vocab_size": vocabulary.size})
     vocabulary.save(target)

@@ -16,6 +16,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from latent_core.dual.storage import read_json, write_json
 from latent_core.errors import InputError
 
 INDEX_NAME = "model.safetensors.index.json"
@@ -112,6 +113,19 @@ def find_tables(directory: Path) -> Tables:
     if embedding is None:
         raise InputError(f"{directory} has no tensor named *{' or *'.join(_EMBEDDING_ENDINGS)}: not a supported model")
     return Tables(embedding, one(_HEAD_ENDINGS), one(_HEAD_BIAS_ENDINGS))
+
+
+def rewrite_tables(base: Path, target: Path, tables: Tables, pieces: Mapping[str, Sequence[Piece]]) -> None:
+    """Write the weight files of `base` into `target` with the tables put together from `pieces`, by their names, and
+    the index of a sharded checkpoint with its new size."""
+    total = 0
+    for path in weight_files(base):
+        changed = {table.name: (table, pieces[table.name]) for table in tables.all() if table.path == path}
+        total += rewrite_file(path, target / path.name, changed)
+    if (base / INDEX_NAME).exists():
+        index = read_json(base / INDEX_NAME)
+        metadata = {key: value for key, value in index.get("metadata", {}).items() if key != "total_parameters"}
+        write_json(target / INDEX_NAME, {**index, "metadata": {**metadata, "total_size": total}})
 
 
 def rewrite_file(source: Path, target: Path, changed: Mapping[str, tuple[Table, Sequence[Piece]]]) -> int:

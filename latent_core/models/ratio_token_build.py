@@ -15,7 +15,7 @@ import numpy as np
 
 from latent_core.config.ratio_form import RatioForm, RatioTokensConfig
 from latent_core.dual.storage import CONFIG_KEY, read_json, write_json
-from latent_core.dual.tensor_rows import INDEX_NAME, Piece, Table, find_tables, rewrite_file, weight_files
+from latent_core.dual.tensor_rows import INDEX_NAME, Piece, Table, find_tables, rewrite_tables
 from latent_core.dual.think_tokens import NOISE, column_moments
 from latent_core.errors import InputError
 from latent_core.loading import NO_CODE
@@ -62,14 +62,7 @@ def add_ratio_tokens(base: Path, out: Path, config: RatioTokensConfig) -> RatioT
     if not (out / "tokenizer.json").exists():
         tokenizer.save_pretrained(out)
     _register(out, found)
-    total = 0
-    for path in weight_files(base):
-        changed = {table.name: (table, pieces[table.name]) for table in tables.all() if table.path == path}
-        total += rewrite_file(path, out / path.name, changed)
-    if (base / INDEX_NAME).exists():
-        index_file = read_json(base / INDEX_NAME)
-        metadata = {key: value for key, value in index_file.get("metadata", {}).items() if key != "total_parameters"}
-        write_json(out / INDEX_NAME, {**index_file, "metadata": {**metadata, "total_size": total}})
+    rewrite_tables(base, out, tables, pieces)
     write_json(out / "config.json", {**settings, "vocab_size": size})
     found.save(out)
     found.check(load_tokenizer(out), f"model: {base}")

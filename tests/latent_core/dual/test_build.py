@@ -206,7 +206,7 @@ def test_build_failed_write_leaves_nothing(make_base, tmp_path: Path, monkeypatc
     def full_disk(*_: object) -> int:
         raise OSError("no space left")
 
-    monkeypatch.setattr("latent_core.dual.build.rewrite_file", full_disk)
+    monkeypatch.setattr("latent_core.dual.tensor_rows.rewrite_file", full_disk)
     with pytest.raises(OSError, match="no space"):
         build_dual(base, tmp_path / "dual")
     assert [path.name for path in tmp_path.iterdir()] == [base.name]
