@@ -82,12 +82,14 @@ def _completed(
 ) -> list[tuple[int, ...]]:
     if side == "engine":
         return [generation.token_ids for generation in engine.generate(requests, sampling)]
-    return _one_call(engine, requests, sampling, None if side == "plain" else side)
+    return one_call(engine, requests, sampling, None if side == "plain" else side)
 
 
-def _one_call(
+def one_call(
     engine: Any, requests: Sequence[Request], sampling: SamplingConfig, cache: str | None
 ) -> list[tuple[int, ...]]:
+    """The ids of every row from one call of `generate` for all, until the last has ended; `cache` is transformers' name
+    of one, None its own default."""
     import torch
     from transformers import GenerationConfig
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import DynamicCache, GenerationConfig
+from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from bench.batch_cache import one_call
 from latent_core import prompts
 from latent_core.benchmarks.word_problems import generate_problem
 from latent_core.config.sampling import SamplingConfig
@@ -50,28 +51,9 @@ def _requests(mini: Path, count: int) -> list[Request]:
     return found
 
 
-@torch.inference_mode()
 def _whole(engine: TransformersEngine, requests: Sequence[Request], sampling: SamplingConfig) -> list[tuple[int, ...]]:
     """One call of `generate` for all rows until the last has ended, with transformers' own cache."""
-    width = max(len(request.prompt_ids) for request in requests)
-    rows = [[engine._pad_id] * (width - len(request.prompt_ids)) + list(request.prompt_ids) for request in requests]
-    mask = [[0] * (width - len(request.prompt_ids)) + [1] * len(request.prompt_ids) for request in requests]
-    output = engine.model.generate(
-        input_ids=torch.tensor(rows),
-        attention_mask=torch.tensor(mask),
-        generation_config=GenerationConfig(
-            max_new_tokens=sampling.max_new_tokens,
-            do_sample=False,
-            eos_token_id=list(engine._stop_ids),
-            pad_token_id=engine._pad_id,
-        ),
-        logits_processor=engine._processors(requests, sampling, width),
-    )
-    found = []
-    for row in output[:, width:].tolist():
-        end = next((place for place, token in enumerate(row) if token in engine._stop_ids), len(row))
-        found.append(tuple(row[: end + 1]))
-    return found
+    return one_call(engine, requests, sampling, cache=None)
 
 
 class _Counted:
