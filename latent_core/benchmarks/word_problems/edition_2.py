@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any, NamedTuple
 
+from latent_core.benchmarks.word_problems import edition_2_solutions as solutions
 from latent_core.benchmarks.word_problems import edition_2_texts as texts
 from latent_core.benchmarks.word_problems.edition_2_texts import Event, Setting
 from latent_core.benchmarks.word_problems.problems import Operation, Step, WordProblem
@@ -78,10 +79,10 @@ class _Story:
             after = before // operand
         step = Step(operation, before, operand, after)
         last = len(self.steps) == self.difficulty - 1 > 0
-        words["order"] = "Finally" if last else texts.ORDER[len(self.steps)]
+        words["order"] = "Finally" if last else solutions.ORDER[len(self.steps)]
         words["before"], words["operand"], words["after"] = before, operand, after
         words["equation"] = step.equation
-        self.solution.append(self.draw.choice(texts.WORKED[worked]).format_map(words))
+        self.solution.append(self.draw.choice(solutions.WORKED[worked]).format_map(words))
         self.steps.append(step)
         self.notes.append(note)
         return after
@@ -154,7 +155,7 @@ class _Story:
 
     def ended(self, given: tuple[int, ...], answer: int) -> WordProblem:
         self.words["value"] = answer
-        self.tell(texts.CLOSINGS)
+        self.tell(solutions.CLOSINGS)
         question, solution = " ".join(self.question), " ".join(self.solution)
         return WordProblem(question, tuple(self.steps), solution, answer, given, tuple(self.notes))
 
@@ -182,8 +183,8 @@ def _of_one(draw: random.Random, difficulty: int, kind: str) -> WordProblem:
         given = (value,)
         story.words["value"] = value
         story.ask(setting.openings)
-        story.tell(texts.LEADS)
-        story.tell(texts.STARTS)
+        story.tell(solutions.LEADS)
+        story.tell(solutions.STARTS)
     while story.left:
         value = story.change(setting.events, value)
     story.ask(setting.questions)
@@ -198,7 +199,7 @@ def _grouped(story: _Story, setting: Setting) -> tuple[tuple[int, ...], int]:
     if place is not None:
         story.words["place"] = texts.PLURAL_PLACES[PLACES.index(place)]
     note = story.happen(setting.groups)
-    story.tell(texts.LEADS)
+    story.tell(solutions.LEADS)
     return (number, each), story.step("groups", note, "*", number, each)
 
 
@@ -220,9 +221,9 @@ def _of_two(draw: random.Random, difficulty: int, kind: str) -> WordProblem:
     if story.left and draw.random() < 0.5:
         given: tuple[int, ...] = (first,)
         story.ask(texts.PAIR_FIRST[kind])
-        story.tell(texts.LEADS)
+        story.tell(solutions.LEADS)
         words["thing"], words["value"] = things[0], first
-        story.tell(texts.STARTS)
+        story.tell(solutions.STARTS)
         words["thing"], words["unit"] = things[1], units[1]
         values[1] = story.change(texts.PAIR_RELATIONS[kind], first)
     else:
@@ -230,9 +231,9 @@ def _of_two(draw: random.Random, difficulty: int, kind: str) -> WordProblem:
         given = (first, values[1])
         words["y"] = values[1]
         story.ask(texts.PAIR_OPENINGS[kind])
-        story.tell(texts.LEADS)
+        story.tell(solutions.LEADS)
         words["thing"], words["other_thing"] = things
-        story.tell(texts.PAIR_STARTS)
+        story.tell(solutions.PAIR_STARTS)
     while story.left:
         chosen = draw.randrange(2)
         words["who"], words["whom"] = ((a, b), (b, a))[chosen]
