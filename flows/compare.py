@@ -15,9 +15,15 @@ from flows.parts.arms import compressor_arms, families, latent_arms
 from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, intervened, untrained_and_baselines
 from flows.parts.publish import findings, page_of, publish
 from flows.parts.questions import fitted
-from flows.parts.ratios import prepared_ratios, warn_of_untrained
 from flows.parts.sharded import collected_shards, compressed
-from flows.parts.training_sets import ChainsOfThought, training_set, trainings, warm_started
+from flows.parts.training_sets import (
+    ChainsOfThought,
+    problem_splits,
+    questions_trained_on,
+    training_set,
+    trainings,
+    warm_started,
+)
 from latent_core.config.compare import CompareConfig
 from latent_core.config.compress import CompressConfig
 from latent_core.config.tokenskip import Variant
@@ -25,7 +31,6 @@ from latent_core.evaluation.condition import Kind, seeded
 from latent_core.models.chat import check_dual
 from latent_core.store import Artifact, ArtifactRef
 from tasks.compare_arms import TABLE_MARKDOWN, CompareArms, CompareArmsInputs, compare_arms
-from tasks.inputs import ProblemsInput
 from tasks.measure_compressions import MeasureCompressionsInputs, measure_compressions
 from tasks.run.execution import open_run
 from tasks.run.protocol import Run
@@ -49,12 +54,7 @@ def compose(cfg: CompareConfig, run: Run) -> ArtifactRef:
     latent, compressors = latent_arms(cfg), compressor_arms(cfg)
     arms = [*latent, *compressors]
     recipe = cfg.recipe(cfg.compress)
-    wanted = {"collect.questions": cfg.collect.questions}
-    if cfg.warm_start is not None:
-        wanted["warm_start.questions"] = cfg.warm_start.questions
-    train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
-    test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
-    warn_of_untrained(run, cfg.evaluate.ratios, prepared_ratios(cfg.prepare), "prepare.ratios")
+    train_split, test_split = problem_splits(recipe, run)
     if any(arm.variant.is_dual for arm in latent):
         check_dual(cfg.model, cfg.chat)
     base = warm_started(recipe, run, train_split)
@@ -90,8 +90,7 @@ def compose(cfg: CompareConfig, run: Run) -> ArtifactRef:
             evaluations |= found
             if arm in latent:
                 evaluations |= intervened(cfg.evaluate, run, models[name], test_split, found)
-    trained_on = max(cfg.collect.questions, cfg.warm_start.questions if cfg.warm_start else 0)
-    checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, trained_on)
+    checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, questions_trained_on(recipe))
     page = CompareArms(
         title=f"Arms over {len(cfg.seeds)} seeds on {cfg.benchmark.name} with {cfg.model}",
         families=families(latent, compressors),

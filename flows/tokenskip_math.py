@@ -8,13 +8,18 @@ from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, intervened, untrained_and_baselines
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
-from flows.parts.ratios import prepared_ratios, warn_of_untrained
-from flows.parts.training_sets import collected, training_set, trainings, warm_started
+from flows.parts.training_sets import (
+    collected,
+    problem_splits,
+    questions_trained_on,
+    training_set,
+    trainings,
+    warm_started,
+)
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
 from latent_core.evaluation.condition import seeded
 from latent_core.models.chat import check_dual
 from latent_core.store import Artifact, ArtifactRef
-from tasks.inputs import ProblemsInput
 from tasks.report import ReportConfig, ReportInputs, write_report
 from tasks.run.execution import open_run
 from tasks.run.protocol import Run
@@ -43,12 +48,7 @@ def conclude(cfg: TokenSkipConfig, run: Run, report: Artifact) -> None:
 def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the report."""
     cfg = fitted(cfg, run)
-    wanted = {"collect.questions": cfg.collect.questions}
-    if cfg.warm_start is not None:
-        wanted["warm_start.questions"] = cfg.warm_start.questions
-    train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
-    test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
-    warn_of_untrained(run, cfg.evaluate.ratios, prepared_ratios(cfg.prepare), "prepare.ratios")
+    train_split, test_split = problem_splits(cfg, run)
     if any(variant.is_dual for variant in cfg.variants):
         check_dual(cfg.model, cfg.chat)
     base = warm_started(cfg, run, train_split)
@@ -67,8 +67,7 @@ def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
             trained = stages[f"train/{name}"] = run.stage(train, settings, inputs, label=name)
             found = evaluated_at_ratios(cfg.evaluate, run, trained, test_split, variant.value, seed=seed)
             evaluations |= found | intervened(cfg.evaluate, run, trained, test_split, found)
-    trained_on = max(cfg.collect.questions, cfg.warm_start.questions if cfg.warm_start else 0)
-    stages["contamination"] = contamination(run, cfg.benchmark, cfg.evaluate.questions, trained_on)
+    stages["contamination"] = contamination(run, cfg.benchmark, cfg.evaluate.questions, questions_trained_on(cfg))
     title = f"TokenSkip on {cfg.benchmark.name} with {cfg.model}"
     page = ReportConfig(title=title, latent_rows=cfg.train.latent_rows)
     return run.stage(write_report, page, ReportInputs(evaluations, stages))

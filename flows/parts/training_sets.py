@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from flows.parts.ratios import with_ratio_tokens
+from flows.parts.ratios import prepared_ratios, warn_of_untrained, with_ratio_tokens
 from flows.parts.sharded import collected_shards, compressed, dropped_at_random
 from latent_core.config.dual import DualBuildConfig, Initial
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
@@ -63,6 +63,32 @@ def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[int | None, TrainC
     if not cfg.seeds:
         return {None: settings}
     return {seed: settings.model_copy(update={"seed": seed}) for seed in cfg.seeds}
+
+
+class ProblemSplits(NamedTuple):
+    """What a run learns from, and what it is tested on."""
+
+    train: ProblemsInput
+    test: ProblemsInput
+
+
+def problem_splits(cfg: TokenSkipConfig, run: Run) -> ProblemSplits:
+    """The splits, with as many questions as the run takes of each; warns of ratios that are evaluated but not trained.
+
+    Raises InputError for a split that has too few.
+    """
+    wanted = {"collect.questions": cfg.collect.questions}
+    if cfg.warm_start is not None:
+        wanted["warm_start.questions"] = cfg.warm_start.questions
+    train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
+    test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
+    warn_of_untrained(run, cfg.evaluate.ratios, prepared_ratios(cfg.prepare), "prepare.ratios")
+    return ProblemSplits(train_split, test_split)
+
+
+def questions_trained_on(cfg: TokenSkipConfig) -> int:
+    """How many of the training split's first questions the run learns from."""
+    return max(cfg.collect.questions, cfg.warm_start.questions if cfg.warm_start else 0)
 
 
 def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Model:
