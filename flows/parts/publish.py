@@ -41,7 +41,7 @@ def publish(run: Execution, report: ArtifactRef) -> dict[str, str]:
     return {"report": page, "fingerprint": artifact.ref.fingerprint}
 
 
-WIDTH_IN_FILES = 140  # columns when the output is no terminal: room for the whole table
+WIDTH_IN_FILES = 165  # columns when the output is no terminal: room for the whole table
 
 
 def findings(report: Artifact) -> list[str]:
