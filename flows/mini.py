@@ -15,10 +15,11 @@ from latent_core.config.sampling import SamplingConfig
 from latent_core.store import ArtifactRef
 from tasks.card import NO_NOISE, CardConfig, MiniCardInputs, mini_card
 from tasks.evaluate import EvaluateCondition, EvaluateInputs, evaluate
-from tasks.inputs import ProblemsInput
+from tasks.inputs import Model, ProblemsInput
 from tasks.mini import MiniCorpusInputs, MiniInitInputs, mini_corpus, mini_init
 from tasks.run.execution import open_run
 from tasks.run.protocol import Run
+from tasks.tracking.models import find_model
 from tasks.train import TrainInputs, train
 
 DIFFICULTIES = tuple(range(1, MAX_DIFFICULTY + 1))
@@ -57,7 +58,7 @@ def mini(cfg: MiniConfig, force: Sequence[str] = ()) -> dict[str, str]:
 def compose(cfg: MiniConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the model with its card."""
     generator = ProblemsInput.generator("train", cfg.generator)
-    initial = run.stage(mini_init, cfg.init, MiniInitInputs(generator))
+    initial = _initial(cfg, run, generator)
     corpus = run.stage(mini_corpus, cfg.corpus, MiniCorpusInputs(initial, generator))
     trained = run.stage(train, cfg.train, TrainInputs(initial, corpus))
     problems = ProblemsInput.find(BenchmarkConfig(difficulties=DIFFICULTIES, generator=cfg.generator), "test")
@@ -78,6 +79,13 @@ def compose(cfg: MiniConfig, run: Run) -> ArtifactRef:
         noise = {NO_NOISE: same, **noise}
     card = CardConfig(title="latent-mini", summary=_summary(cfg))
     return run.stage(mini_card, card, MiniCardInputs(initial, corpus, trained, plain, promptings, noise))
+
+
+def _initial(cfg: MiniConfig, run: Run, generator: ProblemsInput) -> Model:
+    """The model that training begins with: the one that was named, or an untrained one."""
+    if cfg.initial is None:
+        return run.stage(mini_init, cfg.init, MiniInitInputs(generator))
+    return find_model(cfg.initial, run.store, cfg.tracking)
 
 
 def _summary(cfg: MiniConfig) -> str:

@@ -13,7 +13,7 @@ from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.models.source import model_in
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.evaluations import summary_of
-from tasks.inputs import Input
+from tasks.inputs import Input, Model
 from tasks.stage import Outcome, Workplace, stage
 
 NO_NOISE = "none"
@@ -30,7 +30,7 @@ class CardConfig(StageConfig):
 class MiniCardInputs(NamedTuple):
     """The trained model with what it was made from, its evaluation by number of steps, and others."""
 
-    initial: ArtifactRef
+    initial: Model
     corpus: ArtifactRef
     model: ArtifactRef
     evaluation: ArtifactRef

@@ -9,8 +9,8 @@ from latent_core.config.registers import RegisterShares
 from latent_core.models.mini import MiniShape, train_tokenizer, write_initial_model
 from latent_core.sft.corpus_processes import corpus
 from latent_core.sft.mini_corpus import Recipe, tokenizer_texts
-from latent_core.store import ArtifactRef, ArtifactWriter
-from tasks.inputs import ProblemsInput
+from latent_core.store import ArtifactWriter
+from tasks.inputs import Model, ProblemsInput
 from tasks.stage import Outcome, Workplace, stage
 from tasks.tables import TRAIN, VALIDATION, token_schema
 
@@ -26,7 +26,7 @@ class MiniInitInputs(NamedTuple):
 class MiniCorpusInputs(NamedTuple):
     """The initial model, whose tokenizer writes the examples, and the generator of their problems."""
 
-    model: ArtifactRef
+    model: Model
     problems: ProblemsInput
 
 
