@@ -20,6 +20,13 @@ Info = Mapping[str, Any]
 """
 
 
+class EnvironmentFailed(Exception):
+    """An environment gave no answer, or none that can be used, for reasons that are not the agent's.
+
+    What was played has no return then, not even a bad one: its whole group is left out and counted.
+    """
+
+
 class Environment(Protocol):
     """One game at a time. `reset` begins the game of a seed; the same seed and actions give the same answers."""
 
@@ -32,7 +39,7 @@ class Environment(Protocol):
 
         Any text is an answer: what is no legal action is told so in the observation and does not change the state.
         `truncated` says that the turn limit of the environment's spec was reached. Raises RuntimeError before `reset`
-        and after the end.
+        and after the end, and EnvironmentFailed where there is no answer to be had, as `reset` does.
         """
         ...
 
@@ -51,3 +58,7 @@ class EnvironmentSpec:
     open: Callable[[], Environment]
     optimum: Callable[[int], float] | None = None
     """The best expected return of a seed's instance, from an exact solver; None where none is known."""
+    lowest: float = 0.0
+    """No legal play has a lower return; what breaks the format of a turn is worth less than this."""
+    takes_text: bool = False
+    """Whether an action is all that the model wrote, instead of what it put between answer marks."""
