@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +13,6 @@ from latent_core import prompts
 from latent_core.config.quality import QualityConfig, QualityReduction, QualitySpan
 from latent_core.dual.remap import IGNORED
 from latent_core.loading import SAFE
-from latent_core.models import tokens
 from latent_core.models.readable import ReadableModel
 from latent_core.sft.phase_loss import machine_of
 
@@ -48,7 +48,7 @@ def quality_schema() -> pa.Schema:
 
 def spanned(question: str, reasoning: str, gold: str, model: ReadableModel, span: QualitySpan) -> SpannedIds:
     """The ids that the base model reads after the plain question, and the span of the answer to score."""
-    prompt = prompts.render_prompt(question, model.tokenizer, model.family)
+    render = partial(prompts.render_prompt, tokenizer=model.tokenizer, family=model.family)
     target = prompts.render_target(reasoning, gold, model.family)
     answer = prompts.render_answer(gold)
     sentence = target.rindex(answer)
@@ -60,7 +60,7 @@ def spanned(question: str, reasoning: str, gold: str, model: ReadableModel, span
             first, last = box, box + len(f"\\boxed{{{gold}}}")
         case QualitySpan.AFTER_THINK:
             first, last = sentence, len(target)
-    prompt_ids = tokens.encode(prompt, model.tokenizer)
+    prompt_ids = model.encode_around(render, question).tolist()
     encoded = model.tokenizer(target, add_special_tokens=False, return_offsets_mapping=True)
     inside = [index for index, (start, stop) in enumerate(encoded["offset_mapping"]) if start < last and stop > first]
     offset = len(prompt_ids)

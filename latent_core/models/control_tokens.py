@@ -6,6 +6,7 @@ turn, or move a dual model to another phase.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,8 +27,8 @@ class ControlTokens:
         self.ids = frozenset(int(tokenizer.convert_tokens_to_ids(text)) for text in self._spellings)
 
     def encode_around(
-        self, render: Callable[[str], str], outside: str, encode: Callable[[str], Sequence[int]]
-    ) -> list[int]:
+        self, render: Callable[[str], str], outside: str, encode: Callable[[str], array[int]]
+    ) -> array[int]:
         """The ids of `render(outside)`, in which `outside` gives no control token.
 
         Where it spells one, the text is encoded in two pieces that part after the spelling's first character.
@@ -36,12 +37,12 @@ class ControlTokens:
         """
         places = self._places(outside)
         if not places:
-            return list(encode(render(outside)))
+            return encode(render(outside))
         rendered = render(outside)
         cut = next(mark for mark in _NONCHARACTERS if mark not in rendered)
         starts = [0, *places]
         pieces = [outside[first:stop] for first, stop in zip(starts, [*places, len(outside)], strict=True)]
-        ids = [token for piece in render(cut.join(pieces)).split(cut) for token in encode(piece)]
+        ids = array("i", [token for piece in render(cut.join(pieces)).split(cut) for token in encode(piece)])
         if self._count(ids) != self._count(encode(render(""))):
             raise InputError(f"question: {outside[:80]!r} becomes a control token of the model; write it otherwise")
         return ids

@@ -7,12 +7,10 @@ the reasoning out of earlier turns, or join turns in their own way, see a dummy 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 from latent_core import prompts
 from latent_core.config.ratio_form import AskedRatio
 from latent_core.errors import InputError
-from latent_core.models.control_tokens import ControlTokens
 from latent_core.models.readable import ReadableModel
 
 _SAID = "\ufdd0said\ufdd0"  # the model's words in the dummy dialogue
@@ -36,7 +34,7 @@ class Dialogue:
                 said, self._model.tokenizer, self._family, ratio=self._ratio, instruction=self._instruction
             )
 
-        return tuple(self._controls.encode_around(render, observation, self._model.encode))
+        return tuple(self._model.encode_around(render, observation))
 
     def reply(self, ids: Sequence[int], observation: str, *, was_cut: bool) -> tuple[int, ...]:
         """What follows the model's words, with which `ids` end, up to where it speaks again.
@@ -51,11 +49,7 @@ class Dialogue:
             if self._is_thinking(ids):
                 closing.append(int(self._family.think_end_id or 0))
             closing.append(self._family.end_of_turn_id)
-        return (*closing, *self._controls.encode_around(self._next_turn, observation, self._model.encode))
-
-    @cached_property
-    def _controls(self) -> ControlTokens:
-        return ControlTokens(self._model.tokenizer, self._family)
+        return (*closing, *self._model.encode_around(self._next_turn, observation))
 
     def _is_thinking(self, ids: Sequence[int]) -> bool:
         if not self._family.thinks:
