@@ -83,6 +83,11 @@ class Episode:
             yield from ((token, 1) for token in turn.output.token_ids)
 
 
+def instruction_of(spec: EnvironmentSpec) -> str:
+    """What stands before the first observation: the environment's own words, and how an action is written."""
+    return spec.instruction if spec.takes_text else f"{spec.instruction} {HOW_TO_ACT}"
+
+
 def parse_actions(text: str) -> tuple[str, ...] | None:
     """The actions of a turn, from what follows the reasoning; None where the format is wrong.
 
@@ -110,6 +115,16 @@ class _Open:
     failed: bool = False
 
 
+class Watcher:
+    """Is told what happens while episodes are played; this one does nothing with it."""
+
+    def begins(self, seed: int, sample: int, observation: str) -> None:
+        """An instance was opened."""
+
+    def takes(self, seed: int, sample: int, turn: Turn, observation: str | None) -> None:
+        """A turn was played; `observation` is None where the environment took no step."""
+
+
 @dataclass(frozen=True)
 class Player:
     """What plays: a model through an engine, in one environment.
@@ -127,6 +142,7 @@ class Player:
     """Most ids of an episode, what was sampled included."""
     format_penalty: float = 0.1
     most_turns: int | None = None
+    watcher: Watcher = field(default_factory=Watcher)
 
     def play(self, seeds: Sequence[int], *, samples: int, step: int) -> list[list[Episode] | None]:
         """`samples` episodes of every instance, in the order of `seeds`; None for a group whose environment failed.
@@ -156,6 +172,7 @@ class Player:
             observation, _ = environment.reset(seed)
         except EnvironmentFailed:
             return _Open(seed, sample, environment, (), failed=True)
+        self.watcher.begins(seed, sample, observation)
         return _Open(seed, sample, environment, self.dialogue.opening(observation))
 
     def _check_room(self, waiting: Sequence[_Open]) -> None:
@@ -182,6 +199,7 @@ class Player:
             reward = self.spec.lowest - self.format_penalty - sum(turn.reward for turn in one.turns)
             one.turns.append(Turn(context, output, (), reward, {}))
             one.end = "format"
+            self.watcher.takes(one.seed, one.sample, one.turns[-1], None)
             return
         try:
             taken, reward, observation, info = self._act(one, actions)
@@ -189,6 +207,7 @@ class Player:
             one.failed = True
             return
         one.turns.append(Turn(context, output, tuple(taken), reward, info))
+        self.watcher.takes(one.seed, one.sample, one.turns[-1], observation)
         limit = self.spec.max_turns if self.most_turns is None else self.most_turns
         if one.end is None and len(one.turns) >= limit:
             one.end = "truncated"
