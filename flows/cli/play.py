@@ -57,9 +57,7 @@ class _Printed(Watcher):
         self._turns = 0
 
     def begins(self, seed: int, sample: int, observation: str) -> None:
-        typer.echo(
-            f"{self._spec.name}, instance {seed}\n{self._spec.instruction}\n\n{observation}"
-        )
+        typer.echo(f"{self._spec.name}, instance {seed}\n{self._spec.instruction}\n\n{observation}")
 
     def takes(self, seed: int, sample: int, turn: Turn, observation: str | None) -> None:
         self._turns += 1

@@ -6,6 +6,7 @@ being text. It knows nothing of models, prompts or tokens.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -62,3 +63,10 @@ class EnvironmentSpec:
     """No legal play has a lower return; what breaks the format of a turn is worth less than this."""
     takes_text: bool = False
     """Whether an action is all that the model wrote, instead of what it put between answer marks."""
+    content: str = ""
+    """Hash of the files that instances come from; empty where there are none."""
+
+    @property
+    def fingerprint(self) -> str:
+        """64 hexadecimal digits: equal for environments that answer alike."""
+        return hashlib.sha256(f"{self.name}/{self.version}/{self.content}".encode()).hexdigest()
