@@ -12,7 +12,15 @@ from latent_core.errors import InputError
 from latent_core.rl.environments.protocol import Environment, EnvironmentSpec
 
 GROUP = "latent.environments"  # entry points: NAME = module:SPEC
-_OWN: dict[str, str] = {}  # name of an environment -> module:SPEC
+_OWN: dict[str, str] = {  # name of an environment -> module:SPEC
+    "bandit": "latent_core.rl.environments.bandit:BANDIT",
+    "cube": "latent_core.rl.environments.cube:CUBE",
+    "frozen_lake": "latent_core.rl.environments.frozen_lake:FROZEN_LAKE",
+    "frozen_lake_slippery": "latent_core.rl.environments.frozen_lake:FROZEN_LAKE_SLIPPERY",
+    "game_2048": "latent_core.rl.environments.game_2048:GAME_2048",
+    "sokoban": "latent_core.rl.environments.sokoban:SOKOBAN",
+    "sokoban_small": "latent_core.rl.environments.sokoban:SOKOBAN_SMALL",
+}
 _WITH_ARGUMENT: dict[str, str] = {}  # name before a colon -> module:function of what follows, giving a spec
 
 
