@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from latent_core.errors import InfrastructureError
+
 Info = Mapping[str, Any]
 """What an environment tells beside the observation. Keys with a meaning of their own, each of them optional:
 
@@ -18,6 +20,13 @@ Info = Mapping[str, Any]
 `success`: at the end of an episode, whether its goal was reached.
 `state`: a hashable value equal for equal states of one instance (anchor states of GiGPO, arXiv 2505.10978).
 """
+
+
+class EnvironmentFailed(InfrastructureError):
+    """An environment could not answer: its server is down, slow or breaks the contract, or an instance cannot be made.
+
+    The episode has no reward then. Callers drop the whole group of episodes on that instance.
+    """
 
 
 class Environment(Protocol):
@@ -32,7 +41,7 @@ class Environment(Protocol):
 
         Any text is an answer: what is no legal action is told so in the observation and does not change the state.
         `truncated` says that the turn limit of the environment's spec was reached. Raises RuntimeError before `reset`
-        and after the end.
+        and after the end, EnvironmentFailed where no answer can be given.
         """
         ...
 
@@ -51,3 +60,5 @@ class EnvironmentSpec:
     open: Callable[[], Environment]
     optimum: Callable[[int], float] | None = None
     """The best expected return of a seed's instance, from an exact solver; None where none is known."""
+    content: str = ""
+    """Hash of what the environment reads beside its code (a file of problems); empty where it reads nothing."""

@@ -12,8 +12,20 @@ from latent_core.errors import InputError
 from latent_core.rl.environments.protocol import Environment, EnvironmentSpec
 
 GROUP = "latent.environments"  # entry points: NAME = module:SPEC
-_OWN: dict[str, str] = {}  # name of an environment -> module:SPEC
-_WITH_ARGUMENT: dict[str, str] = {}  # name before a colon -> module:function of what follows, giving a spec
+_HERE = "latent_core.rl.environments"
+_OWN: dict[str, str] = {  # name of an environment -> module:SPEC
+    "countdown": f"{_HERE}.reasoning:COUNTDOWN",
+    "metamathqa": f"{_HERE}.metamathqa:METAMATHQA",
+    "static": f"{_HERE}.static:STATIC",
+    "sudoku": f"{_HERE}.reasoning:SUDOKU",
+}
+_WITH_ARGUMENT: dict[str, str] = {  # name before a colon -> module:function of what follows, giving a spec
+    "countdown": f"{_HERE}.reasoning:countdown",
+    "metamathqa": f"{_HERE}.metamathqa:metamathqa",
+    "reasoning": f"{_HERE}.reasoning:reasoning",
+    "static": f"{_HERE}.static:static",
+    "sudoku": f"{_HERE}.reasoning:sudoku",
+}
 
 
 def environment_names() -> list[str]:
