@@ -12,16 +12,27 @@ from latent_core.errors import InputError
 from latent_core.rl.environments.protocol import Environment, EnvironmentSpec
 
 GROUP = "latent.environments"  # entry points: NAME = module:SPEC
+_HERE = "latent_core.rl.environments"
 _OWN: dict[str, str] = {  # name of an environment -> module:SPEC
-    "bandit": "latent_core.rl.environments.bandit:BANDIT",
-    "cube": "latent_core.rl.environments.cube:CUBE",
-    "frozen_lake": "latent_core.rl.environments.frozen_lake:FROZEN_LAKE",
-    "frozen_lake_slippery": "latent_core.rl.environments.frozen_lake:FROZEN_LAKE_SLIPPERY",
-    "game_2048": "latent_core.rl.environments.game_2048:GAME_2048",
-    "sokoban": "latent_core.rl.environments.sokoban:SOKOBAN",
-    "sokoban_small": "latent_core.rl.environments.sokoban:SOKOBAN_SMALL",
+    "bandit": f"{_HERE}.bandit:BANDIT",
+    "countdown": f"{_HERE}.reasoning:COUNTDOWN",
+    "cube": f"{_HERE}.cube:CUBE",
+    "frozen_lake": f"{_HERE}.frozen_lake:FROZEN_LAKE",
+    "frozen_lake_slippery": f"{_HERE}.frozen_lake:FROZEN_LAKE_SLIPPERY",
+    "game_2048": f"{_HERE}.game_2048:GAME_2048",
+    "metamathqa": f"{_HERE}.metamathqa:METAMATHQA",
+    "sokoban": f"{_HERE}.sokoban:SOKOBAN",
+    "sokoban_small": f"{_HERE}.sokoban:SOKOBAN_SMALL",
+    "static": f"{_HERE}.static:STATIC",
+    "sudoku": f"{_HERE}.reasoning:SUDOKU",
 }
-_WITH_ARGUMENT: dict[str, str] = {}  # name before a colon -> module:function of what follows, giving a spec
+_WITH_ARGUMENT: dict[str, str] = {  # name before a colon -> module:function of what follows, giving a spec
+    "countdown": f"{_HERE}.reasoning:countdown",
+    "metamathqa": f"{_HERE}.metamathqa:metamathqa",
+    "reasoning": f"{_HERE}.reasoning:reasoning",
+    "static": f"{_HERE}.static:static",
+    "sudoku": f"{_HERE}.reasoning:sudoku",
+}
 
 
 def environment_names() -> list[str]:

@@ -173,6 +173,7 @@ def _spec(name: str, *, size: int, longest: int, max_turns: int) -> EnvironmentS
         max_turns=max_turns,
         open=open_level,
         optimum=optimum,
+        lowest=STEP * max_turns - ON_TARGET,
     )
 
 
