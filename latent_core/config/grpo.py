@@ -64,7 +64,7 @@ class GrpoConfig(StageConfig):
     steps: Annotated[int, IDENTITY, Field(ge=1)] = 200
     """Optimizer steps."""
     ratios: Annotated[Ratios, IDENTITY] = (1.0,)
-    """The ratio that a question's prompt names; with several, questions take turns."""
+    """The ratio that a question's prompt names; of several each question draws one anew at every step."""
     rollout: Annotated[RolloutConfig, IDENTITY] = RolloutConfig()
     reward: Annotated[RewardConfig, IDENTITY] = RewardConfig()
     advantage: Annotated[Advantage, IDENTITY] = Advantage.GRPO

@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latent_core.benchmarks.problem import Problem
-from latent_core.config.grpo import GrpoConfig
+from latent_core.config.grpo import Advantage, GrpoConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.generate.completions import graded_completions
 from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.models.readable import ReadableModel
+from latent_core.rl.advantages import dr_grpo, grpo
+from latent_core.rl.draws import questions_of, ratio_of
+from latent_core.rl.filters import kept_groups
 from latent_core.rl.judges import Rewards, Row
-from latent_core.rl.rewards import kept_groups, levelled
 from latent_core.store.columns import rows_of_batch, table_of_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _FILE = "step-{:06d}.parquet"
+_ESTIMATORS = {Advantage.GRPO: grpo, Advantage.DR_GRPO: dr_grpo, Advantage.DAPO: grpo}
 _SEEDS_APART = 1_000_000  # more than there are steps, so that two runs' seeds share none
 
 
@@ -50,7 +53,8 @@ def rollout_schema() -> pa.Schema:
 
 
 class Rollouts:
-    """TRL's `rollout_func` over problems that prompts name by their number.
+    """TRL's `rollout_func` over problems. It chooses them itself, from the seed and the step: TRL's sampler begins anew
+    when a run is resumed, so the prompts that it hands over tell their number alone.
 
     Every step's rows go into a file of their own in `folder` as soon as they are there, so that a run that is resumed
     from a checkpoint writes over those of the steps that it repeats.
@@ -77,15 +81,26 @@ class Rollouts:
         folder.mkdir(parents=True, exist_ok=True)
 
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
-        """Ids as sampled, and the rewards; a group that teaches nothing gets its own mean, so no advantage."""
-        rows = self.draw([int(prompt) for prompt in prompts[:: self._config.rollout.samples]], trainer)
+        """Ids as sampled, the rewards (which TRL logs), and what `PolicyTrainer` learns from.
+
+        That is `advantages`, one for each token of a completion, and `kept`, false where a group teaches nothing.
+        """
+        rows = self.draw(
+            questions_of(
+                self._config.seed,
+                int(trainer.state.global_step) // self._config.iterations,
+                questions=len(self._problems),
+                per_step=len(prompts) // self._config.rollout.samples,
+            ),
+            trainer,
+        )
         return {
             "prompt_ids": [list(row["prompt_token_ids"]) for row in rows],
             "completion_ids": [list(row["output_token_ids"]) for row in rows],
             "logprobs": None,  # type: ignore[dict-item]  # the trainer's own, under the same policy
-            "reward": levelled(
-                [row["reward"] for row in rows], [row["taught"] for row in rows], self._config.rollout.samples
-            ),
+            "reward": [row["reward"] for row in rows],
+            "advantages": self._advantages(rows),
+            "kept": [row["taught"] for row in rows],
         }
 
     def draw(self, numbers: Sequence[int], trainer: Any) -> list[Row]:
@@ -104,6 +119,13 @@ class Rollouts:
         self._write(step, rows)
         return rows
 
+    def _advantages(self, rows: Sequence[Row]) -> list[list[float]]:
+        """Of each row's tokens, which all share the advantage of their completion over its group."""
+        samples, estimate = self._config.rollout.samples, _ESTIMATORS[self._config.advantage]
+        groups = [[row["reward"] for row in rows[start : start + samples]] for start in range(0, len(rows), samples)]
+        advantages = [float(advantage) for group in groups for advantage in estimate(group)]
+        return [[advantage] * len(row["output_token_ids"]) for row, advantage in zip(rows, advantages, strict=True)]
+
     def let_go(self) -> None:
         """Hold the trained model, and a judge's copy, no longer; only `rows` may follow."""
         self._engine = None
@@ -118,11 +140,14 @@ class Rollouts:
                 yield from rows_of_batch(batch)
 
     def _graded(self, numbers: Sequence[int], step: int, engine: TransformersEngine) -> list[Row]:
-        """Rows of these problems, each at its own ratio."""
-        ratios = self._config.ratios
+        """Rows of these problems, each at the ratio that it has drawn for this step."""
+        config = self._config
+        drawn = {
+            number: ratio_of(config.seed, step, self._problems[number].question_id, config.ratios) for number in numbers
+        }
         of_number: dict[int, list[Row]] = {number: [] for number in numbers}
-        for place, ratio in enumerate(ratios):
-            chosen = [number for number in numbers if number % len(ratios) == place]
+        for ratio in config.ratios:
+            chosen = [number for number in numbers if drawn[number] == ratio]
             rows = graded_completions(
                 [self._problems[number] for number in chosen],
                 self._readable,

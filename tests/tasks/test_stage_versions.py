@@ -115,7 +115,7 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (compare_label_kinds, CompareLabelKinds(), "a7cbfbdf781a9887"),
     (compare_evaluations, CompareEvaluations(), "ac48cfb315ddba0e"),
     (compare_arms, CompareArms(title="t"), "c544a4aefec128de"),
-    (train_policy, GrpoConfig(), "2dbd08069a231779"),
+    (train_policy, GrpoConfig(), "df42a205dbfeb0de"),
 ]
 
 
