@@ -13,7 +13,8 @@ from latent_core.store import ArtifactWriter
 from tasks.inputs import EnvironmentInput, Model
 from tasks.stage import Outcome, Workplace, stage
 from tasks.tables import TURNS
-from tasks.workers.warm import served, warm_engine, warm_readable
+from tasks.workers.engines import served, warm_engine
+from tasks.workers.warm import warm_readable
 
 _TOGETHER = 256  # instances of one call: bounds what is held, and lets progress be seen
 

@@ -52,9 +52,11 @@ from tasks.grpo import train_policy
 from tasks.intervene import InterveneCondition, intervene
 from tasks.label_kinds import CompareLabelKinds, compare_label_kinds
 from tasks.label_words import label_words
+from tasks.legal_play import write_legal_play
 from tasks.measure_compressions import measure_compressions
 from tasks.merge import MERGED, Merge
 from tasks.mini import mini_corpus, mini_init
+from tasks.play import play
 from tasks.prepare import WarmStartExamples, prepare, prepare_warm_start
 from tasks.quality import score_quality
 from tasks.ratio_tokens import build_ratio_tokens
@@ -115,6 +117,8 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (compare_label_kinds, CompareLabelKinds(), "a7cbfbdf781a9887"),
     (compare_evaluations, CompareEvaluations(), "ac48cfb315ddba0e"),
     (compare_arms, CompareArms(title="t"), "c544a4aefec128de"),
+    (write_legal_play, LegalPlayConfig(), "2b100f680d16b66a"),
+    (play, PlayConfig(), "04e56059976968ec"),
     (train_policy, GrpoConfig(), "df42a205dbfeb0de"),
 ]
 
