@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import tasks
+from latent_core.config.agents import LegalPlayConfig, PlayConfig
 from latent_core.config.base import StageConfig
 from latent_core.config.compress import CompressConfig, ScoreWordsConfig, Unit
 from latent_core.config.concise import PrepareSelectedConfig, SelectExemplarsConfig, SelectShortestConfig
