@@ -193,7 +193,7 @@ def _backward(
 
 def _steps(
     rewards: npt.ArrayLike, values: npt.ArrayLike, acted: Sequence[bool] | None
-) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+) -> tuple[Floats, Floats, npt.NDArray[np.intp]]:
     """Rewards and values of the acted tokens, and these tokens' places."""
     reward, value = finite("rewards", rewards), finite("values", values)
     mask = np.ones(len(reward), dtype=bool) if acted is None else np.asarray(acted, dtype=bool)
@@ -207,7 +207,7 @@ def _steps(
     return reward[places], value[places], places
 
 
-def _scattered(advantages: Floats, places: npt.NDArray[np.int64], length: int) -> Floats:
+def _scattered(advantages: Floats, places: npt.NDArray[np.intp], length: int) -> Floats:
     result = np.zeros(length)
     result[places] = advantages
     return result

@@ -76,11 +76,11 @@ def chance(k: int, prompts: int, *, same: Sequence[Hashable] | None = None) -> f
 def _labels(same: Sequence[Hashable] | None, prompts: int) -> npt.NDArray[np.int64]:
     """A number for each column, the same one for the same prompt."""
     if same is None:
-        return np.arange(prompts)
+        return np.arange(prompts, dtype=np.int64)
     if len(same) != prompts:
         raise InputError(f"same: {len(same)} labels for {prompts} prompts")
     numbers: dict[Hashable, int] = {}
-    return np.array([numbers.setdefault(label, len(numbers)) for label in same])
+    return np.array([numbers.setdefault(label, len(numbers)) for label in same], dtype=np.int64)
 
 
 def _read(log_likelihood: npt.ArrayLike, own: Sequence[int] | None) -> tuple[Floats, Floats]:
