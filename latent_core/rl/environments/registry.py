@@ -14,15 +14,20 @@ from latent_core.rl.environments.protocol import Environment, EnvironmentSpec
 GROUP = "latent.environments"  # entry points: NAME = module:SPEC
 _HERE = "latent_core.rl.environments"
 _OWN: dict[str, str] = {  # name of an environment -> module:SPEC
+    "code": f"{_HERE}.code:CODE",
     "countdown": f"{_HERE}.reasoning:COUNTDOWN",
     "metamathqa": f"{_HERE}.metamathqa:METAMATHQA",
+    "search_qa": f"{_HERE}.search_qa:SEARCH_QA",
     "static": f"{_HERE}.static:STATIC",
     "sudoku": f"{_HERE}.reasoning:SUDOKU",
 }
 _WITH_ARGUMENT: dict[str, str] = {  # name before a colon -> module:function of what follows, giving a spec
+    "code": f"{_HERE}.code:code",
     "countdown": f"{_HERE}.reasoning:countdown",
     "metamathqa": f"{_HERE}.metamathqa:metamathqa",
     "reasoning": f"{_HERE}.reasoning:reasoning",
+    "remote": f"{_HERE}.remote:remote",
+    "search_qa": f"{_HERE}.search_qa:search_qa",
     "static": f"{_HERE}.static:static",
     "sudoku": f"{_HERE}.reasoning:sudoku",
 }
