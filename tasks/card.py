@@ -13,10 +13,11 @@ from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.models.source import model_in
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.evaluations import summary_of
-from tasks.inputs import Input, Model
+from tasks.inputs import Input, Model, ModelInput
 from tasks.stage import Outcome, Workplace, stage
 
 NO_NOISE = "none"
+CORES = "two shared CPU cores"  # where a stage without a device ran
 _NONE: Mapping[str, ArtifactRef] = MappingProxyType({})
 
 
@@ -81,13 +82,30 @@ def mini_card(out: ArtifactWriter, inputs: MiniCardInputs, config: CardConfig, w
             )
     if inputs.noise:
         measured += ["", *_under_noise({kind: workplace.artifact(ref) for kind, ref in inputs.noise.items()})]
-    initial, corpus = workplace.artifact(inputs.initial), workplace.artifact(inputs.corpus)
+    corpus = workplace.artifact(inputs.corpus)
     before = [
-        *_recipe("The untrained model and its tokenizer", initial),
+        *_beginning(inputs.initial, workplace),
         *_recipe("The corpus", corpus),
         *_tokens_read(trained, corpus),
     ]
     return _packaged(out, config, trained, measured, before)
+
+
+def _beginning(initial: Model, workplace: Workplace) -> list[str]:
+    """What training began with: an untrained model, or one that had been trained before."""
+    if isinstance(initial, ModelInput):
+        return [f"It went on from the model `{initial.spec}`, whose fingerprint is `{initial.fingerprint}`.", ""]
+    artifact = workplace.artifact(initial)
+    content, record = artifact.manifest.content, artifact.manifest.record
+    if content.stage == "mini_init":
+        return _recipe("The untrained model and its tokenizer", artifact)
+    made_from = ", ".join(f"{role} `{parent.ref or parent.fingerprint}`" for role, parent in sorted(content.parents.items()))
+    return [
+        f"It was trained in two parts. The first, `{initial}`, ran for {record['seconds'] / 60:.0f} minutes on "
+        f"{record.get('device', CORES)}, made from {made_from}.",
+        "",
+        *_recipe("The first part", artifact),
+    ]
 
 
 def _recipe(title: str, artifact: Artifact) -> list[str]:
@@ -154,7 +172,7 @@ def _packaged(
             f"# {config.title}", "", config.summary, "", *measured, "", *before,
             f"Made by the stage `{content.stage}` (version {content.stage_version}), fingerprint", "",
             f"    {content.fingerprint}", "",
-            f"in {record['seconds'] / 60:.0f} minutes of wall time on {record.get('device', 'two shared CPU cores')}"
+            f"in {record['seconds'] / 60:.0f} minutes of wall time on {record.get('device', CORES)}"
             f" ({_resumed(record)}). {_versions(record)}Its recipe:", "", "```",
             *(f"{key}: {value}" for key, value in sorted(content.identity.items())), "```", "",
         ]  # fmt: skip

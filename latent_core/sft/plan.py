@@ -57,8 +57,9 @@ def micro_batches(
     """The forward passes of process `rank`, equally many in every step.
 
     A step's examples are sorted by length before they are cut, so that those of similar length meet in a pass, and in
-    the passes that different processes compute at the same time. A step that is too short leaves passes over; these
-    read example number `len(lengths)`, which stands for one without any loss.
+    the passes that different processes compute at the same time. The longer pass of such a round goes to the first
+    process and to the last by turns, so that none waits for another. A step that is too short leaves passes over;
+    these read example number `len(lengths)`, which stands for one without any loss.
     """
     size = micro_batch_size(config, processes)
     per_step = config.batch_size // size
@@ -67,7 +68,8 @@ def micro_batches(
         ordered = sorted(step, key=lambda index: -lengths[index]) if per_step > 1 else step
         passes = [ordered[start : start + size] for start in range(0, len(ordered), size)]
         passes += [[len(lengths)]] * (per_step - len(passes))
-        found += passes[rank::processes]
+        rounds = [passes[start : start + processes] for start in range(0, per_step, processes)]
+        found += [each[rank if turn % 2 == 0 else processes - 1 - rank] for turn, each in enumerate(rounds)]
     return found
 
 

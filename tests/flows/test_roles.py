@@ -78,6 +78,7 @@ TEXTS = {
     "benchmark.name": "word_problems",
     "compress.model": "random",
     "model": "other model",
+    "initial": "other model",
     "labeller": "other model",
     "date": "2025-01-01",
     "tracking.uri": "sqlite:///other.db",

@@ -69,3 +69,12 @@ def test_plan_of_two_passes_a_step_reads_the_longer_examples_first() -> None:
     lengths = [1, 8, 2, 7, 3, 6, 4, 5]
     passes = micro_batches([list(range(8))], lengths, _config(micro_batch_size=4), rank=0, processes=1)
     assert passes == [[1, 3, 5, 7], [6, 4, 2, 0]]
+
+
+def test_plan_deals_passes_so_that_no_process_has_all_the_longer_ones() -> None:
+    lengths = [8, 7, 6, 5, 4, 3, 2, 1]
+    ranks = [
+        micro_batches([list(range(8))], lengths, _config(micro_batch_size=2), rank=rank, processes=2)
+        for rank in range(2)
+    ]
+    assert ranks == [[[0, 1], [6, 7]], [[2, 3], [4, 5]]]
