@@ -27,6 +27,11 @@ def questions_of(seed: int, draw: int, *, questions: int, per_step: int) -> list
     return [int(number) for number in order[place * per_step : (place + 1) * per_step]]
 
 
+def instances_of(seed: int, draw: int, per_step: int, below: int) -> list[int]:
+    """Seeds of the instances that are played in the `draw`-th batch of rollouts, each at least 0 and under `below`."""
+    return [item_seed(seed, f"{draw}/{place}/instance", 0) % below for place in range(per_step)]
+
+
 def ratio_of(seed: int, step: int, question_id: str, ratios: Sequence[float]) -> float:
     """The ratio that a question is asked for at a step: any of them, whatever the question's number and difficulty."""
     return ratios[item_seed(seed, f"{step}/{question_id}/ratio", 0) % len(ratios)]

@@ -6,7 +6,7 @@ All open episodes of a call advance together, a turn at a time, in one call of t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -36,6 +36,8 @@ class Turn:
     """As the environment was given them; none where the format was wrong."""
     reward: float
     info: Info
+    state: Hashable = None
+    """The environment's state before the turn, where it tells one (an anchor of GiGPO)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class _Open:
     context: tuple[int, ...]
     turns: list[Turn] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
-    steps: int = 0
+    state: Hashable = None
     end: End | None = None
     failed: bool = False
 
@@ -169,11 +171,11 @@ class Player:
     def _begin(self, seed: int, sample: int) -> _Open:
         environment = self.spec.open()
         try:
-            observation, _ = environment.reset(seed)
+            observation, info = environment.reset(seed)
         except EnvironmentFailed:
             return _Open(seed, sample, environment, (), failed=True)
         self.watcher.begins(seed, sample, observation)
-        return _Open(seed, sample, environment, self.dialogue.opening(observation))
+        return _Open(seed, sample, environment, self.dialogue.opening(observation), state=info.get("state"))
 
     def _check_room(self, waiting: Sequence[_Open]) -> None:
         """End the episodes whose context leaves no room for another output."""
@@ -197,7 +199,7 @@ class Player:
         actions = self._actions(output)
         if actions is None:
             reward = self.spec.lowest - self.format_penalty - sum(turn.reward for turn in one.turns)
-            one.turns.append(Turn(context, output, (), reward, {}))
+            one.turns.append(Turn(context, output, (), reward, {}, one.state))
             one.end = "format"
             self.watcher.takes(one.seed, one.sample, one.turns[-1], None)
             return
@@ -206,7 +208,8 @@ class Player:
         except EnvironmentFailed:
             one.failed = True
             return
-        one.turns.append(Turn(context, output, tuple(taken), reward, info))
+        one.turns.append(Turn(context, output, tuple(taken), reward, info, one.state))
+        one.state = info.get("state")
         self.watcher.takes(one.seed, one.sample, one.turns[-1], observation)
         limit = self.spec.max_turns if self.most_turns is None else self.most_turns
         if one.end is None and len(one.turns) >= limit:

@@ -17,12 +17,11 @@ from latent_core.rl.advantages import dr_grpo, grpo
 from latent_core.rl.draws import questions_of, ratio_of
 from latent_core.rl.filters import kept_groups
 from latent_core.rl.judges import Rewards, Row
-from latent_core.store.columns import rows_of_batch, table_of_rows
+from latent_core.rl.rollout_files import RolloutFiles
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_FILE = "step-{:06d}.parquet"
 _ESTIMATORS = {Advantage.GRPO: grpo, Advantage.DR_GRPO: dr_grpo, Advantage.DAPO: grpo}
 _SEEDS_APART = 1_000_000  # more than there are steps, so that two runs' seeds share none
 
@@ -75,10 +74,9 @@ class Rollouts:
         self._readable = ReadableModel.load(model_dir)
         self._config = config
         self._rewards = rewards
-        self._folder = folder
+        self._files = RolloutFiles(folder, rollout_schema())
         self._benchmark = benchmark
         self._engine: TransformersEngine | None = None
-        folder.mkdir(parents=True, exist_ok=True)
 
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
         """Ids as sampled, the rewards (which TRL logs), and what `PolicyTrainer` learns from.
@@ -109,14 +107,14 @@ class Rollouts:
         model = trainer.accelerator.unwrap_model(trainer.model)
         if self._engine is None or self._engine.model is not model:
             self._engine = TransformersEngine.around(model, self._model_dir)
-        with _generating(model), trainer.accelerator.autocast():
+        with generating(model), trainer.accelerator.autocast():
             rows = self._graded(numbers, step, self._engine)
         rewards = self._rewards(rows)
         groups = [rewards[start : start + samples] for start in range(0, len(rows), samples)]
         kept = kept_groups(groups, self._config.keep_signal)
         for place, (row, reward) in enumerate(zip(rows, rewards, strict=True)):
             row |= {"step": step, "reward": reward, "taught": kept[place // samples]}
-        self._write(step, rows)
+        self._files.write(step, rows)
         return rows
 
     def _advantages(self, rows: Sequence[Row]) -> list[list[float]]:
@@ -133,11 +131,7 @@ class Rollouts:
 
     def rows(self, steps: int) -> Iterator[Row]:
         """All rows of the first `steps` optimizer steps, in order."""
-        import pyarrow.parquet as pq
-
-        for step in range(0, steps, self._config.iterations):
-            for batch in pq.ParquetFile(self._folder / _FILE.format(step)).iter_batches():
-                yield from rows_of_batch(batch)
+        return self._files.rows(range(0, steps, self._config.iterations))
 
     def _graded(self, numbers: Sequence[int], step: int, engine: TransformersEngine) -> list[Row]:
         """Rows of these problems, each at the ratio that it has drawn for this step."""
@@ -171,19 +165,9 @@ class Rollouts:
             seed=self._config.seed * _SEEDS_APART + step,
         )
 
-    def _write(self, step: int, rows: Sequence[Row]) -> None:
-        """A file is there as a whole or not at all."""
-        import pyarrow.parquet as pq
-
-        schema = rollout_schema()
-        table = table_of_rows([{name: row[name] for name in schema.names} for row in rows], schema)
-        partial = self._folder / "partial"
-        pq.write_table(table, partial)
-        partial.replace(self._folder / _FILE.format(step))
-
 
 @contextmanager
-def _generating(model: Any) -> Iterator[None]:
+def generating(model: Any) -> Iterator[None]:
     """Dropout off, and back to what it was."""
     training = model.training
     model.eval()

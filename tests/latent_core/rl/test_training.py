@@ -22,7 +22,7 @@ from latent_core.models.ratio_tokens import RatioTokens
 from latent_core.rl import training
 from latent_core.rl.judges import Rewards
 from latent_core.rl.policy import Policy
-from latent_core.rl.training import GrpoResult, reinforce
+from latent_core.rl.training import PolicyResult, reinforce
 from latent_core.sft.weights import load_model
 
 SMALL: dict[str, Any] = {
@@ -37,7 +37,7 @@ def _first_is_best(config: GrpoConfig, model_dir: Path) -> Rewards:
 
 def _train(
     model_dir: Path, problems: Sequence[Problem], root: Path, progress: Any = None, **settings: Any
-) -> GrpoResult:
+) -> PolicyResult:
     return reinforce(
         model_dir,
         problems,
