@@ -30,7 +30,8 @@ class Policy:
     ) -> TokenLogProbs:
         """Of the last `keep` tokens of `ids` (rows, length), shape (rows, keep).
 
-        `mask` is 0 on padding, which may stand on both sides and has log-probability and entropy 0.
+        `mask` is 0 on padding, which may stand on both sides and has log-probability and entropy 0. So have tokens that
+        their phase forbids: those that an environment said, which the policy had no part in.
         """
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
         read = hidden_states(model, input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)
@@ -38,12 +39,18 @@ class Policy:
         if self._support is None:
             self._support = Support.plain(head.size)
         before = slice(-keep - 1, -1)
+        targets = torch.where(mask[:, -keep:] == 0, IGNORED, ids[:, -keep:])
+        phases = None
+        if self._machine is not None:
+            phases = phases_after(ids, self._machine)[:, before]
+            forbidden = self._machine.forbidden_on(ids.device)[phases, ids[:, -keep:]]
+            targets = torch.where(forbidden, IGNORED, targets)
         return token_logprobs(
             read[:, before],
             head,
-            torch.where(mask[:, -keep:] == 0, IGNORED, ids[:, -keep:]),
+            targets,
             self._support,
-            None if self._machine is None else phases_after(ids, self._machine)[:, before],
+            phases,
             temperature=self._temperature,
             with_entropies=with_entropies,
         )

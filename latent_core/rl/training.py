@@ -18,6 +18,7 @@ from latent_core.config.policy_update import PolicyUpdateConfig
 from latent_core.device_memory import release
 from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.vocabulary import DualVocabulary
+from latent_core.likelihood import require_own_logits
 from latent_core.models.family import open_family
 from latent_core.rl.judges import judge
 from latent_core.rl.policy import policy_trainer
@@ -126,6 +127,7 @@ def train_policy(
         peft_config=adapter_config(config, rows),
         callbacks=[checkpoint_callback(config.save_every), progress_callback(progress)],
     )
+    require_own_logits(trainer.model)
     trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(checkpoint_dir)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)

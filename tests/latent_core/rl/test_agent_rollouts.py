@@ -122,9 +122,8 @@ def test_episodes_that_pay_become_likelier_than_the_others_of_their_group(
     policy = Policy(None if vocabulary is None else PhaseMachine(vocabulary), 1.5)
     result, _ = _train(model_dir, tmp_path, steps=1)
     rows = list(result.rollouts)
-    assert (
-        len(rows) == 16 and all(row["taught"] for row in rows) and {row["end"] for row in rows[1::2]} == {"terminated"}
-    )
+    assert len(rows) == 16 and all(row["taught"] for row in rows)
+    assert {row["end"] for row in rows[1::2]} == {"terminated"}
     models = [load_model(folder, _config()) for folder in (model_dir, tmp_path / "out" / "model")]
     worth, gains = [], []
     for first, second in zip(rows[::2], rows[1::2], strict=True):

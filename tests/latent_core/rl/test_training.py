@@ -17,6 +17,8 @@ from latent_core.config.ratio_form import RatioForm, RatioTokensConfig
 from latent_core.dual import build_dual
 from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.vocabulary import DualVocabulary
+from latent_core.errors import InputError
+from latent_core.likelihood import head
 from latent_core.models.ratio_token_build import add_ratio_tokens
 from latent_core.models.ratio_tokens import RatioTokens
 from latent_core.rl import training
@@ -203,6 +205,15 @@ def test_gradient_is_that_of_kept_groups_alone_whatever_is_dropped_beside_them(
         for number in (1, 3)
     ]
     assert norms[1] == pytest.approx(norms[0], rel=1e-3) and norms[0] > 0
+
+
+def test_policy_with_logits_that_are_not_understood_is_refused(
+    mini_dir: Path, problems: Sequence[Problem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "judge", _first_is_best)
+    monkeypatch.setattr(head, "_scaling", lambda config: (2.0, None))  # as if the model had halved its logits
+    with pytest.raises(InputError, match="makes more of its logits"):
+        _train(mini_dir, problems, tmp_path)
 
 
 def test_log_probability_of_the_gold_rewards_reasoning_that_ends(
