@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import tasks
-from latent_core.config.agents import LegalPlayConfig, PlayConfig
+from latent_core.config.agents import AgentConfig, LegalPlayConfig, PlayConfig
 from latent_core.config.base import StageConfig
 from latent_core.config.compress import CompressConfig, ScoreWordsConfig, Unit
 from latent_core.config.concise import PrepareSelectedConfig, SelectExemplarsConfig, SelectShortestConfig
@@ -32,6 +32,7 @@ from latent_core.config.sampling import SamplingConfig
 from latent_core.config.train_compressor import TrainCompressorConfig
 from latent_core.config.training import TrainConfig
 from latent_core.identity import fingerprint
+from tasks.agent import train_agent
 from tasks.build_dual import build_dual
 from tasks.card import CardConfig, compressor_card, mini_card
 from tasks.collect import CollectShard, collect_shard
@@ -120,6 +121,7 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (compare_arms, CompareArms(title="t"), "c544a4aefec128de"),
     (write_legal_play, LegalPlayConfig(), "2b100f680d16b66a"),
     (play, PlayConfig(), "04e56059976968ec"),
+    (train_agent, AgentConfig(), "d3fa4bac9a6b6065"),
     (train_policy, GrpoConfig(), "df42a205dbfeb0de"),
 ]
 
