@@ -22,6 +22,7 @@ from latent_core.config.dual import DualBuildConfig
 from latent_core.config.evaluate import Intervention
 from latent_core.config.grpo import GrpoConfig
 from latent_core.config.label_words import LabelWordsConfig
+from latent_core.config.lengths import ReferenceLengths
 from latent_core.config.measure import MeasureCompressionsConfig
 from latent_core.config.mini import MiniCorpusConfig, MiniInitConfig
 from latent_core.config.prepare import PrepareConfig
@@ -62,6 +63,7 @@ from tasks.play import play
 from tasks.prepare import WarmStartExamples, prepare, prepare_warm_start
 from tasks.quality import score_quality
 from tasks.ratio_tokens import build_ratio_tokens
+from tasks.reference_lengths import measure_reference_lengths
 from tasks.report import ReportConfig, write_report
 from tasks.stage import Stage
 from tasks.train import train
@@ -123,6 +125,8 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (play, PlayConfig(), "04e56059976968ec"),
     (train_agent, AgentConfig(), "d3fa4bac9a6b6065"),
     (train_policy, GrpoConfig(), "df42a205dbfeb0de"),
+    (train_policy, GrpoConfig.model_validate({"length": {"reward": "gated"}}), "728a2bb1625b903b"),
+    (measure_reference_lengths, ReferenceLengths(sampling=SamplingConfig(), questions=5), "201b72c79cce9b30"),
 ]
 
 
