@@ -99,7 +99,9 @@ def _beginning(initial: Model, workplace: Workplace) -> list[str]:
     content, record = artifact.manifest.content, artifact.manifest.record
     if content.stage == "mini_init":
         return _recipe("The untrained model and its tokenizer", artifact)
-    made_from = ", ".join(f"{role} `{parent.ref or parent.fingerprint}`" for role, parent in sorted(content.parents.items()))
+    made_from = ", ".join(
+        f"{role} `{parent.ref or parent.fingerprint}`" for role, parent in sorted(content.parents.items())
+    )
     return [
         f"It was trained in two parts. The first, `{initial}`, ran for {record['seconds'] / 60:.0f} minutes on "
         f"{record.get('device', CORES)}, made from {made_from}.",
