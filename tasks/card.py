@@ -13,10 +13,11 @@ from latent_core.config.base import IDENTITY, StageConfig
 from latent_core.models.source import model_in
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.evaluations import summary_of
-from tasks.inputs import Input, Model
+from tasks.inputs import Input, Model, ModelInput
 from tasks.stage import Outcome, Workplace, stage
 
 NO_NOISE = "none"
+CORES = "two shared CPU cores"  # where a stage without a device ran
 _NONE: Mapping[str, ArtifactRef] = MappingProxyType({})
 
 
@@ -60,6 +61,7 @@ class CompressorCardInputs(NamedTuple):
 # 2: prompting and noise, the recipe of corpus and tokenizer, and the device
 @stage("mini_card", version=2, shown=True)
 def mini_card(out: ArtifactWriter, inputs: MiniCardInputs, config: CardConfig, workplace: Workplace) -> Outcome:
+    corpus = workplace.artifact(inputs.corpus)
     trained, evaluation = workplace.artifact(inputs.model), workplace.artifact(inputs.evaluation)
     plain = summary_of(evaluation)
     levels = evaluation.manifest.content.metrics["levels"]
@@ -80,14 +82,33 @@ def mini_card(out: ArtifactWriter, inputs: MiniCardInputs, config: CardConfig, w
                 f"| {name} | {summary.questions} | {summary.accuracy.value:.1%} | {summary.tokens.value:.0f} |"
             )
     if inputs.noise:
-        measured += ["", *_under_noise({kind: workplace.artifact(ref) for kind, ref in inputs.noise.items()})]
-    initial, corpus = workplace.artifact(inputs.initial), workplace.artifact(inputs.corpus)
+        is_read = bool(corpus.manifest.content.identity.get("noise"))
+        evaluations = {kind: workplace.artifact(ref) for kind, ref in inputs.noise.items()}
+        measured += ["", *_under_noise(evaluations, is_read)]
     before = [
-        *_recipe("The untrained model and its tokenizer", initial),
+        *_beginning(inputs.initial, workplace),
         *_recipe("The corpus", corpus),
         *_tokens_read(trained, corpus),
     ]
     return _packaged(out, config, trained, measured, before)
+
+
+def _beginning(initial: Model, workplace: Workplace) -> list[str]:
+    """What training began with: an untrained model, or one that had been trained before."""
+    if isinstance(initial, ModelInput):
+        return [f"It went on from a model whose fingerprint is `{initial.fingerprint}`.", ""]
+    artifact = workplace.artifact(initial)
+    content, record = artifact.manifest.content, artifact.manifest.record
+    if content.stage == "mini_init":
+        return _recipe("The untrained model and its tokenizer", artifact)
+    parents = {role: parent.ref or parent.fingerprint for role, parent in sorted(content.parents.items())}
+    made_from = ", ".join(f"{role} `{parent}`" for role, parent in parents.items())
+    return [
+        f"It was trained in two parts. The first, `{initial}`, ran for {record['seconds'] / 60:.0f} minutes on "
+        f"{record.get('device', CORES)}, made from {made_from}.",
+        "",
+        *_recipe("The first part", artifact),
+    ]
 
 
 def _recipe(title: str, artifact: Artifact) -> list[str]:
@@ -105,13 +126,16 @@ def _tokens_read(trained: Artifact, corpus: Artifact) -> list[str]:
     examples = identity["steps"] * identity["batch_size"]
     passes = examples / corpus.manifest.content.identity["problems"]
     return [
-        f"Training read about {passes * tokens / 1e6:.1f} million tokens ({passes:.2f} passes over the corpus).",
+        f"This training read about {passes * tokens / 1e6:.1f} million tokens ({passes:.2f} passes over the corpus).",
         "",
     ]
 
 
-def _under_noise(evaluations: Mapping[str, Artifact]) -> list[str]:
-    """A table of the kinds of noise, each with the accuracy on the same questions without any."""
+def _under_noise(evaluations: Mapping[str, Artifact], is_read: bool) -> list[str]:
+    """A table of the kinds of noise, each with the accuracy on the same questions without any.
+
+    `is_read` says whether the corpus had noise at all.
+    """
     lines = [
         "When the question carries what does not matter. Kinds that are held back were never in its corpus:",
         "",
@@ -120,7 +144,7 @@ def _under_noise(evaluations: Mapping[str, Artifact]) -> list[str]:
     ]
     for kind, evaluation in evaluations.items():
         summary = summary_of(evaluation)
-        seen = "-" if kind == NO_NOISE else "held back" if kind in HELD_OUT else "yes"
+        seen = "-" if kind == NO_NOISE else "no" if not is_read else "held back" if kind in HELD_OUT else "yes"
         accuracy = f"{summary.accuracy.value:.1%}"
         lines.append(f"| {kind} | {seen} | {summary.questions} | {accuracy} | {summary.tokens.value:.0f} |")
     return lines
@@ -154,7 +178,7 @@ def _packaged(
             f"# {config.title}", "", config.summary, "", *measured, "", *before,
             f"Made by the stage `{content.stage}` (version {content.stage_version}), fingerprint", "",
             f"    {content.fingerprint}", "",
-            f"in {record['seconds'] / 60:.0f} minutes of wall time on {record.get('device', 'two shared CPU cores')}"
+            f"in {record['seconds'] / 60:.0f} minutes of wall time on {record.get('device', CORES)}"
             f" ({_resumed(record)}). {_versions(record)}Its recipe:", "", "```",
             *(f"{key}: {value}" for key, value in sorted(content.identity.items())), "```", "",
         ]  # fmt: skip

@@ -85,7 +85,7 @@ class MiniConfig(StageConfig):
     generator: Annotated[Generator, WIRING] = 2
     """Edition of the generator of word problems."""
     initial: Annotated[str | None, WIRING] = None
-    """A model to train further, train/FINGERPRINT or a directory with its tokenizer; unset, the untrained one of init."""
+    """A model to train further: train/FINGERPRINT, or a directory. Unset, the untrained one that init describes."""
     init: Annotated[MiniInitConfig, IDENTITY] = MiniInitConfig()
     corpus: Annotated[MiniRecipeConfig, IDENTITY] = MiniRecipeConfig()
     train: Annotated[MiniTrainConfig, IDENTITY] = MiniTrainConfig()

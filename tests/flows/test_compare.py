@@ -137,6 +137,10 @@ def test_plan_of_the_whole_deployment_is_quick_and_has_every_arm(tmp_path: Path)
         ({"units": ["word", "sentence"]}, r"units\.1: .*'word'"),
         ({"units": ["span", "span"]}, "units: one appears twice in"),
         ({"compress": {"scoring": {"spans": False}}}, "units: span works on spans of the source text"),
+        (
+            {"compress": {"scoring": {"spans": True, "force_tokens": ["Step"]}}},
+            r"units: span never forces words one by one; leave compress\.scoring\.force_tokens out",
+        ),
         ({"prepare": {"ratios": [0.2]}}, r"prepare\.ratios: \[0\.2\] are not in compress\.ratios"),
         ({"evaluate": {"ratios": [0.5]}}, r"evaluate\.ratios: \[0\.5\] need 1"),
         ({"evaluate": {"base": False}}, r"evaluate\.base: scores are relative to the untrained model"),

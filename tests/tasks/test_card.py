@@ -8,17 +8,18 @@ from typing import Any
 from latent_core.evaluation.summary import summarise
 from latent_core.store import ArtifactRef, begin
 from tasks.card import CardConfig, CompressorCardInputs, MiniCardInputs, compressor_card, mini_card
+from tasks.inputs import ModelInput
 from tests.support.stage_bench import StageBench
 
 CARD = CardConfig(title="A model", summary="What it is for.")
 
 
-def _trained(bench: StageBench, stage: str, metrics: dict[str, Any]) -> ArtifactRef:
-    ref = ArtifactRef(stage, "a" * 64)
+def _trained(bench: StageBench, stage: str, metrics: dict[str, Any], letter: str = "a") -> ArtifactRef:
+    ref = ArtifactRef(stage, letter * 64)
     with begin(bench.store, ref) as out:
         with out.directory("model") as directory:
             (directory / "config.json").write_text("{}")
-        out.commit(metrics=metrics)
+        out.commit(metrics=metrics, parents={"prepared": ArtifactRef("mini_corpus", "c" * 64)})
     return ref
 
 
@@ -40,7 +41,7 @@ def _evaluation(bench: StageBench, accuracy: float, tokens: int, questions: int 
 
 def test_mini_card_tells_accuracy_by_steps_by_prompting_and_under_every_noise(bench: StageBench) -> None:
     model = _trained(bench, "train", {"parameters": 7})
-    initial, corpus = bench.input("mini_init"), bench.input("mini_corpus")
+    initial, corpus = bench.input("mini_init"), bench.input("mini_corpus", config={"noise": 0.5})
     noise = {"none": _evaluation(bench, 0.9, 80, 50), "letters": _evaluation(bench, 0.88, 81, 50)}
     inputs = MiniCardInputs(
         initial,
@@ -57,6 +58,38 @@ def test_mini_card_tells_accuracy_by_steps_by_prompting_and_under_every_noise(be
     assert "| plain question | 100 | 90.0% | 80 |" in page and "| concise | 100 | 87.0% | 40 |" in page
     assert "| letters | yes | 50 | 88.0% | 81 |" in page and "| suffix | held back | 50 | 50.0% | 79 |" in page
     assert "a" * 64 in page and made.manifest.content.metrics == {"parameters": 7}
+
+
+def test_mini_card_of_a_corpus_without_noise_says_that_none_was_seen(bench: StageBench) -> None:
+    noise = {"none": _evaluation(bench, 0.9, 80, 50), "letters": _evaluation(bench, 0.5, 81, 50)}
+    inputs = MiniCardInputs(
+        bench.input("mini_init"),
+        bench.input("mini_corpus"),
+        _trained(bench, "train", {}),
+        _evaluation(bench, 0.9, 80),
+        {},
+        noise,
+    )
+    page = _read(bench.perform(mini_card.call(CARD, inputs)).directory("model"))
+    assert "| letters | no | 50 | 50.0% | 81 |" in page
+
+
+def test_mini_card_of_a_model_that_went_on_from_another_tells_of_both_parts(bench: StageBench) -> None:
+    first, second = _trained(bench, "train", {"parameters": 7}, "b"), _trained(bench, "train", {"parameters": 7})
+    inputs = MiniCardInputs(first, bench.input("mini_corpus"), second, _evaluation(bench, 0.9, 80))
+    page = _read(bench.perform(mini_card.call(CARD, inputs)).directory("model"))
+    assert "It was trained in two parts. The first, `train/bbbbbbbbbbbb`, ran for" in page
+    assert "made from prepared `mini_corpus/cccccccccccc`." in page
+    assert page.index("The first part:") < page.index("The corpus:")
+
+
+def test_mini_card_of_a_model_that_went_on_from_a_directory_names_its_content(bench: StageBench) -> None:
+    first = ModelInput.find("latent-mini")
+    inputs = MiniCardInputs(
+        first, bench.input("mini_corpus"), _trained(bench, "train", {}), _evaluation(bench, 0.9, 80)
+    )
+    page = _read(bench.perform(mini_card.call(CARD, inputs)).directory("model"))
+    assert f"It went on from a model whose fingerprint is `{first.fingerprint}`." in page
 
 
 def test_compressor_card_tells_the_agreement_beside_what_chance_and_word_counts_reach(bench: StageBench) -> None:
