@@ -136,7 +136,7 @@ def test_comparison_results_hold_all_numbers_with_their_evaluations(bench: Stage
     }
     assert set(map(role_of, inputs.evaluations)) < set(results["fingerprints"])
     arm = results["arms"][0]
-    assert (arm["name"], arm["seeds"], arm["measures"]["at"][1]["each_seed"]) == ("a", [1, 2], [0.75, 0.8])
+    assert (arm["name"], arm["seeds"], arm["measures"]["at"][1]["accuracy"]["each_seed"]) == ("a", [1, 2], [0.75, 0.8])
     assert arm["levels"]["0.5"]["1"]["mean"] == pytest.approx(0.775)
     difference = results["families"][0]["at_ratios"][1]
     assert difference["verdict"] == "worse" and difference["adjusted"]["high"] < 0

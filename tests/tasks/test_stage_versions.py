@@ -107,14 +107,14 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (prepare_direct, DirectExamplesConfig(), "12a76cb2bc90daf9"),
     (mini_card, CardConfig(title="t", summary="s"), "2d3c5ddb0e50ebd4"),
     (compressor_card, CardConfig(title="t", summary="s"), "d903f9548e2782b8"),
-    (write_report, ReportConfig(title="t"), "a8aff25b7b14d835"),
+    (write_report, ReportConfig(title="t"), "2b9f785e1cf39ea0"),
     (mini_init, MiniInitConfig(), "6b76f4825accaf9c"),
     (mini_corpus, MiniCorpusConfig(), "5f59e84792ad6f2d"),
     (label_words, LabelWordsConfig(), "fddeb11adfec1493"),
     (train_compressor, TrainCompressorConfig(), "705006bda6fda880"),
     (compare_label_kinds, CompareLabelKinds(), "a7cbfbdf781a9887"),
     (compare_evaluations, CompareEvaluations(), "ac48cfb315ddba0e"),
-    (compare_arms, CompareArms(title="t"), "c544a4aefec128de"),
+    (compare_arms, CompareArms(title="t"), "08bd128649953198"),
     (train_policy, GrpoConfig(), "2dbd08069a231779"),
 ]
 
