@@ -52,8 +52,8 @@ class Difference:
     """Accuracy of an arm minus its control's, as a fraction, at one point.
 
     `low_tokens` and `high_tokens`: the budget, or the range that a mean over budgets is taken over; `ratio` where that
-    is equal. `difference` has its 95 % interval, `adjusted` the interval at the level at which Holm tested it; both, and
-    `p`, are Student's of the standard `error` with its degrees of `freedom`. Where one of the arms has no point there,
+    is equal. `difference` has its 95 % interval, `adjusted` the interval at the level at which Holm tested it; they and
+    `p` are Student's, of the standard `error` with its degrees of `freedom`. Where one of the arms has no point there,
     `difference` and all after it are None. `each_seed`: differences seed by seed, at equal ratio only.
     """
 

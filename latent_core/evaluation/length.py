@@ -13,7 +13,6 @@ import numpy as np
 
 from latent_core.evaluation.scores import Floats
 
-
 _ROUNDING = 1e-9  # relative; lengths are whole numbers, or means of a question's few samples
 
 
@@ -28,7 +27,8 @@ class Obedience(NamedTuple):
 def obedience(tokens: Floats, full: Floats, ratios: Floats) -> Obedience:
     """|n − n*| / n* and whether n > n*, per cell: tokens (seeds, ratios, questions), full (seeds, questions).
 
-    A length that n* misses by rounding alone (0.7 × 90 is less than 63) is not over budget. Cells without a target (a model that does not reason at ratio 1) are NaN and counted.
+    A length that n* misses by rounding alone (0.7 × 90 is less than 63) is not over budget. Cells
+    without a target (a model that does not reason at ratio 1) are NaN and counted.
     """
     target = np.asarray(ratios)[:, None] * full[:, None, :]
     known = target > 0

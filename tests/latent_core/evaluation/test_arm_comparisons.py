@@ -123,7 +123,7 @@ def test_uncertainty_of_seeds_alone_is_students_interval_over_seeds() -> None:
 
 @pytest.mark.parametrize(("seed_sd", "question_sd"), [(0.0, 0.0), (0.3, 0.0), (0.0, 0.3), (0.2, 0.2)])
 def test_uncertainty_of_a_crossed_design_is_its_analysis_of_variance(seed_sd: float, question_sd: float) -> None:
-    """Every answer varies by 1, seeds and questions by the given amounts; mean squares give the variance of the mean."""
+    """Answers vary by 1, seeds and questions by the given amounts; mean squares give the variance of the mean."""
     random = np.random.default_rng(3)
     seeds, questions = 5, 30
     values = random.normal(size=(seeds, questions))
