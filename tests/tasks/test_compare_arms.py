@@ -203,7 +203,9 @@ def _both(each_seed: list[float]) -> str:
 def test_levels_are_in_the_order_of_seeds_however_they_were_asked_for(bench: StageBench) -> None:
     inputs = _inputs(bench)
     turned = inputs._replace(evaluations=dict(reversed(inputs.evaluations.items())))
-    one, other = (json.loads(_made(bench, found).read_bytes(RESULTS))["arms"] for found in (inputs, turned))
+    # Under another title, since the order of inputs is no part of the identity.
+    calls = [compare_arms.call(CompareArms(title=title), found) for title, found in (("A", inputs), ("B", turned))]
+    one, other = (json.loads(bench.perform(call).read_bytes(RESULTS))["arms"] for call in calls)
     again = {arm["name"]: arm["levels"] for arm in other}
     assert [list(arm["levels"].items()) for arm in one] == [list(again[arm["name"]].items()) for arm in one]
 
