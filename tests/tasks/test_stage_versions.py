@@ -122,7 +122,7 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (write_legal_play, LegalPlayConfig(), "2b100f680d16b66a"),
     (play, PlayConfig(), "04e56059976968ec"),
     (train_agent, AgentConfig(), "d3fa4bac9a6b6065"),
-    (train_policy, GrpoConfig(), "df42a205dbfeb0de"),
+    (train_policy, GrpoConfig(), "a4147f1bb615f614"),
 ]
 
 
