@@ -65,6 +65,13 @@ class LengthEvaluateConfig(EvaluateConfig):
     """Conditions; each is an artifact of its own. 1 must be among them, and one below."""
 
 
+class LengthGrpoConfig(GrpoConfig):
+    """Training at several ratios; its reward is that of the arm."""
+
+    ratios: Annotated[Ratios, IDENTITY] = (1.0, 0.7, 0.5, 0.3)
+    """The ratio that a question's prompt names; each question draws one anew at every step."""
+
+
 class LengthArmsConfig(StageConfig):
     """Arms × start models × seeds."""
 
@@ -86,7 +93,7 @@ class LengthArmsConfig(StageConfig):
     resamples: Annotated[int, IDENTITY, Field(ge=1000)] = 10_000
     """Of the bootstrap over seeds and questions."""
     benchmark: Annotated[BenchmarkConfig, WIRING] = BenchmarkConfig()
-    grpo: Annotated[GrpoConfig, IDENTITY] = GrpoConfig(ratios=(1.0, 0.7, 0.5, 0.3))
+    grpo: Annotated[LengthGrpoConfig, IDENTITY] = LengthGrpoConfig()
     evaluate: Annotated[LengthEvaluateConfig, IDENTITY] = LengthEvaluateConfig()
     store: Annotated[str, RUNTIME] = ".latent/store"
     """Where artifacts live: a local path or s3://bucket/prefix."""

@@ -45,12 +45,9 @@ class LengthConfig(StageConfig):
         return self.reward is not LengthReward.NONE
 
     def identity(self) -> dict[str, Any]:
-        """Without the weight where it counts for nothing."""
-        fields = super().identity()
-        if self.reward is LengthReward.HMPO:
-            for name in _WEIGHT:
-                del fields[name]
-        return fields
+        """Without what counts for nothing: the weight of hmpo, the tolerance of a fixed weight."""
+        unused = _WEIGHT if self.reward is LengthReward.HMPO else () if self.rate > 0 else ("tolerance",)
+        return {name: value for name, value in super().identity().items() if name not in unused}
 
     @model_validator(mode="after")
     def _says_something(self) -> LengthConfig:

@@ -49,6 +49,21 @@ def test_every_arm_is_trained_once_a_seed_and_the_start_model_measured_once(tmp_
     assert run.lines[-1].title == "compare_arms"
 
 
+def test_settings_that_count_for_nothing_are_in_no_identity(tmp_path: Path) -> None:
+    def trained(arm: str, **weight: float) -> str:
+        lines = _plan(tmp_path, arms=[arm], weight=weight).lines
+        return next(line.ref.fingerprint for line in lines if line.title == f"grpo standard {arm}-seed1")
+
+    assert trained("hmpo", alpha=0.2) == trained("hmpo", rate=0.1)
+    assert trained("gated", rate=0, tolerance=0.2) == trained("gated", rate=0, tolerance=0.3)
+    assert trained("gated", rate=0.1, tolerance=0.2) != trained("gated", rate=0.1, tolerance=0.3)
+    assert trained("gated", alpha=0.2) != trained("gated", alpha=0.3)
+
+
+def test_trained_ratios_are_several_unless_told_otherwise() -> None:
+    assert LengthArmsConfig.model_validate({"grpo": {"steps": 20}}).grpo.ratios == (1.0, 0.7, 0.5, 0.3)
+
+
 def test_dual_start_model_has_arms_and_references_of_its_own(tmp_path: Path) -> None:
     build_dual(open_model("latent-mini").directory, tmp_path / "model")
     models = {"standard": "latent-mini", "dual": str(tmp_path / "model")}

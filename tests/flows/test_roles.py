@@ -43,7 +43,7 @@ BASES: dict[str, Values] = {
     | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [1.0, 0.5]}, "seeds": [1, 2, 3], "quality": {}}
     | {"latent_arms": ["standard", "dual"], "compressors": ["latent-compressor", "random"]}
     | {"compress": {"scoring": {"spans": True}, "keep_numbers": True}, "warm_start": {"questions": 5}},
-    "grpo": COMMON | {"grpo": FEW | {"length": {"reward": "gated"}}},
+    "grpo": COMMON | {"grpo": FEW | {"length": {"reward": "gated", "rate": 0.1}}},
     "length": COMMON
     | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [1.0, 0.5]}, "seeds": [1, 2, 3], "grpo": FEW}
     | {"models": {"standard": "latent-mini", "dual": "latent-mini"}, "arms": ["plain", "gated"]},
