@@ -61,6 +61,7 @@ class CompressorCardInputs(NamedTuple):
 # 2: prompting and noise, the recipe of corpus and tokenizer, and the device
 @stage("mini_card", version=2, shown=True)
 def mini_card(out: ArtifactWriter, inputs: MiniCardInputs, config: CardConfig, workplace: Workplace) -> Outcome:
+    corpus = workplace.artifact(inputs.corpus)
     trained, evaluation = workplace.artifact(inputs.model), workplace.artifact(inputs.evaluation)
     plain = summary_of(evaluation)
     levels = evaluation.manifest.content.metrics["levels"]
@@ -81,8 +82,9 @@ def mini_card(out: ArtifactWriter, inputs: MiniCardInputs, config: CardConfig, w
                 f"| {name} | {summary.questions} | {summary.accuracy.value:.1%} | {summary.tokens.value:.0f} |"
             )
     if inputs.noise:
-        measured += ["", *_under_noise({kind: workplace.artifact(ref) for kind, ref in inputs.noise.items()})]
-    corpus = workplace.artifact(inputs.corpus)
+        is_read = bool(corpus.manifest.content.identity.get("noise"))
+        evaluations = {kind: workplace.artifact(ref) for kind, ref in inputs.noise.items()}
+        measured += ["", *_under_noise(evaluations, is_read)]
     before = [
         *_beginning(inputs.initial, workplace),
         *_recipe("The corpus", corpus),
@@ -94,14 +96,13 @@ def mini_card(out: ArtifactWriter, inputs: MiniCardInputs, config: CardConfig, w
 def _beginning(initial: Model, workplace: Workplace) -> list[str]:
     """What training began with: an untrained model, or one that had been trained before."""
     if isinstance(initial, ModelInput):
-        return [f"It went on from the model `{initial.spec}`, whose fingerprint is `{initial.fingerprint}`.", ""]
+        return [f"It went on from a model whose fingerprint is `{initial.fingerprint}`.", ""]
     artifact = workplace.artifact(initial)
     content, record = artifact.manifest.content, artifact.manifest.record
     if content.stage == "mini_init":
         return _recipe("The untrained model and its tokenizer", artifact)
-    made_from = ", ".join(
-        f"{role} `{parent.ref or parent.fingerprint}`" for role, parent in sorted(content.parents.items())
-    )
+    parents = {role: parent.ref or parent.fingerprint for role, parent in sorted(content.parents.items())}
+    made_from = ", ".join(f"{role} `{parent}`" for role, parent in parents.items())
     return [
         f"It was trained in two parts. The first, `{initial}`, ran for {record['seconds'] / 60:.0f} minutes on "
         f"{record.get('device', CORES)}, made from {made_from}.",
@@ -125,13 +126,16 @@ def _tokens_read(trained: Artifact, corpus: Artifact) -> list[str]:
     examples = identity["steps"] * identity["batch_size"]
     passes = examples / corpus.manifest.content.identity["problems"]
     return [
-        f"Training read about {passes * tokens / 1e6:.1f} million tokens ({passes:.2f} passes over the corpus).",
+        f"This training read about {passes * tokens / 1e6:.1f} million tokens ({passes:.2f} passes over the corpus).",
         "",
     ]
 
 
-def _under_noise(evaluations: Mapping[str, Artifact]) -> list[str]:
-    """A table of the kinds of noise, each with the accuracy on the same questions without any."""
+def _under_noise(evaluations: Mapping[str, Artifact], is_read: bool) -> list[str]:
+    """A table of the kinds of noise, each with the accuracy on the same questions without any.
+
+    `is_read` says whether the corpus had noise at all.
+    """
     lines = [
         "When the question carries what does not matter. Kinds that are held back were never in its corpus:",
         "",
@@ -140,7 +144,7 @@ def _under_noise(evaluations: Mapping[str, Artifact]) -> list[str]:
     ]
     for kind, evaluation in evaluations.items():
         summary = summary_of(evaluation)
-        seen = "-" if kind == NO_NOISE else "held back" if kind in HELD_OUT else "yes"
+        seen = "-" if kind == NO_NOISE else "no" if not is_read else "held back" if kind in HELD_OUT else "yes"
         accuracy = f"{summary.accuracy.value:.1%}"
         lines.append(f"| {kind} | {seen} | {summary.questions} | {accuracy} | {summary.tokens.value:.0f} |")
     return lines

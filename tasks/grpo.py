@@ -24,7 +24,7 @@ class GrpoInputs(NamedTuple):
     problems: ProblemsInput
 
 
-@stage("grpo", version=2, shown=True)
+@stage("grpo", version=3, shown=True)
 def train_policy(out: ArtifactWriter, inputs: GrpoInputs, config: GrpoConfig, workplace: Workplace) -> Outcome:
     from latent_core.rl.training import reinforce
 

@@ -14,6 +14,7 @@ from latent_core.evaluation.compressions import measured_schema
 from latent_core.generate.completions import sample_schema
 from latent_core.methods.concise import selected_schema
 from latent_core.methods.quality import quality_schema
+from latent_core.rl.played import turn_schema
 from latent_core.sft.examples import example_schema
 from latent_core.store import Artifact, ArtifactWriter, TableWriter
 
@@ -62,6 +63,8 @@ SELECTED = Table("selected.parquet", selected_schema)
 TRAIN = Table("train.parquet", example_schema)
 VALIDATION = Table("validation.parquet", example_schema)
 """Training examples; those of `mini_corpus` have the columns of `token_schema` only."""
+TURNS = Table("turns.parquet", turn_schema)
+"""Episodes in an environment, a row a turn."""
 LABELLED = Table("labelled.parquet", _labelled_schema)
 HELD_OUT = Table("held_out.parquet", _labelled_schema)
 """Texts with the spans of their words and a label (keep or drop) for each; the second are not trained on."""

@@ -102,6 +102,10 @@ class CompareConfig(WithRatios):
             raise ValueError("units: span works on spans of the source text; set compress.scoring.spans")
         if Unit.SPAN in self.units and self.compress.drop_consecutive:
             raise ValueError("units: span never drops force tokens one by one; set compress.drop_consecutive to false")
+        if Unit.SPAN in self.units and self.compress.scoring.forces:
+            raise ValueError(
+                f"units: span never forces words one by one; leave compress.scoring.{self.compress.scoring.forces} out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -29,6 +29,13 @@ class ScoreWordsConfig(StageConfig):
     spans: Annotated[bool, IDENTITY] = False
     """Score spans of the source text instead of the encoder's words: case, newlines, decimals, LaTeX stay intact."""
 
+    @property
+    def forces(self) -> str | None:
+        """The first option that is on of those that force words; None where neither is."""
+        if self.force_tokens:
+            return "force_tokens"
+        return "force_reserve_digit" if self.force_reserve_digit else None
+
     def identity(self) -> dict[str, Any]:
         """With spans, the rule that they are cut by is part of it."""
         return super().identity() | ({"span_rule": _SPAN_RULE} if self.spans else {})
@@ -89,6 +96,11 @@ class CompressConfig(StageConfig):
             raise ValueError("compress.unit: span works on spans of the source text; set compress.scoring.spans")
         if self.unit is Unit.SPAN and self.drop_consecutive:
             raise ValueError("compress.drop_consecutive: works on words; leave it out, or set compress.unit to word")
+        if self.unit is Unit.SPAN and self.scoring.forces:
+            raise ValueError(
+                f"compress.scoring.{self.scoring.forces}: forces words one by one, which compress.unit: span never "
+                "keeps so; use the keep_* options, or set compress.unit to word"
+            )
         return self
 
     def identity(self) -> dict[str, Any]:

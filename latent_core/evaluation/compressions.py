@@ -31,7 +31,8 @@ WHOLE, NOTHING = 1.0, 0.0  # ratios of the text itself, and of the question with
 
 
 def measured_schema() -> pa.Schema:
-    """Columns of one measured text; `gold_logprob` is null where the model's context has no room for text and answer.
+    """Columns of one measured text; `gold_logprob` is null where the model's context has no room for text and answer,
+    and in all rows of a model that has no end of thinking to put the answer after.
 
     Ratio 1 is the text itself, ratio 0 no text at all.
     """
@@ -61,18 +62,16 @@ def first_questions(texts: Iterable[Row], questions: int | None) -> Iterator[lis
         yield list(group)
 
 
-def measured(sample: Sequence[Row], scorer: Scorer) -> list[dict[str, Any]]:
+def measured(sample: Sequence[Row], scorer: Scorer | None) -> list[dict[str, Any]]:
     """A row of `measured_schema` for each text of one sample, the whole text first, and one without any text.
 
-    `sample` has question, gold, ratio and text, and the achieved ratio of all but the first. Raises InputError as
-    `Scorer.score` does.
+    `sample` has question, gold, ratio and text, and the achieved ratio of all but the first. Without a scorer no row
+    has a `gold_logprob`. Raises InputError as `Scorer.score` does.
     """
     whole = sample[0]["text"]
     texts = [(row["ratio"], row["text"], row.get("achieved_ratio", WHOLE)) for row in sample]
     texts.append((NOTHING, "", 0.0))
-    requests = [_request(sample[0], text, scorer) for _, text, _ in texts]
-    fitting = [place for place, request in enumerate(requests) if scorer.fits(request)]
-    scores = dict(zip(fitting, scorer.score([requests[place] for place in fitting]), strict=True))
+    scores = {} if scorer is None else _scores(sample[0], [text for _, text, _ in texts], scorer)
     identity = {name: sample[0][name] for name in ("question_id", "sample_index")}
     return [
         identity
@@ -80,11 +79,19 @@ def measured(sample: Sequence[Row], scorer: Scorer) -> list[dict[str, Any]]:
             "ratio": ratio,
             "achieved_ratio": achieved,
             "answer_retained": answer_retained(text, sample[0]["gold"]),
-            "gold_logprob": scores[place].score if place in scores else None,
+            "gold_logprob": scores.get(place),
         }
         | retention(whole, text)._asdict()
         for place, (ratio, text, achieved) in enumerate(texts)
     ]
+
+
+def _scores(sample: Row, texts: Sequence[str], scorer: Scorer) -> dict[int, float]:
+    """log P of the gold answer after each text, by its place; those are left out that the model cannot read whole."""
+    requests = [_request(sample, text, scorer) for text in texts]
+    fitting = [place for place, request in enumerate(requests) if scorer.fits(request)]
+    scores = scorer.score([requests[place] for place in fitting])
+    return {place: score.score for place, score in zip(fitting, scores, strict=True)}
 
 
 def _request(sample: Row, text: str, scorer: Scorer) -> ScoreRequest:

@@ -140,7 +140,8 @@ class _Operands:
     """Hidden states and head rows in the types that products are taken in, and the blocks of logits they give.
 
     Products are summed in `exact`. Their factors are rounded to what the model computes in (autocast's type, or the
-    wider of hidden states' and rows'); where no product of halves into float32 is to be had, they are widened again.
+    wider of hidden states' and the weight's); where no product of halves into float32 is to be had, they are widened
+    again. Rows that learn beside a weight in bfloat16 are float32 and do not count: the model rounds them to its type.
     """
 
     def __init__(
@@ -153,7 +154,8 @@ class _Operands:
     ) -> None:
         device = hidden.device
         if cast is None:
-            cast = torch.promote_types(hidden.dtype, parts[0].dtype)
+            weight = min((part.dtype for part in parts), key=lambda dtype: dtype.itemsize)
+            cast = torch.promote_types(hidden.dtype, weight)
             if torch.is_autocast_enabled(device.type) and cast is torch.float32:
                 cast = torch.get_autocast_dtype(device.type)
         self.cast = cast

@@ -6,7 +6,7 @@ All open episodes of a call advance together, a turn at a time, in one call of t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -36,6 +36,8 @@ class Turn:
     """As the environment was given them; none where the format was wrong."""
     reward: float
     info: Info
+    state: Hashable = None
+    """The environment's state before the turn, where it tells one (an anchor of GiGPO)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,11 @@ class Episode:
             yield from ((token, 1) for token in turn.output.token_ids)
 
 
+def instruction_of(spec: EnvironmentSpec) -> str:
+    """What stands before the first observation: the environment's own words, and how an action is written."""
+    return spec.instruction if spec.takes_text else f"{spec.instruction} {HOW_TO_ACT}"
+
+
 def parse_actions(text: str) -> tuple[str, ...] | None:
     """The actions of a turn, from what follows the reasoning; None where the format is wrong.
 
@@ -105,9 +112,19 @@ class _Open:
     context: tuple[int, ...]
     turns: list[Turn] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
-    steps: int = 0
+    state: Hashable = None
     end: End | None = None
     failed: bool = False
+
+
+class Watcher:
+    """Is told what happens while episodes are played; this one does nothing with it."""
+
+    def begins(self, seed: int, sample: int, observation: str) -> None:
+        """An instance was opened."""
+
+    def takes(self, seed: int, sample: int, turn: Turn, observation: str | None) -> None:
+        """A turn was played; `observation` is None where the environment took no step."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +144,7 @@ class Player:
     """Most ids of an episode, what was sampled included."""
     format_penalty: float = 0.1
     most_turns: int | None = None
+    watcher: Watcher = field(default_factory=Watcher)
 
     def play(self, seeds: Sequence[int], *, samples: int, step: int) -> list[list[Episode] | None]:
         """`samples` episodes of every instance, in the order of `seeds`; None for a group whose environment failed.
@@ -153,10 +171,11 @@ class Player:
     def _begin(self, seed: int, sample: int) -> _Open:
         environment = self.spec.open()
         try:
-            observation, _ = environment.reset(seed)
+            observation, info = environment.reset(seed)
         except EnvironmentFailed:
             return _Open(seed, sample, environment, (), failed=True)
-        return _Open(seed, sample, environment, self.dialogue.opening(observation))
+        self.watcher.begins(seed, sample, observation)
+        return _Open(seed, sample, environment, self.dialogue.opening(observation), state=info.get("state"))
 
     def _check_room(self, waiting: Sequence[_Open]) -> None:
         """End the episodes whose context leaves no room for another output."""
@@ -180,15 +199,18 @@ class Player:
         actions = self._actions(output)
         if actions is None:
             reward = self.spec.lowest - self.format_penalty - sum(turn.reward for turn in one.turns)
-            one.turns.append(Turn(context, output, (), reward, {}))
+            one.turns.append(Turn(context, output, (), reward, {}, one.state))
             one.end = "format"
+            self.watcher.takes(one.seed, one.sample, one.turns[-1], None)
             return
         try:
             taken, reward, observation, info = self._act(one, actions)
         except EnvironmentFailed:
             one.failed = True
             return
-        one.turns.append(Turn(context, output, tuple(taken), reward, info))
+        one.turns.append(Turn(context, output, tuple(taken), reward, info, one.state))
+        one.state = info.get("state")
+        self.watcher.takes(one.seed, one.sample, one.turns[-1], observation)
         limit = self.spec.max_turns if self.most_turns is None else self.most_turns
         if one.end is None and len(one.turns) >= limit:
             one.end = "truncated"

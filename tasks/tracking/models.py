@@ -27,7 +27,7 @@ from tasks.tracking.journal import Journal, JournalModel, promotions
 logger = logging.getLogger("latent")
 CHAMPION = "champion"
 _REGISTERED = re.compile(rf"models:/(?P<name>{MODEL_NAME})(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))")
-_ADDRESS = re.compile(r"(train|build_dual|grpo)/[^/]+")
+_ADDRESS = re.compile(r"(train|build_dual|grpo|agent)/[^/]+")
 _UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow says of a name, a number and an alias
 
 

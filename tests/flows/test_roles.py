@@ -112,6 +112,8 @@ INERT = {
     "compare compress.unit": "the flow sets it",
     "compare compress.scoring.spans": "units and keep_numbers need it",
     "compare compress.drop_consecutive": "spans refuse it; tests of the main job change it",
+    "compare compress.scoring.force_tokens": "as above",
+    "compare compress.scoring.force_reserve_digit": "as above",
     "compare train.seed": "the flow trains with every one of its seeds",
     "compare evaluate.base": "must be true",
 }

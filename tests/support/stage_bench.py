@@ -43,7 +43,7 @@ class StageBench:
     ) -> ArtifactRef:
         """An artifact as if the stage `name` had made it; columns that a row leaves out are null."""
         self._made += 1
-        config = {"made": self._made}
+        config = {"made": self._made} | committed.pop("config", {})
         ref = ArtifactRef(name, fingerprint(name, 1, config, {}))
         with begin(self.store, ref) as out:
             for table, rows in (tables or {}).items():

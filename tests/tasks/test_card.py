@@ -41,7 +41,7 @@ def _evaluation(bench: StageBench, accuracy: float, tokens: int, questions: int 
 
 def test_mini_card_tells_accuracy_by_steps_by_prompting_and_under_every_noise(bench: StageBench) -> None:
     model = _trained(bench, "train", {"parameters": 7})
-    initial, corpus = bench.input("mini_init"), bench.input("mini_corpus")
+    initial, corpus = bench.input("mini_init"), bench.input("mini_corpus", config={"noise": 0.5})
     noise = {"none": _evaluation(bench, 0.9, 80, 50), "letters": _evaluation(bench, 0.88, 81, 50)}
     inputs = MiniCardInputs(
         initial,
@@ -60,6 +60,20 @@ def test_mini_card_tells_accuracy_by_steps_by_prompting_and_under_every_noise(be
     assert "a" * 64 in page and made.manifest.content.metrics == {"parameters": 7}
 
 
+def test_mini_card_of_a_corpus_without_noise_says_that_none_was_seen(bench: StageBench) -> None:
+    noise = {"none": _evaluation(bench, 0.9, 80, 50), "letters": _evaluation(bench, 0.5, 81, 50)}
+    inputs = MiniCardInputs(
+        bench.input("mini_init"),
+        bench.input("mini_corpus"),
+        _trained(bench, "train", {}),
+        _evaluation(bench, 0.9, 80),
+        {},
+        noise,
+    )
+    page = _read(bench.perform(mini_card.call(CARD, inputs)).directory("model"))
+    assert "| letters | no | 50 | 50.0% | 81 |" in page
+
+
 def test_mini_card_of_a_model_that_went_on_from_another_tells_of_both_parts(bench: StageBench) -> None:
     first, second = _trained(bench, "train", {"parameters": 7}, "b"), _trained(bench, "train", {"parameters": 7})
     inputs = MiniCardInputs(first, bench.input("mini_corpus"), second, _evaluation(bench, 0.9, 80))
@@ -75,7 +89,7 @@ def test_mini_card_of_a_model_that_went_on_from_a_directory_names_its_content(be
         first, bench.input("mini_corpus"), _trained(bench, "train", {}), _evaluation(bench, 0.9, 80)
     )
     page = _read(bench.perform(mini_card.call(CARD, inputs)).directory("model"))
-    assert f"It went on from the model `latent-mini`, whose fingerprint is `{first.fingerprint}`." in page
+    assert f"It went on from a model whose fingerprint is `{first.fingerprint}`." in page
 
 
 def test_compressor_card_tells_the_agreement_beside_what_chance_and_word_counts_reach(bench: StageBench) -> None:

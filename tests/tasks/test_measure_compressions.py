@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pytest
 
 from latent_core.compress.retention import retention
 from latent_core.config.compress import CompressConfig, RatioOf, ScoreWordsConfig, Unit
 from latent_core.config.measure import MeasureCompressionsConfig
+from latent_core.config.prompting import TextFormat
+from latent_core.errors import InputError
+from tasks import measure_compressions as stages
 from tasks.compress import CompressInputs, ScoreWordsInputs, compress, score_words
 from tasks.inputs import CompressorInput
 from tasks.measure_compressions import MeasureCompressionsInputs, measure_compressions
 from tasks.tables import COMPRESSED, MEASURED, SAMPLES
+from tasks.workers.engines import warm_scorer
 from tests.support.stage_bench import MINI, StageBench, sample
 
 TEXTS = [
@@ -63,6 +69,52 @@ def test_measures_stop_after_the_questions_asked_for_and_count_the_rest(bench: S
     assert measured.manifest.content.metrics["by_ratio"][1]["achieved_ratio"] == 0.25
     both = bench.perform(measure_compressions.call(MeasureCompressionsConfig(), inputs))
     assert both.manifest.content.metrics["by_ratio"][1]["achieved_sd"] == 0.5
+
+
+def _half(bench: StageBench) -> MeasureCompressionsInputs:
+    """One sample of the first question, and half of it."""
+    samples = bench.input("collect_shard", {SAMPLES: [sample(0, TEXTS[0])]})
+    row = {"question_id": "q0", "sample_index": 0, "ratio": 0.5, "text": "13 - 9 = 4", "achieved_ratio": 0.25}
+    return MeasureCompressionsInputs(MINI, samples, bench.input("compress", {COMPRESSED: [row]}))
+
+
+def test_model_that_cannot_score_leaves_recoverability_out_and_says_why(
+    bench: StageBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored = bench.perform(measure_compressions.call(MeasureCompressionsConfig(), _half(bench)))
+    assert "not_scored" not in scored.manifest.content.metrics
+
+    def refuses(*_: object) -> NoReturn:
+        raise InputError("model: a scorer needs a model that reasons between think marks")
+
+    monkeypatch.setattr(stages, "warm_scorer", refuses)
+    measured = bench.perform(measure_compressions.call(MeasureCompressionsConfig(), _half(bench)))
+    metrics = measured.manifest.content.metrics
+    assert metrics["not_scored"] == "model: a scorer needs a model that reasons between think marks"
+    left_out = {"recoverability": None, "scored": 0}
+    assert metrics["by_ratio"] == [row | left_out for row in scored.manifest.content.metrics["by_ratio"]]
+    assert [row["gold_logprob"] for row in MEASURED.rows(measured)] == [None] * 3
+
+
+def test_text_without_room_in_the_context_is_measured_and_not_scored(
+    bench: StageBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = _half(bench)
+    samples = bench.input("collect_shard", {SAMPLES: [sample(0, TEXTS[0] * 20)]})
+    scorer = warm_scorer(MINI.open(), MINI.fingerprint, TextFormat.BOXED)
+    monkeypatch.setattr(scorer, "context", 300)
+    measured = bench.perform(measure_compressions.call(MeasureCompressionsConfig(), inputs._replace(samples=samples)))
+    by_ratio = measured.manifest.content.metrics["by_ratio"]
+    assert [row["scored"] for row in by_ratio] == [0, 1, 1] and by_ratio[0]["recoverability"] is None
+    assert by_ratio[0]["number_retention"] == 1.0
+
+
+def test_compressions_of_another_collection_are_refused(bench: StageBench) -> None:
+    inputs = _half(bench)
+    other = bench.input("collect_shard", {SAMPLES: [sample(1, TEXTS[1])]})
+    call = measure_compressions.call(MeasureCompressionsConfig(), inputs._replace(samples=other))
+    with pytest.raises(InputError, match=r"compressed: 1 of 1 rows belong to no sample in order"):
+        bench.perform(call)
 
 
 @pytest.mark.parametrize(

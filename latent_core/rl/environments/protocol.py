@@ -6,9 +6,12 @@ being text. It knows nothing of models, prompts or tokens.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from latent_core.errors import InfrastructureError
 
 Info = Mapping[str, Any]
 """What an environment tells beside the observation. Keys with a meaning of their own, each of them optional:
@@ -20,10 +23,10 @@ Info = Mapping[str, Any]
 """
 
 
-class EnvironmentFailed(Exception):
-    """An environment gave no answer, or none that can be used, for reasons that are not the agent's.
+class EnvironmentFailed(InfrastructureError):
+    """An environment could not answer: its server is down, slow or breaks the contract, or an instance cannot be made.
 
-    What was played has no return then, not even a bad one: its whole group is left out and counted.
+    The episode has no reward then. Callers drop the whole group of episodes on that instance.
     """
 
 
@@ -39,7 +42,7 @@ class Environment(Protocol):
 
         Any text is an answer: what is no legal action is told so in the observation and does not change the state.
         `truncated` says that the turn limit of the environment's spec was reached. Raises RuntimeError before `reset`
-        and after the end, and EnvironmentFailed where there is no answer to be had, as `reset` does.
+        and after the end, EnvironmentFailed where no answer can be given.
         """
         ...
 
@@ -62,3 +65,10 @@ class EnvironmentSpec:
     """No legal play has a lower return; what breaks the format of a turn is worth less than this."""
     takes_text: bool = False
     """Whether an action is all that the model wrote, instead of what it put between answer marks."""
+    content: str = ""
+    """Hash of what the environment reads beside its code (a file of problems); empty where it reads nothing."""
+
+    @property
+    def fingerprint(self) -> str:
+        """64 hexadecimal digits: equal for environments that answer alike."""
+        return hashlib.sha256(f"{self.name}/{self.version}/{self.content}".encode()).hexdigest()

@@ -12,8 +12,32 @@ from latent_core.errors import InputError
 from latent_core.rl.environments.protocol import Environment, EnvironmentSpec
 
 GROUP = "latent.environments"  # entry points: NAME = module:SPEC
-_OWN: dict[str, str] = {}  # name of an environment -> module:SPEC
-_WITH_ARGUMENT: dict[str, str] = {}  # name before a colon -> module:function of what follows, giving a spec
+_HERE = "latent_core.rl.environments"
+_OWN: dict[str, str] = {  # name of an environment -> module:SPEC
+    "bandit": f"{_HERE}.bandit:BANDIT",
+    "code": f"{_HERE}.code:CODE",
+    "countdown": f"{_HERE}.reasoning:COUNTDOWN",
+    "cube": f"{_HERE}.cube:CUBE",
+    "frozen_lake": f"{_HERE}.frozen_lake:FROZEN_LAKE",
+    "frozen_lake_slippery": f"{_HERE}.frozen_lake:FROZEN_LAKE_SLIPPERY",
+    "game_2048": f"{_HERE}.game_2048:GAME_2048",
+    "metamathqa": f"{_HERE}.metamathqa:METAMATHQA",
+    "search_qa": f"{_HERE}.search_qa:SEARCH_QA",
+    "sokoban": f"{_HERE}.sokoban:SOKOBAN",
+    "sokoban_small": f"{_HERE}.sokoban:SOKOBAN_SMALL",
+    "static": f"{_HERE}.static:STATIC",
+    "sudoku": f"{_HERE}.reasoning:SUDOKU",
+}
+_WITH_ARGUMENT: dict[str, str] = {  # name before a colon -> module:function of what follows, giving a spec
+    "code": f"{_HERE}.code:code",
+    "countdown": f"{_HERE}.reasoning:countdown",
+    "metamathqa": f"{_HERE}.metamathqa:metamathqa",
+    "reasoning": f"{_HERE}.reasoning:reasoning",
+    "remote": f"{_HERE}.remote:remote",
+    "search_qa": f"{_HERE}.search_qa:search_qa",
+    "static": f"{_HERE}.static:static",
+    "sudoku": f"{_HERE}.reasoning:sudoku",
+}
 
 
 def environment_names() -> list[str]:

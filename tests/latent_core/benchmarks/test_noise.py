@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 
 import pytest
 
-from latent_core.benchmarks.noise import HELD_OUT, KINDS, TRAINED, add_noise, noisy_question
+from latent_core.benchmarks.noise import HELD_OUT, KINDS, NOISE_VERSION, TRAINED, add_noise, noisy_question
 from latent_core.benchmarks.noise_texts import HELD_OUT_PHRASES, HELD_OUT_REMARKS
 from latent_core.errors import InputError
 
 MARK = "<|end|>"
 QUESTION = "Mia has 4 pens. She buys 3 more pens. How many pens does Mia have now?"
+GOLDEN = "000eea0c9fad49200fb76eb8fdf0f4fadfd5562019b747ad033e40d38f7acf27"
 DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2} [A-Z][a-z]+ \d{4}|\d\d/\d\d/\d{4}")
 
 
@@ -59,3 +61,9 @@ def test_noise_of_a_question_follows_from_its_id() -> None:
 def test_unknown_noise_is_refused_by_name() -> None:
     with pytest.raises(InputError, match=r"noise: unknown kind 'fog'; choose one of instruction_before, "):
         add_noise(QUESTION, "fog", random.Random(0), MARK)
+
+
+def test_texts_of_noise_stay_as_they_are_in_a_version() -> None:
+    # Another text: raise NOISE_VERSION (evaluations), and the versions of mini_init and mini_corpus, which read it too.
+    texts = [noise for kind in KINDS for noise in _many(kind, 100)]
+    assert NOISE_VERSION == 1 and hashlib.sha256("\n".join(texts).encode()).hexdigest() == GOLDEN

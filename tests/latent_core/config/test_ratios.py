@@ -66,6 +66,11 @@ def test_spans_as_units_need_scores_of_spans() -> None:
     with pytest.raises(InputError, match=r"^compress\.drop_consecutive: works on words"):
         spans = ["compress.unit=span", "compress.scoring.spans=true"]
         load(TokenSkipConfig, None, [*spans, "compress.drop_consecutive=true"])
+    for forced in ("force_tokens=[Step]", "force_reserve_digit=true"):
+        with pytest.raises(
+            InputError, match=rf"^compress\.scoring\.{forced.partition('=')[0]}: forces words one by one"
+        ):
+            load(TokenSkipConfig, None, [*spans, f"compress.scoring.{forced}"])
     with pytest.raises(InputError, match=r"^compress\.unit: .*'word' or 'span' \(got 'phrase'\)$"):
         load(TokenSkipConfig, None, ["compress.unit=phrase"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from latent_core.config.ratio_form import RatioForm, RatioTokensConfig
 from latent_core.dual import build_dual
 from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.vocabulary import DualVocabulary
+from latent_core.errors import InputError
+from latent_core.likelihood import head
 from latent_core.models.ratio_token_build import add_ratio_tokens
 from latent_core.models.ratio_tokens import RatioTokens
 from latent_core.rl import training
 from latent_core.rl.judges import Rewards
 from latent_core.rl.policy import Policy
-from latent_core.rl.training import GrpoResult, reinforce
+from latent_core.rl.training import PolicyResult, reinforce
 from latent_core.sft.weights import load_model
 
 SMALL: dict[str, Any] = {
@@ -38,7 +41,7 @@ def _first_is_best(config: GrpoConfig, model_dir: Path) -> Rewards:
 
 def _train(
     model_dir: Path, problems: Sequence[Problem], root: Path, progress: Any = None, **settings: Any
-) -> GrpoResult:
+) -> PolicyResult:
     return reinforce(
         model_dir,
         problems,
@@ -96,35 +99,34 @@ def test_rewarded_completions_become_likelier_than_the_others_of_their_question(
         assert best > 0 and best > other
 
 
-def test_run_that_was_killed_goes_on_from_its_checkpoint_to_the_same_weights_and_rollouts(
+def test_run_that_was_killed_after_two_epochs_goes_on_from_its_checkpoint_to_the_same_weights_and_rollouts(
     dual_dir: Path, problems: Sequence[Problem], tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(training, "judge", _first_is_best)
-    whole = _train(dual_dir, problems, tmp_path / "whole", steps=3)
+    whole = _train(dual_dir, problems, tmp_path / "whole", steps=6)  # two steps an epoch
 
     def killed(done: int, total: int) -> None:
-        if done == 2:
+        if done == 6:
             raise KeyboardInterrupt  # before the checkpoint of this step is written
 
     with pytest.raises(KeyboardInterrupt):
-        _train(dual_dir, problems, tmp_path / "killed", killed, steps=3)
-    resumed = _train(dual_dir, problems, tmp_path / "killed", steps=3)
-    assert resumed.resumed_from_step == 1
+        _train(dual_dir, problems, tmp_path / "killed", killed, steps=6)
+    resumed = _train(dual_dir, problems, tmp_path / "killed", steps=6)
+    assert resumed.resumed_from_step == 5
     assert list(resumed.rollouts) == list(whole.rollouts)
     one, other = (load_file(tmp_path / name / "out" / "model" / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_question_that_comes_again_draws_other_completions_and_each_ratio_has_its_turn(
+def test_question_that_comes_again_draws_other_completions_and_its_ratio_anew(
     mini_dir: Path, problems: Sequence[Problem], tmp_path: Path
 ) -> None:
-    result = _train(mini_dir, problems[:2], tmp_path, questions=2, ratios=[1.0, 0.5], steps=2)
+    result = _train(mini_dir, problems[:2], tmp_path, questions=2, ratios=[1.0, 0.5], steps=4)
     rows = list(result.rollouts)
-    assert {(row["question_id"], row["ratio"]) for row in rows} == {
-        ("word_problems_train_0", 1.0), ("word_problems_train_1", 0.5)
-    }  # fmt: skip
-    again = [[tuple(row["output_token_ids"]) for row in rows if row["step"] == step] for step in (0, 1)]
-    assert not set(again[0]) & set(again[1])
+    for question in ("word_problems_train_0", "word_problems_train_1"):
+        assert {row["ratio"] for row in rows if row["question_id"] == question} == {1.0, 0.5}
+    outputs = [{tuple(row["output_token_ids"]) for row in rows if row["step"] == step} for step in range(4)]
+    assert len(set.union(*outputs)) == sum(len(step) for step in outputs)
 
 
 def test_several_steps_on_the_same_completions_are_clipped(
@@ -172,6 +174,72 @@ def test_groups_without_signal_leave_the_weights_alone(
         load_file(tmp_path / "out" / "model" / "model.safetensors"),
     )
     assert all(torch.equal(before[name].float(), after[name]) for name in before)
+
+
+def _equal(config: GrpoConfig, model_dir: Path) -> Rewards:
+    return lambda rows: [0.97] * len(rows)  # its mean in float32 is another number
+
+
+def _first_question_only(config: GrpoConfig, model_dir: Path) -> Rewards:
+    """Rewards that differ in the group of the first question, and at the first step."""
+    steps = count()
+
+    def rewards(rows: Sequence[Any]) -> list[float]:
+        taught = next(steps) == 0
+        return [
+            float(row["sample_index"]) if taught and row["question_id"] == "word_problems_train_0" else 0.97
+            for row in rows
+        ]
+
+    return rewards
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "out" / "model" / "model.safetensors")
+
+
+def test_equal_rewards_whose_mean_is_rounded_leave_the_weights_alone(
+    mini_dir: Path, problems: Sequence[Problem], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(training, "judge", _equal)
+    rollout = SMALL["rollout"] | {"samples": 8}
+    _train(mini_dir, problems, tmp_path, steps=1, questions_per_step=1, rollout=rollout)
+    before, after = load_file(mini_dir / "model.safetensors"), _weights(tmp_path)
+    assert all(torch.equal(before[name].float(), after[name]) for name in before)
+
+
+def test_step_whose_groups_are_all_dropped_leaves_the_weights_where_the_last_one_brought_them(
+    mini_dir: Path, problems: Sequence[Problem], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(training, "judge", _first_question_only)
+    for steps in (1, 3):
+        _train(mini_dir, problems[:1], tmp_path / str(steps), questions_per_step=1, steps=steps)
+    one, three, start = _weights(tmp_path / "1"), _weights(tmp_path / "3"), load_file(mini_dir / "model.safetensors")
+    assert any(not torch.equal(one[name], start[name].float()) for name in one)
+    assert all(torch.equal(one[name], three[name]) for name in one)
+
+
+@pytest.mark.parametrize("advantage", ["grpo", "dr_grpo", "dapo", "rloo"])
+def test_gradient_is_that_of_kept_groups_alone_whatever_is_dropped_beside_them(
+    advantage: str, mini_dir: Path, problems: Sequence[Problem], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(training, "judge", _first_question_only)
+    norms = [
+        _train(
+            mini_dir, problems[:number], tmp_path / str(number), questions_per_step=number, steps=1, advantage=advantage
+        ).curve[0]["grad_norm"]
+        for number in (1, 3)
+    ]
+    assert norms[1] == pytest.approx(norms[0], rel=1e-3) and norms[0] > 0
+
+
+def test_policy_with_logits_that_are_not_understood_is_refused(
+    mini_dir: Path, problems: Sequence[Problem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "judge", _first_is_best)
+    monkeypatch.setattr(head, "_scaling", lambda config: (2.0, None))  # as if the model had halved its logits
+    with pytest.raises(InputError, match="makes more of its logits"):
+        _train(mini_dir, problems, tmp_path)
 
 
 def test_log_probability_of_the_gold_rewards_reasoning_that_ends(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from latent_core.sft.mini_corpus import CorpusWriter, Recipe, example, examples,
 
 RECIPE = Recipe(2, (1, 2, 3), RegisterShares(), 0.5)
 MARK = "<|im_end|>"
+GOLDEN = "2efe300d222ba8f71166ed9873c4790a6a962097534e4efcfc310910f1ef449a"
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +99,10 @@ def test_corpus_of_several_processes_is_that_of_one(
         for processes in (1, 2)
     )
     assert len(alone) == 3 and alone == shared
+
+
+def test_examples_of_the_corpus_stay_as_they_are() -> None:
+    # Registers and noise are in no fingerprint: another text takes another version of mini_corpus, and of mini_init.
+    shown = [example(RECIPE, split, index, MARK) for split in ("train", "validation") for index in range(300)]
+    text = "\n".join(part for item in shown for part in (item.question, item.instruction, item.reasoning, item.answer))
+    assert hashlib.sha256(text.encode()).hexdigest() == GOLDEN
