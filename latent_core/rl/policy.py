@@ -18,7 +18,10 @@ from latent_core.likelihood.hidden_states import hidden_states
 
 
 class Policy:
-    """Log-probabilities of a model's tokens as they are sampled: under the phases of `machine` if it is dual."""
+    """Log-probabilities of a model's tokens as they are sampled: under the phases of `machine` if it is dual.
+
+    The machine's `end_bias` is in them, as it is in what was sampled.
+    """
 
     def __init__(self, machine: PhaseMachine | None, temperature: float) -> None:
         self._machine = machine
