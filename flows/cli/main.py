@@ -28,7 +28,10 @@ app.add_typer(compress.app, name="compress")
 app.add_typer(dual.app, name="dual")
 app.add_typer(track.app, name="track")
 
-FLOWS = ("tokenskip-math", "direct", "concise", "grpo", "reevaluate", "mini", "compressor", "label-kinds", "compare")
+FLOWS = (
+    *("tokenskip-math", "direct", "concise", "grpo", "rl", "reevaluate", "mini"),
+    *("compressor", "label-kinds", "compare"),
+)
 FlowName = Annotated[str, typer.Argument(metavar="FLOW", help=", ".join(FLOWS), autocompletion=lambda: list(FLOWS))]
 
 

@@ -43,6 +43,7 @@ BASES: dict[str, Values] = {
     | {"latent_arms": ["standard", "dual"], "compressors": ["latent-compressor", "random"]}
     | {"compress": {"scoring": {"spans": True}, "keep_numbers": True}, "warm_start": {"questions": 5}},
     "grpo": COMMON | {"grpo": {"questions": 8, "questions_per_step": 4}},
+    "rl": {"environment": "bandit", "play": {"sampling": {"temperature": 0.5}}},
     "reevaluate": COMMON | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [0.5]}},
 }
 # A field that counts only beside others of its section, by the end of its name: those others.
@@ -80,6 +81,7 @@ TEXTS = {
     "model": "other model",
     "initial": "other model",
     "labeller": "other model",
+    "environment": "sokoban",
     "date": "2025-01-01",
     "tracking.uri": "sqlite:///other.db",
     "": "other",
@@ -116,6 +118,8 @@ INERT = {
     "compare compress.scoring.force_reserve_digit": "as above",
     "compare train.seed": "the flow trains with every one of its seeds",
     "compare evaluate.base": "must be true",
+    "rl agent.seed": "the flow trains with every one of its seeds",
+    "rl agent.placebo": "must be false: the placebo is an arm of its own",
 }
 
 

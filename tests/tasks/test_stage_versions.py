@@ -28,6 +28,7 @@ from latent_core.config.prepare import PrepareConfig
 from latent_core.config.prompting import TextFormat
 from latent_core.config.quality import QualityConfig
 from latent_core.config.ratio_form import RatioTokensConfig
+from latent_core.config.rl import ReferencePlayConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.config.train_compressor import TrainCompressorConfig
 from latent_core.config.training import TrainConfig
@@ -62,7 +63,9 @@ from tasks.play import play
 from tasks.prepare import WarmStartExamples, prepare, prepare_warm_start
 from tasks.quality import score_quality
 from tasks.ratio_tokens import build_ratio_tokens
+from tasks.reference_play import reference_play
 from tasks.report import ReportConfig, write_report
+from tasks.report_agents import ReportAgents, report_agents
 from tasks.stage import Stage
 from tasks.train import train
 from tasks.train_compressor import train_compressor
@@ -122,6 +125,8 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (write_legal_play, LegalPlayConfig(), "2b100f680d16b66a"),
     (play, PlayConfig(), "04e56059976968ec"),
     (train_agent, AgentConfig(), "d3fa4bac9a6b6065"),
+    (reference_play, ReferencePlayConfig(), "e7b79d342d416019"),
+    (report_agents, ReportAgents(title="t"), "10dc3e99bcecb51b"),
     (train_policy, GrpoConfig(), "a4147f1bb615f614"),
 ]
 
