@@ -7,13 +7,15 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.base import IDENTITY, RUNTIME, WIRING, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, WIRING, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import ChatConfig
 from latent_core.config.evaluate import EvaluateConfig
+from latent_core.config.lengths import LengthConfig, ReferenceLengths
 from latent_core.config.policy_update import PolicyUpdateConfig
 from latent_core.config.ratios import Ratios, distinct
 from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
+from latent_core.config.sampling import SamplingConfig
 
 
 class Advantage(StrEnum):
@@ -73,6 +75,24 @@ class GrpoConfig(PolicyUpdateConfig):
     reward: Annotated[RewardConfig, IDENTITY] = RewardConfig()
     advantage: Annotated[Advantage, IDENTITY] = Advantage.DR_GRPO
     """dr_grpo, grpo, dapo or rloo. A mean a sequence (grpo) favours short right answers and long wrong ones."""
+    length: Annotated[LengthConfig, IDENTITY, OMITTED_AT_DEFAULT] = LengthConfig()
+    placebo: Annotated[bool, IDENTITY, OMITTED_AT_DEFAULT] = False
+    """Permute the rewards within each group: the control that has everything but the signal."""
+
+    @property
+    def references(self) -> ReferenceLengths:
+        """How the start model's lengths are measured. The training's seed is no part of it, so that all seeds share
+        one measurement."""
+        rollout = self.rollout
+        return ReferenceLengths(
+            sampling=SamplingConfig(
+                temperature=rollout.temperature,
+                samples=self.length.reference_samples,
+                max_new_tokens=rollout.max_new_tokens,
+                batch_tokens=rollout.batch_tokens,
+            ),
+            questions=self.questions,
+        )
 
     @property
     def completions_per_step(self) -> int:
@@ -87,6 +107,20 @@ class GrpoConfig(PolicyUpdateConfig):
     @classmethod
     def _no_ratio_twice(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
         return distinct("grpo.ratios", ratios)
+
+    @model_validator(mode="after")
+    def _length_is_added_to_correctness(self) -> GrpoConfig:
+        if self.length.is_on and self.reward.judge is Judge.LOGPROB:
+            raise ValueError(
+                "grpo.length.reward: is added to whether an answer is correct, and logprob is no verdict; set "
+                "grpo.reward.judge to verdict"
+            )
+        if self.length.is_on and self.reward.length_cost > 0:
+            raise ValueError(
+                f"grpo.reward.length_cost: would pull lengths below what grpo.length.reward, {self.length.reward}, "
+                "asks for; leave one of them out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _batches_come_out_even(self) -> GrpoConfig:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -74,8 +74,8 @@ def hmpo(correct: npt.ArrayLike, lengths: npt.ArrayLike, *, window: float = 1.0)
 def reference_lengths(questions: Sequence[str], correct: npt.ArrayLike, lengths: npt.ArrayLike) -> dict[str, float]:
     """Mean length of each question's correct samples, by question, from the start model's samples at ratio 1.
 
-    Questions that the start model never answers correctly have no reference and are not in the result; the caller
-    counts them and gives them no length term.
+    Questions that the start model never answers correctly have no reference of their own and are not in the result; see
+    `mean_where_none`.
     """
     right, tokens = _flags(correct), finite("lengths", lengths)
     if not len(questions) == len(right) == len(tokens):
@@ -85,6 +85,17 @@ def reference_lengths(questions: Sequence[str], correct: npt.ArrayLike, lengths:
         if is_right:
             found[question].append(length)
     return {question: max(1.0, float(np.mean(some))) for question, some in found.items()}
+
+
+def mean_where_none(references: Mapping[str, float], questions: Iterable[str]) -> dict[str, float]:
+    """The references of these questions, with the mean over all references for those that have none of their own.
+
+    Raises InputError where there are no references at all.
+    """
+    if not references:
+        raise InputError("model: answers no question correctly, so there is no length to measure others by")
+    mean = float(np.mean(list(references.values())))
+    return {question: references.get(question, mean) for question in questions}
 
 
 def mean_deviation(lengths: npt.ArrayLike, references: npt.ArrayLike, ratios: npt.ArrayLike) -> float:

@@ -32,10 +32,10 @@ class RolloutFiles:
         pq.write_table(table, partial)
         partial.replace(self._folder / _FILE.format(step))
 
-    def rows(self, steps: Iterable[int]) -> Iterator[dict[str, Any]]:
-        """The rows of these steps, in order."""
+    def rows(self, steps: Iterable[int], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """The rows of these steps, in order; with `columns` only these."""
         import pyarrow.parquet as pq
 
         for step in steps:
-            for batch in pq.ParquetFile(self._folder / _FILE.format(step)).iter_batches():
+            for batch in pq.ParquetFile(self._folder / _FILE.format(step)).iter_batches(columns=columns):
                 yield from rows_of_batch(batch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.grpo import Advantage, GrpoConfig
 from latent_core.config.sampling import SamplingConfig
+from latent_core.errors import InputError
 from latent_core.generate.completions import graded_completions
 from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.models.readable import ReadableModel
@@ -17,6 +18,8 @@ from latent_core.rl.advantages import dr_grpo, grpo, rloo
 from latent_core.rl.draws import questions_of, ratio_of
 from latent_core.rl.filters import kept_groups
 from latent_core.rl.judges import Rewards, Row
+from latent_core.rl.length_control import LENGTH_TERM, LengthControl, length_columns
+from latent_core.rl.lengths import permuted
 from latent_core.rl.rollout_files import RolloutFiles
 
 if TYPE_CHECKING:
@@ -26,8 +29,11 @@ _ESTIMATORS = {Advantage.GRPO: grpo, Advantage.DR_GRPO: dr_grpo, Advantage.DAPO:
 _SEEDS_APART = 1_000_000  # more than there are steps, so that two runs' seeds share none
 
 
-def rollout_schema() -> pa.Schema:
-    """Columns of a rollout: `step` counts from 0, `taught` is false where the filter left the group out."""
+def rollout_schema(*, length: bool = False) -> pa.Schema:
+    """Columns of a rollout: `step` counts from 0, `taught` is false where the filter left the group out.
+
+    With `length`, for training with a length term, also those of `length_columns`.
+    """
     import pyarrow as pa
 
     return pa.schema(
@@ -47,6 +53,7 @@ def rollout_schema() -> pa.Schema:
             ("latent_tokens", pa.int32()),
             ("reward", pa.float64()),
             ("taught", pa.bool_()),
+            *(length_columns() if length else ()),
         ]
     )
 
@@ -68,13 +75,23 @@ class Rollouts:
         folder: Path,
         *,
         benchmark: str,
+        references: Mapping[str, float] | None = None,
     ) -> None:
+        """`references`: see `LengthControl`. Raises InputError where the length term of `config` has none."""
         self._problems = problems
         self._model_dir = model_dir
         self._readable = ReadableModel.load(model_dir)
         self._config = config
         self._rewards = rewards
-        self._files = RolloutFiles(folder, rollout_schema())
+        self._length: LengthControl | None = None
+        if config.length.is_on:
+            if references is None:
+                raise InputError(
+                    f"references: grpo.length.reward {config.length.reward} needs the start model's lengths"
+                )
+            samples = config.rollout.samples
+            self._length = LengthControl(config.length, references, samples=samples, iterations=config.iterations)
+        self._files = RolloutFiles(folder, rollout_schema(length=config.length.is_on))
         self._benchmark = benchmark
         self._engine: TransformersEngine | None = None
 
@@ -97,7 +114,7 @@ class Rollouts:
             "completion_ids": [list(row["output_token_ids"]) for row in rows],
             "logprobs": None,  # type: ignore[dict-item]  # the trainer's own, under the same policy
             "reward": [row["reward"] for row in rows],
-            "advantages": self._advantages(rows),
+            "advantages": self._advantages(rows, int(trainer.state.global_step)),
             "kept": [row["taught"] for row in rows],
         }
 
@@ -110,6 +127,9 @@ class Rollouts:
         with generating(model), trainer.accelerator.autocast():
             rows = self._graded(numbers, step, self._engine)
         rewards = self._rewards(rows)
+        if self._length is not None:
+            self._length.add_terms(rows, step, self._files)
+            rewards = [reward + row[LENGTH_TERM] for row, reward in zip(rows, rewards, strict=True)]
         groups = [rewards[start : start + samples] for start in range(0, len(rows), samples)]
         kept = kept_groups(groups, self._config.keep_signal)
         for place, (row, reward) in enumerate(zip(rows, rewards, strict=True)):
@@ -117,11 +137,19 @@ class Rollouts:
         self._files.write(step, rows)
         return rows
 
-    def _advantages(self, rows: Sequence[Row]) -> list[list[float]]:
-        """Of each row's tokens, which all share the advantage of their completion over its group."""
+    def _advantages(self, rows: Sequence[Row], step: int) -> list[list[float]]:
+        """Of each row's tokens, which all share the advantage of their completion over its group.
+
+        The placebo learns from the group's rewards in a random order; rows keep the reward that is theirs.
+        """
         samples, estimate = self._config.rollout.samples, _ESTIMATORS[self._config.advantage]
-        groups = [[row["reward"] for row in rows[start : start + samples]] for start in range(0, len(rows), samples)]
-        advantages = [float(advantage) for group in groups for advantage in estimate(group)]
+        advantages: list[float] = []
+        for start in range(0, len(rows), samples):
+            group = rows[start : start + samples]
+            rewards = [row["reward"] for row in group]
+            if self._config.placebo:
+                rewards = permuted(rewards, self._config.seed, f"{step}/{group[0]['question_id']}").tolist()
+            advantages += map(float, estimate(rewards))
         return [[advantage] * len(row["output_token_ids"]) for row, advantage in zip(rows, advantages, strict=True)]
 
     def let_go(self) -> None:

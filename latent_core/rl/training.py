@@ -7,7 +7,7 @@ Training resumes from the newest whole checkpoint in `checkpoint_dir`, which bel
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -73,14 +73,22 @@ def reinforce(
     benchmark: str,
     out_dir: Path,
     checkpoint_dir: Path,
+    references: Mapping[str, float] | None = None,
     progress: Progress | None = None,
 ) -> PolicyResult:
     """Train the model in `model_dir` on `problems`, write the merged model (and the adapter, under LoRA) to `out_dir`.
 
-    A dual model acts and learns under its phase machine. Raises InputError for settings that do not fit the model.
+    A dual model acts and learns under its phase machine. `references`: the start model's mean length by question, which
+    a length term needs (see `LengthControl`). Raises InputError for settings that do not fit the model.
     """
     rollouts = Rollouts(
-        problems, model_dir, config, judge(config, model_dir), checkpoint_dir / ROLLOUTS, benchmark=benchmark
+        problems,
+        model_dir,
+        config,
+        judge(config, model_dir),
+        checkpoint_dir / ROLLOUTS,
+        benchmark=benchmark,
+        references=references,
     )
     return train_policy(
         model_dir,

@@ -70,6 +70,7 @@ def test_parameter_file_is_valid(file: Path) -> None:
     own = ("compare", "compressor", "direct", "concise", "label-kinds", "grpo", "reevaluate")
     others = {"sketch-of-thought": "concise", "concise-gsm8k": "concise", "direct-constant": "direct"}
     others |= dict.fromkeys(("rl-bandit", "rl-frozen-lake", "rl-countdown"), "rl")
+    others |= {"grpo-length": "grpo"}
     flow = file.stem if file.stem in own else others.get(file.stem, "tokenskip-math")
     find_flow(flow).config.model_validate(yaml.safe_load(file.read_text()))
 

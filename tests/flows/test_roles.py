@@ -29,6 +29,7 @@ COMMON: Values = {"benchmark": {"difficulties": [1]}, "evaluate": {"questions": 
 COLLECTED: Values = COMMON | {"collect": {"questions": 4, "shard_questions": 2}}
 AT_A_HALF: Values = COLLECTED | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [0.5]}}
 WORDS: Values = {"questions": 4, "held_out": 2, "reading": "conversation"}
+FEW: Values = {"questions": 8, "questions_per_step": 4}
 BASES: dict[str, Values] = {
     "tokenskip-math": AT_A_HALF
     | {"compress": {"scoring": {"spans": True}}, "quality": {}, "warm_start": {"questions": 5}},
@@ -42,7 +43,7 @@ BASES: dict[str, Values] = {
     | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [1.0, 0.5]}, "seeds": [1, 2, 3], "quality": {}}
     | {"latent_arms": ["standard", "dual"], "compressors": ["latent-compressor", "random"]}
     | {"compress": {"scoring": {"spans": True}, "keep_numbers": True}, "warm_start": {"questions": 5}},
-    "grpo": COMMON | {"grpo": {"questions": 8, "questions_per_step": 4}},
+    "grpo": COMMON | {"grpo": FEW | {"length": {"reward": "gated"}}},
     "rl": {"environment": "bandit", "play": {"sampling": {"temperature": 0.5}}},
     "reevaluate": COMMON | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [0.5]}},
 }
@@ -65,6 +66,8 @@ BESIDE: dict[str, Values] = {
 }
 # Values of other sections, by the end of the flow's and the field's names.
 ELSEWHERE: dict[str, Values] = {
+    "grpo grpo.reward.judge": {"grpo": FEW},  # a length term goes with the verdict alone
+    "grpo grpo.reward.length_cost": {"grpo": FEW},
     "tokenskip-math prepare.auto_share": {"ratio_form": "echo"},
     "tokenskip-math evaluate.auto_ratio": {"ratio_form": "echo", "prepare": {"auto_share": 0.5}},
 }

@@ -22,6 +22,7 @@ from latent_core.config.dual import DualBuildConfig
 from latent_core.config.evaluate import Intervention
 from latent_core.config.grpo import GrpoConfig
 from latent_core.config.label_words import LabelWordsConfig
+from latent_core.config.lengths import ReferenceLengths
 from latent_core.config.measure import MeasureCompressionsConfig
 from latent_core.config.mini import MiniCorpusConfig, MiniInitConfig
 from latent_core.config.prepare import PrepareConfig
@@ -63,6 +64,7 @@ from tasks.play import play
 from tasks.prepare import WarmStartExamples, prepare, prepare_warm_start
 from tasks.quality import score_quality
 from tasks.ratio_tokens import build_ratio_tokens
+from tasks.reference_lengths import measure_reference_lengths
 from tasks.reference_play import reference_play
 from tasks.report import ReportConfig, write_report
 from tasks.report_agents import ReportAgents, report_agents
@@ -128,6 +130,8 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (reference_play, ReferencePlayConfig(), "e7b79d342d416019"),
     (report_agents, ReportAgents(title="t"), "10dc3e99bcecb51b"),
     (train_policy, GrpoConfig(), "a4147f1bb615f614"),
+    (train_policy, GrpoConfig.model_validate({"length": {"reward": "gated"}}), "98e49b24c5f3dd30"),
+    (measure_reference_lengths, ReferenceLengths(sampling=SamplingConfig(), questions=5), "201b72c79cce9b30"),
 ]
 
 

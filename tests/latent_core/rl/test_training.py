@@ -26,6 +26,7 @@ from latent_core.models.ratio_tokens import RatioTokens
 from latent_core.rl import training
 from latent_core.rl.judges import Rewards
 from latent_core.rl.policy import Policy
+from latent_core.rl.rollouts import Rollouts
 from latent_core.rl.training import PolicyResult, reinforce
 from latent_core.sft.weights import load_model
 
@@ -40,7 +41,12 @@ def _first_is_best(config: GrpoConfig, model_dir: Path) -> Rewards:
 
 
 def _train(
-    model_dir: Path, problems: Sequence[Problem], root: Path, progress: Any = None, **settings: Any
+    model_dir: Path,
+    problems: Sequence[Problem],
+    root: Path,
+    progress: Any = None,
+    references: dict[str, float] | None = None,
+    **settings: Any,
 ) -> PolicyResult:
     return reinforce(
         model_dir,
@@ -49,6 +55,7 @@ def _train(
         benchmark="word_problems",
         out_dir=root / "out",
         checkpoint_dir=root / "checkpoints",
+        references=references,
         progress=progress,
     )
 
@@ -116,6 +123,93 @@ def test_run_that_was_killed_after_two_epochs_goes_on_from_its_checkpoint_to_the
     assert list(resumed.rollouts) == list(whole.rollouts)
     one, other = (load_file(tmp_path / name / "out" / "model" / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def _every_other_is_correct(config: GrpoConfig, model_dir: Path) -> Rewards:
+    def rewards(rows: Sequence[Any]) -> list[float]:
+        for row in rows:
+            row["verdict"] = "correct" if row["sample_index"] == 0 else "wrong"
+        return [float(row["verdict"] == "correct") for row in rows]
+
+    return rewards
+
+
+REFERENCES = {f"word_problems_train_{number}": 20.0 + number for number in range(4)}
+LENGTH = {"reward": "lcpo_exact", "alpha": 0.5, "tolerance": 0.05, "rate": 0.4}
+
+
+def test_run_under_dual_ascent_that_was_killed_goes_on_with_the_same_weights_of_the_length_term(
+    dual_dir: Path, problems: Sequence[Problem], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(training, "judge", _every_other_is_correct)
+    settings: dict[str, Any] = {"references": REFERENCES, "length": LENGTH, "ratios": [1.0, 0.5], "steps": 4}
+    whole = list(_train(dual_dir, problems, tmp_path / "whole", **settings).rollouts)
+
+    def killed(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _train(dual_dir, problems, tmp_path / "killed", killed, **settings)
+    resumed = _train(dual_dir, problems, tmp_path / "killed", **settings)
+    assert resumed.resumed_from_step == 2
+    assert list(resumed.rollouts) == whole
+    alphas = [whole[step * 4]["alpha"] for step in range(4)]
+    assert len(set(alphas)) == 4 and alphas[0] == 0.5
+    one, other = _weights(tmp_path / "whole"), _weights(tmp_path / "killed")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_reward_of_a_rollout_holds_its_length_term(
+    mini_dir: Path, problems: Sequence[Problem], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(training, "judge", _every_other_is_correct)
+    rows = list(
+        _train(mini_dir, problems, tmp_path, references=REFERENCES, length=LENGTH, ratios=[0.5], steps=1).rollouts
+    )
+    for row in rows:
+        target = 0.5 * REFERENCES[row["question_id"]]
+        term = -0.5 * min(1.0, abs(row["reasoning_tokens"] - target) / target)
+        assert row["length_term"] == pytest.approx(term) and term < 0
+        assert row["reward"] == pytest.approx((row["verdict"] == "correct") + term)
+
+
+def test_length_term_without_lengths_of_the_start_model_is_refused(
+    mini_dir: Path, problems: Sequence[Problem], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"references: grpo\.length\.reward lcpo_exact needs"):
+        _train(mini_dir, problems, tmp_path, length=LENGTH)
+
+
+def test_placebo_learns_from_its_groups_rewards_in_another_order_and_keeps_what_each_is_worth(
+    mini_dir: Path, problems: Sequence[Problem], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(training, "judge", _by_number)
+    learned: list[list[float]] = []
+    call = Rollouts.__call__
+
+    def heard(self: Rollouts, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
+        batch = call(self, prompts, trainer)
+        learned.append([advantages[0] for advantages in batch["advantages"]])
+        return batch
+
+    monkeypatch.setattr(Rollouts, "__call__", heard)
+    rollout = SMALL["rollout"] | {"samples": 8}
+    for placebo in (False, True):
+        result = _train(
+            mini_dir, problems, tmp_path / str(placebo), steps=1, rollout=rollout, placebo=placebo, advantage="dr_grpo"
+        )
+        assert [row["reward"] for row in result.rollouts] == [float(number) for number in range(8)] * 2
+    real, placebo_learned = learned
+    assert real == [number - 3.5 for number in range(8)] * 2
+    for start in (0, 8):
+        group = placebo_learned[start : start + 8]
+        assert sorted(group) == real[:8] and group != real[:8]
+    assert placebo_learned[:8] != placebo_learned[8:]
+
+
+def _by_number(config: GrpoConfig, model_dir: Path) -> Rewards:
+    return lambda rows: [float(row["sample_index"]) for row in rows]
 
 
 def test_question_that_comes_again_draws_other_completions_and_its_ratio_anew(
