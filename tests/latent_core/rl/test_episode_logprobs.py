@@ -159,7 +159,7 @@ def test_model_alone_finds_a_dual_models_tokens_less_likely_than_its_sampler(
         for one, other in zip(*outputs, strict=True)
         for of_sampler, of_model in zip(one.logprobs or (), other.logprobs or (), strict=True)
     ]
-    assert max(map(abs, gaps)) > 0.05
+    assert max(map(abs, gaps)) > 1e-3, "ten times what the property allows"
     if readable.vocabulary is not None:
         assert sum(gaps) > 0
 
@@ -186,5 +186,6 @@ def test_end_bias_of_the_sampler_is_in_the_trainers_log_probabilities(
         scores = sampler(ids[:, :upto], logits[None, upto - 1]) / 0.8
         drawn = float(scores.log_softmax(-1)[0, ids[0, upto]])
         assert float(found[place]) == pytest.approx(drawn, abs=1e-4)
-        thinks = biased.phase_of_prompt(ids[0, :upto].tolist()) is Phase.THINK
-        assert bool(abs(float(found[place] - without[place])) > 1e-3) is thinks
+    closing = len(latents)
+    assert float(found[closing] - without[closing]) > 1
+    assert found[closing + 1 :].tolist() == without[closing + 1 :].tolist()
