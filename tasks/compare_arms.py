@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from latent_core.config.base import IDENTITY, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.evaluation.arm_comparisons import Pair
 from latent_core.evaluation.arms import Point, read_arm
 from latent_core.evaluation.condition import Condition, Kind, by_role, role_of
@@ -50,6 +50,10 @@ class CompareArms(StageConfig):
     margin: Annotated[float, IDENTITY, Field(gt=0, lt=1)] = 0.03
     """As a fraction of the questions."""
     resamples: Annotated[int, IDENTITY, Field(ge=1000)] = 10_000
+    starts: Annotated[tuple[Pair, ...], IDENTITY, OMITTED_AT_DEFAULT] = ()
+    """Arms whose lengths are measured by the model they started from, each with that model, which is an arm too."""
+    trained_ratios: Annotated[tuple[float, ...], IDENTITY, OMITTED_AT_DEFAULT] = ()
+    """With `starts`: what models were trained at; accuracy at others is compared with that at those around them."""
 
 
 class CompareArmsInputs(NamedTuple):
@@ -86,6 +90,8 @@ def compare_arms(out: ArtifactWriter, inputs: CompareArmsInputs, config: Compare
         [Family(family.title, family.pairs) for family in config.families],
         intervened=list(_intervened(evaluations)),
         compressions=list(_compressions(inputs, workplace)),
+        starts=config.starts,
+        trained_ratios=frozenset(config.trained_ratios),
         margin=config.margin,
         resamples=config.resamples,
     )

@@ -67,6 +67,7 @@ _MODULES = {
     "compare": "flows.compare",
     "grpo": "flows.grpo",
     "rl": "flows.rl",
+    "length": "flows.length",
     "reevaluate": "flows.reevaluate",
 }
 

@@ -17,6 +17,7 @@ from latent_core.evaluation.arm_comparisons import (
 )
 from latent_core.evaluation.arm_measures import ArmMeasures, Spread, Untrained, measure, spread
 from latent_core.evaluation.arms import Arm, Point, read_arm
+from latent_core.evaluation.asked_lengths import AskedLengths, asked_lengths
 from latent_core.evaluation.crossed_bootstrap import Draws, draw
 from latent_core.evaluation.scores import Scores
 from latent_core.evaluation.summary import SEED, Summary
@@ -103,7 +104,7 @@ class FamilyResult:
 @dataclass(frozen=True)
 class Comparison:
     """Everything the report says. `budgets`: reasoning tokens at which arms are compared; `compressions`: rows of what
-    each compressor did to the texts."""
+    each compressor did to the texts; `lengths`: arms against the models they started from, where those are arms too."""
 
     title: str
     untrained: Untrained
@@ -115,11 +116,15 @@ class Comparison:
     families: list[FamilyResult]
     interventions: list[InterventionResult]
     compressions: list[Row]
+    lengths: list[AskedLengths] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON types: ratios as keys become text, numbers that are not finite null."""
+        """As plain JSON types: ratios as keys become text, numbers that are not finite null. `lengths` only where they
+        were measured."""
         plain = _json(asdict(self))
         assert isinstance(plain, dict)
+        if not self.lengths:
+            del plain["lengths"]
         plain["hypervolume_reference_tokens"] = self.untrained.hypervolume_reference
         return plain
 
@@ -132,13 +137,16 @@ def build_comparison(
     *,
     intervened: Sequence[Intervened] = (),
     compressions: Sequence[Row] = (),
+    starts: Sequence[Pair] = (),
+    trained_ratios: frozenset[float] = frozenset(),
     margin: float,
     resamples: int,
 ) -> Comparison:
     """Measure every arm and compare those of every family. `baselines` are the untrained model's, `base` among them.
 
-    Budgets are the requested ratios below 1 of the untrained model's reasoning tokens. Raises InputError where arms
-    differ in questions, or paired ones in seeds.
+    `starts` pairs arms with the arm that is the model they started from: lengths are measured by it, and accuracy at
+    ratios that are not `trained_ratios` is compared with those around them. Budgets are the requested ratios below 1 of
+    the untrained model's reasoning tokens. Raises InputError where arms differ in questions, or paired ones in seeds.
     """
     plain = baselines[BASE]
     untrained = Untrained(plain.accuracy.value, plain.reasoning_tokens, plain.tokens.value)
@@ -157,6 +165,9 @@ def build_comparison(
         families=[_family(family, arms, draws, budgets, margin) for family in families],
         interventions=_interventions(intervened, arms, draws, margin),
         compressions=list(compressions),
+        lengths=[
+            asked_lengths(arms[name], arms[start], draws[_shape(arms[name])], trained_ratios) for name, start in starts
+        ],
     )
 
 

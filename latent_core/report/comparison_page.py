@@ -14,6 +14,7 @@ from latent_core.report.comparison_plots import FIGURES
 from latent_core.report.comparison_tables import ARMS, BY_RATIO, COMPRESSIONS, INTERVENTIONS, LEVELS, plain_table
 from latent_core.report.entries import Provenance
 from latent_core.report.html import STYLE, inline_svg
+from latent_core.report.length_tables import LEGENDS
 from latent_core.report.numbers import decimal, percent, whole
 from latent_core.report.table import Results
 
@@ -57,6 +58,8 @@ def render_comparison(
 def legend(comparison: Comparison, title: str) -> str:
     """What a reader must know of a table's numbers."""
     untrained = comparison.untrained
+    if title in LEGENDS:
+        return LEGENDS[title]
     if title == ARMS:
         return (
             "Accuracy in percent: mean over seeds ± their standard deviation. Learn: parameters that training moves. "

@@ -67,7 +67,7 @@ def test_reevaluation_is_scheduled() -> None:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "deployments").glob("*.yaml")), ids=lambda file: file.name)
 def test_parameter_file_is_valid(file: Path) -> None:
-    own = ("compare", "compressor", "direct", "concise", "label-kinds", "grpo", "reevaluate")
+    own = ("compare", "compressor", "direct", "concise", "label-kinds", "grpo", "length", "reevaluate")
     others = {"sketch-of-thought": "concise", "concise-gsm8k": "concise", "direct-constant": "direct"}
     others |= dict.fromkeys(("rl-bandit", "rl-frozen-lake", "rl-countdown"), "rl")
     others |= {"grpo-length": "grpo"}
@@ -110,7 +110,7 @@ def test_run_registers_no_model_unless_its_parameters_say_under_which_name(flow:
     assert find_flow(flow).config().tracking.register_as is None  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("flow", ["reevaluate", "mini", "compressor", "label-kinds", "compare"])
+@pytest.mark.parametrize("flow", ["reevaluate", "mini", "compressor", "label-kinds", "compare", "length"])
 def test_flow_that_registers_nothing_refuses_a_name(flow: str) -> None:
     with pytest.raises(InputError, match=r"^tracking\.register_as: unknown key"):
         load(find_flow(flow).config, None, ["tracking.register_as=x"])

@@ -45,6 +45,9 @@ BASES: dict[str, Values] = {
     | {"compress": {"scoring": {"spans": True}, "keep_numbers": True}, "warm_start": {"questions": 5}},
     "grpo": COMMON | {"grpo": FEW | {"length": {"reward": "gated"}}},
     "rl": {"environment": "bandit", "play": {"sampling": {"temperature": 0.5}}},
+    "length": COMMON
+    | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [1.0, 0.5]}, "seeds": [1, 2, 3], "grpo": FEW}
+    | {"models": {"standard": "latent-mini", "dual": "latent-mini"}, "arms": ["plain", "gated"]},
     "reevaluate": COMMON | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [0.5]}},
 }
 # A field that counts only beside others of its section, by the end of its name: those others.
@@ -68,6 +71,8 @@ BESIDE: dict[str, Values] = {
 ELSEWHERE: dict[str, Values] = {
     "grpo grpo.reward.judge": {"grpo": FEW},  # a length term goes with the verdict alone
     "grpo grpo.reward.length_cost": {"grpo": FEW},
+    "length grpo.reward.judge": {"arms": ["plain"]},
+    "length grpo.reward.length_cost": {"arms": ["plain"]},
     "tokenskip-math prepare.auto_share": {"ratio_form": "echo"},
     "tokenskip-math evaluate.auto_ratio": {"ratio_form": "echo", "prepare": {"auto_share": 0.5}},
 }
@@ -82,6 +87,8 @@ TEXTS = {
     "benchmark.name": "word_problems",
     "compress.model": "random",
     "model": "other model",
+    "standard": "other model",
+    "dual": "other model",
     "initial": "other model",
     "labeller": "other model",
     "environment": "sokoban",
@@ -123,6 +130,14 @@ INERT = {
     "compare evaluate.base": "must be true",
     "rl agent.seed": "the flow trains with every one of its seeds",
     "rl agent.placebo": "must be false: the placebo is an arm of its own",
+    "length grpo.seed": "the flow trains with every one of its seeds",
+    "length grpo.placebo": "the flow sets it",
+    "length grpo.length.reward": "the flow sets it",
+    "length grpo.length.alpha": "the flow sets it",
+    "length grpo.length.tolerance": "the flow sets it",
+    "length grpo.length.rate": "the flow sets it",
+    "length grpo.length.reference_samples": "the flow sets it",
+    "length evaluate.auto_ratio": "asks for no length",
 }
 
 

@@ -25,6 +25,7 @@ from latent_core.report.comparison_tables import (
     read_sections,
     terminal_tables,
 )
+from latent_core.report.length_tables import BETWEEN, LENGTHS, LENGTHS_BY_RATIO
 from latent_core.report.numbers import MINUS, decimal, p_value
 from latent_core.store import Artifact, ArtifactRef
 from tasks.compare_arms import (
@@ -239,3 +240,44 @@ def test_comparison_again_gives_the_same_bytes(bench: StageBench) -> None:
     calls = [compare_arms.call(CompareArms(title=title, families=(family,)), inputs) for title in ("A", "B")]
     one, other = (json.loads(bench.perform(call).read_bytes(RESULTS)) for call in calls)
     assert one["families"] == other["families"] and one["arms"] == other["arms"]
+
+
+def test_arms_with_a_start_model_are_measured_by_its_lengths(bench: StageBench) -> None:
+    """The trained arm keeps its own length at ratio 1, which is four fifths of the start model's."""
+    tokens = {("start", 1.0): 100, ("start", 0.6): 60, ("start", 0.5): 50}
+    tokens |= {("arm", 1.0): 80, ("arm", 0.6): 48, ("arm", 0.5): 40}
+    right = {1.0: 40, 0.6: 20, 0.5: 30}
+    evaluations = {Condition("base", Kind.UNTRAINED, 1.0): _evaluation(bench, 40, 100)}
+    evaluations |= {
+        Condition(name, Kind.RATIO, ratio, seed): _evaluation(bench, right[ratio], length)
+        for (name, ratio), length in tokens.items()
+        for seed in (1, 2)
+    }
+    inputs = _inputs(bench, evaluations=evaluations, trainings={}, compressions={}, measures={})
+    config = CompareArms(
+        title="t",
+        families=(ComparisonFamily(title="Standard", pairs=(Pair("arm", "start"),)),),
+        resamples=1000,
+        starts=(Pair("start", "start"), Pair("arm", "start")),
+        trained_ratios=(1.0, 0.5),
+    )
+    made = bench.perform(compare_arms.call(config, inputs))
+    shown = read_sections(made.read_bytes(TABLE_MARKDOWN).decode())
+    start, arm = ({row[0]: row for row in shown[LENGTHS].rows}[name] for name in ("start", "arm"))
+    assert start[2:4] == ["0", "0.000"] and start[6] == "1.000"
+    assert arm[1:4] == ["start", "0", "0.200"] and arm[5:7] == ["0.200", "0.800"]
+    at_half = next(row for row in shown[LENGTHS_BY_RATIO].rows if row[:2] == ["arm", "0.5"])
+    assert at_half[2:5] == ["50.0", "40.0", "10.0"] and at_half[9] == "−25.0"
+    assert [row[:6] for row in shown[BETWEEN].rows] == [
+        [name, "0.6", "0.5 and 1", "50.0", "80.0", "−30.0"] for name in ("start", "arm")
+    ]
+    results = json.loads(made.read_bytes(RESULTS))
+    assert [item["arm"] for item in results["lengths"]] == ["start", "arm"]
+    assert LENGTHS in made.read_bytes(REPORT_HTML).decode()
+    assert {LENGTHS, BETWEEN} <= {table.title.plain for table in terminal_tables(shown)}  # type: ignore[union-attr]
+
+
+def test_comparison_without_start_models_says_nothing_of_lengths_asked_for(bench: StageBench) -> None:
+    made = _made(bench, _inputs(bench))
+    assert "lengths" not in json.loads(made.read_bytes(RESULTS))
+    assert LENGTHS not in read_sections(made.read_bytes(TABLE_MARKDOWN).decode())
