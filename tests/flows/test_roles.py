@@ -61,6 +61,7 @@ BESIDE: dict[str, Values] = {
     "prepare.buckets": {"ratio_label": "bucket"},
     "prepare.bucket_tolerance": {"ratio_label": "bucket"},
     "train.visible_rows": {"method": "lora"},
+    "sampling.logprobs_of": {"logprobs": True},
     "benchmark.name": FILES,
     "benchmark.train_path": FILES,
     "benchmark.test_path": FILES,
