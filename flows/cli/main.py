@@ -29,8 +29,8 @@ app.add_typer(dual.app, name="dual")
 app.add_typer(track.app, name="track")
 
 FLOWS = (
-    *("tokenskip-math", "direct", "concise", "grpo", "reevaluate"),
-    *("mini", "compressor", "label-kinds", "compare", "length"),
+    *("tokenskip-math", "direct", "concise", "grpo", "rl", "length", "reevaluate"),
+    *("mini", "compressor", "label-kinds", "compare"),
 )
 FlowName = Annotated[str, typer.Argument(metavar="FLOW", help=", ".join(FLOWS), autocompletion=lambda: list(FLOWS))]
 

@@ -43,12 +43,15 @@ class Projection(NamedTuple):
             return products.mul_(self.scale / self.temperature)
         return products.mul_(self.scale / self.soft_cap).tanh_().mul_(self.soft_cap / self.temperature)
 
-    def slope(self, logits: torch.Tensor) -> torch.Tensor | float:
-        """Derivative of `logits` by the products they came from."""
+    def slope(self, logits: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor | float:
+        """Derivative of `logits`, to which `added` over the temperature was added, by the products they came from."""
         factor = self.scale / self.temperature
         if self.soft_cap is None:
             return factor
-        return (1 - (logits * (self.temperature / self.soft_cap)).square()) * factor
+        scaled = logits * self.temperature
+        if added is not None:
+            scaled -= added
+        return (1 - (scaled / self.soft_cap).square()) * factor
 
 
 class _Block(NamedTuple):
@@ -193,6 +196,8 @@ class _Operands:
         if self._bias is not None:
             products += self._bias[columns.first : columns.stop].to(products.dtype)
         logits = self._projection.logits(products)
+        if (added := columns.additions(logits.device)) is not None:
+            logits += added / self._projection.temperature
         mask = columns.mask(logits.device)
         return logits if mask is None else logits.masked_fill_(mask, -torch.inf)
 
@@ -208,7 +213,7 @@ def _of_logits(
     """The gradient by the products behind `logits`: (1[chosen] - p) times the gradient by the log-probability."""
     local = ids - block.columns.first
     inside = (local >= 0) & (local < logits.shape[1])
-    slope = projection.slope(logits)
+    slope = projection.slope(logits, block.columns.additions(logits.device))
     found = logits.sub_(total[:, None]).exp_().mul_(-gradient[:, None])
     chosen = torch.where(inside, gradient, 0.0).to(found.dtype)
     found.scatter_add_(1, local.clamp(0, logits.shape[1] - 1)[:, None], chosen[:, None])

@@ -1,4 +1,4 @@
-"""Random legal play as training examples: how a turn is written, for a model that has never seen the environment."""
+"""Random play as training examples: how a turn is written, for a model that has never seen the environment."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from latent_core.prompts import render_reasoning
 from latent_core.rl.dialogue import Dialogue
 from latent_core.rl.environments import EnvironmentSpec
 from latent_core.rl.episodes import instruction_of
+from latent_core.rl.random_play import choices
 
 
 def legal_play(
@@ -31,7 +32,7 @@ def legal_play(
     The reasoning of a turn names the action and gives no reason; that of a dual model is latent. `accounting` counts
     every episode as kept or too_long.
 
-    Raises InputError for an environment without a list of legal actions, or one that takes whole texts.
+    Raises InputError for an environment that cannot be played at random, or one that takes whole texts.
     """
     if spec.takes_text:
         raise InputError(f"environment: {spec.name} takes whole texts, so there is no format to learn; leave it out")
@@ -51,10 +52,7 @@ def _episode(
     ids, labels = array("i", dialogue.opening(observation)), array("i")
     labels.extend([IGNORED] * len(ids))
     for turn in range(spec.max_turns):
-        legal = info.get("legal")
-        if not legal:
-            raise InputError(f"environment: {spec.name} does not list its legal actions; train on episodes of your own")
-        action = choice.choice(legal)
+        action = choice.choice(choices(spec, info, instance))
         said = model.encode_packed(_words(action, model))
         ids.extend(said)
         labels.extend(said)

@@ -18,7 +18,10 @@ from latent_core.likelihood.hidden_states import hidden_states
 
 
 class Policy:
-    """Log-probabilities of a model's tokens as they are sampled: under the phases of `machine` if it is dual."""
+    """Log-probabilities of a model's tokens as they are sampled: under the phases of `machine` if it is dual.
+
+    The machine's `end_bias` is in them, as it is in what was sampled.
+    """
 
     def __init__(self, machine: PhaseMachine | None, temperature: float) -> None:
         self._machine = machine
@@ -89,7 +92,8 @@ def policy_trainer(machine: PhaseMachine | None) -> type:
             """Over kept rows: the others cost no pass, have no divergence, and no denominator counts them."""
             kept = inputs["kept"]
             if not kept.any():
-                return next(value for value in model.parameters() if value.requires_grad).sum() * 0.0
+                nothing: torch.Tensor = next(value for value in model.parameters() if value.requires_grad).sum() * 0.0
+                return nothing
             rows = {
                 name: value[kept] if isinstance(value, torch.Tensor) and value.ndim else value
                 for name, value in inputs.items()
@@ -98,7 +102,8 @@ def policy_trainer(machine: PhaseMachine | None) -> type:
             if self.loss_type == "dapo":  # divided by the tokens of all kept rows
                 return loss
             # TRL's mean is over this pass's kept rows; weighted by their share of it, it is one over the step's.
-            return loss * (kept.float().mean() / inputs["kept_share"])
+            share: torch.Tensor = kept.float().mean() / inputs["kept_share"]
+            return loss * share
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
             """Without gradients, not with zeros, where no group teaches: the optimizer's momentum stands still too."""

@@ -181,6 +181,7 @@ def _arguments(config: PolicyUpdateConfig, sizes: Sizes, loss: str, temperature:
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=config.warmup_ratio,  # a float below 1 is a share of the steps
         weight_decay=config.weight_decay,
+        router_aux_loss_coef=0.0,  # mixture of experts: the loss is the policy's alone, as in supervised training
         gradient_checkpointing=config.gradient_checkpointing,
         save_strategy="steps",
         save_steps=config.save_every,

@@ -44,6 +44,7 @@ BASES: dict[str, Values] = {
     | {"latent_arms": ["standard", "dual"], "compressors": ["latent-compressor", "random"]}
     | {"compress": {"scoring": {"spans": True}, "keep_numbers": True}, "warm_start": {"questions": 5}},
     "grpo": COMMON | {"grpo": FEW | {"length": {"reward": "gated", "rate": 0.1}}},
+    "rl": {"environment": "bandit", "play": {"sampling": {"temperature": 0.5}}},
     "length": COMMON
     | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [1.0, 0.5]}, "seeds": [1, 2, 3], "grpo": FEW}
     | {"models": {"standard": "latent-mini", "dual": "latent-mini"}, "arms": ["plain", "gated"]},
@@ -60,6 +61,7 @@ BESIDE: dict[str, Values] = {
     "prepare.buckets": {"ratio_label": "bucket"},
     "prepare.bucket_tolerance": {"ratio_label": "bucket"},
     "train.visible_rows": {"method": "lora"},
+    "sampling.logprobs_of": {"logprobs": True},
     "benchmark.name": FILES,
     "benchmark.train_path": FILES,
     "benchmark.test_path": FILES,
@@ -90,6 +92,7 @@ TEXTS = {
     "dual": "other model",
     "initial": "other model",
     "labeller": "other model",
+    "environment": "sokoban",
     "date": "2025-01-01",
     "tracking.uri": "sqlite:///other.db",
     "": "other",
@@ -126,6 +129,8 @@ INERT = {
     "compare compress.scoring.force_reserve_digit": "as above",
     "compare train.seed": "the flow trains with every one of its seeds",
     "compare evaluate.base": "must be true",
+    "rl agent.seed": "the flow trains with every one of its seeds",
+    "rl agent.placebo": "must be false: the placebo is an arm of its own",
     "length grpo.seed": "the flow trains with every one of its seeds",
     "length grpo.placebo": "the flow sets it",
     "length grpo.length.reward": "the flow sets it",

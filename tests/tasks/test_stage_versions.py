@@ -29,6 +29,7 @@ from latent_core.config.prepare import PrepareConfig
 from latent_core.config.prompting import TextFormat
 from latent_core.config.quality import QualityConfig
 from latent_core.config.ratio_form import RatioTokensConfig
+from latent_core.config.rl import ReferencePlayConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.config.train_compressor import TrainCompressorConfig
 from latent_core.config.training import TrainConfig
@@ -64,7 +65,9 @@ from tasks.prepare import WarmStartExamples, prepare, prepare_warm_start
 from tasks.quality import score_quality
 from tasks.ratio_tokens import build_ratio_tokens
 from tasks.reference_lengths import measure_reference_lengths
+from tasks.reference_play import reference_play
 from tasks.report import ReportConfig, write_report
+from tasks.report_agents import ReportAgents, report_agents
 from tasks.stage import Stage
 from tasks.train import train
 from tasks.train_compressor import train_compressor
@@ -114,8 +117,8 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (mini_card, CardConfig(title="t", summary="s"), "2d3c5ddb0e50ebd4"),
     (compressor_card, CardConfig(title="t", summary="s"), "d903f9548e2782b8"),
     (write_report, ReportConfig(title="t"), "2b9f785e1cf39ea0"),
-    (mini_init, MiniInitConfig(), "6b76f4825accaf9c"),
-    (mini_corpus, MiniCorpusConfig(), "5f59e84792ad6f2d"),
+    (mini_init, MiniInitConfig(), "31c5c00b9d4f692b"),
+    (mini_corpus, MiniCorpusConfig(), "0b1bb3759f8d3cac"),
     (label_words, LabelWordsConfig(), "fddeb11adfec1493"),
     (train_compressor, TrainCompressorConfig(), "705006bda6fda880"),
     (compare_label_kinds, CompareLabelKinds(), "a7cbfbdf781a9887"),
@@ -124,6 +127,8 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (write_legal_play, LegalPlayConfig(), "2b100f680d16b66a"),
     (play, PlayConfig(), "04e56059976968ec"),
     (train_agent, AgentConfig(), "d3fa4bac9a6b6065"),
+    (reference_play, ReferencePlayConfig(), "e7b79d342d416019"),
+    (report_agents, ReportAgents(title="t"), "10dc3e99bcecb51b"),
     (train_policy, GrpoConfig(), "a4147f1bb615f614"),
     (train_policy, GrpoConfig.model_validate({"length": {"reward": "gated"}}), "d176051d7207e092"),
     (measure_reference_lengths, ReferenceLengths(sampling=SamplingConfig(), questions=5), "201b72c79cce9b30"),

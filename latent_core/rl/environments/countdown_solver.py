@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from random import Random
 
 
 def solve(numbers: Sequence[int], target: int) -> str | None:
     """An expression of all `numbers` that equals `target`, None where there is none; every combination is tried."""
     return _solve(tuple((Fraction(number), str(number)) for number in numbers), Fraction(target))
+
+
+def any_expression(numbers: Sequence[int], random: Random) -> str:
+    """An expression that uses each of `numbers` once, in any order and any shape, whatever it equals."""
+    terms = [str(number) for number in random.sample(list(numbers), len(numbers))]
+    while len(terms) > 1:
+        place = random.randrange(len(terms) - 1)
+        joined = f"{terms[place]} {random.choice('+-*/')} {terms[place + 1]}"
+        terms[place : place + 2] = [joined if len(terms) == 2 else f"({joined})"]
+    return terms[0]
 
 
 def _solve(terms: tuple[tuple[Fraction, str], ...], target: Fraction) -> str | None:

@@ -53,7 +53,7 @@ class FrozenLake(Game):
         return tuple(ACTIONS)
 
     def _play(self, action: str) -> float:
-        _, reward, _, _, _ = self._lake.step(ACTIONS[action])
+        _, reward, _, _, _ = self._lake.step(ACTIONS[action])  # type: ignore[no-untyped-call]
         return float(reward)
 
     def _tile(self) -> str:

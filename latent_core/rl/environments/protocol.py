@@ -65,6 +65,9 @@ class EnvironmentSpec:
     """No legal play has a lower return; what breaks the format of a turn is worth less than this."""
     takes_text: bool = False
     """Whether an action is all that the model wrote, instead of what it put between answer marks."""
+    example: Callable[[int], tuple[str, ...]] | None = None
+    """Well-formed actions of a seed's instance that are no better than chance, for environments that list no legal
+    ones."""
     content: str = ""
     """Hash of what the environment reads beside its code (a file of problems); empty where it reads nothing."""
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
+from random import Random
 from typing import Any
 
 from latent_core.errors import InputError
 from latent_core.puzzles import reasoning_gym
-from latent_core.rl.environments.countdown_solver import solve
+from latent_core.rl.environments.countdown_solver import any_expression, solve
 from latent_core.rl.environments.protocol import EnvironmentFailed, EnvironmentSpec, Info
 from latent_core.rl.environments.turn_count import TurnCount
 
@@ -33,6 +34,7 @@ _EVALUATED: dict[str, re.Pattern[str] | None] = {
     "simple_integration": None,
 }
 FEWEST, MOST = 2, 6  # numbers of countdown
+_EXAMPLES = 16  # well-formed answers to a puzzle to choose from
 _ANSWER_ALONE = "Answer with the solution alone, in the format asked for. You have one try."
 
 
@@ -129,7 +131,21 @@ def _countdown(name: str, numbers: int) -> EnvironmentSpec:
         "Combine the numbers with +, -, * and / and brackets so that the result is the target. Use every number "
         "exactly once. Answer with the expression alone, for example (3 + 4) * 5. You have one try."
     )
-    return _spec(name, "countdown", settings, instruction, lambda seed: countdown_optimum(seed, settings))
+    return _spec(
+        name,
+        "countdown",
+        settings,
+        instruction,
+        lambda seed: countdown_optimum(seed, settings),
+        lambda seed: countdown_examples(seed, settings),
+    )
+
+
+def countdown_examples(seed: int, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Expressions of the numbers of a seed's puzzle, in any order and shape; few of them are solutions."""
+    _, entry = draw("countdown", seed, settings)
+    random = Random(f"countdown/{seed}")
+    return tuple(any_expression(entry["metadata"]["numbers"], random) for _ in range(_EXAMPLES))
 
 
 def countdown_optimum(seed: int, settings: Mapping[str, Any]) -> float:
@@ -163,6 +179,7 @@ def _spec(
     settings: Mapping[str, Any],
     instruction: str,
     optimum: Callable[[int], float] | None,
+    example: Callable[[int], tuple[str, ...]] | None = None,
 ) -> EnvironmentSpec:
     return EnvironmentSpec(
         name=name,
@@ -171,6 +188,7 @@ def _spec(
         max_turns=1,
         open=lambda: ReasoningEnvironment(dataset, settings),
         optimum=optimum,
+        example=example,
         content=f"reasoning-gym {_release()}",
     )
 

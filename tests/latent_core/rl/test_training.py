@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -229,6 +231,30 @@ def test_several_steps_on_the_same_completions_are_clipped(
     assert [row["step"] for row in result.rollouts] == [0] * 4 + [2] * 4
     clipped = [entry["clip_ratio/region_mean"] for entry in result.curve if "clip_ratio/region_mean" in entry]
     assert clipped[0] == clipped[2] == 0 < min(clipped[1], clipped[3])
+
+
+def test_mixture_of_experts_learns_without_a_loss_of_its_routers(
+    mini_dir: Path, problems: Sequence[Problem], tmp_path: Path, monkeypatch: Any
+) -> None:
+    from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
+
+    start = Path(shutil.copytree(mini_dir, tmp_path / "experts"))
+    vocabulary = json.loads((start / "config.json").read_text())["vocab_size"]
+    torch.manual_seed(0)
+    experts = Qwen3MoeConfig(
+        vocab_size=vocabulary, hidden_size=16, intermediate_size=16, moe_intermediate_size=8, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=1, head_dim=8, num_experts=4, num_experts_per_tok=2,
+        max_position_embeddings=512,
+    )  # fmt: skip
+    assert experts.router_aux_loss_coef > 0
+    Qwen3MoeForCausalLM(experts).save_pretrained(start)
+    monkeypatch.setattr(training, "judge", _first_is_best)
+    result = _train(
+        start, problems, tmp_path, steps=1, method="full", rollout={**SMALL["rollout"], "max_new_tokens": 4}
+    )
+    assert "loss" in result.curve[0] and "aux_loss" not in result.curve[0]
+    before, after = (load_file(folder / "model.safetensors") for folder in (start, tmp_path / "out" / "model"))
+    assert any((before[name] != after[name]).any() for name in before)
 
 
 def test_groups_without_signal_leave_the_weights_alone(

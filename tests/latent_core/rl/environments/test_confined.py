@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,19 +147,20 @@ def test_exit_in_the_middle_gives_no_more_results() -> None:
 def test_process_that_starts_programs_can_be_killed_and_they_die_with_it() -> None:
     """The limits are kept by the program's own process as well: nobody must be there to enforce them."""
     source = (
-        "from latent_core.rl.environments.confined import Limits, run_program\n"
-        "run_program('import time\\ntime.sleep(10**6)', '', Limits(wall_seconds=10**6))"
+        "from latent_core.rl.environments import confined\n"
+        "left = confined._Reader._left\n"
+        "def told(self, pid, begun):  # is first called when the program has begun\n"
+        "    print(pid, flush=True)\n"
+        "    return left(self, pid, begun)\n"
+        "confined._Reader._left = told\n"
+        "confined.run_program('import time\\ntime.sleep(10**6)', '', confined.Limits(wall_seconds=10**6))"
     )
-    owner = subprocess.Popen([sys.executable, "-c", source])
-    try:
-        watched = psutil.Process(owner.pid)
-        while not (children := watched.children()):
-            with suppress(subprocess.TimeoutExpired):
-                assert owner.wait(0.1) is None
-        program = children[0]
-    finally:
-        owner.send_signal(signal.SIGKILL)
-        owner.wait()
+    owner = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    with owner.stdout:
+        program = psutil.Process(int(owner.stdout.readline()))
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
     try:
         program.wait(60)
     except psutil.TimeoutExpired:
