@@ -76,7 +76,7 @@ class CompareArmsInputs(NamedTuple):
         }
 
 
-@stage("compare_arms", version=1, shown=True)
+@stage("compare_arms", version=2, shown=True)
 def compare_arms(out: ArtifactWriter, inputs: CompareArmsInputs, config: CompareArms, workplace: Workplace) -> Outcome:
     evaluations = {condition: workplace.artifact(ref) for condition, ref in inputs.evaluations.items()}
     comparison = build_comparison(
@@ -141,16 +141,22 @@ def _intervened(evaluations: Mapping[Condition, Artifact]) -> Iterator[Intervene
 
 
 def _by_arm(evaluations: Mapping[Condition, Artifact]) -> dict[tuple[str, Kind], dict[Point, Artifact]]:
-    """The evaluations of trained models by arm and kind, each by seed and ratio."""
+    """The evaluations of trained models by arm and kind, each by seed and ratio, in the order of
+    seeds and falling ratios."""
     found: dict[tuple[str, Kind], dict[Point, Artifact]] = {}
     for condition, artifact in evaluations.items():
         if condition.seed is not None and condition.ratio is not None:
             found.setdefault((condition.model, condition.kind), {})[condition.seed, condition.ratio] = artifact
-    return found
+    return {arm: dict(sorted(points.items(), key=_place)) for arm, points in found.items()}
+
+
+def _place(item: tuple[Point, Artifact]) -> tuple[int, float]:
+    (seed, ratio), _ = item
+    return seed, -ratio
 
 
 def _levels(evaluations: Mapping[Point, Artifact]) -> dict[float, dict[str, list[float]]]:
-    """Accuracies of every seed by ratio and level."""
+    """Accuracies of every seed, in the order of evaluations, by ratio and level."""
     levels: dict[float, dict[str, list[float]]] = {}
     for (_, ratio), artifact in evaluations.items():
         found = levels.setdefault(ratio, {})

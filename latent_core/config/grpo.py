@@ -22,6 +22,12 @@ class Advantage(StrEnum):
     GRPO = "grpo"  # arXiv 2402.03300: less the group's mean, over its standard deviation; a mean a sequence
     DR_GRPO = "dr_grpo"  # arXiv 2503.20783: less the group's mean alone; token sums over a constant length
     DAPO = "dapo"  # arXiv 2503.14476: as GRPO, with a mean over all tokens of the batch
+    RLOO = "rloo"  # arXiv 2402.14740: less the mean of the others; token sums over a constant length
+
+    @property
+    def loss(self) -> str:
+        """TRL's name of how tokens are averaged."""
+        return Advantage.DR_GRPO.value if self is Advantage.RLOO else self.value
 
 
 class Judge(StrEnum):
@@ -65,8 +71,8 @@ class GrpoConfig(PolicyUpdateConfig):
     """The ratio that a question's prompt names; of several each question draws one anew at every step."""
     rollout: Annotated[RolloutConfig, IDENTITY] = RolloutConfig()
     reward: Annotated[RewardConfig, IDENTITY] = RewardConfig()
-    advantage: Annotated[Advantage, IDENTITY] = Advantage.GRPO
-    """grpo, dr_grpo or dapo."""
+    advantage: Annotated[Advantage, IDENTITY] = Advantage.DR_GRPO
+    """dr_grpo, grpo, dapo or rloo. A mean a sequence (grpo) favours short right answers and long wrong ones."""
 
     @property
     def completions_per_step(self) -> int:

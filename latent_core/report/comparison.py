@@ -15,7 +15,7 @@ from latent_core.evaluation.arm_comparisons import (
     compare_at_tokens,
     compare_on_average,
 )
-from latent_core.evaluation.arm_measures import ArmMeasures, Spread, Untrained, measure
+from latent_core.evaluation.arm_measures import ArmMeasures, Spread, Untrained, measure, spread
 from latent_core.evaluation.arms import Arm, Point, read_arm
 from latent_core.evaluation.crossed_bootstrap import Draws, draw
 from latent_core.evaluation.scores import Scores
@@ -166,18 +166,12 @@ def _shape(arm: Arm) -> tuple[int, int]:
 
 def _result(item: Trained, untrained: Untrained, draws: Draws) -> ArmResult:
     levels = {
-        ratio: {level: _spread(accuracies) for level, accuracies in by_level.items()}
+        ratio: {level: spread(accuracies) for level, accuracies in by_level.items()}
         for ratio, by_level in item.levels.items()
     }
     arm = item.arm
     measures = measure(arm, untrained, draws)
     return ArmResult(arm.name, arm.seeds, arm.ratios, len(arm.question_ids), item.learn, measures, levels)
-
-
-def _spread(values: Sequence[float]) -> Spread:
-    mean = math.fsum(values) / len(values)
-    squares = math.fsum((value - mean) ** 2 for value in values)
-    return Spread(mean, math.sqrt(squares / (len(values) - 1)) if len(values) > 1 else 0.0)
 
 
 def _baseline(name: str, summary: Summary, untrained: Untrained) -> Baseline:
@@ -225,8 +219,8 @@ def _interventions(
         name, own = difference.pair
         item, ratio = items[name], difference.ratio
         assert ratio is not None
-        after, before = (_spread(arm.accuracy[:, arm.place(ratio)].tolist()) for arm in (replaced[name], arms[own]))
-        follows = _spread(item.follows[ratio]) if ratio in item.follows else None
+        after, before = (spread(arm.accuracy[:, arm.place(ratio)]) for arm in (replaced[name], arms[own]))
+        follows = spread(item.follows[ratio]) if ratio in item.follows else None
         found.append(InterventionResult(item.arm, item.reasoning, after, before, difference, follows))
     return found
 

@@ -61,7 +61,8 @@ def legend(comparison: Comparison, title: str) -> str:
         return (
             "Accuracy in percent: mean over seeds ± their standard deviation. Learn: parameters that training moves. "
             f"AES (arXiv 2501.12570) is relative to the untrained model ({percent(untrained.accuracy)}, "
-            f"{decimal(untrained.output)} tokens). Hypervolume: share of the plane that is dominated, with the "
+            f"{decimal(untrained.output)} tokens); the best is the highest of all ratios, chosen on these questions. "
+            "Hypervolume: share of the plane that is dominated, with the "
             f"reference point at accuracy 0 and {decimal(untrained.hypervolume_reference)} reasoning "
             f"tokens ({REFERENCE_FACTOR:g} times the untrained model's), and its 95 % interval. MRD: mean relative "
             "deviation |n − n*| / n* of reasoning tokens, n* being the ratio times the same model's tokens for the "

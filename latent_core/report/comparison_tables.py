@@ -192,7 +192,7 @@ def _at_cells(name: str, item: AtRatio) -> list[str]:
         f"{item.ratio:g}",
         spread_cell(item.accuracy),
         f"{percent(low, unit='')} to {percent(high, unit='')}",
-        ", ".join(percent(accuracy, unit="") for accuracy in item.each_seed),
+        ", ".join(percent(accuracy, unit="") for accuracy in item.accuracy.each_seed),
         f"{decimal(item.reasoning.mean)} ± {decimal(item.reasoning.sd)}",
         _two(item.reasoning_ratio),
         f"{decimal(item.output.mean)} ± {decimal(item.output.sd)}",
@@ -205,7 +205,7 @@ def _at_cells(name: str, item: AtRatio) -> list[str]:
 def _curve_cells(measures: ArmMeasures) -> list[str]:
     volume, slope = measures.hypervolume, measures.slope
     return [
-        f"{volume.value:.3f} ({volume.low:.3f} to {volume.high:.3f})",
+        DASH if volume is None else f"{volume.value:.3f} ({volume.low:.3f} to {volume.high:.3f})",
         _two(measures.deviation),
         DASH if measures.over_budget is None else percent(measures.over_budget),
         DASH if slope is None else _two(slope.value),

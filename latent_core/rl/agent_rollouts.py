@@ -80,7 +80,7 @@ class AgentRollouts:
                     turns = zip(turn_rows(group[place], self._readable), worth[place], strict=True)
                     rows += [row | {"step": step, "advantage": float(one), "taught": kept} for row, one in turns]
         self._files.write(step, rows)
-        return batch | {"logprobs": None}  # type: ignore[dict-item]  # the trainer's own, under the same policy
+        return batch | _TRAINERS_OWN
 
     def let_go(self) -> None:
         """Hold the trained model no longer; only `rows` may follow."""
@@ -140,6 +140,7 @@ class AgentRollouts:
         return [int(own and counted) for own, counted in zip(episode.env_mask, counts, strict=True)]
 
 
+_TRAINERS_OWN: dict[str, Any] = {"logprobs": None}  # the trainer's, under the same policy
 _KEYS = ("prompt_ids", "completion_ids", "env_mask", "reward", "advantages", "kept")
 
 

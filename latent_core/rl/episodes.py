@@ -221,7 +221,8 @@ class Player:
         """Give the environment the turn's actions until it ends: those taken, their reward, and what it said last."""
         taken: list[str] = []
         said: list[str] = []
-        total, info = 0.0, {}
+        total = 0.0
+        info: Info = {}
         for action in actions:
             observation, reward, terminated, truncated, info = one.environment.step(action)
             taken.append(action)

@@ -89,7 +89,8 @@ def policy_trainer(machine: PhaseMachine | None) -> type:
             """Over kept rows: the others cost no pass, have no divergence, and no denominator counts them."""
             kept = inputs["kept"]
             if not kept.any():
-                return next(value for value in model.parameters() if value.requires_grad).sum() * 0.0
+                nothing: torch.Tensor = next(value for value in model.parameters() if value.requires_grad).sum() * 0.0
+                return nothing
             rows = {
                 name: value[kept] if isinstance(value, torch.Tensor) and value.ndim else value
                 for name, value in inputs.items()
@@ -98,7 +99,8 @@ def policy_trainer(machine: PhaseMachine | None) -> type:
             if self.loss_type == "dapo":  # divided by the tokens of all kept rows
                 return loss
             # TRL's mean is over this pass's kept rows; weighted by their share of it, it is one over the step's.
-            return loss * (kept.float().mean() / inputs["kept_share"])
+            share: torch.Tensor = kept.float().mean() / inputs["kept_share"]
+            return loss * share
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
             """Without gradients, not with zeros, where no group teaches: the optimizer's momentum stands still too."""

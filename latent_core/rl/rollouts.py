@@ -13,7 +13,7 @@ from latent_core.config.sampling import SamplingConfig
 from latent_core.generate.completions import graded_completions
 from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.models.readable import ReadableModel
-from latent_core.rl.advantages import dr_grpo, grpo
+from latent_core.rl.advantages import dr_grpo, grpo, rloo
 from latent_core.rl.draws import questions_of, ratio_of
 from latent_core.rl.filters import kept_groups
 from latent_core.rl.judges import Rewards, Row
@@ -22,7 +22,7 @@ from latent_core.rl.rollout_files import RolloutFiles
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_ESTIMATORS = {Advantage.GRPO: grpo, Advantage.DR_GRPO: dr_grpo, Advantage.DAPO: grpo}
+_ESTIMATORS = {Advantage.GRPO: grpo, Advantage.DR_GRPO: dr_grpo, Advantage.DAPO: grpo, Advantage.RLOO: rloo}
 _SEEDS_APART = 1_000_000  # more than there are steps, so that two runs' seeds share none
 
 

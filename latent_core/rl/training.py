@@ -87,7 +87,7 @@ def reinforce(
         config,
         rollouts,
         Sizes(config.completions_per_step, config.rollout.samples, config.rollout.max_new_tokens),
-        loss=config.advantage.value,
+        loss=config.advantage.loss,
         temperature=config.rollout.temperature,
         out_dir=out_dir,
         checkpoint_dir=checkpoint_dir,

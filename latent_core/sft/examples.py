@@ -176,7 +176,10 @@ class Prompt(NamedTuple):
     @classmethod
     def of(cls, model: ReadableModel, question: str, **how: Any) -> Prompt:
         """The prompt of a question; `how` are `prompts.render_prompt`'s own settings."""
-        render = partial(prompts.render_prompt, tokenizer=model.tokenizer, family=model.family, **how)
+
+        def render(asked: str) -> str:
+            return prompts.render_prompt(asked, model.tokenizer, model.family, **how)
+
         return cls(render(question), model.encode_around(render, question))
 
 

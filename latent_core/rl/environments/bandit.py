@@ -57,7 +57,10 @@ class Bandit(Game):
         return None
 
     def _observation(self) -> str:
-        return f"{self._last}\nPulls left: {self.turns_left}"
+        return f"{self._last}\n{self._reminder()}"
+
+    def _reminder(self) -> str:
+        return f"Pulls left: {self.turns_left}"
 
     def _state(self) -> Hashable:
         return self.counts

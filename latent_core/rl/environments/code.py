@@ -108,7 +108,12 @@ def _reason(run: Run) -> str:
 
 def _wrong(number: int, result: Any) -> str:
     """The first test is shown to the model, so what came of it may be told; of hidden tests nothing is."""
-    return f"the result is {str(result).strip()[:200]!r}" if number == 0 else "the result is wrong"
+    if number > 0:
+        return "the result is wrong"
+    try:
+        return f"the result is {str(result).strip()[:200]!r}"
+    except RecursionError:
+        return "the result is nested too deeply"
 
 
 def same(result: Any, expected: Any) -> bool:

@@ -93,17 +93,29 @@ def _divisible(draw: _Draw) -> CodeProblem:
 
 def _pipeline(draw: _Draw) -> CodeProblem:
     """A composition of list functions, as in DeepCoder's language (Balog et al. 2017, arXiv 1611.01989)."""
-    keep, kept = draw.choice(
-        [("even", lambda x: x % 2 == 0), ("odd", lambda x: x % 2 == 1), ("greater than 5", lambda x: x > 5)]
-    )
+    keeps: list[tuple[str, Callable[[int], bool]]] = [
+        ("even", lambda x: x % 2 == 0),
+        ("odd", lambda x: x % 2 == 1),
+        ("greater than 5", lambda x: x > 5),
+    ]
+    ends: list[tuple[str, Callable[[list[int]], Any]]] = [
+        ("sum", sum),
+        ("number", len),
+        ("sorted list", sorted),
+        ("list", list),
+    ]
+    keep, kept = draw.choice(keeps)
     factor, shift = draw.randint(2, 5), draw.randint(1, 9)
-    word, last = draw.choice([("sum", sum), ("number", len), ("sorted list", sorted), ("list", list)])
+    word, last = draw.choice(ends)
     text = (
         f"that takes a list of integers, keeps those that are {keep}, multiplies each by {factor} and adds {shift}, "
         f"and returns the {word} of the resulting values."
     )
-    steps = lambda xs: last([x * factor + shift for x in xs if kept(x)])  # noqa: E731
-    return _function(text, "solve", steps, lambda: [_numbers(draw)])
+
+    def solution(xs: list[int]) -> Any:
+        return last([x * factor + shift for x in xs if kept(x)])
+
+    return _function(text, "solve", solution, lambda: [_numbers(draw)])
 
 
 def _long_words(draw: _Draw) -> CodeProblem:

@@ -200,9 +200,9 @@ class _Reader:
 def _outcome(reader: _Reader, stopped: End | None, code: int) -> Run:
     messages = reader.messages()
     if not messages or "ready" not in messages[0]:
-        raise _unconfined(messages[0].get("refused", "") if messages else f"its process ended with status {code}")
+        raise _unconfined(str(messages[0].get("refused")) if messages else f"its process ended with status {code}")
     results = tuple(message["result"] for message in messages if "result" in message)
-    error = next((str(message["error"]) for message in messages if "error" in message), "")
+    error = next((said for message in messages if isinstance(said := message.get("error"), str)), "")
     if stopped is not None:
         return Run(stopped, results=results)
     if code in (-signal.SIGXCPU, -signal.SIGKILL):

@@ -37,7 +37,7 @@ def _quarter(face: str) -> tuple[int, ...]:
 
 
 def _turns() -> dict[str, tuple[int, ...]]:
-    turns = {}
+    turns: dict[str, tuple[int, ...]] = {}
     for face in _CYCLES:
         quarter = _quarter(face)
         half = tuple(quarter[place] for place in quarter)

@@ -1,21 +1,23 @@
 """FrozenLake of gymnasium (Towers et al., arXiv 2407.17032): cross a frozen lake without falling into a hole.
 
-Each seed has a map of its own, from gymnasium's generator of maps that can be solved. Rewards and transitions are those
-of `FrozenLake-v1`: 1 at the goal and 0 elsewhere; on slippery ice a move goes each of the wanted direction and the two
-beside it with probability 1/3.
+Rewards and transitions are those of `FrozenLake-v1`: 1 at the goal and 0 elsewhere; on slippery ice a move goes in the
+wanted direction or in one of the two beside it, each with probability 1/3. Each seed has a map of its own that can be
+solved. Its start and goal are drawn too, since maps between two corners are few.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from random import Random
 
-from gymnasium.envs.toy_text.frozen_lake import DOWN, LEFT, RIGHT, UP, FrozenLakeEnv, generate_random_map
+from gymnasium.envs.toy_text.frozen_lake import DOWN, LEFT, RIGHT, UP, FrozenLakeEnv
 
 from latent_core.rl.environments.game import Game, instance_random
 from latent_core.rl.environments.protocol import EnvironmentSpec
 
 SIZE = 4
-FROZEN = 0.8  # probability that a tile is frozen: the generator's own default
+HOLES = 0.2  # probability that a tile is a hole, as in gymnasium's generator of maps
+MOVES = (2, 12)  # fewest and most moves from the start to the goal
 ACTIONS = {"left": LEFT, "down": DOWN, "right": RIGHT, "up": UP}
 SYMBOLS = {"S": "_", "F": "_", "H": "H", "G": "G"}
 ON_TILE = {"S": "P", "F": "P", "H": "X", "G": "*"}  # the player on each tile
@@ -33,7 +35,7 @@ class FrozenLake(Game):
 
     def _begin(self, seed: int) -> None:
         slips = instance_random("frozen_lake/slips", seed)  # not the numbers that made the map
-        self.rows: list[str] = generate_random_map(size=SIZE, p=FROZEN, seed=seed)
+        self.rows = draw_map(instance_random("frozen_lake/map", seed))
         self._lake = FrozenLakeEnv(desc=self.rows, is_slippery=self._is_slippery)
         self._lake.reset(seed=slips.getrandbits(32))
 
@@ -51,7 +53,7 @@ class FrozenLake(Game):
         return tuple(ACTIONS)
 
     def _play(self, action: str) -> float:
-        _, reward, _, _, _ = self._lake.step(ACTIONS[action])
+        _, reward, _, _, _ = self._lake.step(ACTIONS[action])  # type: ignore[no-untyped-call]
         return float(reward)
 
     def _tile(self) -> str:
@@ -70,6 +72,18 @@ class FrozenLake(Game):
 
     def _state(self) -> Hashable:
         return self.position
+
+
+def draw_map(random: Random) -> list[str]:
+    """Rows of S (start), F (frozen), H (hole) and G (goal); the goal can be reached, but not with one move."""
+    fewest, most = MOVES
+    while True:
+        start, goal, *others = sorted(range(SIZE * SIZE), key=lambda _: random.random())
+        tiles = {start: "S", goal: "G"} | {tile: "H" if random.random() < HOLES else "F" for tile in others}
+        rows = ["".join(tiles[SIZE * row + column] for column in range(SIZE)) for row in range(SIZE)]
+        table = values(FrozenLakeEnv(desc=rows, is_slippery=False).P, most)
+        if table[fewest - 1][start] == 0 and table[most][start] == 1:
+            return rows
 
 
 def values(transitions: Transitions, turns: int) -> list[dict[int, float]]:
@@ -114,10 +128,10 @@ def _spec(name: str, *, is_slippery: bool, max_turns: int, ice: str) -> Environm
     )
 
 
-FROZEN_LAKE = _spec("frozen_lake", is_slippery=False, max_turns=12, ice="")
+FROZEN_LAKE = _spec("frozen_lake", is_slippery=False, max_turns=MOVES[1], ice="")
 FROZEN_LAKE_SLIPPERY = _spec(
     "frozen_lake_slippery",
     is_slippery=True,
-    max_turns=20,
+    max_turns=16,
     ice="The ice is slippery: one move in three goes where you want, the others to the left or right of it. ",
 )

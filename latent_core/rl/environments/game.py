@@ -55,7 +55,7 @@ class Game(ABC):
         self._turns_left -= 1
         if chosen is None:
             reward = self.illegal_reward
-            observation = f"Illegal action. Legal actions: {', '.join(legal)}\n{self._observation()}"
+            observation = f"Illegal action. Legal actions: {', '.join(legal)}\n{self._reminder()}"
         else:
             reward = self._play(chosen)
             observation = self._observation()
@@ -94,6 +94,10 @@ class Game(ABC):
     @abstractmethod
     def _observation(self) -> str:
         """The present state, in text."""
+
+    def _reminder(self) -> str:
+        """The present state once more, after an illegal action."""
+        return self._observation()
 
     @abstractmethod
     def _state(self) -> Hashable:

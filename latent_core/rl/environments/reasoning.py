@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from latent_core.errors import InputError
+from latent_core.puzzles import reasoning_gym
 from latent_core.rl.environments.countdown_solver import any_expression, solve
 from latent_core.rl.environments.protocol import EnvironmentFailed, EnvironmentSpec, Info
 from latent_core.rl.environments.turn_count import TurnCount
@@ -75,11 +76,9 @@ def may_be_scored(dataset: str, answer: str) -> bool:
 
 def draw(dataset: str, seed: int, settings: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The data set of a seed and its one puzzle. Raises EnvironmentFailed where its generator finds none."""
-    import reasoning_gym
-
     # One data set a puzzle: some draw a whole set from their seed, so that puzzles would depend on its size.
     try:
-        made = reasoning_gym.create_dataset(dataset, seed=seed, size=1, **settings)
+        made = reasoning_gym().create_dataset(dataset, seed=seed, size=1, **settings)
         return made, made[0]
     except Exception as error:  # a generator may give up in any way
         raise EnvironmentFailed(
@@ -93,7 +92,7 @@ def reasoning(argument: str) -> EnvironmentSpec:
 
     Raises InputError for an unknown data set, and for one whose scorer would run a model's answer as a program.
     """
-    import reasoning_gym  # noqa: F401  (fills the table of data sets)
+    reasoning_gym()  # fills the table of data sets
     from reasoning_gym.factory import DATASETS
 
     if argument not in DATASETS:

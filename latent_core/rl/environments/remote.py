@@ -213,7 +213,7 @@ async def _exchange(
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
     async with (
         asyncio.timeout(limits.call_seconds),
-        httpx.AsyncClient(timeout=limits.call_seconds) as client,
+        httpx.AsyncClient(timeout=None) as client,
         client.stream(method, address, json=body, headers=headers) as response,
     ):
         content = b""

@@ -141,10 +141,10 @@ def read_world(argument: str) -> World:
     for place, row in read_rows("search_qa", argument):
         if "question" in row:
             found = row.get("answer")
-            answers = found if isinstance(found, list) else [found]
+            answers: list[Any] = found if isinstance(found, list) else [found]
             if not answers or not all(isinstance(answer, str) and normalised(answer) for answer in answers):
                 raise InputError(f"environment: {place} has no answer; give a text or a list of texts in 'answer'")
-            questions.append(Question(text_of(place, row, "question"), tuple(answers)))
+            questions.append(Question(text_of(place, row, "question"), tuple(map(str, answers))))
         elif "text" in row:
             title = row.get("title", "")
             if not isinstance(title, str):

@@ -16,7 +16,7 @@ from latent_core.rl.environments.protocol import EnvironmentSpec
 Cell = tuple[int, int]
 ACTIONS: dict[str, Cell] = {"left": (0, -1), "down": (1, 0), "right": (0, 1), "up": (-1, 0)}
 STEP, ON_TARGET, SOLVED = -0.1, 1.0, 10.0
-WALLS = 0.1  # probability that a cell with nothing on it is a wall
+WALLS = 0.2  # probability that a cell with nothing on it is a wall
 
 
 @dataclass(frozen=True)

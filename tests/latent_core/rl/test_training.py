@@ -193,7 +193,7 @@ def test_step_whose_groups_are_all_dropped_leaves_the_weights_where_the_last_one
     assert all(torch.equal(one[name], three[name]) for name in one)
 
 
-@pytest.mark.parametrize("advantage", ["grpo", "dr_grpo", "dapo"])
+@pytest.mark.parametrize("advantage", ["grpo", "dr_grpo", "dapo", "rloo"])
 def test_gradient_is_that_of_kept_groups_alone_whatever_is_dropped_beside_them(
     advantage: str, mini_dir: Path, problems: Sequence[Problem], tmp_path: Path, monkeypatch: Any
 ) -> None:

@@ -29,9 +29,10 @@ def test_pull_tells_what_the_arm_paid_and_how_many_pulls_are_left() -> None:
 def test_illegal_pull_costs_a_pull_and_tells_the_arms() -> None:
     bandit = Bandit()
     _, info = bandit.reset(1)
+    bandit.step(info["legal"][0])
     observation, reward, *_, after = bandit.step("unicorn")
-    assert "Illegal action" in observation and ", ".join(info["legal"]) in observation
-    assert observation.endswith("Pulls left: 3") and reward == 0 and not after["valid"]
+    assert observation == f"Illegal action. Legal actions: {', '.join(info['legal'])}\nPulls left: 2"
+    assert reward == 0 and not after["valid"]
 
 
 def test_arm_pays_one_as_often_as_its_chance_says() -> None:

@@ -113,6 +113,14 @@ def test_surrogates_null_bytes_and_too_long_programs_are_told_what_is_wrong() ->
     assert environment.step("")[3]
 
 
+@pytest.mark.parametrize("depth", [500, 900, 980, 5000])
+def test_result_that_is_nested_deeply_is_wrong(depth: int) -> None:
+    nested = "[" * depth + "]" * depth
+    lie = "import os\nfor n in range(3, 9):\n    try: "
+    lie += f"os.write(n, b'{{\"result\": {nested}}}\\n')\n    except OSError: pass"
+    assert _opened(DOUBLE).step(f"{lie}\nos._exit(0)")[1] == 0.0
+
+
 def test_program_is_the_last_marked_block_or_the_whole() -> None:
     assert program_in("```python\na\n```\nor\n```py\nb\nc\n```") == "b\nc"
     assert program_in("```python\nx = 1") == "x = 1"
