@@ -66,6 +66,8 @@ def _panels(agents: Agents, panels: tuple[_Panel, ...]) -> Figure:
         _curves(axes, agents, panel)
         if panel.key == "return":
             _references(axes, agents)
+        if panel.key == "latent_share":
+            axes.set_ylim(-3, 103)
     for axes in grid[-1]:
         axes.set_xlabel("step")
     handles, labels = grid[0][0].get_legend_handles_labels()

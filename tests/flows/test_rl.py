@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from flows.launch.parameters import checked
 from flows.launch.registry import find_flow
 from latent_core.config.rl import RlFlowConfig
 from latent_core.errors import InputError
-from latent_core.store import ArtifactRef
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 from tasks.run.plan import open_plan
 
 ENTRY = find_flow("rl")
@@ -78,6 +79,32 @@ def test_format_start_where_there_is_no_format_is_refused_in_the_plan(tmp_path: 
 def test_setting_that_another_one_stands_for_is_refused_by_its_name(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         checked(RlFlowConfig, settings)
+
+
+class _Registering:
+    """A run that remembers what it is told to register."""
+
+    def __init__(self) -> None:
+        self.registered: dict[str, ArtifactRef] = {}
+
+    def register_models(self, name: str | None, trained: Mapping[str, ArtifactRef]) -> None:
+        assert name == "lake"
+        self.registered |= trained
+
+
+def test_trained_agents_are_registered_and_placebos_are_not(tmp_path: Path) -> None:
+    parents = {
+        f"agent/{arm}-seed{seed}": ArtifactRef("agent", f"{number}" * 64)
+        for number, (arm, seed) in enumerate([("trained", 1), ("trained", 2), ("placebo", 1), ("placebo", 2)])
+    }
+    with begin(ArtifactStore(tmp_path), ArtifactRef("report_agents", "a" * 64)) as out:
+        report = out.commit(parents=parents)
+    run = _Registering()
+    ENTRY.conclude(checked(RlFlowConfig, {"seeds": [1, 2], "tracking": {"register_as": "lake"}}), run, report)  # type: ignore[arg-type]
+    assert run.registered == {
+        "agent-seed1": parents["agent/trained-seed1"],
+        "agent-seed2": parents["agent/trained-seed2"],
+    }
 
 
 def test_estimator_of_turns_is_taken_without_a_placebo() -> None:
