@@ -6,6 +6,7 @@ A row's tokens do not depend on the rows beside it, up to float noise, so its co
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -56,7 +57,7 @@ def completed(
             eos_token_id=list(stop_ids),
             pad_token_id=pad_id,
         )
-        with _without_own_defaults(model):
+        with _without_own_defaults(model), _without_reminder():
             output = model.generate(
                 input_ids=ids,
                 attention_mask=mask,
@@ -109,6 +110,21 @@ def _without_own_defaults(model: Any) -> Iterator[None]:
         yield
     finally:
         inner.generation_config = own
+
+
+@contextmanager
+def _without_reminder() -> Iterator[None]:
+    """transformers counts a row's padding, and so warns of a full context where there is none: limits see to that."""
+    source = logging.getLogger("transformers.generation.stopping_criteria")
+
+    def other(record: logging.LogRecord) -> bool:
+        return "friendly reminder" not in record.getMessage()
+
+    source.addFilter(other)
+    try:
+        yield
+    finally:
+        source.removeFilter(other)
 
 
 def _cut(row: list[int], stop_ids: Sequence[int], logprobs: list[float] | None) -> Generation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from itertools import islice
@@ -19,6 +20,7 @@ from latent_core.benchmarks.word_problems import generate_problem
 from latent_core.config.sampling import LogprobsOf, SamplingConfig
 from latent_core.dual import PhaseMachine, build_dual
 from latent_core.errors import InputError
+from latent_core.generate import batch_cache
 from latent_core.generate.engine import Generation, Request
 from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.models import tokens
@@ -192,10 +194,22 @@ def _drawn_from(
     return found
 
 
+@pytest.mark.parametrize("own_cache", [False, True], ids=["cache of the engine", "cache of the model"])
 def test_completion_is_as_long_as_its_own_prompt_allows_whatever_the_widest_of_its_batch(
-    engine: TransformersEngine, model: ReadableModel, monkeypatch: pytest.MonkeyPatch
+    mini: Path,
+    model: ReadableModel,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    own_cache: bool,
 ) -> None:
     """Their positions would end there, had the model learned embeddings of them."""
+    engine = TransformersEngine(mini)
+    if own_cache:
+        monkeypatch.setattr(batch_cache, "DynamicLayer", batch_cache.RoomyLayer)  # as if its layers were not known
+    reminders = logging.getLogger("transformers.generation.stopping_criteria")
+    monkeypatch.setattr(reminders, "handlers", [caplog.handler])
+    type(reminders).warning_once.cache_clear()  # type: ignore[attr-defined]  # transformers', which warns but once
+    monkeypatch.setattr(engine.model.config, "max_position_embeddings", 64)
     short = _requests(model, 1)[0]
     sizes = [20, 45, 60]
     requests = [Request(short.prompt_ids[-size:], short.seed) for size in sizes]
@@ -215,6 +229,7 @@ def test_completion_is_as_long_as_its_own_prompt_allows_whatever_the_widest_of_i
     together = engine.generate(requests, sampling)
     assert [len(generation.token_ids) for generation in together] == [30, 19, 4]
     assert reached < 64
+    assert not [record for record in caplog.records if "friendly reminder" in record.getMessage()]
     alone = [engine.generate([request], sampling)[0] for request in requests]
     assert [one.token_ids for one in together] == [one.token_ids for one in alone]
     for one, other in zip(together, alone, strict=True):

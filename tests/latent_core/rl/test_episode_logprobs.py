@@ -32,7 +32,7 @@ from latent_core.rl.mismatch import sampler_trainer_kl
 from latent_core.rl.policy import Policy
 
 CONTEXT = 8192  # more than the model was trained for, so that no observation is too long to be answered
-SAMPLING = SamplingConfig(temperature=0.8, max_new_tokens=8, logprobs=True, logprobs_of=LogprobsOf.SAMPLER)
+SAMPLING = SamplingConfig(temperature=1.5, max_new_tokens=8, logprobs=True, logprobs_of=LogprobsOf.SAMPLER)
 ENGINES = [
     "transformers",
     pytest.param("vllm", marks=pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed")),
@@ -124,7 +124,7 @@ def test_every_output_of_an_episode_is_as_likely_to_the_trainer_as_to_the_sample
     name: str, readable: ReadableModel, engine: Engine, rescored: Callable[[tuple[int, ...], int], list[float]]
 ) -> None:
     spec = ASKING if name == ASKING.name else find_environment(name)
-    sampling = SAMPLING.model_copy(update={"max_new_tokens": 120}) if spec is ASKING else SAMPLING
+    sampling = SAMPLING.model_copy(update={"max_new_tokens": 150}) if spec is ASKING else SAMPLING
     episodes = _episodes(readable, engine, spec, sampling)
     for episode in episodes:
         before: tuple[int, ...] = ()
@@ -177,13 +177,13 @@ def test_end_bias_of_the_sampler_is_in_the_trainers_log_probabilities(
     ids = torch.tensor([[*opening, *latents, end, *opening[:3]]])
     keep = len(latents) + 4
     with torch.no_grad():
-        found = Policy(biased, 0.8).logprobs(model, ids, torch.ones_like(ids), keep).values[0]
-        without = Policy(machine, 0.8).logprobs(model, ids, torch.ones_like(ids), keep).values[0]
+        found = Policy(biased, SAMPLING.temperature).logprobs(model, ids, torch.ones_like(ids), keep).values[0]
+        without = Policy(machine, SAMPLING.temperature).logprobs(model, ids, torch.ones_like(ids), keep).values[0]
         logits = model(ids).logits[0]
     sampler = DualLogitsProcessor(biased)
     for place in range(keep):
         upto = ids.shape[1] - keep + place
-        scores = sampler(ids[:, :upto], logits[None, upto - 1]) / 0.8
+        scores = sampler(ids[:, :upto], logits[None, upto - 1]) / SAMPLING.temperature
         drawn = float(scores.log_softmax(-1)[0, ids[0, upto]])
         assert float(found[place]) == pytest.approx(drawn, abs=1e-4)
     closing = len(latents)
