@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +25,10 @@ FIGURES = {
         "The same steps: standard deviation of the returns within a group, which is what an agent learns from; the "
         "share of latent tokens among its own; turns an episode and tokens a turn."
     ),
+    "values": (
+        "The value head at every step, before it learned from the step's rollouts: how much of its targets' variance "
+        "it explained (1: all, 0: no more than a constant), and its mean squared error."
+    ),
 }
 _COLOUR = {TRAINED: COLOURS[0], PLACEBO: COLOURS[1]}
 _REFERENCES = {RANDOM: MUTED, START: COLOURS[4], OPTIMUM: INK}
@@ -44,19 +49,20 @@ _DIAGNOSTICS = (
     _Panel("turns", "turns an episode"),
     _Panel("tokens_per_turn", "tokens a turn"),
 )
+_VALUES = (_Panel("explained_variance", "explained variance"), _Panel("value_loss", "squared error of values"))
 
 
 def agents_figures(agents: Agents) -> dict[str, bytes]:
     """SVG files by name."""
     if not agents.curves:
         return {}
-    return {
-        "learning": svg_of("learning", partial(_panels, agents, _LEARNING)),
-        "diagnostics": svg_of("diagnostics", partial(_panels, agents, _DIAGNOSTICS)),
-    }
+    figures: dict[str, Sequence[_Panel]] = {"learning": _LEARNING, "diagnostics": _DIAGNOSTICS}
+    if any(panel.key in step for steps in agents.curves.values() for step in steps for panel in _VALUES):
+        figures["values"] = _VALUES
+    return {name: svg_of(name, partial(_panels, agents, panels)) for name, panels in figures.items()}
 
 
-def _panels(agents: Agents, panels: tuple[_Panel, ...]) -> Figure:
+def _panels(agents: Agents, panels: Sequence[_Panel]) -> Figure:
     from matplotlib.figure import Figure
 
     rows = len(panels) // 2
@@ -77,7 +83,8 @@ def _panels(agents: Agents, panels: tuple[_Panel, ...]) -> Figure:
 
 def _curves(axes: Axes, agents: Agents, panel: _Panel) -> None:
     for arm in dict.fromkeys(member.arm for member in agents.curves):
-        runs = [steps for member, steps in agents.curves.items() if member.arm == arm and steps]
+        of_arm = [steps for member, steps in agents.curves.items() if member.arm == arm]
+        runs = [known for steps in of_arm if (known := [step for step in steps if panel.key in step])]
         for steps in runs:
             values = [panel.unit * step[panel.key] for step in steps]
             axes.plot(_numbers(steps), values, color=_COLOUR[arm], alpha=0.4, linewidth=0.8, zorder=2)

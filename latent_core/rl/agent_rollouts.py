@@ -21,8 +21,11 @@ from latent_core.rl.episodes import Episode, Player, instruction_of
 from latent_core.rl.filters import kept_groups
 from latent_core.rl.lengths import permuted
 from latent_core.rl.played import turn_rows, turn_schema
+from latent_core.rl.ppo import Ppo
 from latent_core.rl.rollout_files import RolloutFiles
 from latent_core.rl.rollouts import generating
+from latent_core.rl.value_head import hidden_width
+from latent_core.rl.worth import Worth
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,12 +39,17 @@ _WHOLE = {
 }
 
 
-def agent_schema() -> pa.Schema:
-    """Columns of a turn in training: `step` counts from 0, `taught` is false where the filter left the group out."""
+def agent_schema(*, values: bool = False) -> pa.Schema:
+    """Columns of a turn in training: `step` counts from 0, `taught` is false where the policy learned nothing from it.
+
+    With `values`, for ppo, also the head's `value` of the turn's beginning; `advantage` is then the mean over the
+    turn's tokens.
+    """
     import pyarrow as pa
 
     schema = pa.schema([("step", pa.int32()), *turn_schema()])
-    return schema.append(pa.field("advantage", pa.float64())).append(pa.field("taught", pa.bool_()))
+    schema = schema.append(pa.field("advantage", pa.float64())).append(pa.field("taught", pa.bool_()))
+    return schema.append(pa.field("value", pa.float64())) if values else schema
 
 
 class AgentRollouts:
@@ -52,7 +60,11 @@ class AgentRollouts:
         self._model_dir = model_dir
         self._config = config
         self._readable = ReadableModel.load(model_dir)
-        self._files = RolloutFiles(folder, agent_schema())
+        self.ppo: Ppo | None = None
+        """The value head and what it says, with the estimator ppo alone."""
+        if config.estimator is Estimator.PPO:
+            self.ppo = Ppo(config, hidden_width(model_dir))
+        self._files = RolloutFiles(folder, agent_schema(values=self.ppo is not None))
         self._engine: TransformersEngine | None = None
         self.aborted = 0
         """Groups whose environment failed, in this process."""
@@ -65,20 +77,20 @@ class AgentRollouts:
         groups = self._play(seeds, step, trainer)
         whole = [group for group in groups if group is not None]
         self.aborted += len(groups) - len(whole)
-        returns = [[episode.total for episode in group] for group in whole]
-        taught = iter(kept_groups(returns, config.keep_signal) if returns else [])
+        taught = iter(self._taught(whole, step))
+        judged = iter(self._judged(whole, step, trainer))
         batch: dict[str, list[Any]] = {name: [] for name in _KEYS}
         rows: list[dict[str, Any]] = []
         for group in groups:
             kept = next(taught) if group is not None else False
-            worth = [] if group is None else turn_advantages(group, config, step)
+            worth = [] if group is None else next(judged)
             for place in range(samples):
-                entry = _nothing(self._readable) if group is None else self._entry(group[place], worth[place])
+                entry = _nothing(self._readable) if group is None else self._entry(group[place], worth[place].tokens)
                 for name, value in (entry | {"kept": kept}).items():
                     batch[name].append(value)
                 if group is not None:
-                    turns = zip(turn_rows(group[place], self._readable), worth[place], strict=True)
-                    rows += [row | {"step": step, "advantage": float(one), "taught": kept} for row, one in turns]
+                    turns = zip(turn_rows(group[place], self._readable), worth[place].turns, strict=True)
+                    rows += [row | {"step": step, "taught": kept} | columns for row, columns in turns]
         self._files.write(step, rows)
         return batch | _TRAINERS_OWN
 
@@ -113,18 +125,35 @@ class AgentRollouts:
         with generating(model), trainer.accelerator.autocast():
             return player.play(seeds, samples=rollout.samples, step=step)
 
-    def _entry(self, episode: Episode, worth: Sequence[float]) -> dict[str, Any]:
-        """What TRL is given of one episode; `worth` has an advantage for every turn."""
-        completion = episode.completion_ids
-        tokens: list[float] = []
-        for place, turn in enumerate(episode.turns):
-            tokens += [0.0] * (len(turn.context) if place else 0) + [float(worth[place])] * len(turn.output.token_ids)
+    def _taught(self, groups: Sequence[Sequence[Episode]], step: int) -> list[bool]:
+        """Of each group, whether the policy learns from it. Equal returns teach ppo too: its baseline is the value."""
+        if self.ppo is not None:
+            return [self.ppo.teaches(step)] * len(groups)
+        returns = [[episode.total for episode in group] for group in groups]
+        return kept_groups(returns, self._config.keep_signal) if returns else []
+
+    def _judged(self, groups: Sequence[Sequence[Episode]], step: int, trainer: Any) -> list[list[Worth]]:
+        """Of each member of each group, what it is worth."""
+        if self.ppo is not None:
+            masks = [self._mask(episode) for group in groups for episode in group]
+            model = trainer.accelerator.unwrap_model(trainer.model)
+            return self.ppo.judge(groups, masks, model, step, trainer)
+        return [
+            [worth_of_turns(episode, turns) for episode, turns in zip(group, worth, strict=True)]
+            for group in groups
+            for worth in [turn_advantages(group, self._config, step)]
+        ]
+
+    def _entry(self, episode: Episode, advantages: Sequence[float]) -> dict[str, Any]:
+        """What TRL is given of one episode; `advantages` has one for every token of its completion."""
+        if not episode.completion_ids:  # its prompt filled the context
+            return _nothing(self._readable) | {"reward": episode.total}
         return {
             "prompt_ids": list(episode.prompt_ids),
-            "completion_ids": list(completion),
+            "completion_ids": list(episode.completion_ids),
             "env_mask": self._mask(episode),
             "reward": episode.total,
-            "advantages": tokens,
+            "advantages": list(advantages),
         }
 
     def _mask(self, episode: Episode) -> list[int]:
@@ -142,6 +171,14 @@ class AgentRollouts:
 
 _TRAINERS_OWN: dict[str, Any] = {"logprobs": None}  # the trainer's, under the same policy
 _KEYS = ("prompt_ids", "completion_ids", "env_mask", "reward", "advantages", "kept")
+
+
+def worth_of_turns(episode: Episode, advantages: Sequence[float]) -> Worth:
+    """Of an episode whose turns have one advantage each; tokens of contexts have 0."""
+    tokens: list[float] = []
+    for place, turn in enumerate(episode.turns):
+        tokens += [0.0] * (len(turn.context) if place else 0) + [float(advantages[place])] * len(turn.output.token_ids)
+    return Worth(tokens, [{"advantage": float(one)} for one in advantages])
 
 
 def turn_advantages(group: Sequence[Episode], config: AgentConfig, step: int) -> list[list[float]]:

@@ -1,12 +1,16 @@
-"""What training saw at every step, from its rollouts alone."""
+"""What training saw at every step: of its rollouts, and of the value head where there is one."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+
+LOGGED = ("value_loss", "explained_variance")
+"""What a value head's fit logs: the mean squared error before it, and how much of the targets' variance the values
+explained; a step whose targets are all equal has no explained variance."""
 
 
 class Curves:
@@ -16,6 +20,7 @@ class Curves:
         self._steps: dict[int, dict[str, Any]] = defaultdict(
             lambda: {"groups": defaultdict(list), "turns": 0, "tokens": 0, "latent": 0, "ends": [], "won": []}
         )
+        self._logged: dict[int, dict[str, float]] = defaultdict(dict)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """A row of `agent_schema`."""
@@ -28,10 +33,21 @@ class Curves:
             step["ends"].append(row["end"])
             step["won"].append(bool(row["success"]))
 
+    def add_logged(self, entries: Iterable[Mapping[str, float]]) -> None:
+        """Entries of the trainer's log, whose steps count from 1: a step's rollouts are logged when it is done."""
+        for entry in entries:
+            found = {name: float(entry[name]) for name in LOGGED if name in entry}
+            if found:
+                self._logged[int(entry["step"]) - 1] |= found
+
     def steps(self) -> list[dict[str, float]]:
         """One entry a step, in order: `return` and `success` are means over episodes, `within_group_std` (ddof 1) is
-        the mean over groups, lengths are tokens a turn, `latent_share` is of the model's own tokens."""
-        return [{"step": number} | _measures(step) for number, step in sorted(self._steps.items())]
+        the mean over groups, lengths are tokens a turn, `latent_share` is of the model's own tokens. Those of `LOGGED`
+        are there where they were logged."""
+        return [
+            {"step": number} | _measures(step) | self._logged.get(number, {})
+            for number, step in sorted(self._steps.items())
+        ]
 
 
 def _measures(step: Mapping[str, Any]) -> dict[str, float]:

@@ -20,9 +20,11 @@ from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.likelihood import require_own_logits
 from latent_core.models.family import open_family
+from latent_core.rl.critic_checkpoints import with_critic
 from latent_core.rl.judges import judge
 from latent_core.rl.policy import policy_trainer
 from latent_core.rl.rollouts import Rollouts
+from latent_core.rl.value_head import Critic
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
 from latent_core.sft.rank import Progress, checkpoint_callback, progress_callback
 from latent_core.sft.weights import adapter_config, is_mixed, learning_rows, load_model, parameters_of, save_trained
@@ -113,9 +115,13 @@ def train_policy(
     temperature: float,
     out_dir: Path,
     checkpoint_dir: Path,
+    critic: Critic | None = None,
     progress: Progress | None = None,
 ) -> PolicyResult:
-    """Train on what `rollouts` gives, with TRL's loss of that name (grpo, dr_grpo or dapo); see `reinforce`."""
+    """Train on what `rollouts` gives, with TRL's loss of that name (grpo, dr_grpo or dapo); see `reinforce`.
+
+    `critic`: the value head that `rollouts` reckons with, which goes into the checkpoints.
+    """
     from datasets import Dataset
 
     tokenizer, family = open_family(model_dir)
@@ -125,7 +131,7 @@ def train_policy(
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # `rollout_func` may change: TRL's version is pinned
     model = load_model(model_dir, config)
     rows = learning_rows(config, latents, ratio_tokens=family.ratio_tokens, tied=bool(model.config.tie_word_embeddings))
-    trainer = policy_trainer(machine)(
+    trainer = with_critic(policy_trainer(machine), critic)(
         model=model,
         args=_arguments(config, sizes, loss, temperature, checkpoint_dir),
         reward_funcs=_given_reward,
@@ -168,7 +174,8 @@ def _arguments(config: PolicyUpdateConfig, sizes: Sizes, loss: str, temperature:
         max_steps=config.steps,
         per_device_train_batch_size=config.micro_batch_size,
         gradient_accumulation_steps=sizes.rollouts // config.micro_batch_size,
-        num_generations=sizes.samples,
+        # TRL knows no groups of one; its own advantages, which need them, are replaced in any case.
+        num_generations=sizes.samples if sizes.samples > 1 else sizes.rollouts,
         num_iterations=config.iterations,
         max_completion_length=sizes.longest,
         temperature=temperature,

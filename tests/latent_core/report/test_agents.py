@@ -177,3 +177,11 @@ def test_page_is_whole_inert_and_the_same_again() -> None:
     assert "<script" not in text and text.count("&lt;script&gt;") == 3
     assert '<span class="reasoning latent">I go left.' in text
     assert text.count("<svg") == 2 and "<details>" in text and text == page(agents())
+
+
+def test_values_have_a_figure_where_a_head_told_them_though_a_step_has_no_explained_variance() -> None:
+    found = agents()
+    assert "values" not in agents_figures(found)
+    told = [step | {"value_loss": 0.5} | ({"explained_variance": 0.1} if step["step"] else {}) for step in steps(0.1)]
+    figures = agents_figures(replace(found, curves=dict(found.curves) | {Member(TRAINED, 1): told}))
+    assert b"explained variance" in figures["values"]

@@ -14,7 +14,7 @@ from latent_core.dual.constraint import PhaseMachine
 from latent_core.generate.engine import Generation
 from latent_core.models.readable import ReadableModel
 from latent_core.rl import agent_rollouts
-from latent_core.rl.agent_rollouts import AgentRollouts, turn_advantages
+from latent_core.rl.agent_rollouts import AgentRollouts, turn_advantages, worth_of_turns
 from latent_core.rl.environments import EnvironmentFailed, EnvironmentSpec
 from latent_core.rl.episodes import Episode, Player, Turn
 from latent_core.rl.policy import Policy
@@ -71,10 +71,11 @@ def _train(model_dir: Path, root: Path, progress: Any = None, **settings: Any) -
 def test_entry_gives_every_turn_its_own_worth_and_contexts_none(mini_dir: Path, tmp_path: Path) -> None:
     rollouts = AgentRollouts(SPEC, mini_dir, _config(), tmp_path)
     episode = Episode(1, 0, (_turn(3, (5, 6), 1.0), _turn(2, (7,), 0.5)), "terminated")
-    entry = rollouts._entry(episode, [0.25, -0.5])
+    worth = worth_of_turns(episode, [0.25, -0.5])
+    entry = rollouts._entry(episode, worth.tokens)
     assert entry["prompt_ids"] == [9, 9, 9] and entry["completion_ids"] == [5, 6, 9, 9, 7]
     assert entry["env_mask"] == [1, 1, 0, 0, 1] and entry["advantages"] == [0.25, 0.25, 0.0, 0.0, -0.5]
-    assert entry["reward"] == 1.5
+    assert entry["reward"] == 1.5 and worth.turns == [{"advantage": 0.25}, {"advantage": -0.5}]
 
 
 def test_latent_only_learns_latents_and_the_closing_think_token(dual_dir: Path, tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_latent_only_learns_latents_and_the_closing_think_token(dual_dir: Path, 
     episode = Episode(1, 0, (_turn(1, (latent, end, 41), 1.0), _turn(2, (latent, end, 2), 0.5)), "terminated")
     for latent_only, mask in ((True, [1, 1, 0, 0, 0, 1, 1, 0]), (False, [1, 1, 1, 0, 0, 1, 1, 1])):
         rollouts = AgentRollouts(SPEC, dual_dir, _config(latent_only=latent_only), tmp_path)
-        assert rollouts._entry(episode, [1.0, 1.0])["env_mask"] == mask
+        assert rollouts._entry(episode, [])["env_mask"] == mask
 
 
 def test_advantages_follow_the_estimator() -> None:
