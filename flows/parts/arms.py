@@ -48,8 +48,9 @@ def latent_arms(cfg: CompareConfig) -> list[TrainedArm]:
 def compressor_arms(cfg: CompareConfig) -> list[TrainedArm]:
     """The standard variant on the texts of every compressor by every unit."""
     names = compressor_names(cfg.compressors)
-    steps = cfg.train.steps if cfg.compressor_steps is None else cfg.compressor_steps
-    settings = cfg.train.model_copy(update={"steps": steps, "eval_every": min(steps, cfg.train.eval_every)})
+    settings, steps = cfg.train, cfg.compressor_steps
+    if steps is not None:
+        settings = settings.model_copy(update={"steps": steps, "eval_every": min(steps, settings.eval_every)})
     ratios = cfg.evaluate.ratios if cfg.compressor_ratios is None else cfg.compressor_ratios
     return [
         TrainedArm(f"{names[spec]} {unit}", Variant.STANDARD, _compressing(cfg, spec, unit), settings, ratios)
