@@ -27,6 +27,7 @@ from flows.parts.training_sets import (
 from latent_core.config.compare import CompareConfig
 from latent_core.config.compress import CompressConfig
 from latent_core.config.tokenskip import Variant
+from latent_core.errors import InputError
 from latent_core.evaluation.condition import Kind, seeded
 from latent_core.models.chat import check_dual
 from latent_core.store import Artifact, ArtifactRef
@@ -51,6 +52,8 @@ def compare(cfg: CompareConfig, force: Sequence[str] = ()) -> dict[str, str]:
 def compose(cfg: CompareConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the report."""
     cfg = fitted(cfg, run)
+    if cfg.evaluate.questions < 2:
+        raise InputError("evaluate.questions: intervals are over questions, so arms are compared on 2 or more")
     latent, compressors = latent_arms(cfg), compressor_arms(cfg)
     arms = [*latent, *compressors]
     recipe = cfg.recipe(cfg.compress)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import contamination, evaluated_at_ratios
+from flows.parts.lengths import measured_lengths
 from flows.parts.publish import publish, show
 from flows.parts.questions import fitted
 from flows.parts.ratios import check_asked, ratio_tokens_of, trained_ratios, warn_of_untrained
@@ -53,12 +54,16 @@ def compose(cfg: GrpoFlowConfig, run: Run) -> ArtifactRef:
     check_asked(tokens, "evaluate.ratios", cfg.evaluate.ratios, cfg.evaluate.auto_ratio)
     known = trained_ratios(start, run.store)
     warn_of_untrained(run, cfg.evaluate.ratios, None if known is None else known | set(cfg.grpo.ratios), cfg.model)
-    trained = run.stage(train_policy, cfg.grpo, GrpoInputs(start, train_split), rows=cfg.grpo.completions)
+    references = measured_lengths(cfg.grpo, run, start, train_split)
+    inputs = GrpoInputs(start, train_split, references)
+    trained = run.stage(train_policy, cfg.grpo, inputs, rows=cfg.grpo.completions)
     evaluations = evaluated_at_ratios(cfg.evaluate, run, start, test_split, "policy", Kind.START)
     evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, "policy", Kind.GRPO)
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.grpo.questions)
     title = f"Reinforcement learning on {cfg.benchmark.name} from {cfg.model}"
     stages = {TRAINED: trained, "contamination": checked}
+    if references is not None:
+        stages["reference_lengths"] = references
     return run.stage(write_report, ReportConfig(title=title), ReportInputs(evaluations, stages))
 
 

@@ -71,13 +71,14 @@ def render_prompt(
     prompting: Prompting = Prompting.RATIO,
     text_format: TextFormat = TextFormat.BOXED,
     exemplars: Sequence[Exemplar] = (),
+    instruction: str | None = None,
 ) -> str:
     """The text a model continues: system and user turn, the ratio, generation prompt, and an open think mark.
 
     A thinking model is always started inside its reasoning; where its template does not open the think mark itself, it
     is opened here, so that it is written exactly once. One that echoes its ratio opens the mark itself, after it.
     `exemplars`, and those that belong to `prompting`, are earlier turns: each answered exactly as `render_target` has
-    it. Raw text has no turns, and knows no ratio.
+    it. Raw text has no turns, and knows no ratio. `instruction` stands for the one to reason and to box the answer.
 
     Raises InputError as `ratio_condition` does, and for an echoing model with exemplars or another format than boxed.
     """
@@ -89,7 +90,8 @@ def render_prompt(
     if (echoes := is_told and family.echoes) and (shown or text_format is not TextFormat.BOXED):
         raise InputError("model: it names its ratio first, and so knows no worked examples and no format but boxed")
     extra = "" if is_told else extra_instruction(prompting, float(ratio))
-    instruction = XML_INSTRUCTION if text_format is TextFormat.XML else INSTRUCTION
+    if instruction is None:
+        instruction = XML_INSTRUCTION if text_format is TextFormat.XML else INSTRUCTION
     instruction = f"{instruction} {extra}" if extra else instruction
     suffix = ratio_condition(ratio, family) if is_told else ""
     users = [f"{instruction}\n{shot.question}" for shot in shown] + [f"{instruction}\n{question}{suffix}"]

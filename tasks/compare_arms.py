@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from latent_core.config.base import IDENTITY, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.evaluation.arm_comparisons import Pair
 from latent_core.evaluation.arms import Point, read_arm
 from latent_core.evaluation.condition import Condition, Kind, by_role, role_of
@@ -50,6 +50,10 @@ class CompareArms(StageConfig):
     margin: Annotated[float, IDENTITY, Field(gt=0, lt=1)] = 0.03
     """As a fraction of the questions."""
     resamples: Annotated[int, IDENTITY, Field(ge=1000)] = 10_000
+    starts: Annotated[tuple[Pair, ...], IDENTITY, OMITTED_AT_DEFAULT] = ()
+    """Arms whose lengths are measured by the model they started from, each with that model, which is an arm too."""
+    trained_ratios: Annotated[tuple[float, ...], IDENTITY, OMITTED_AT_DEFAULT] = ()
+    """With `starts`: what models were trained at; accuracy at others is compared with that at those around them."""
 
 
 class CompareArmsInputs(NamedTuple):
@@ -76,7 +80,7 @@ class CompareArmsInputs(NamedTuple):
         }
 
 
-@stage("compare_arms", version=1, shown=True)
+@stage("compare_arms", version=2, shown=True)
 def compare_arms(out: ArtifactWriter, inputs: CompareArmsInputs, config: CompareArms, workplace: Workplace) -> Outcome:
     evaluations = {condition: workplace.artifact(ref) for condition, ref in inputs.evaluations.items()}
     comparison = build_comparison(
@@ -86,6 +90,8 @@ def compare_arms(out: ArtifactWriter, inputs: CompareArmsInputs, config: Compare
         [Family(family.title, family.pairs) for family in config.families],
         intervened=list(_intervened(evaluations)),
         compressions=list(_compressions(inputs, workplace)),
+        starts=config.starts,
+        trained_ratios=frozenset(config.trained_ratios),
         margin=config.margin,
         resamples=config.resamples,
     )
@@ -141,16 +147,22 @@ def _intervened(evaluations: Mapping[Condition, Artifact]) -> Iterator[Intervene
 
 
 def _by_arm(evaluations: Mapping[Condition, Artifact]) -> dict[tuple[str, Kind], dict[Point, Artifact]]:
-    """The evaluations of trained models by arm and kind, each by seed and ratio."""
+    """The evaluations of trained models by arm and kind, each by seed and ratio, in the order of
+    seeds and falling ratios."""
     found: dict[tuple[str, Kind], dict[Point, Artifact]] = {}
     for condition, artifact in evaluations.items():
         if condition.seed is not None and condition.ratio is not None:
             found.setdefault((condition.model, condition.kind), {})[condition.seed, condition.ratio] = artifact
-    return found
+    return {arm: dict(sorted(points.items(), key=_place)) for arm, points in found.items()}
+
+
+def _place(item: tuple[Point, Artifact]) -> tuple[int, float]:
+    (seed, ratio), _ = item
+    return seed, -ratio
 
 
 def _levels(evaluations: Mapping[Point, Artifact]) -> dict[float, dict[str, list[float]]]:
-    """Accuracies of every seed by ratio and level."""
+    """Accuracies of every seed, in the order of evaluations, by ratio and level."""
     levels: dict[float, dict[str, list[float]]] = {}
     for (_, ratio), artifact in evaluations.items():
         found = levels.setdefault(ratio, {})

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from latent_core.config.grpo import GrpoConfig
+from latent_core.rl.length_control import CURVE_COLUMNS, length_curve
 from latent_core.rl.rollouts import rollout_schema
-from latent_core.store import ArtifactWriter
+from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.inputs import Model, ProblemsInput
 from tasks.stage import Outcome, Workplace, stage
+from tasks.tables import REFERENCES
 from tasks.workers.warm import cool_down
 
 ROLLOUTS = "rollouts.parquet"
@@ -18,13 +20,14 @@ _ENDS = 10  # the first and the last tenth of the steps are what the summary com
 
 
 class GrpoInputs(NamedTuple):
-    """The model to start from, and the training split."""
+    """The model to start from, the training split, and for a length term the start model's lengths on it."""
 
     model: Model
     problems: ProblemsInput
+    references: ArtifactRef | None = None
 
 
-@stage("grpo", version=2, shown=True)
+@stage("grpo", version=3, shown=True)
 def train_policy(out: ArtifactWriter, inputs: GrpoInputs, config: GrpoConfig, workplace: Workplace) -> Outcome:
     from latent_core.rl.training import reinforce
 
@@ -39,13 +42,17 @@ def train_policy(out: ArtifactWriter, inputs: GrpoInputs, config: GrpoConfig, wo
             benchmark=source.name,
             out_dir=directory,
             checkpoint_dir=workplace.scratch / "checkpoints",
+            references=_references(inputs, workplace),
             progress=lambda done, total: workplace.progress(done, total, 0),
         )
     verdicts: Counter[str] = Counter()
     accounting: Counter[str] = Counter()
     summary = _Summary(config.steps)
-    with out.table(ROLLOUTS, rollout_schema()) as table:
+    under_length: list[dict[str, Any]] = []
+    with out.table(ROLLOUTS, rollout_schema(length=config.length.is_on)) as table:
         for row in summary.watched(result.rollouts):
+            if config.length.is_on:
+                under_length.append({name: row[name] for name in CURVE_COLUMNS})
             verdicts[row["verdict"]] += 1
             accounting["kept" if row["taught"] else "no_signal"] += 1
             table.add(row)
@@ -54,11 +61,20 @@ def train_policy(out: ArtifactWriter, inputs: GrpoInputs, config: GrpoConfig, wo
         metrics={
             "verdicts": dict(verdicts),
             **summary.metrics(),
+            **({"length": list(length_curve(under_length, config.rollout.samples))} if under_length else {}),
             "parameters": result.total_parameters,
             "trainable_parameters": result.trainable_parameters,
         },
         record={"curve": result.curve, "resumed_from_step": result.resumed_from_step},
     )
+
+
+def _references(inputs: GrpoInputs, workplace: Workplace) -> dict[str, float] | None:
+    """The start model's length by question, where the training has been given them."""
+    if inputs.references is None:
+        return None
+    rows = REFERENCES.rows(workplace.artifact(inputs.references), ("question_id", "tokens"))
+    return {row["question_id"]: row["tokens"] for row in rows}
 
 
 class _Summary:

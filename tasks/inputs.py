@@ -21,6 +21,7 @@ from latent_core.errors import InputError
 from latent_core.identity import hash_file
 from latent_core.models.chat import chat_model_fingerprint, find_chat_adapter, open_chat_model
 from latent_core.models.source import Adapter, model_in
+from latent_core.rl.environments import EnvironmentSpec, find_environment
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 
 _NOTHING: Mapping[str, int] = MappingProxyType({})
@@ -121,12 +122,30 @@ class CompressorInput:
         return self.spec
 
 
+@dataclass(frozen=True)
+class EnvironmentInput:
+    """What an agent acts in, identified by its name, its version and the files it reads."""
+
+    name: str
+    fingerprint: str
+
+    @classmethod
+    def find(cls, name: str) -> EnvironmentInput:
+        """Raises InputError for a name that is not there, with the nearest ones."""
+        return cls(name, find_environment(name).fingerprint)
+
+    def open(self) -> EnvironmentSpec:
+        spec = find_environment(self.name)
+        _check(spec.fingerprint == self.fingerprint, f"environment: {self.name}")
+        return spec
+
+
 def _check(is_unchanged: bool, what: str) -> None:
     if not is_unchanged:
         raise InputError(f"{what} changed on disk since the run was planned; start the run again")
 
 
-Input = ArtifactRef | ModelInput | ProblemsInput | FileInput | CompressorInput
+Input = ArtifactRef | ModelInput | ProblemsInput | FileInput | CompressorInput | EnvironmentInput
 Model = ArtifactRef | ModelInput
 Compressor = ArtifactRef | CompressorInput
 

@@ -30,7 +30,7 @@ class MiniCorpusInputs(NamedTuple):
     problems: ProblemsInput
 
 
-@stage("mini_init", version=1)
+@stage("mini_init", version=2)  # 2: remarks with words without a meaning
 def mini_init(out: ArtifactWriter, inputs: MiniInitInputs, config: MiniInitConfig, workplace: Workplace) -> Outcome:
     shape = MiniShape(
         layers=config.layers,
@@ -51,7 +51,7 @@ def mini_init(out: ArtifactWriter, inputs: MiniInitInputs, config: MiniInitConfi
     return Outcome(metrics={"parameters": parameters, "vocabulary": len(tokenizer)})
 
 
-@stage("mini_corpus", version=1)
+@stage("mini_corpus", version=2)  # 2: remarks with words without a meaning
 def mini_corpus(
     out: ArtifactWriter, inputs: MiniCorpusInputs, config: MiniCorpusConfig, workplace: Workplace
 ) -> Outcome:

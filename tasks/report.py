@@ -51,7 +51,7 @@ class ReportInputs(NamedTuple):
         return {**by_role(self.evaluations), **self.stages}
 
 
-@stage("report", version=4, shown=True)
+@stage("report", version=5, shown=True)
 def write_report(out: ArtifactWriter, inputs: ReportInputs, config: ReportConfig, workplace: Workplace) -> Outcome:
     evaluations = {condition: workplace.artifact(ref) for condition, ref in inputs.evaluations.items()}
     found = [evaluation_of(condition, artifact) for condition, artifact in evaluations.items()]

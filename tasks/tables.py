@@ -14,6 +14,7 @@ from latent_core.evaluation.compressions import measured_schema
 from latent_core.generate.completions import sample_schema
 from latent_core.methods.concise import selected_schema
 from latent_core.methods.quality import quality_schema
+from latent_core.rl.played import turn_schema
 from latent_core.sft.examples import example_schema
 from latent_core.store import Artifact, ArtifactWriter, TableWriter
 
@@ -39,6 +40,14 @@ def _labelled_schema() -> pa.Schema:
     return pa.schema([("text", pa.string()), ("starts", ints), ("ends", ints), ("labels", ints)])
 
 
+def _reference_schema() -> pa.Schema:
+    """`tokens`: mean reasoning tokens of the question's correct samples; of all references where it has none (`own` is
+    false)."""
+    return pa.schema(
+        [("question_id", pa.string()), ("tokens", pa.float64()), ("own", pa.bool_()), ("correct", pa.int32())]
+    )
+
+
 def token_schema() -> pa.Schema:
     """The columns of examples that training reads; `labels` is -100 where nothing is learned."""
     ints = pa.list_(pa.int32())
@@ -62,6 +71,10 @@ SELECTED = Table("selected.parquet", selected_schema)
 TRAIN = Table("train.parquet", example_schema)
 VALIDATION = Table("validation.parquet", example_schema)
 """Training examples; those of `mini_corpus` have the columns of `token_schema` only."""
+TURNS = Table("turns.parquet", turn_schema)
+"""Episodes in an environment, a row a turn."""
+REFERENCES = Table("references.parquet", _reference_schema)
+"""How long the start model reasons at ratio 1, a row a training question."""
 LABELLED = Table("labelled.parquet", _labelled_schema)
 HELD_OUT = Table("held_out.parquet", _labelled_schema)
 """Texts with the spans of their words and a label (keep or drop) for each; the second are not trained on."""

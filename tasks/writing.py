@@ -32,8 +32,9 @@ def write_collection(
     prompting: Prompting = Prompting.RATIO,
     text_format: TextFormat = TextFormat.BOXED,
     exemplars: Callable[[Problem], Sequence[Exemplar]] = lambda problem: (),
+    seen: Callable[[Mapping[str, Any]], None] = lambda row: None,
 ) -> Outcome:
-    """Have the model answer the problems, and write its graded completions as they come."""
+    """Have the model answer the problems, and write its graded completions as they come; `seen` gets each of them."""
     loaded = served(workplace, model, sampling)
     began = time.monotonic()
     engine = warm_engine(loaded, model.fingerprint, sampling)
@@ -59,6 +60,7 @@ def write_collection(
             verdicts[row["verdict"]] += 1
             tokens += row["tokens"]
             table.add(row)
+            seen(row)
     return Outcome(
         accounting={"kept": table.rows},
         metrics={"questions": len(problems), "tokens": tokens, "verdicts": dict(verdicts)},

@@ -28,7 +28,10 @@ app.add_typer(compress.app, name="compress")
 app.add_typer(dual.app, name="dual")
 app.add_typer(track.app, name="track")
 
-FLOWS = ("tokenskip-math", "direct", "concise", "grpo", "reevaluate", "mini", "compressor", "label-kinds")
+FLOWS = (
+    *("tokenskip-math", "direct", "concise", "grpo", "rl", "length", "reevaluate"),
+    *("mini", "compressor", "label-kinds", "compare"),
+)
 FlowName = Annotated[str, typer.Argument(metavar="FLOW", help=", ".join(FLOWS), autocompletion=lambda: list(FLOWS))]
 
 
@@ -150,6 +153,29 @@ def scorer(
     from flows.cli.scorer import serve_scorer
 
     serve_scorer(model, store, thinking, host, port)
+
+
+@app.command()
+def envs() -> None:
+    """List the environments that agents are trained in: turns, and whether a best return is known."""
+    from flows.cli.play import list_environments
+
+    list_environments()
+
+
+@app.command()
+def play(
+    environment: Annotated[str, typer.Argument(metavar="ENV", help="As `latent envs` lists them, or NAME:ARGUMENT")],
+    model: Annotated[str, typer.Option(help="As in eval")] = "latent-mini",
+    seed: Annotated[int, typer.Option(min=0, help="Which instance to play")] = 0,
+    temperature: Annotated[float, typer.Option(min=0, max=5, help="0 is greedy")] = 0.0,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a turn")] = 512,
+    store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
+) -> None:
+    """Let a model play one episode of an environment, and show it turn by turn."""
+    from flows.cli.play import play_one
+
+    play_one(environment, model, store, seed, temperature, max_new_tokens)
 
 
 @app.command("demo-ui")

@@ -66,6 +66,8 @@ _MODULES = {
     "label-kinds": "flows.label_kinds",
     "compare": "flows.compare",
     "grpo": "flows.grpo",
+    "rl": "flows.rl",
+    "length": "flows.length",
     "reevaluate": "flows.reevaluate",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from flows.parts.sharded import dropped_at_random
 from latent_core.config.compare import CompareConfig
 from latent_core.config.compress import CompressConfig, ScoreWordsConfig, Unit
 from latent_core.config.tokenskip import Variant
@@ -30,9 +31,10 @@ class TrainedArm:
 
 
 def latent_arms(cfg: CompareConfig) -> list[TrainedArm]:
-    """Every variant, on the texts of the first compressor by the first unit."""
+    """Every variant, on the texts of the first compressor by the first unit; random_drop on its own."""
     compress = cfg.compress.model_copy(update={"model": cfg.compressors[0], "unit": cfg.units[0]})
-    return [TrainedArm(variant.value, variant, compress) for variant in cfg.latent_arms]
+    texts = {Variant.RANDOM_DROP: dropped_at_random(compress)}
+    return [TrainedArm(variant.value, variant, texts.get(variant, compress)) for variant in cfg.latent_arms]
 
 
 def compressor_arms(cfg: CompareConfig) -> list[TrainedArm]:
@@ -47,7 +49,7 @@ def compressor_arms(cfg: CompareConfig) -> list[TrainedArm]:
 
 def compressor_names(specs: Sequence[str]) -> dict[str, str]:
     """What each compressor is called in results, e.g. lm_surprisal; the whole of it where two are called alike."""
-    short = {spec: spec.partition(":")[0].rpartition("/")[2] for spec in specs}
+    short = {spec: spec.partition(":")[0].rstrip("/").rpartition("/")[2] for spec in specs}
     alike = [name for name in short.values() if list(short.values()).count(name) > 1]
     return {spec: spec.replace("/", "_") if name in alike else name for spec, name in short.items()}
 

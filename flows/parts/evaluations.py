@@ -16,6 +16,7 @@ from latent_core.config.evaluate import (
 )
 from latent_core.config.prompting import Prompting, TextFormat
 from latent_core.config.ratio_form import AUTO, AskedRatio
+from latent_core.config.sampling import LogprobsOf
 from latent_core.evaluation.condition import Condition, Kind
 from latent_core.report.names import label
 from latent_core.store import ArtifactRef
@@ -56,7 +57,8 @@ def intervened(
     settings: EvaluateVariantsConfig, run: Run, model: Model, problems: ProblemsInput, evaluations: Evaluations
 ) -> Evaluations:
     """A model's evaluations at its ratios, answered again after each intervention on their reasoning."""
-    greedy = settings.sampling.model_copy(update={"temperature": 0.0, "samples": 1, "logprobs": False})
+    none_kept = {"logprobs": False, "logprobs_of": LogprobsOf.MODEL}
+    greedy = settings.sampling.model_copy(update={"temperature": 0.0, "samples": 1, **none_kept})
     rows = settings.questions * settings.sampling.samples
     found: Evaluations = {}
     for intervention in settings.interventions:

@@ -10,6 +10,7 @@ from typing import Any
 
 from latent_core.benchmarks.problem import Problem, ProblemSource
 from latent_core.errors import InputError
+from latent_core.puzzles import reasoning_gym
 
 FAMILY = "reasoning_gym"
 PREFIX = f"{FAMILY}:"
@@ -27,7 +28,7 @@ def open_task(name: str, split: str) -> ProblemSource:
     """
     task = name.removeprefix(PREFIX)
     try:
-        import reasoning_gym
+        package = reasoning_gym()
         from reasoning_gym.dataset import ProceduralDataset
         from reasoning_gym.factory import DATASETS
     except ImportError as error:
@@ -49,9 +50,7 @@ def open_task(name: str, split: str) -> ProblemSource:
     def read(start: int, stop: int) -> list[Problem]:
         # One data set a problem: some tasks draw a whole set from its seed, so that a problem would depend on `start`.
         first = SPLIT_SEEDS[split]
-        drawn = {
-            index: reasoning_gym.create_dataset(task, seed=first + index, size=1)[0] for index in range(start, stop)
-        }
+        drawn = {index: package.create_dataset(task, seed=first + index, size=1)[0] for index in range(start, stop)}
         return [_problem(task, split, index, entry) for index, entry in drawn.items()]
 
     return ProblemSource(name, split, _release(), None, read)

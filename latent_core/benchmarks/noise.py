@@ -15,7 +15,7 @@ from latent_core.errors import InputError
 
 # Part of an evaluation's identity: raise it when any kind's texts change. Corpora that carry noise do not have it in
 # theirs: raise the versions of the stages mini_init and mini_corpus as well.
-NOISE_VERSION = 1
+NOISE_VERSION = 2
 
 Draw = random.Random
 _Kind = Callable[[str, Draw, str], str]  # question, draw, end-of-turn mark

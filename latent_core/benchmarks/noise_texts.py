@@ -63,6 +63,26 @@ REMARKS = (
     "Room {n} is empty.",
     "The shop opens at {hour}.",
     "{name} has a brother and a sister.",
+    "The {word} of the {word} is {word}.",
+    "A {word} {word} stands near the {word}.",
+    "The {word} behind the {word} was built in {year}.",
+    "No one has seen the {word} {word}.",
+    "{name}, who speaks {word}, comes from {word}.",
+    "Somewhere a {word} makes a {word} noise.",
+    "The {word} has {n} {word} on its {word}.",
+    "In the evening the {word} turns {word}.",
+    "Number {n} of the {word} was lost long ago.",
+    "A letter from {word} tells of {n} {word}.",
+    "Later they talk about a {word} from {year}.",
+    "The {word} says that the {word} will be {word}.",
+    "Outside, {n} people wait for the {word}.",
+    "Most of the {word} smells like {word}.",
+    "The {word} rings at {hour}.",
+    "{name} reads about the {word} of {year}.",
+    "{name}, {n} years old, draws a {word}.",
+    "It was a {word} and {word} morning.",
+    "Everybody likes the {word} with the {word} {word}.",
+    "The film about {n} {word} begins at {hour}.",
 )
 HELD_OUT_REMARKS = (
     "Meanwhile a phone rings in another room.",
@@ -116,7 +136,10 @@ _VOWELS = "aeiouy"
 
 
 def filled(template: str, draw: random.Random) -> str:
-    """A remark with its number, year, hour and name."""
+    """A remark with its number, year, hour and name, and a word without a meaning in each place for one."""
+    parts = template.split("{word}")
+    words = [invented_word(draw) for _ in parts[1:]]
+    template = parts[0] + "".join(f"{word}{part}" for word, part in zip(words, parts[1:], strict=True))
     return template.format(
         n=draw.randint(2, 99),
         year=draw.randint(1900, 2030),

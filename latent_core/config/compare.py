@@ -24,6 +24,15 @@ from latent_core.config.training import TrainConfig
 from latent_core.config.warm_start import WarmStartConfig
 
 
+def spread_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    """The seeds as they are. Raises ValueError for those that arms cannot be compared over."""
+    if len(seeds) < 2:
+        raise ValueError(f"{list(seeds)} are too few: arms are compared over 2 seeds or more")
+    if len(set(seeds)) != len(seeds) or min(seeds) < 0:
+        raise ValueError(f"{list(seeds)} must be different whole numbers from 0 on")
+    return seeds
+
+
 class CompareConfig(WithRatios):
     """Arms × seeds. An arm is what the main job would train with the same sections, so results are shared with it."""
 
@@ -86,11 +95,7 @@ class CompareConfig(WithRatios):
     @field_validator("seeds")
     @classmethod
     def _seeds_spread(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(seeds) < 2:
-            raise ValueError(f"{list(seeds)} are too few: arms are compared over 2 seeds or more")
-        if len(set(seeds)) != len(seeds) or min(seeds) < 0:
-            raise ValueError(f"{list(seeds)} must be different whole numbers from 0 on")
-        return seeds
+        return spread_seeds(seeds)
 
     @model_validator(mode="after")
     def _compressors_are_varied_here(self) -> CompareConfig:

@@ -7,13 +7,15 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.base import IDENTITY, RUNTIME, WIRING, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, WIRING, StageConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.chat import ChatConfig
 from latent_core.config.evaluate import EvaluateConfig
+from latent_core.config.lengths import LengthConfig, ReferenceLengths
+from latent_core.config.policy_update import PolicyUpdateConfig
 from latent_core.config.ratios import Ratios, distinct
 from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
-from latent_core.config.training import ComputeType, LatentRows, LoraVariant, TrainMethod, WeightType
+from latent_core.config.sampling import SamplingConfig
 
 
 class Advantage(StrEnum):
@@ -22,6 +24,12 @@ class Advantage(StrEnum):
     GRPO = "grpo"  # arXiv 2402.03300: less the group's mean, over its standard deviation; a mean a sequence
     DR_GRPO = "dr_grpo"  # arXiv 2503.20783: less the group's mean alone; token sums over a constant length
     DAPO = "dapo"  # arXiv 2503.14476: as GRPO, with a mean over all tokens of the batch
+    RLOO = "rloo"  # arXiv 2402.14740: less the mean of the others; token sums over a constant length
+
+    @property
+    def loss(self) -> str:
+        """TRL's name of how tokens are averaged."""
+        return Advantage.DR_GRPO.value if self is Advantage.RLOO else self.value
 
 
 class Judge(StrEnum):
@@ -55,54 +63,36 @@ class RolloutConfig(StageConfig):
     """Upper bound of (prompt + new) tokens held at once while generating."""
 
 
-class GrpoConfig(StageConfig):
+class GrpoConfig(PolicyUpdateConfig):
     """Reinforcement learning on training questions; clipping and learning rate are RAGEN's (arXiv 2504.20073)."""
 
     questions: Annotated[int, IDENTITY, Field(ge=1)] = 1000
     """Training problems that steps draw from, in a random order."""
     questions_per_step: Annotated[int, IDENTITY, Field(ge=1)] = 8
-    steps: Annotated[int, IDENTITY, Field(ge=1)] = 200
-    """Optimizer steps."""
     ratios: Annotated[Ratios, IDENTITY] = (1.0,)
-    """The ratio that a question's prompt names; with several, questions take turns."""
+    """The ratio that a question's prompt names; of several each question draws one anew at every step."""
     rollout: Annotated[RolloutConfig, IDENTITY] = RolloutConfig()
     reward: Annotated[RewardConfig, IDENTITY] = RewardConfig()
-    advantage: Annotated[Advantage, IDENTITY] = Advantage.GRPO
-    """grpo, dr_grpo or dapo."""
-    keep_signal: Annotated[float, IDENTITY, Field(gt=0, le=1)] = 0.9
-    """Of a step's groups those with the most diverse rewards teach: as few as hold this share of all groups' standard
-    deviations (RAGEN-2's signal-to-noise filter). 1 keeps every group whose rewards differ."""
-    iterations: Annotated[int, IDENTITY, Field(ge=1)] = 1
-    """Optimizer steps on the same completions; with one, the sampling policy is the one that learns and nothing is
-    clipped."""
-    clip_low: Annotated[float, IDENTITY, Field(gt=0, lt=1)] = 0.2
-    clip_high: Annotated[float, IDENTITY, Field(gt=0)] = 0.28
-    """Bounds of the probability ratio between the new and the sampling policy (DAPO's clip-higher)."""
-    kl: Annotated[float, IDENTITY, Field(ge=0)] = 0.0
-    """Weight of the divergence from the start model; 0 keeps no copy of it in memory."""
-    learning_rate: Annotated[float, IDENTITY, Field(gt=0)] = 1e-6
-    warmup_ratio: Annotated[float, IDENTITY, Field(ge=0, lt=1)] = 0.0
-    """Share of the steps over which the learning rate rises; it is constant afterwards."""
-    weight_decay: Annotated[float, IDENTITY, Field(ge=0)] = 0.0
-    method: Annotated[TrainMethod, IDENTITY] = TrainMethod.LORA
-    """Train low-rank adapters or all weights."""
-    lora_rank: Annotated[int, IDENTITY, Field(ge=1)] = 8
-    lora_alpha: Annotated[int, IDENTITY, Field(ge=1)] = 16
-    lora_variant: Annotated[LoraVariant, IDENTITY] = LoraVariant.LORA
-    """lora, dora (learns directions and magnitudes apart, slower) or rslora (for high ranks)."""
-    latent_rows: Annotated[LatentRows, IDENTITY] = LatentRows.TRAINABLE
-    """Whether a dual model's latent embedding rows learn."""
-    dtype: Annotated[ComputeType, IDENTITY] = "auto"
-    """What passes are computed in; auto is bfloat16 on a GPU and float32 on a CPU. Weights that are all trained are
-    float32 in memory."""
-    save_dtype: Annotated[WeightType, IDENTITY] = "float32"
-    """Type of the merged model's weights on disk."""
-    seed: Annotated[int, IDENTITY, Field(ge=0)] = 42
-    micro_batch_size: Annotated[int, RUNTIME, Field(ge=1)] = 8
-    """Completions in one forward pass; must divide those of a step."""
-    save_every: Annotated[int, RUNTIME, Field(ge=1)] = 20
-    """Steps between checkpoints to resume from."""
-    gradient_checkpointing: Annotated[bool, RUNTIME] = False
+    advantage: Annotated[Advantage, IDENTITY] = Advantage.DR_GRPO
+    """dr_grpo, grpo, dapo or rloo. A mean a sequence (grpo) favours short right answers and long wrong ones."""
+    length: Annotated[LengthConfig, IDENTITY, OMITTED_AT_DEFAULT] = LengthConfig()
+    placebo: Annotated[bool, IDENTITY, OMITTED_AT_DEFAULT] = False
+    """Permute the rewards within each group: the control that has everything but the signal."""
+
+    @property
+    def references(self) -> ReferenceLengths:
+        """How the start model's lengths are measured. The training's seed is no part of it, so that all seeds share
+        one measurement."""
+        rollout = self.rollout
+        return ReferenceLengths(
+            sampling=SamplingConfig(
+                temperature=rollout.temperature,
+                samples=self.length.reference_samples,
+                max_new_tokens=rollout.max_new_tokens,
+                batch_tokens=rollout.batch_tokens,
+            ),
+            questions=self.questions,
+        )
 
     @property
     def completions_per_step(self) -> int:
@@ -119,16 +109,22 @@ class GrpoConfig(StageConfig):
         return distinct("grpo.ratios", ratios)
 
     @model_validator(mode="after")
-    def _batches_come_out_even(self) -> GrpoConfig:
-        if self.completions_per_step % self.micro_batch_size:
+    def _length_is_added_to_correctness(self) -> GrpoConfig:
+        if self.length.is_on and self.reward.judge is Judge.LOGPROB:
             raise ValueError(
-                f"grpo.micro_batch_size: {self.micro_batch_size} does not divide the {self.completions_per_step} "
-                "completions of a step (questions_per_step times rollout.samples)"
+                "grpo.length.reward: is added to whether an answer is correct, and logprob is no verdict; set "
+                "grpo.reward.judge to verdict"
             )
-        if self.steps % self.iterations:
-            raise ValueError(f"grpo.iterations: {self.iterations} does not divide the {self.steps} steps")
-        if self.save_every % self.iterations:  # who goes on from a checkpoint draws completions anew
-            raise ValueError(f"grpo.save_every: must be a multiple of grpo.iterations, {self.iterations}")
+        if self.length.is_on and self.reward.length_cost > 0:
+            raise ValueError(
+                f"grpo.reward.length_cost: would pull lengths below what grpo.length.reward, {self.length.reward}, "
+                "asks for; leave one of them out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _batches_come_out_even(self) -> GrpoConfig:
+        self.check_batches("grpo", self.completions_per_step)
         if self.questions_per_step > self.questions:
             raise ValueError(
                 f"grpo.questions_per_step: {self.questions_per_step} are more than the {self.questions} questions"

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
+
+
+class LogprobsOf(StrEnum):
+    """Whose log-probabilities are kept of sampled tokens."""
+
+    MODEL = "model"
+    SAMPLER = "sampler"
 
 
 class VllmConfig(StageConfig):
@@ -67,7 +75,10 @@ class SamplingConfig(StageConfig):
     seed: Annotated[int, IDENTITY, Field(ge=0)] = 42
     """Every completion has a seed of its own, made from this, the question's id and the sample's number."""
     logprobs: Annotated[bool, IDENTITY, OMITTED_AT_DEFAULT] = False
-    """Also keep how likely the model itself found each sampled token, in a column `token_logprobs`."""
+    """Also keep how likely each sampled token was, in a column `token_logprobs`."""
+    logprobs_of: Annotated[LogprobsOf, IDENTITY, OMITTED_AT_DEFAULT] = LogprobsOf.MODEL
+    """model is how likely the model itself found a token; sampler is how likely it was to be drawn, after the dual
+    constraint, temperature, top_k and top_p."""
     dtype: Annotated[Literal["auto", "float32", "bfloat16", "float16"], IDENTITY] = "auto"
     """auto is float32 on a CPU, and on a GPU the checkpoint's type, with bfloat16 for a checkpoint in float32."""
     engine: Annotated[Literal["transformers", "vllm", "openai", "auto"], IDENTITY] = "transformers"
@@ -102,6 +113,12 @@ class SamplingConfig(StageConfig):
     def _logprobs_need_sampled_ids(self) -> SamplingConfig:
         if self.logprobs and self.engine == "openai" and not self.openai.vllm_extensions:
             raise ValueError("logprobs: a server without openai.vllm_extensions does not say which tokens it sampled")
+        return self
+
+    @model_validator(mode="after")
+    def _logprobs_of_needs_logprobs(self) -> SamplingConfig:
+        if self.logprobs_of is not LogprobsOf.MODEL and not self.logprobs:
+            raise ValueError("logprobs_of: is set, but no log-probabilities are kept; set logprobs: true too")
         return self
 
     @model_validator(mode="after")

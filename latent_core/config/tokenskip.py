@@ -112,6 +112,11 @@ class TokenSkipConfig(WithRatios):
             raise ValueError(
                 "evaluate.interventions: replace what stands between think marks, but chat.thinking is off; drop them"
             )
+        if self.ratio_form is RatioForm.ECHO and self.evaluate.interventions:
+            raise ValueError(
+                "evaluate.interventions: replace all that a model writes before its answer, and with ratio_form: echo "
+                "that would be its ratio too; drop them, or set ratio_form: token"
+            )
         return self
 
     @model_validator(mode="after")

@@ -52,9 +52,9 @@ class Difference:
     """Accuracy of an arm minus its control's, as a fraction, at one point.
 
     `low_tokens` and `high_tokens`: the budget, or the range that a mean over budgets is taken over; `ratio` where that
-    is equal. `difference` has its 95 % interval, `adjusted` the interval at the level at which Holm tested it. Where
-    one of the arms has no point there, `difference` and all after it are None. `each_seed`: differences seed by seed,
-    at equal ratio only.
+    is equal. `difference` has its 95 % interval, `adjusted` the interval at the level at which Holm tested it; they and
+    `p` are Student's, of the standard `error` with its degrees of `freedom`. Where one of the arms has no point there,
+    `difference` and all after it are None. `each_seed`: differences seed by seed, at equal ratio only.
     """
 
     pair: Pair
@@ -64,6 +64,8 @@ class Difference:
     high_tokens: float | None = None
     difference: Estimate | None = None
     adjusted: Estimate | None = None
+    error: float | None = None
+    freedom: float | None = None
     p: float | None = None
     adjusted_p: float | None = None
     mcnemar: McNemar | None = None
@@ -187,8 +189,8 @@ def _adjusted(drawn: Sequence[_Drawn], margin: float) -> list[Difference]:
             value = found.difference.value
             wide = uncertainty.interval(value, confidence)
             found = replace(
-                found, difference=uncertainty.interval(value), adjusted=wide, p=p, adjusted_p=adjusted_p,
-                verdict=verdict(wide, adjusted_p, margin),
+                found, difference=uncertainty.interval(value), adjusted=wide, error=uncertainty.error,
+                freedom=uncertainty.freedom, p=p, adjusted_p=adjusted_p, verdict=verdict(wide, adjusted_p, margin),
             )  # fmt: skip
         if found.mcnemar is not None:
             found = replace(found, mcnemar=found.mcnemar._replace(adjusted_p=next(tested)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,10 +35,19 @@ class Untrained(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """Mean over seeds and their sample standard deviation (n − 1)."""
+    """Mean over seeds, their sample standard deviation (n − 1), and the seeds' own values, in the order of seeds."""
 
     mean: float
     sd: float
+    each_seed: tuple[float, ...]
+
+
+def spread(by_seed: Sequence[float] | Floats) -> Spread:
+    """Of one value a seed; the standard deviation of a single one is 0."""
+    values = tuple(map(float, by_seed))
+    mean = math.fsum(values) / len(values)
+    squares = math.fsum((value - mean) ** 2 for value in values)
+    return Spread(mean, math.sqrt(squares / (len(values) - 1)) if len(values) > 1 else 0.0, values)
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,6 @@ class AtRatio:
     ratio: float
     accuracy: Spread
     accuracy_interval: Estimate
-    each_seed: tuple[float, ...]
     reasoning: Spread
     output: Spread
     reasoning_ratio: float | None
@@ -65,11 +75,12 @@ class ArmMeasures:
 
     `slope` is of mean reasoning tokens, as a share of those at ratio 1, on the requested ratio. `spearman_means`
     correlates the ratio with mean tokens, `spearman` is the mean over seeds and questions. `without_target` counts
-    cells (seed, ratio, question) that had no length to be compared with. None: nothing to measure it by.
+    cells (seed, ratio, question) that had no length to be compared with. None: nothing to measure it by; of the
+    hypervolume where the untrained model does not reason.
     """
 
     at: tuple[AtRatio, ...]
-    hypervolume: Estimate
+    hypervolume: Estimate | None
     deviation: float | None
     over_budget: float | None
     slope: Estimate | None
@@ -91,17 +102,19 @@ def measure(arm: Arm, untrained: Untrained, draws: Draws) -> ArmMeasures:
         return hypervolume(lengths, accuracies, untrained.hypervolume_reference)
 
     def reaction(lengths: Floats) -> Floats:
-        return slope(ratios, lengths / lengths[..., arm.place(1.0), None])
+        full = lengths[..., arm.place(1.0), None]
+        return slope(ratios, np.divide(lengths, full, out=np.full(lengths.shape, np.nan), where=full > 0))
 
     reacts = bool(shorter) and full.mean() > 0
+    volumes = map_resampled(volume, tokens, accuracy) if untrained.reasoning > 0 else None
     return ArmMeasures(
         at=tuple(
             _at(arm, place, untrained, _share(arm, place, accuracy, draws), lengths, shorter)
             for place in range(len(arm.ratios))
         ),
-        hypervolume=_within(
-            draws.uncertainty(map_resampled(volume, tokens, accuracy)).interval(float(volume(means, shares)))
-        ),
+        hypervolume=None
+        if volumes is None
+        else _within(draws.uncertainty(volumes).interval(float(volume(means, shares)))),
         deviation=_mean(lengths.deviation),
         over_budget=_mean(lengths.over_budget),
         slope=draws.uncertainty(map_resampled(reaction, tokens)).interval(float(reaction(means))) if reacts else None,
@@ -131,11 +144,10 @@ def _at(
     row = shorter.index(place) if place in shorter else None
     return AtRatio(
         ratio=arm.ratios[place],
-        accuracy=_spread(by_seed),
+        accuracy=spread(by_seed),
         accuracy_interval=accuracy,
-        each_seed=tuple(map(float, by_seed)),
-        reasoning=_spread(reasoning),
-        output=_spread(output),
+        reasoning=spread(reasoning),
+        output=spread(output),
         reasoning_ratio=float(reasoning.mean() / full) if full > 0 else None,
         aes={
             weights.name: aes(
@@ -146,10 +158,6 @@ def _at(
         deviation=None if row is None else _mean(lengths.deviation[:, row]),
         over_budget=None if row is None else _mean(lengths.over_budget[:, row]),
     )
-
-
-def _spread(by_seed: Floats) -> Spread:
-    return Spread(float(by_seed.mean()), float(by_seed.std(ddof=1)) if len(by_seed) > 1 else 0.0)
 
 
 def _mean(cells: Floats) -> float | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
@@ -95,9 +96,11 @@ def _scores(sample: Row, texts: Sequence[str], scorer: Scorer) -> dict[int, floa
 
 def _request(sample: Row, text: str, scorer: Scorer) -> ScoreRequest:
     model, family = scorer.readable, scorer.readable.family
-    prompt = prompts.render_prompt(sample["question"], model.tokenizer, family)
+    render = partial(prompts.render_prompt, tokenizer=model.tokenizer, family=family)
     completion = f"{family.header}{prompts.render_reasoning(text)}{family.think_end}"
-    return ScoreRequest(tuple(model.encode(prompt)), tuple(model.encode(completion)), sample["gold"])
+    return ScoreRequest(
+        tuple(model.encode_around(render, sample["question"])), tuple(model.encode(completion)), sample["gold"]
+    )
 
 
 def by_ratio(rows: Iterable[Row]) -> list[dict[str, Any]]:

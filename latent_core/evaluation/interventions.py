@@ -140,6 +140,10 @@ def intervened(
 
 
 def _think_end_id(model: ReadableModel) -> int:
+    if model.family.echoes:
+        raise InputError(
+            "evaluate.interventions: the model names its ratio before it reasons, which would be replaced; drop them"
+        )
     if model.family.think_end_id is None:
         raise InputError(
             "evaluate.interventions: the model does not reason between think marks, so there is nothing to replace; "

@@ -13,6 +13,8 @@ import numpy as np
 
 from latent_core.evaluation.scores import Floats
 
+_ROUNDING = 1e-9  # relative; lengths are whole numbers, or means of a question's few samples
+
 
 class Obedience(NamedTuple):
     """`deviation` and `over_budget` have the shape of the targets; `left_out` counts cells whose target is 0 tokens."""
@@ -25,13 +27,14 @@ class Obedience(NamedTuple):
 def obedience(tokens: Floats, full: Floats, ratios: Floats) -> Obedience:
     """|n − n*| / n* and whether n > n*, per cell: tokens (seeds, ratios, questions), full (seeds, questions).
 
-    Cells without a target (a model that does not reason at ratio 1) are NaN and counted.
+    A length that n* misses by rounding alone (0.7 × 90 is less than 63) is not over budget. Cells
+    without a target (a model that does not reason at ratio 1) are NaN and counted.
     """
     target = np.asarray(ratios)[:, None] * full[:, None, :]
     known = target > 0
     deviation = np.full(tokens.shape, np.nan)
     np.divide(np.abs(tokens - target), target, out=deviation, where=known)
-    return Obedience(deviation, np.where(known, tokens > target, np.nan), int((~known).sum()))
+    return Obedience(deviation, np.where(known, tokens > target * (1 + _ROUNDING), np.nan), int((~known).sum()))
 
 
 def slope(ratios: Floats, tokens: Floats) -> Floats:

@@ -105,7 +105,9 @@ def graded_completions(
     for start in range(0, len(problems), questions):
         block = problems[start : start + questions]
         items = [(problem, index) for problem in block for index in range(sampling.samples)]
-        encoded = [model.encode_packed(render(problem.question, exemplars=exemplars(problem))) for problem in block]
+        encoded = [
+            model.encode_around(partial(render, exemplars=exemplars(problem)), problem.question) for problem in block
+        ]
         requests = [
             Request(prompt, item_seed(sampling.seed, problem.question_id, index))
             for problem, ids in zip(block, encoded, strict=True)

@@ -25,8 +25,10 @@ class Request:
 class Generation:
     """Token ids as sampled, stop token included; `finish_reason` is "length" when the token limit cut it.
 
-    `logprobs` (asked for by `SamplingConfig.logprobs`) has the natural log-probability of each token under the model
-    alone: before temperature, top-k, top-p and the dual constraint.
+    `logprobs` (asked for by `SamplingConfig.logprobs`) has the natural log-probability of each token. Under
+    `logprobs_of: model` it is that of the model alone: before temperature, top-k, top-p and the dual constraint. Under
+    `sampler` it is that of the distribution that the token was drawn from: after all of these. Greedy decoding draws
+    from none; it is then that of the model under the dual constraint, at temperature 1.
     """
 
     token_ids: tuple[int, ...]

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latent_core.config.sampling import OpenAiConfig, SamplingConfig
+from latent_core.config.sampling import LogprobsOf, OpenAiConfig, SamplingConfig
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.errors import InfrastructureError, InputError
 from latent_core.generate.engine import Finished, FinishReason, Generation, Request, Usage
@@ -45,6 +45,7 @@ class OpenAiEngine:
         self._end_of_turn = int(self._tokenizer.convert_tokens_to_ids(family.end_of_turn))
         self._is_dual = DualVocabulary.find(model_dir) is not None
         self._warned = False
+        self._gives_samplers = False  # whether the server was seen to give the sampler's log-probabilities
         self._prompt_tokens = 0
         self._completion_tokens = 0
 
@@ -84,12 +85,30 @@ class OpenAiEngine:
                     finished({index: generation})
                 return generation
 
+            if sampling.logprobs_of is LogprobsOf.SAMPLER and not self._gives_samplers:
+                await self._require_sampler_logprobs(client, requests[0], sampling)
             tasks = [asyncio.create_task(complete(index, request)) for index, request in enumerate(requests)]
             try:
                 return await asyncio.gather(*tasks)
             finally:
                 for task in tasks:
                     task.cancel()
+
+    async def _require_sampler_logprobs(
+        self, client: httpx.AsyncClient, request: Request, sampling: SamplingConfig
+    ) -> None:
+        """Ask for one token that has no rival: under the sampler its log-probability is 0, under the model it is less.
+
+        A server decides at its start which of the two it gives. Raises InputError where it is the model's.
+        """
+        probe = sampling.model_copy(update={"temperature": 1.0, "top_k": 1, "top_p": 1.0, "max_new_tokens": 1})
+        generation = self._read(await self._post(client, self._body(request, probe)))
+        self._gives_samplers = generation.logprobs == (0.0,)
+        if not self._gives_samplers:
+            raise InputError(
+                f"sampling.logprobs_of: {self._options.base_url} does not give the sampler's log-probabilities; start "
+                "it with --logprobs-mode processed_logprobs, or leave logprobs_of at model"
+            )
 
     def _body(self, request: Request, sampling: SamplingConfig) -> dict[str, Any]:
         body: dict[str, Any] = {

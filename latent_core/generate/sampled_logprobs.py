@@ -7,8 +7,9 @@ from transformers import LogitsProcessor
 
 
 class SampledLogprobs(LogitsProcessor):  # type: ignore[misc]
-    """Notes what the model thought of each token that was sampled; use it first, before anything changes the logits.
+    """Notes how likely each token that was sampled was, under the logits as they are in this processor's place.
 
+    In the first place these are the model's own; in the last, before `SeededGumbel`, those that tokens are drawn from.
     A step's token is known at the next step only, so the logits of one step are kept until then.
     """
 

@@ -6,6 +6,7 @@ A row's tokens do not depend on the rows beside it, up to float noise, so its co
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -21,7 +22,8 @@ from latent_core.generate.sampled_logprobs import SampledLogprobs
 # more than 1/8: a segment's start costs a few steps' worth (bench/batch_cache.py).
 ENDED_SHARE = 1 / 8
 
-Processors = Callable[[Sequence[int]], LogitsProcessorList]  # for the rows at these places of the batch
+# For the rows at these places of the batch; with the watch, if there is one, in its place.
+Processors = Callable[[Sequence[int], SampledLogprobs | None], LogitsProcessorList]
 
 
 def completed(
@@ -30,47 +32,47 @@ def completed(
     mask: torch.Tensor,
     processors: Processors,
     *,
-    limit: int,
+    limits: Sequence[int],
     stop_ids: Sequence[int],
     pad_id: int,
     logprobs: bool,
 ) -> Iterator[Mapping[int, Generation]]:
     """Complete a batch greedily under `processors`; yields the rows that have ended, by their places, as they end.
 
-    `ids` and `mask` are (rows, width), padded on the left; `limit` is the number of new tokens. A model that keeps its
-    own cache is completed in one segment. The caller disables gradients.
+    `ids` and `mask` are (rows, width), padded on the left; `limits` are the most new tokens of each row, at least 1. No
+    row is computed beyond its own limit, where its context may end: a segment ends at the nearest one. A model that
+    keeps its own cache is completed in one segment, or in one a limit, each of which reads its rows anew. The caller
+    disables gradients.
     """
     width = ids.shape[1]
-    cache = batch_cache(model, width + limit)
+    cache = batch_cache(model, width + max(limits))
     places = list(range(len(ids)))
     found = torch.empty(len(ids), 0)
     while places:
-        here = processors(places)
         watch = SampledLogprobs() if logprobs else None
-        if watch is not None:
-            here.insert(0, watch)
         ended = EndedRows(stop_ids, share=1.0 if cache is None else ENDED_SHARE)
         config = GenerationConfig(
-            max_new_tokens=limit - (ids.shape[1] - width),
+            max_new_tokens=min(limits[place] for place in places) - (ids.shape[1] - width),
             do_sample=False,
             eos_token_id=list(stop_ids),
             pad_token_id=pad_id,
         )
-        with _without_own_defaults(model):
+        with _without_own_defaults(model), _without_reminder():
             output = model.generate(
                 input_ids=ids,
                 attention_mask=mask,
                 generation_config=config,
-                logits_processor=here,
+                logits_processor=processors(places, watch),
                 stopping_criteria=StoppingCriteriaList([ended]),
                 **({} if cache is None else {"past_key_values": cache}),
             )
         if watch is not None:
             found = torch.cat([found, watch.of(output)], dim=1)
-        is_done = ended.rows if output.shape[1] < width + limit else torch.ones_like(ended.rows)
         rows = output[:, width:].tolist()
+        is_full = torch.tensor([len(rows[0]) >= limits[place] for place in places], device=ended.rows.device)
+        is_done = ended.rows | is_full
         yield {
-            places[row]: _cut(rows[row], stop_ids, limit, found[row].tolist() if logprobs else None)
+            places[row]: _cut(rows[row], stop_ids, found[row].tolist() if logprobs else None)
             for row in is_done.nonzero()[:, 0].tolist()
         }
         going = (~is_done).nonzero()[:, 0]
@@ -79,8 +81,8 @@ def completed(
         mask = torch.cat([mask, mask.new_ones(len(ids), output.shape[1] - ids.shape[1])], dim=1)[going]
         ids, found = output[going], found[going.cpu()] if logprobs else found
         places = [places[row] for row in going.tolist()]
-        assert cache is not None  # without it the segment went on until all rows had ended
-        cache.batch_select_indices(going)
+        if cache is not None:
+            cache.batch_select_indices(going)
 
 
 class EndedRows(StoppingCriteria):  # type: ignore[misc]  # transformers is untyped here
@@ -110,9 +112,24 @@ def _without_own_defaults(model: Any) -> Iterator[None]:
         inner.generation_config = own
 
 
-def _cut(row: list[int], stop_ids: Sequence[int], limit: int, logprobs: list[float] | None) -> Generation:
+@contextmanager
+def _without_reminder() -> Iterator[None]:
+    """transformers counts a row's padding, and so warns of a full context where there is none: limits see to that."""
+    source = logging.getLogger("transformers.generation.stopping_criteria")
+
+    def other(record: logging.LogRecord) -> bool:
+        return "friendly reminder" not in record.getMessage()
+
+    source.addFilter(other)
+    try:
+        yield
+    finally:
+        source.removeFilter(other)
+
+
+def _cut(row: list[int], stop_ids: Sequence[int], logprobs: list[float] | None) -> Generation:
     """The tokens up to and including the first stop token; what follows is padding."""
     end = next((position for position, token in enumerate(row) if token in stop_ids), None)
-    size = limit if end is None else end + 1
+    size = len(row) if end is None else end + 1
     kept = None if logprobs is None else tuple(logprobs[:size])
     return Generation(tuple(row[:size]), "length" if end is None else "stop", kept)

@@ -15,7 +15,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from latent_core.config.sampling import SamplingConfig
+from latent_core.config.sampling import LogprobsOf, SamplingConfig
 from latent_core.device_memory import release
 from latent_core.dual import DualVocabulary
 from latent_core.dual.constraint import PhaseMachine
@@ -24,6 +24,7 @@ from latent_core.dual.transformers_constraint import DualLogitsProcessor
 from latent_core.errors import InputError
 from latent_core.generate.batch_cache import batch_cache
 from latent_core.generate.engine import Finished, Generation, Request
+from latent_core.generate.sampled_logprobs import SampledLogprobs
 from latent_core.generate.seeded_sampling import SeededGumbel
 from latent_core.generate.segments import completed
 from latent_core.loading import SAFE
@@ -121,15 +122,19 @@ class TransformersEngine:
             self.model,
             input_ids.to(self.device),
             mask.to(self.device),
-            lambda places: self._processors([batch[place] for place in places], sampling, width),
-            limit=min(sampling.max_new_tokens, self._context - width),
+            lambda places, watch: self._processors([batch[place] for place in places], sampling, width, watch),
+            limits=[min(sampling.max_new_tokens, self._context - len(request.prompt_ids)) for request in batch],
             stop_ids=self._stop_ids,
             pad_id=self._pad_id,
             logprobs=sampling.logprobs,
         )
 
-    def _processors(self, batch: Sequence[Request], sampling: SamplingConfig, width: int) -> LogitsProcessorList:
+    def _processors(
+        self, batch: Sequence[Request], sampling: SamplingConfig, width: int, watch: SampledLogprobs | None = None
+    ) -> LogitsProcessorList:
         processors = LogitsProcessorList()
+        if watch is not None and sampling.logprobs_of is LogprobsOf.MODEL:
+            processors.append(watch)
         if self._machine is not None:
             rows = [request.constrained for request in batch]
             processors.append(DualLogitsProcessor(self._machine, dual_rows=rows))
@@ -139,6 +144,9 @@ class TransformersEngine:
                 processors.append(TopKLogitsWarper(sampling.top_k))
             if sampling.top_p < 1:
                 processors.append(TopPLogitsWarper(sampling.top_p))
+        if watch is not None and sampling.logprobs_of is LogprobsOf.SAMPLER:
+            processors.append(watch)
+        if sampling.temperature > 0:
             processors.append(SeededGumbel([request.seed for request in batch], width))
         return processors
 

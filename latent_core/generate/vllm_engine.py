@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from latent_core.config.sampling import SamplingConfig, VllmConfig
+from latent_core.config.sampling import LogprobsOf, SamplingConfig, VllmConfig
 from latent_core.dual.storage import is_dual, read_json
 from latent_core.errors import InputError
 from latent_core.generate.engine import Finished, Generation, Request
@@ -41,10 +41,11 @@ _LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM 0.32 accepts a
 _CPU_BLOCK_SIZE = 32
 _CPU_SEQUENCES = 128  # throughput still rose from 32 to 128 rows; far fewer than vLLM's default keeps memory small
 _CPU_STEP_TOKENS = 4096
+_LOGPROBS_MODES = {LogprobsOf.MODEL: "raw_logprobs", LogprobsOf.SAMPLER: "processed_logprobs"}
 
 
 class VllmEngine:
-    """A model served by vLLM in this process.
+    """A model served by vLLM in this process. A start decides whose log-probabilities it gives: others need a new one.
 
     `adapter_dir` is a LoRA adapter, served beside the base without merging.
     """
@@ -72,6 +73,7 @@ class VllmEngine:
         self._lora_rank = None if adapter_dir is None else lora_rank(adapter_dir)
         self._llm: Any = None
         self._length = 0
+        self._logprobs_of = LogprobsOf.MODEL
 
     def generate(
         self, requests: Sequence[Request], sampling: SamplingConfig, finished: Finished | None = None
@@ -99,7 +101,7 @@ class VllmEngine:
         cleanup_dist_env_and_memory()
 
     def _require_length(self, requests: Sequence[Request], sampling: SamplingConfig) -> None:
-        """Start vLLM, or start it again, so that every prompt and its completion fit."""
+        """Start vLLM, or start it again, so that all fits and it gives the log-probabilities asked for."""
         longest = max(len(request.prompt_ids) for request in requests)
         bound = self._options.max_model_len
         room = min(longest + sampling.max_new_tokens, self._context)
@@ -114,9 +116,11 @@ class VllmEngine:
                 f"sampling.vllm.max_model_len: {bound} is too short for a prompt of {longest} tokens and "
                 f"max_new_tokens {sampling.max_new_tokens}; set it to at least {room}, or leave it unset"
             )
-        if self._llm is None or room > self._length:
+        others = sampling.logprobs and sampling.logprobs_of is not self._logprobs_of
+        if self._llm is None or room > self._length or others:
             self.close()
-            self._length = bound or min(-(-room // _LENGTH_STEP) * _LENGTH_STEP, self._context)
+            self._length = bound or min(-(-max(room, self._length) // _LENGTH_STEP) * _LENGTH_STEP, self._context)
+            self._logprobs_of = sampling.logprobs_of if sampling.logprobs else self._logprobs_of
             self._llm = self._start(self._length)
 
     def _start(self, max_model_len: int) -> Any:
@@ -130,7 +134,7 @@ class VllmEngine:
             "skip_tokenizer_init": True,
             "generation_config": "vllm",  # the checkpoint's own sampling defaults must not enter
             "max_model_len": max_model_len,
-            "logprobs_mode": "raw_logprobs",  # of the model alone, as the transformers engine gives them
+            "logprobs_mode": _LOGPROBS_MODES[self._logprobs_of],
             "dtype": "float32" if self._dtype == "auto" and not on_gpu else self._dtype,
         }
         if not on_gpu:

@@ -94,7 +94,7 @@ def _interleaved(weight: torch.Tensor, ids: Any, runs: Sequence[torch.Tensor]) -
 def _scaling(config: Any) -> tuple[float, float | None]:
     """What a model's forward multiplies its logits by, and its soft cap (Gemma 2), by their names in transformers."""
     factors = [getattr(config, name, None) for name in ("logit_scale", "output_multiplier", "lm_head_multiplier")]
-    scale = next((float(factor) for factor in factors if factor is not None), 1.0)
+    scale = next((float(factor) for factor in factors if isinstance(factor, int | float)), 1.0)  # MPT's is a name
     divisor = getattr(config, "logits_scaling", None)
     if divisor is not None:
         scale = float(divisor) if config.model_type == "hyperclovax" else 1.0 / float(divisor)

@@ -43,12 +43,15 @@ class Projection(NamedTuple):
             return products.mul_(self.scale / self.temperature)
         return products.mul_(self.scale / self.soft_cap).tanh_().mul_(self.soft_cap / self.temperature)
 
-    def slope(self, logits: torch.Tensor) -> torch.Tensor | float:
-        """Derivative of `logits` by the products they came from."""
+    def slope(self, logits: torch.Tensor, added: torch.Tensor | None) -> torch.Tensor | float:
+        """Derivative of `logits`, to which `added` over the temperature was added, by the products they came from."""
         factor = self.scale / self.temperature
         if self.soft_cap is None:
             return factor
-        return (1 - (logits * (self.temperature / self.soft_cap)).square()) * factor
+        scaled = logits * self.temperature
+        if added is not None:
+            scaled -= added
+        return (1 - (scaled / self.soft_cap).square()) * factor
 
 
 class _Block(NamedTuple):
@@ -137,7 +140,8 @@ class _Operands:
     """Hidden states and head rows in the types that products are taken in, and the blocks of logits they give.
 
     Products are summed in `exact`. Their factors are rounded to what the model computes in (autocast's type, or the
-    wider of hidden states' and rows'); where no product of halves into float32 is to be had, they are widened again.
+    wider of hidden states' and the weight's); where no product of halves into float32 is to be had, they are widened
+    again. Rows that learn beside a weight in bfloat16 are float32 and do not count: the model rounds them to its type.
     """
 
     def __init__(
@@ -150,7 +154,8 @@ class _Operands:
     ) -> None:
         device = hidden.device
         if cast is None:
-            cast = torch.promote_types(hidden.dtype, parts[0].dtype)
+            weight = min((part.dtype for part in parts), key=lambda dtype: dtype.itemsize)
+            cast = torch.promote_types(hidden.dtype, weight)
             if torch.is_autocast_enabled(device.type) and cast is torch.float32:
                 cast = torch.get_autocast_dtype(device.type)
         self.cast = cast
@@ -191,6 +196,8 @@ class _Operands:
         if self._bias is not None:
             products += self._bias[columns.first : columns.stop].to(products.dtype)
         logits = self._projection.logits(products)
+        if (added := columns.additions(logits.device)) is not None:
+            logits += added / self._projection.temperature
         mask = columns.mask(logits.device)
         return logits if mask is None else logits.masked_fill_(mask, -torch.inf)
 
@@ -206,7 +213,7 @@ def _of_logits(
     """The gradient by the products behind `logits`: (1[chosen] - p) times the gradient by the log-probability."""
     local = ids - block.columns.first
     inside = (local >= 0) & (local < logits.shape[1])
-    slope = projection.slope(logits)
+    slope = projection.slope(logits, block.columns.additions(logits.device))
     found = logits.sub_(total[:, None]).exp_().mul_(-gradient[:, None])
     chosen = torch.where(inside, gradient, 0.0).to(found.dtype)
     found.scatter_add_(1, local.clamp(0, logits.shape[1] - 1)[:, None], chosen[:, None])

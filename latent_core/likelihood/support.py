@@ -27,17 +27,26 @@ class Columns:
     stop: int
     forbidden: npt.NDArray[np.bool_] | None
     """Shape (stop - first,); None where all are allowed."""
+    added: npt.NDArray[np.float32] | None = None
+    """Shape (stop - first,): what the sampler adds to the logits, before temperature; None where it adds nothing."""
     _on_device: dict[str, torch.Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def mask(self, device: torch.device) -> torch.Tensor | None:
         """`forbidden` on `device`, copied there once."""
+        return self._copied("forbidden", self.forbidden, device)
+
+    def additions(self, device: torch.device) -> torch.Tensor | None:
+        """`added` on `device`, copied there once."""
+        return self._copied("added", self.added, device)
+
+    def _copied(self, name: str, array: npt.NDArray[Any] | None, device: torch.device) -> torch.Tensor | None:
         import torch
 
-        if self.forbidden is None:
+        if array is None:
             return None
-        key = str(device)
+        key = f"{name} {device}"
         if key not in self._on_device:
-            self._on_device[key] = torch.from_numpy(self.forbidden).to(device)
+            self._on_device[key] = torch.from_numpy(array).to(device)
         return self._on_device[key]
 
 
@@ -54,21 +63,31 @@ class Tile:
 class Support:
     """The ids that have a probability, by phase: exactly those that the sampler allows, whatever the phase machine.
 
-    A plain model is the case of one phase, number 0, that allows every id. `end_bias` of a machine is a setting of a
-    sampler and no property of the model: it is left out here.
+    A plain model is the case of one phase, number 0, that allows every id. `end_bias` of a machine counts: a token that
+    was drawn under it has the probability that it was drawn with, so a policy's gradient is that of what acted.
     """
 
-    def __init__(self, allowed: npt.NDArray[np.bool_]) -> None:
-        """`allowed` has shape (phases, ids). Raises `InputError` for a phase that allows nothing."""
+    def __init__(self, allowed: npt.NDArray[np.bool_], added: npt.NDArray[np.float32] | None = None) -> None:
+        """`allowed` has shape (phases, ids), as has `added`: what the sampler adds to logits, before temperature.
+
+        Raises `InputError` for a phase that allows nothing.
+        """
         if allowed.ndim != 2 or not allowed.any(axis=1).all():
             raise InputError("allowed: every phase needs at least one id that may follow")
         self.allowed = allowed
+        self._added = added
         self._tiles: dict[tuple[int, tuple[int, ...]], tuple[Tile, ...]] = {}
 
     @classmethod
     def of_machine(cls, machine: PhaseMachine) -> Support:
-        """What a dual model's constraint allows in each `Phase`."""
-        return cls(machine.allowed)
+        """What a dual model's constraint allows in each `Phase`, and adds to the closing think token's logit."""
+        from latent_core.dual.constraint import Phase
+
+        if machine.end_bias == 0:
+            return cls(machine.allowed)
+        added = np.zeros(machine.allowed.shape, dtype=np.float32)
+        added[Phase.THINK, machine.vocabulary.think_end_id] = machine.end_bias
+        return cls(machine.allowed, added)
 
     @classmethod
     def plain(cls, size: int) -> Support:
@@ -115,7 +134,13 @@ class Support:
             if inside.size:
                 low, high = first + int(inside[0]), first + int(inside[-1]) + 1
                 allowed: Any = self.allowed[phase, low:high]
-                columns[phase] = Columns(low, high, None if allowed.all() else ~allowed)
+                added = None if self._added is None else self._added[phase, low:high]
+                columns[phase] = Columns(
+                    low,
+                    high,
+                    None if allowed.all() else ~allowed,
+                    None if added is None or not added.any() else added,
+                )
         return Tile(first, stop, columns)
 
 

@@ -45,8 +45,8 @@ def token_logprobs(
     of -100 are ignored. `phases` (rows, tokens) number rows of `support.allowed`; None is phase 0 throughout. Logits
     are computed in float32, also from weights in bfloat16, and divided by `temperature`.
 
-    Equals, in values and gradients, masking the full logits with -inf and taking log_softmax. Raises `InputError` when
-    head and support differ in size.
+    Equals, in values and gradients, adding what the support adds to the full logits, dividing by `temperature`, masking
+    with -inf and taking log_softmax. Raises `InputError` when head and support differ in size.
     """
     if head.size != support.size:
         raise InputError(f"the model scores {head.size} ids, the vocabulary has {support.size}: load the pair")

@@ -14,7 +14,7 @@ from latent_core.config.prompting import TextFormat
 from latent_core.errors import InputError
 from latent_core.exemplars import Exemplar
 from latent_core.models.readable import ReadableModel
-from latent_core.sft.examples import fits, tokenised_example
+from latent_core.sft.examples import Prompt, fits, tokenised_example
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -134,7 +134,7 @@ def selected_examples(
     for sample in selected:
         example = tokenised_example(
             sample,
-            prompts.render_prompt(sample["question"], model.tokenizer, model.family, text_format=text_format),
+            Prompt.of(model, sample["question"], text_format=text_format),
             prompts.render_target(sample["reasoning"], sample["gold"], model.family, text_format),
             model,
             validation_share=config.validation_share,

@@ -10,7 +10,7 @@ from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.direct import DirectExamplesConfig
 from latent_core.models.readable import ReadableModel
-from latent_core.sft.examples import fits, tokenised_example
+from latent_core.sft.examples import Prompt, fits, tokenised_example
 
 
 def direct_examples(
@@ -20,7 +20,7 @@ def direct_examples(
     for problem in problems:
         example = tokenised_example(
             {"question_id": problem.question_id, "sample_index": 0},
-            prompts.render_prompt(problem.question, model.tokenizer, model.family),
+            Prompt.of(model, problem.question),
             prompts.render_direct_target(problem.gold, model.family),
             model,
             validation_share=config.validation_share,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from latent_core import prompts
 from latent_core.config.quality import QualityConfig, QualityReduction, QualitySpan
 from latent_core.dual.remap import IGNORED
+from latent_core.errors import StageFailed
 from latent_core.loading import SAFE
-from latent_core.models import tokens
 from latent_core.models.readable import ReadableModel
 from latent_core.sft.phase_loss import machine_of
 
@@ -48,7 +49,7 @@ def quality_schema() -> pa.Schema:
 
 def spanned(question: str, reasoning: str, gold: str, model: ReadableModel, span: QualitySpan) -> SpannedIds:
     """The ids that the base model reads after the plain question, and the span of the answer to score."""
-    prompt = prompts.render_prompt(question, model.tokenizer, model.family)
+    render = partial(prompts.render_prompt, tokenizer=model.tokenizer, family=model.family)
     target = prompts.render_target(reasoning, gold, model.family)
     answer = prompts.render_answer(gold)
     sentence = target.rindex(answer)
@@ -60,7 +61,7 @@ def spanned(question: str, reasoning: str, gold: str, model: ReadableModel, span
             first, last = box, box + len(f"\\boxed{{{gold}}}")
         case QualitySpan.AFTER_THINK:
             first, last = sentence, len(target)
-    prompt_ids = tokens.encode(prompt, model.tokenizer)
+    prompt_ids = model.encode_around(render, question).tolist()
     encoded = model.tokenizer(target, add_special_tokens=False, return_offsets_mapping=True)
     inside = [index for index, (start, stop) in enumerate(encoded["offset_mapping"]) if start < last and stop > first]
     offset = len(prompt_ids)
@@ -74,7 +75,7 @@ class QualityScorer:
         import torch
         from transformers import AutoModelForCausalLM
 
-        from latent_core.likelihood import Head, Support
+        from latent_core.likelihood import Head, Support, require_own_logits
 
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         name = config.dtype if config.dtype != "auto" else "bfloat16" if self._device == "cuda" else "float32"
@@ -82,13 +83,17 @@ class QualityScorer:
             model_dir, dtype=getattr(torch, name), local_files_only=True, **SAFE
         )
         self._model.to(self._device).eval()
+        require_own_logits(self._model)
         self._head = Head.of(self._model)
         self._machine = machine_of(model_dir)
         self._support = Support.plain(self._head.size) if self._machine is None else Support.of_machine(self._machine)
         self._config = config
 
     def scores(self, items: Sequence[SpannedIds]) -> list[float]:
-        """One score per item, in order: mean or sum of the log-probabilities of its span, in nats."""
+        """One score per item, in order: mean or sum of the log-probabilities of its span, in nats.
+
+        Raises StageFailed for broken weights, whose scores would rank nothing.
+        """
         order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
         found: dict[int, float] = {}
         batch: list[int] = []
@@ -119,8 +124,10 @@ class QualityScorer:
         phases = None if self._machine is None else phases_after(ids, self._machine)[:, :-1]
         with torch.inference_mode():
             hidden = hidden_states(self._model, input_ids=ids, attention_mask=mask.to(self._device), use_cache=False)
-            logprobs = token_logprobs(hidden[:, :-1], self._head, targets[:, 1:], self._support, phases).values
-        sums = logprobs.double().sum(1).tolist()
+            found = token_logprobs(hidden[:, :-1], self._head, targets[:, 1:], self._support, phases)
+        if not bool(torch.isfinite(found.log_partition).all()):
+            raise StageFailed("model: its logits are not finite; its weights are damaged or its dtype too small")
+        sums = found.values.double().sum(1).tolist()
         mean = self._config.reduction is QualityReduction.MEAN
         return {
             index: total / (items[index].stop - items[index].start) if mean else total

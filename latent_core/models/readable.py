@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from latent_core.dual.vocabulary import DualVocabulary
+from latent_core.models.control_tokens import ControlTokens
 from latent_core.models.family import ChatFamily, open_family
 from latent_core.models.wordwise import BytewiseDecoder, WordwiseEncoder
 
@@ -32,6 +33,10 @@ class ReadableModel:
         return WordwiseEncoder(self.tokenizer)
 
     @cached_property
+    def _controls(self) -> ControlTokens:
+        return ControlTokens(self.tokenizer, self.family)
+
+    @cached_property
     def _decoder(self) -> BytewiseDecoder:
         return BytewiseDecoder(self.tokenizer)
 
@@ -42,6 +47,13 @@ class ReadableModel:
     def encode_packed(self, text: str) -> array[int]:
         """The same as an array of int32, for rows: the cycle collector walks through lists, and not through arrays."""
         return self._encoder.encode_packed(text)
+
+    def encode_around(self, render: Callable[[str], str], outside: str) -> array[int]:
+        """Token ids of `render(outside)`, in which `outside`, a text that is not ours, becomes no control token.
+
+        Raises InputError as `ControlTokens.encode_around` does.
+        """
+        return self._controls.encode_around(render, outside, self.encode_packed)
 
     def count(self, text: str) -> int:
         """How many tokens a text has."""

@@ -15,8 +15,9 @@ from latent_core.evaluation.arm_comparisons import (
     compare_at_tokens,
     compare_on_average,
 )
-from latent_core.evaluation.arm_measures import ArmMeasures, Spread, Untrained, measure
+from latent_core.evaluation.arm_measures import ArmMeasures, Spread, Untrained, measure, spread
 from latent_core.evaluation.arms import Arm, Point, read_arm
+from latent_core.evaluation.asked_lengths import AskedLengths, asked_lengths
 from latent_core.evaluation.crossed_bootstrap import Draws, draw
 from latent_core.evaluation.scores import Scores
 from latent_core.evaluation.summary import SEED, Summary
@@ -103,7 +104,7 @@ class FamilyResult:
 @dataclass(frozen=True)
 class Comparison:
     """Everything the report says. `budgets`: reasoning tokens at which arms are compared; `compressions`: rows of what
-    each compressor did to the texts."""
+    each compressor did to the texts; `lengths`: arms against the models they started from, where those are arms too."""
 
     title: str
     untrained: Untrained
@@ -115,11 +116,15 @@ class Comparison:
     families: list[FamilyResult]
     interventions: list[InterventionResult]
     compressions: list[Row]
+    lengths: list[AskedLengths] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON types: ratios as keys become text, numbers that are not finite null."""
+        """As plain JSON types: ratios as keys become text, numbers that are not finite null. `lengths` only where they
+        were measured."""
         plain = _json(asdict(self))
         assert isinstance(plain, dict)
+        if not self.lengths:
+            del plain["lengths"]
         plain["hypervolume_reference_tokens"] = self.untrained.hypervolume_reference
         return plain
 
@@ -132,13 +137,16 @@ def build_comparison(
     *,
     intervened: Sequence[Intervened] = (),
     compressions: Sequence[Row] = (),
+    starts: Sequence[Pair] = (),
+    trained_ratios: frozenset[float] = frozenset(),
     margin: float,
     resamples: int,
 ) -> Comparison:
     """Measure every arm and compare those of every family. `baselines` are the untrained model's, `base` among them.
 
-    Budgets are the requested ratios below 1 of the untrained model's reasoning tokens. Raises InputError where arms
-    differ in questions, or paired ones in seeds.
+    `starts` pairs arms with the arm that is the model they started from: lengths are measured by it, and accuracy at
+    ratios that are not `trained_ratios` is compared with those around them. Budgets are the requested ratios below 1 of
+    the untrained model's reasoning tokens. Raises InputError where arms differ in questions, or paired ones in seeds.
     """
     plain = baselines[BASE]
     untrained = Untrained(plain.accuracy.value, plain.reasoning_tokens, plain.tokens.value)
@@ -157,6 +165,9 @@ def build_comparison(
         families=[_family(family, arms, draws, budgets, margin) for family in families],
         interventions=_interventions(intervened, arms, draws, margin),
         compressions=list(compressions),
+        lengths=[
+            asked_lengths(arms[name], arms[start], draws[_shape(arms[name])], trained_ratios) for name, start in starts
+        ],
     )
 
 
@@ -166,18 +177,12 @@ def _shape(arm: Arm) -> tuple[int, int]:
 
 def _result(item: Trained, untrained: Untrained, draws: Draws) -> ArmResult:
     levels = {
-        ratio: {level: _spread(accuracies) for level, accuracies in by_level.items()}
+        ratio: {level: spread(accuracies) for level, accuracies in by_level.items()}
         for ratio, by_level in item.levels.items()
     }
     arm = item.arm
     measures = measure(arm, untrained, draws)
     return ArmResult(arm.name, arm.seeds, arm.ratios, len(arm.question_ids), item.learn, measures, levels)
-
-
-def _spread(values: Sequence[float]) -> Spread:
-    mean = math.fsum(values) / len(values)
-    squares = math.fsum((value - mean) ** 2 for value in values)
-    return Spread(mean, math.sqrt(squares / (len(values) - 1)) if len(values) > 1 else 0.0)
 
 
 def _baseline(name: str, summary: Summary, untrained: Untrained) -> Baseline:
@@ -225,8 +230,8 @@ def _interventions(
         name, own = difference.pair
         item, ratio = items[name], difference.ratio
         assert ratio is not None
-        after, before = (_spread(arm.accuracy[:, arm.place(ratio)].tolist()) for arm in (replaced[name], arms[own]))
-        follows = _spread(item.follows[ratio]) if ratio in item.follows else None
+        after, before = (spread(arm.accuracy[:, arm.place(ratio)]) for arm in (replaced[name], arms[own]))
+        follows = spread(item.follows[ratio]) if ratio in item.follows else None
         found.append(InterventionResult(item.arm, item.reasoning, after, before, difference, follows))
     return found
 

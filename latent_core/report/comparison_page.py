@@ -14,6 +14,7 @@ from latent_core.report.comparison_plots import FIGURES
 from latent_core.report.comparison_tables import ARMS, BY_RATIO, COMPRESSIONS, INTERVENTIONS, LEVELS, plain_table
 from latent_core.report.entries import Provenance
 from latent_core.report.html import STYLE, inline_svg
+from latent_core.report.length_tables import LEGENDS
 from latent_core.report.numbers import decimal, percent, whole
 from latent_core.report.table import Results
 
@@ -57,11 +58,14 @@ def render_comparison(
 def legend(comparison: Comparison, title: str) -> str:
     """What a reader must know of a table's numbers."""
     untrained = comparison.untrained
+    if title in LEGENDS:
+        return LEGENDS[title]
     if title == ARMS:
         return (
             "Accuracy in percent: mean over seeds ± their standard deviation. Learn: parameters that training moves. "
             f"AES (arXiv 2501.12570) is relative to the untrained model ({percent(untrained.accuracy)}, "
-            f"{decimal(untrained.output)} tokens). Hypervolume: share of the plane that is dominated, with the "
+            f"{decimal(untrained.output)} tokens); the best is the highest of all ratios, chosen on these questions. "
+            "Hypervolume: share of the plane that is dominated, with the "
             f"reference point at accuracy 0 and {decimal(untrained.hypervolume_reference)} reasoning "
             f"tokens ({REFERENCE_FACTOR:g} times the untrained model's), and its 95 % interval. MRD: mean relative "
             "deviation |n − n*| / n* of reasoning tokens, n* being the ratio times the same model's tokens for the "

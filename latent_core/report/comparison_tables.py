@@ -10,6 +10,7 @@ from latent_core.evaluation.arm_measures import ArmMeasures, AtRatio, Spread
 from latent_core.evaluation.multiple import verdict_text
 from latent_core.evaluation.statistics import Estimate
 from latent_core.report.comparison import ArmResult, Comparison
+from latent_core.report.length_tables import BETWEEN, LENGTHS, length_tables
 from latent_core.report.numbers import DASH, MINUS, decimal, free, label, p_value, percent, points, whole
 from latent_core.report.table import Results, markdown_table, read_markdown
 
@@ -22,7 +23,7 @@ INTERVENTIONS, COMPRESSIONS = "Interventions on the reasoning", "Compressions"
 
 def tables(comparison: Comparison) -> dict[str, Results]:
     """Every table by its title, in the order of the page; those without rows are left out."""
-    found = {ARMS: arms_table(comparison), BY_RATIO: by_ratio_table(comparison)}
+    found = {ARMS: arms_table(comparison), BY_RATIO: by_ratio_table(comparison)} | length_tables(comparison.lengths)
     for family in comparison.families:
         by_matching = zip(Matching, (family.on_average, family.at_ratios, family.at_tokens), strict=True)
         found |= {f"{family.title} at {name}": differences_table(rows, comparison.margin) for name, rows in by_matching}
@@ -144,14 +145,14 @@ def read_sections(text: str) -> dict[str, Results]:
 
 
 def terminal_tables(shown: Mapping[str, Results]) -> list[Table]:
-    """For a terminal: the arms, and every table of differences."""
+    """For a terminal: the arms, whether they kept their lengths, and every table of differences."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     found = []
     for title, table in shown.items():
-        if title != ARMS and not title.endswith(tuple(Matching)):
+        if title not in (ARMS, LENGTHS, BETWEEN) and not title.endswith(tuple(Matching)):
             continue
         drawn = Table(title=Text(title), box=box.SIMPLE_HEAD, pad_edge=False)
         for name, number in zip(table.titles, table.number, strict=True):
@@ -192,7 +193,7 @@ def _at_cells(name: str, item: AtRatio) -> list[str]:
         f"{item.ratio:g}",
         spread_cell(item.accuracy),
         f"{percent(low, unit='')} to {percent(high, unit='')}",
-        ", ".join(percent(accuracy, unit="") for accuracy in item.each_seed),
+        ", ".join(percent(accuracy, unit="") for accuracy in item.accuracy.each_seed),
         f"{decimal(item.reasoning.mean)} ± {decimal(item.reasoning.sd)}",
         _two(item.reasoning_ratio),
         f"{decimal(item.output.mean)} ± {decimal(item.output.sd)}",
@@ -205,7 +206,7 @@ def _at_cells(name: str, item: AtRatio) -> list[str]:
 def _curve_cells(measures: ArmMeasures) -> list[str]:
     volume, slope = measures.hypervolume, measures.slope
     return [
-        f"{volume.value:.3f} ({volume.low:.3f} to {volume.high:.3f})",
+        DASH if volume is None else f"{volume.value:.3f} ({volume.low:.3f} to {volume.high:.3f})",
         _two(measures.deviation),
         DASH if measures.over_budget is None else percent(measures.over_budget),
         DASH if slope is None else _two(slope.value),

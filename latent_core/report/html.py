@@ -124,7 +124,11 @@ def _own_notes(entries: Sequence[ReportEntry]) -> list[str]:
 
 
 def _findings(entries: Sequence[ReportEntry]) -> list[Finding]:
-    """Best accuracy, most accuracy per token, and the least reasoning without a measurable loss of accuracy."""
+    """Best accuracy, most accuracy per token, and the least reasoning without a measurable loss of accuracy.
+
+    Answers after a replaced reasoning are no way to reason, and not among them.
+    """
+    entries = [entry for entry in entries if not entry.condition.kind.intervenes]
     if not entries:
         return []
     best = max(entries, key=lambda entry: (entry.summary.accuracy.value, -entry.summary.tokens.value))

@@ -30,7 +30,7 @@ import torch
 from latent_core.config.prompting import TextFormat
 from latent_core.dual.constraint import Phase, PhaseMachine
 from latent_core.errors import InputError, StageFailed
-from latent_core.likelihood import Head, Support, token_logprobs
+from latent_core.likelihood import Head, Support, require_own_logits, token_logprobs
 from latent_core.loading import SAFE
 from latent_core.models.readable import ReadableModel
 from latent_core.models.tokens import encode
@@ -66,6 +66,7 @@ class Scorer:
         )
         self._model.to(self.device).eval()
         require_full_attention(self._model.config)
+        require_own_logits(self._model)
         self.vocabulary_size = int(self._model.get_input_embeddings().num_embeddings)
         self.context = int(getattr(self._model.config, "max_position_embeddings", 1 << 30))
         self._batch_tokens = batch_tokens or (GPU_TOKENS if self.device == "cuda" else CPU_TOKENS)

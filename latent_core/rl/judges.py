@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from latent_core.config.grpo import GrpoConfig, Judge
-from latent_core.reward.scores import ScoreRequest
-from latent_core.rl.rewards import length_cost, verdict_reward
+from latent_core.reward.scores import ScoreRequest, Status
+from latent_core.rl.rewards import below_the_worst, length_cost, verdict_reward
 
 Row = dict[str, Any]
 Rewards = Callable[[Sequence[Row]], list[float]]
@@ -31,6 +31,8 @@ def judge(config: GrpoConfig, model_dir: Path) -> Rewards:
             [ScoreRequest((*row["prompt_token_ids"],), (*row["output_token_ids"],), row["gold"]) for row in rows]
         )
         costs = (length_cost(row, config.reward, limit) for row in rows)
-        return [score.score - cost for score, cost in zip(scores, costs, strict=True)]
+        rewards = [score.score - cost for score, cost in zip(scores, costs, strict=True)]
+        malformed = [score.status is not Status.SCORED for score in scores]
+        return below_the_worst(rewards, malformed, config.rollout.samples)
 
     return of_gold

@@ -18,7 +18,10 @@ from latent_core.likelihood.hidden_states import hidden_states
 
 
 class Policy:
-    """Log-probabilities of a model's tokens as they are sampled: under the phases of `machine` if it is dual."""
+    """Log-probabilities of a model's tokens as they are sampled: under the phases of `machine` if it is dual.
+
+    The machine's `end_bias` is in them, as it is in what was sampled.
+    """
 
     def __init__(self, machine: PhaseMachine | None, temperature: float) -> None:
         self._machine = machine
@@ -30,7 +33,8 @@ class Policy:
     ) -> TokenLogProbs:
         """Of the last `keep` tokens of `ids` (rows, length), shape (rows, keep).
 
-        `mask` is 0 on padding, which may stand on both sides and has log-probability and entropy 0.
+        `mask` is 0 on padding, which may stand on both sides and has log-probability and entropy 0. So have tokens that
+        their phase forbids: those that an environment said, which the policy had no part in.
         """
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
         read = hidden_states(model, input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)
@@ -38,12 +42,18 @@ class Policy:
         if self._support is None:
             self._support = Support.plain(head.size)
         before = slice(-keep - 1, -1)
+        targets = torch.where(mask[:, -keep:] == 0, IGNORED, ids[:, -keep:])
+        phases = None
+        if self._machine is not None:
+            phases = phases_after(ids, self._machine)[:, before]
+            forbidden = self._machine.forbidden_on(ids.device)[phases, ids[:, -keep:]]
+            targets = torch.where(forbidden, IGNORED, targets)
         return token_logprobs(
             read[:, before],
             head,
-            torch.where(mask[:, -keep:] == 0, IGNORED, ids[:, -keep:]),
+            targets,
             self._support,
-            None if self._machine is None else phases_after(ids, self._machine)[:, before],
+            phases,
             temperature=self._temperature,
             with_entropies=with_entropies,
         )
@@ -54,7 +64,53 @@ def policy_trainer(machine: PhaseMachine | None) -> type:
     from trl import GRPOTrainer
 
     class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
+        """Learns from the advantages that its `rollout_func` gives, one for each token, and from kept rows alone."""
+
         _policy: Policy | None = None
+
+        def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+            """With `advantages` (rows, tokens) and `kept` (rows,) of the rollouts in place of TRL's advantages (rows,).
+
+            TRL subtracts a group's mean in float32, where equal rewards leave a residue.
+            """
+            batch: dict[str, Any] = super()._generate_and_score_completions(inputs)
+            mask = batch["completion_mask"] * batch.get("tool_mask", 1)
+            kept = torch.tensor([row["kept"] for row in inputs], device=mask.device)
+            advantages = torch.zeros(mask.shape, device=mask.device)
+            for place, row in enumerate(inputs):
+                advantages[place, : len(row["advantages"])] = torch.tensor(row["advantages"])
+            mask = mask * kept[:, None]
+            return batch | {
+                "advantages": advantages * mask,
+                "tool_mask": mask,
+                "kept": kept,
+                "kept_share": kept.float().mean(),
+                "num_items_in_batch": mask.sum(),
+            }
+
+        def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+            """Over kept rows: the others cost no pass, have no divergence, and no denominator counts them."""
+            kept = inputs["kept"]
+            if not kept.any():
+                nothing: torch.Tensor = next(value for value in model.parameters() if value.requires_grad).sum() * 0.0
+                return nothing
+            rows = {
+                name: value[kept] if isinstance(value, torch.Tensor) and value.ndim else value
+                for name, value in inputs.items()
+            }
+            loss: torch.Tensor = super()._compute_loss(model, rows)
+            if self.loss_type == "dapo":  # divided by the tokens of all kept rows
+                return loss
+            # TRL's mean is over this pass's kept rows; weighted by their share of it, it is one over the step's.
+            share: torch.Tensor = kept.float().mean() / inputs["kept_share"]
+            return loss * share
+
+        def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+            """Without gradients, not with zeros, where no group teaches: the optimizer's momentum stands still too."""
+            loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+            if not any(bool(batch["kept"].any()) for batch in self._buffered_inputs):
+                model.zero_grad(set_to_none=True)
+            return loss
 
         def _get_per_token_logps_and_entropies(
             self,

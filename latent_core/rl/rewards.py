@@ -1,4 +1,4 @@
-"""What completions are worth, and which groups of them say anything: plain arithmetic on graded rows."""
+"""What completions are worth: plain arithmetic on graded rows."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from latent_core.config.grpo import RewardConfig
 
 Row = Mapping[str, Any]
-Floats = npt.NDArray[np.float64]
+LEAST_MARGIN = 0.1  # of a malformed completion below the worst of its group
 
 
 def verdict_reward(row: Row, config: RewardConfig, max_new_tokens: int) -> float:
@@ -29,26 +28,18 @@ def length_cost(row: Row, config: RewardConfig, max_new_tokens: int) -> float:
     return config.length_cost * min(1.0, float(row["reasoning_tokens"]) / max_new_tokens)
 
 
-def kept_groups(rewards: Sequence[Sequence[float]], share: float) -> list[bool]:
-    """Which groups of rewards, shape (groups, samples), teach something: the signal-to-noise filter of RAGEN-2.
+def below_the_worst(rewards: Sequence[float], malformed: Sequence[bool], samples: int) -> list[float]:
+    """The rewards, shape (groups x samples,), where those of malformed completions are a little below their group's.
 
-    Groups are taken in descending order of their rewards' standard deviation (ddof 1) until these add up to `share` of
-    the sum over all groups. A group whose rewards are all equal is never taken.
+    A fixed low value would be nearly all of the group's spread, and leave the others next to no advantage over each
+    other. A malformed completion is worth less than the worst of the others by their standard deviation, and by at
+    least `LEAST_MARGIN`. In a group that is malformed throughout all are worth the same: the least of their rewards.
     """
-    deviations: Floats = np.asarray([np.std(group, ddof=1) for group in rewards])
-    order = np.argsort(-deviations, kind="stable")
-    before = np.concatenate([[0.0], np.cumsum(deviations[order])[:-1]])
-    # A hair below the share, so that 1 does not ask for the last bits of a sum.
-    taken = (before < share * deviations.sum() * (1 - 1e-12)) & (deviations[order] > 0)
-    kept = np.zeros(len(deviations), dtype=bool)
-    kept[order[taken]] = True
-    return [bool(group) for group in kept]
-
-
-def levelled(rewards: Sequence[float], kept: Sequence[bool], samples: int) -> list[float]:
-    """The rewards, shape (groups x samples,), those of a group that is not `kept` at the group's mean: no advantage."""
     result = list(rewards)
     for start in range(0, len(result), samples):
-        if not kept[start]:
-            result[start : start + samples] = [float(np.mean(result[start : start + samples]))] * samples
+        group = slice(start, start + samples)
+        values, broken = np.array(rewards[group]), np.array(malformed[group])
+        whole = values[~broken]
+        low = whole.min() - max(LEAST_MARGIN, float(whole.std())) if len(whole) else values.min()
+        result[group] = np.where(broken, low, values).tolist()
     return result

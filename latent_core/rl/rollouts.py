@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latent_core.benchmarks.problem import Problem
-from latent_core.config.grpo import GrpoConfig
+from latent_core.config.grpo import Advantage, GrpoConfig
 from latent_core.config.sampling import SamplingConfig
+from latent_core.errors import InputError
 from latent_core.generate.completions import graded_completions
 from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.models.readable import ReadableModel
+from latent_core.rl.advantages import dr_grpo, grpo, rloo
+from latent_core.rl.draws import questions_of, ratio_of
+from latent_core.rl.filters import kept_groups
 from latent_core.rl.judges import Rewards, Row
-from latent_core.rl.rewards import kept_groups, levelled
-from latent_core.store.columns import rows_of_batch, table_of_rows
+from latent_core.rl.length_control import LENGTH_TERM, LengthControl, length_columns
+from latent_core.rl.lengths import permuted
+from latent_core.rl.rollout_files import RolloutFiles
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_FILE = "step-{:06d}.parquet"
+_ESTIMATORS = {Advantage.GRPO: grpo, Advantage.DR_GRPO: dr_grpo, Advantage.DAPO: grpo, Advantage.RLOO: rloo}
 _SEEDS_APART = 1_000_000  # more than there are steps, so that two runs' seeds share none
 
 
-def rollout_schema() -> pa.Schema:
-    """Columns of a rollout: `step` counts from 0, `taught` is false where the filter left the group out."""
+def rollout_schema(*, length: bool = False) -> pa.Schema:
+    """Columns of a rollout: `step` counts from 0, `taught` is false where the filter left the group out.
+
+    With `length`, for training with a length term, also those of `length_columns`.
+    """
     import pyarrow as pa
 
     return pa.schema(
@@ -45,12 +53,14 @@ def rollout_schema() -> pa.Schema:
             ("latent_tokens", pa.int32()),
             ("reward", pa.float64()),
             ("taught", pa.bool_()),
+            *(length_columns() if length else ()),
         ]
     )
 
 
 class Rollouts:
-    """TRL's `rollout_func` over problems that prompts name by their number.
+    """TRL's `rollout_func` over problems. It chooses them itself, from the seed and the step: TRL's sampler begins anew
+    when a run is resumed, so the prompts that it hands over tell their number alone.
 
     Every step's rows go into a file of their own in `folder` as soon as they are there, so that a run that is resumed
     from a checkpoint writes over those of the steps that it repeats.
@@ -65,27 +75,47 @@ class Rollouts:
         folder: Path,
         *,
         benchmark: str,
+        references: Mapping[str, float] | None = None,
     ) -> None:
+        """`references`: see `LengthControl`. Raises InputError where the length term of `config` has none."""
         self._problems = problems
         self._model_dir = model_dir
         self._readable = ReadableModel.load(model_dir)
         self._config = config
         self._rewards = rewards
-        self._folder = folder
+        self._length: LengthControl | None = None
+        if config.length.is_on:
+            if references is None:
+                raise InputError(
+                    f"references: grpo.length.reward {config.length.reward} needs the start model's lengths"
+                )
+            samples = config.rollout.samples
+            self._length = LengthControl(config.length, references, samples=samples, iterations=config.iterations)
+        self._files = RolloutFiles(folder, rollout_schema(length=config.length.is_on))
         self._benchmark = benchmark
         self._engine: TransformersEngine | None = None
-        folder.mkdir(parents=True, exist_ok=True)
 
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
-        """Ids as sampled, and the rewards; a group that teaches nothing gets its own mean, so no advantage."""
-        rows = self.draw([int(prompt) for prompt in prompts[:: self._config.rollout.samples]], trainer)
+        """Ids as sampled, the rewards (which TRL logs), and what `PolicyTrainer` learns from.
+
+        That is `advantages`, one for each token of a completion, and `kept`, false where a group teaches nothing.
+        """
+        rows = self.draw(
+            questions_of(
+                self._config.seed,
+                int(trainer.state.global_step) // self._config.iterations,
+                questions=len(self._problems),
+                per_step=len(prompts) // self._config.rollout.samples,
+            ),
+            trainer,
+        )
         return {
             "prompt_ids": [list(row["prompt_token_ids"]) for row in rows],
             "completion_ids": [list(row["output_token_ids"]) for row in rows],
             "logprobs": None,  # type: ignore[dict-item]  # the trainer's own, under the same policy
-            "reward": levelled(
-                [row["reward"] for row in rows], [row["taught"] for row in rows], self._config.rollout.samples
-            ),
+            "reward": [row["reward"] for row in rows],
+            "advantages": self._advantages(rows, int(trainer.state.global_step)),
+            "kept": [row["taught"] for row in rows],
         }
 
     def draw(self, numbers: Sequence[int], trainer: Any) -> list[Row]:
@@ -94,15 +124,33 @@ class Rollouts:
         model = trainer.accelerator.unwrap_model(trainer.model)
         if self._engine is None or self._engine.model is not model:
             self._engine = TransformersEngine.around(model, self._model_dir)
-        with _generating(model), trainer.accelerator.autocast():
+        with generating(model), trainer.accelerator.autocast():
             rows = self._graded(numbers, step, self._engine)
         rewards = self._rewards(rows)
+        if self._length is not None:
+            self._length.add_terms(rows, step, self._files)
+            rewards = [reward + row[LENGTH_TERM] for row, reward in zip(rows, rewards, strict=True)]
         groups = [rewards[start : start + samples] for start in range(0, len(rows), samples)]
         kept = kept_groups(groups, self._config.keep_signal)
         for place, (row, reward) in enumerate(zip(rows, rewards, strict=True)):
             row |= {"step": step, "reward": reward, "taught": kept[place // samples]}
-        self._write(step, rows)
+        self._files.write(step, rows)
         return rows
+
+    def _advantages(self, rows: Sequence[Row], step: int) -> list[list[float]]:
+        """Of each row's tokens, which all share the advantage of their completion over its group.
+
+        The placebo learns from the group's rewards in a random order; rows keep the reward that is theirs.
+        """
+        samples, estimate = self._config.rollout.samples, _ESTIMATORS[self._config.advantage]
+        advantages: list[float] = []
+        for start in range(0, len(rows), samples):
+            group = rows[start : start + samples]
+            rewards = [row["reward"] for row in group]
+            if self._config.placebo:
+                rewards = permuted(rewards, self._config.seed, f"{step}/{group[0]['question_id']}").tolist()
+            advantages += map(float, estimate(rewards))
+        return [[advantage] * len(row["output_token_ids"]) for row, advantage in zip(rows, advantages, strict=True)]
 
     def let_go(self) -> None:
         """Hold the trained model, and a judge's copy, no longer; only `rows` may follow."""
@@ -111,18 +159,17 @@ class Rollouts:
 
     def rows(self, steps: int) -> Iterator[Row]:
         """All rows of the first `steps` optimizer steps, in order."""
-        import pyarrow.parquet as pq
-
-        for step in range(0, steps, self._config.iterations):
-            for batch in pq.ParquetFile(self._folder / _FILE.format(step)).iter_batches():
-                yield from rows_of_batch(batch)
+        return self._files.rows(range(0, steps, self._config.iterations))
 
     def _graded(self, numbers: Sequence[int], step: int, engine: TransformersEngine) -> list[Row]:
-        """Rows of these problems, each at its own ratio."""
-        ratios = self._config.ratios
+        """Rows of these problems, each at the ratio that it has drawn for this step."""
+        config = self._config
+        drawn = {
+            number: ratio_of(config.seed, step, self._problems[number].question_id, config.ratios) for number in numbers
+        }
         of_number: dict[int, list[Row]] = {number: [] for number in numbers}
-        for place, ratio in enumerate(ratios):
-            chosen = [number for number in numbers if number % len(ratios) == place]
+        for ratio in config.ratios:
+            chosen = [number for number in numbers if drawn[number] == ratio]
             rows = graded_completions(
                 [self._problems[number] for number in chosen],
                 self._readable,
@@ -146,19 +193,9 @@ class Rollouts:
             seed=self._config.seed * _SEEDS_APART + step,
         )
 
-    def _write(self, step: int, rows: Sequence[Row]) -> None:
-        """A file is there as a whole or not at all."""
-        import pyarrow.parquet as pq
-
-        schema = rollout_schema()
-        table = table_of_rows([{name: row[name] for name in schema.names} for row in rows], schema)
-        partial = self._folder / "partial"
-        pq.write_table(table, partial)
-        partial.replace(self._folder / _FILE.format(step))
-
 
 @contextmanager
-def _generating(model: Any) -> Iterator[None]:
+def generating(model: Any) -> Iterator[None]:
     """Dropout off, and back to what it was."""
     training = model.training
     model.eval()

@@ -7,16 +7,18 @@ Training resumes from the newest whole checkpoint in `checkpoint_dir`, which bel
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from latent_core.benchmarks.problem import Problem
-from latent_core.config.grpo import Advantage, GrpoConfig
+from latent_core.config.grpo import GrpoConfig
+from latent_core.config.policy_update import PolicyUpdateConfig
 from latent_core.device_memory import release
 from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.vocabulary import DualVocabulary
+from latent_core.likelihood import require_own_logits
 from latent_core.models.family import open_family
 from latent_core.rl.judges import judge
 from latent_core.rl.policy import policy_trainer
@@ -29,7 +31,7 @@ ROLLOUTS = "rollouts"  # folder beside the checkpoints
 
 
 @dataclass(frozen=True)
-class GrpoResult:
+class PolicyResult:
     """What training measured; `curve` has one entry a step with TRL's own names. `rollouts` are read from disk."""
 
     curve: list[dict[str, float]]
@@ -37,6 +39,30 @@ class GrpoResult:
     total_parameters: int
     resumed_from_step: int
     rollouts: Iterator[dict[str, Any]]
+
+
+class RolloutSource(Protocol):
+    """What TRL calls for a step's rollouts, and what reads them again afterwards."""
+
+    def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
+        """`prompts` tell how many rollouts are wanted, and nothing else."""
+        ...
+
+    def let_go(self) -> None:
+        """Hold the trained model no longer; only `rows` may follow."""
+        ...
+
+    def rows(self, steps: int) -> Iterator[dict[str, Any]]:
+        """All rows of the first `steps` optimizer steps, in order."""
+        ...
+
+
+class Sizes(NamedTuple):
+    """Rollouts of a step, members of a group, and the constant length that `dr_grpo` divides by, in tokens."""
+
+    rollouts: int
+    samples: int
+    longest: int
 
 
 def reinforce(
@@ -47,34 +73,69 @@ def reinforce(
     benchmark: str,
     out_dir: Path,
     checkpoint_dir: Path,
+    references: Mapping[str, float] | None = None,
     progress: Progress | None = None,
-) -> GrpoResult:
+) -> PolicyResult:
     """Train the model in `model_dir` on `problems`, write the merged model (and the adapter, under LoRA) to `out_dir`.
 
-    A dual model acts and learns under its phase machine. Raises InputError for settings that do not fit the model.
+    A dual model acts and learns under its phase machine. `references`: the start model's mean length by question, which
+    a length term needs (see `LengthControl`). Raises InputError for settings that do not fit the model.
     """
+    rollouts = Rollouts(
+        problems,
+        model_dir,
+        config,
+        judge(config, model_dir),
+        checkpoint_dir / ROLLOUTS,
+        benchmark=benchmark,
+        references=references,
+    )
+    return train_policy(
+        model_dir,
+        config,
+        rollouts,
+        Sizes(config.completions_per_step, config.rollout.samples, config.rollout.max_new_tokens),
+        loss=config.advantage.loss,
+        temperature=config.rollout.temperature,
+        out_dir=out_dir,
+        checkpoint_dir=checkpoint_dir,
+        progress=progress,
+    )
+
+
+def train_policy(
+    model_dir: Path,
+    config: PolicyUpdateConfig,
+    rollouts: RolloutSource,
+    sizes: Sizes,
+    *,
+    loss: str,
+    temperature: float,
+    out_dir: Path,
+    checkpoint_dir: Path,
+    progress: Progress | None = None,
+) -> PolicyResult:
+    """Train on what `rollouts` gives, with TRL's loss of that name (grpo, dr_grpo or dapo); see `reinforce`."""
     from datasets import Dataset
 
     tokenizer, family = open_family(model_dir)
     vocabulary = DualVocabulary.find(model_dir)
     machine = PhaseMachine(vocabulary, stop_ids=family.stop_ids) if vocabulary else None
     latents = range(vocabulary.visible_size, vocabulary.size) if vocabulary else range(0)
-    rollouts = Rollouts(
-        problems, model_dir, config, judge(config, model_dir), checkpoint_dir / ROLLOUTS, benchmark=benchmark
-    )
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # `rollout_func` may change: TRL's version is pinned
     model = load_model(model_dir, config)
     rows = learning_rows(config, latents, ratio_tokens=family.ratio_tokens, tied=bool(model.config.tie_word_embeddings))
     trainer = policy_trainer(machine)(
         model=model,
-        args=_arguments(config, checkpoint_dir),
+        args=_arguments(config, sizes, loss, temperature, checkpoint_dir),
         reward_funcs=_given_reward,
         rollout_func=rollouts,
-        train_dataset=Dataset.from_dict({"prompt": [str(number) for number in range(len(problems))]}),
+        train_dataset=Dataset.from_dict({"prompt": ["-"] * sizes.rollouts}),
         processing_class=tokenizer,
         peft_config=adapter_config(config, rows),
         callbacks=[checkpoint_callback(config.save_every), progress_callback(progress)],
     )
+    require_own_logits(trainer.model)
     trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(checkpoint_dir)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
@@ -83,7 +144,7 @@ def reinforce(
     del trainer, model
     rollouts.let_go()
     release()
-    return GrpoResult(
+    return PolicyResult(
         curve=curve,
         trainable_parameters=trainable,
         total_parameters=total,
@@ -97,7 +158,7 @@ def _given_reward(prompts: list[str], completions: list[str], reward: list[float
     return reward
 
 
-def _arguments(config: GrpoConfig, checkpoint_dir: Path) -> Any:
+def _arguments(config: PolicyUpdateConfig, sizes: Sizes, loss: str, temperature: float, checkpoint_dir: Path) -> Any:
     import torch
     from trl import GRPOConfig
 
@@ -106,13 +167,13 @@ def _arguments(config: GrpoConfig, checkpoint_dir: Path) -> Any:
         output_dir=str(checkpoint_dir),
         max_steps=config.steps,
         per_device_train_batch_size=config.micro_batch_size,
-        gradient_accumulation_steps=config.completions_per_step // config.micro_batch_size,
-        num_generations=config.rollout.samples,
+        gradient_accumulation_steps=sizes.rollouts // config.micro_batch_size,
+        num_generations=sizes.samples,
         num_iterations=config.iterations,
-        max_completion_length=config.rollout.max_new_tokens,
-        temperature=config.rollout.temperature,
-        loss_type=config.advantage.value,
-        scale_rewards="none" if config.advantage is Advantage.DR_GRPO else "group",
+        max_completion_length=sizes.longest,
+        temperature=temperature,
+        loss_type=loss,
+        scale_rewards="none",  # advantages are given
         epsilon=config.clip_low,
         epsilon_high=config.clip_high,
         beta=config.kl,
@@ -120,6 +181,7 @@ def _arguments(config: GrpoConfig, checkpoint_dir: Path) -> Any:
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=config.warmup_ratio,  # a float below 1 is a share of the steps
         weight_decay=config.weight_decay,
+        router_aux_loss_coef=0.0,  # mixture of experts: the loss is the policy's alone, as in supervised training
         gradient_checkpointing=config.gradient_checkpointing,
         save_strategy="steps",
         save_steps=config.save_every,

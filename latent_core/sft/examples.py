@@ -173,10 +173,18 @@ class Prompt(NamedTuple):
     text: str
     ids: array[int]
 
+    @classmethod
+    def of(cls, model: ReadableModel, question: str, **how: Any) -> Prompt:
+        """The prompt of a question; `how` are `prompts.render_prompt`'s own settings."""
+
+        def render(asked: str) -> str:
+            return prompts.render_prompt(asked, model.tokenizer, model.family, **how)
+
+        return cls(render(question), model.encode_around(render, question))
+
 
 def _prompt(model: ReadableModel, question: str, ratio: AskedRatio) -> Prompt:
-    text = prompts.render_prompt(question, model.tokenizer, model.family, ratio=ratio)
-    return Prompt(text, model.encode_packed(text))
+    return Prompt.of(model, question, ratio=ratio)
 
 
 def _example(
@@ -215,7 +223,7 @@ def achieved_label(achieved: float) -> float:
 
 def tokenised_example(
     sample: Row,
-    prompt: str | Prompt,
+    prompt: Prompt,
     target: str,
     model: ReadableModel,
     *,
@@ -225,7 +233,6 @@ def tokenised_example(
     seed: int,
 ) -> dict[str, Any]:
     """A row of `example_schema`, its ids as arrays: the loss is on the target, the split follows from the question."""
-    text, prompt_ids = prompt if isinstance(prompt, Prompt) else Prompt(prompt, model.encode_packed(prompt))
     target_ids = model.encode_packed(target)
     held_out = is_validation(sample["question_id"], validation_share, seed)
     return {
@@ -234,10 +241,10 @@ def tokenised_example(
         "ratio": ratio,
         "achieved_ratio": achieved,
         "split": "validation" if held_out else "train",
-        "prompt": text,
+        "prompt": prompt.text,
         "target": target,
-        "input_ids": prompt_ids + target_ids,
-        "labels": _UNSUPERVISED * len(prompt_ids) + target_ids,
+        "input_ids": prompt.ids + target_ids,
+        "labels": _UNSUPERVISED * len(prompt.ids) + target_ids,
     }
 
 

@@ -68,6 +68,7 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
     from transformers import AutoTokenizer
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
+    from latent_core.likelihood import require_own_logits
     from latent_core.likelihood.hidden_states import let_through
 
     config = job.config
@@ -107,6 +108,7 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
         callbacks=[checkpoint_callback(config.save_every, args.save_steps), progress_callback(progress)],
     )
     if config.support is LossSupport.PHASE:
+        require_own_logits(trainer.model)
         let_through(trainer.model)
     trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(job.checkpoint_dir)

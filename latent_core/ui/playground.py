@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from itertools import groupby, zip_longest
 from typing import NamedTuple, Protocol
 
@@ -14,7 +15,6 @@ from latent_core.config.sampling import SamplingConfig
 from latent_core.errors import InputError
 from latent_core.generate.engine import FinishReason, Request, item_seed
 from latent_core.models.readable import ReadableModel
-from latent_core.models.tokens import encode
 
 MAX_QUESTION = 4_000  # characters
 MAX_NEW_TOKENS = 1_024
@@ -116,5 +116,5 @@ def stretches(ids: Sequence[int], model: ReadableModel) -> tuple[Stretch, ...]:
 
 
 def _request(question: str, ratio: float, model: ReadableModel) -> Request:
-    text = prompts.render_prompt(question, model.tokenizer, model.family, ratio=ratio)
-    return Request(tuple(encode(text, model.tokenizer)), item_seed(0, question, 0))
+    render = partial(prompts.render_prompt, tokenizer=model.tokenizer, family=model.family, ratio=ratio)
+    return Request(tuple(model.encode_around(render, question)), item_seed(0, question, 0))

@@ -27,7 +27,7 @@ from tasks.tracking.journal import Journal, JournalModel, promotions
 logger = logging.getLogger("latent")
 CHAMPION = "champion"
 _REGISTERED = re.compile(rf"models:/(?P<name>{MODEL_NAME})(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))")
-_ADDRESS = re.compile(r"(train|build_dual|grpo)/[^/]+")
+_ADDRESS = re.compile(r"(train|build_dual|grpo|agent)/[^/]+")
 _UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow says of a name, a number and an alias
 
 
@@ -50,22 +50,24 @@ def find_version(
     return FoundModel(_kept(ref, store, chat), f"version {version} ({ref})")
 
 
-def find_model(spec: str, store: ArtifactStore, tracking: TrackingConfig, chat: ChatConfig = DEFAULT_CHAT) -> Model:
+def find_model(
+    spec: str, store: ArtifactStore, tracking: TrackingConfig, chat: ChatConfig = DEFAULT_CHAT, field: str = "model"
+) -> Model:
     """The model that `spec` names, as a stage's input.
 
     `models:/NAME@ALIAS` and `models:/NAME/VERSION` are looked up in MLflow's registry, `train/FINGERPRINT` or
     `grpo/FINGERPRINT` (which may be shortened while it stays unique) in the store; anything else as `open_model` does.
     `chat` says how the conversations of a model from outside are read; one of the store keeps what it was trained with.
-    Raises InputError naming the field, and InfrastructureError when the registry does not answer.
+    Raises InputError naming the `field`, and InfrastructureError when the registry does not answer.
     """
     registered = _REGISTERED.fullmatch(spec)
     if registered is not None:
         return _kept(_from_registry(registered, store, tracking)[0], store, chat)
     if spec.startswith("models:/"):
-        raise InputError(f"model: {spec!r} is not of the form models:/NAME@ALIAS or models:/NAME/VERSION")
+        raise InputError(f"{field}: {spec!r} is not of the form models:/NAME@ALIAS or models:/NAME/VERSION")
     if _ADDRESS.fullmatch(spec) and not Path(spec).is_dir():
         return _kept(store.find(spec), store, chat)
-    return ModelInput.find(spec, chat=chat)
+    return ModelInput.find(spec, field, chat=chat)
 
 
 def model_directory(

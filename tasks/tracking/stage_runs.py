@@ -27,7 +27,7 @@ def log_artifact_run(client: Any, experiment_id: str, artifact: Artifact, tags: 
         start_time=started,
     )
     run_id = run.info.run_id
-    metrics = [Metric(name, value, ended, 0) for name, value in flat_numbers(content.metrics)]
+    metrics = [Metric(name, value, ended, step) for name, value, step in _measures(content.metrics)]
     metrics += [Metric(f"rows/{reason}", float(count), ended, 0) for reason, count in content.accounting.items()]
     metrics.append(Metric("seconds", float(record["seconds"]), ended, 0))
     for entry in record.get("curve", []):
@@ -44,6 +44,23 @@ def log_artifact_run(client: Any, experiment_id: str, artifact: Artifact, tags: 
     for item in logged_files(artifact):
         client.log_text(run_id, artifact.read_bytes(item.path).decode(), item.path)
     client.set_terminated(run_id, end_time=ended)
+
+
+def _measures(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float, int]]:
+    """(name, value, step) of every number; a list of what was measured at steps is a curve, as that of training is."""
+    curves = {name: value for name, value in metrics.items() if _is_curve(value)}
+    for name, value in flat_numbers({name: value for name, value in metrics.items() if name not in curves}):
+        yield name, value, 0
+    for curve, entries in curves.items():
+        for entry in entries:
+            for name, value in flat_numbers({name: value for name, value in entry.items() if name != "step"}):
+                yield f"{curve}/{name}", value, int(entry["step"])
+
+
+def _is_curve(value: Any) -> bool:
+    return (
+        isinstance(value, list) and bool(value) and all(isinstance(item, Mapping) and "step" in item for item in value)
+    )
 
 
 def logged_files(artifact: Artifact) -> list[StoredFile]:

@@ -90,14 +90,33 @@ def test_result_of_an_arm_does_not_depend_on_the_other_arms(tmp_path: Path) -> N
     assert few[title] == many[title] and few["compare_arms"] != many["compare_arms"]
 
 
+def test_random_drop_is_listed_with_the_texts_that_it_is_trained_on(tmp_path: Path) -> None:
+    plan = _plan(tmp_path, latent_arms=["standard", "random_drop"], compressors=["latent-compressor"], units=["word"])
+    assert _of("measure_compressions", plan) == ["standard", "random_drop"]
+    cfg = CompareConfig.model_validate(SMALL | {"latent_arms": ["standard", "random_drop"]})
+    standard, dropped = varying(cfg)
+    assert (standard.compress.model, dropped.compress.model) == ("latent-compressor", "random")
+    shared = {key: SMALL[key] for key in ("collect", "seeds", "ratios", "compress", "tracking")}
+    same = {"benchmark": {"difficulties": [1, 2, 3, 4]}, "store": str(tmp_path), "variants": ["random_drop"]}
+    run = open_plan("tokenskip-math", config := TokenSkipConfig.model_validate(shared | same))
+    compose_main_job(config, run)
+    main = {line.title: line.ref.fingerprint for line in run.lines}
+    assert plan["train random_drop-seed1"] == main["train random_drop-seed1"]
+
+
+def test_one_question_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"evaluate\.questions: intervals are over questions"):
+        _plan(tmp_path, evaluate={"questions": 1})
+
+
 def test_comparison_alone_changes_with_margin_and_resamples(tmp_path: Path) -> None:
     before, after = _plan(tmp_path), _plan(tmp_path, margin=0.05, resamples=2000)
     assert {title for title in before if before[title] != after[title]} == {"compare_arms"}
 
 
 def test_compressors_called_alike_keep_their_whole_name() -> None:
-    specs = ["random", "lm_surprisal:latent-mini", "owner/encoder", "cts:a", "cts:b"]
-    assert list(compressor_names(specs).values()) == ["random", "lm_surprisal", "encoder", "cts:a", "cts:b"]
+    specs = ["random", "lm_surprisal:latent-mini", "owner/encoder", "models/own/", "cts:a", "cts:b"]
+    assert list(compressor_names(specs).values()) == ["random", "lm_surprisal", "encoder", "own", "cts:a", "cts:b"]
 
 
 def test_families_pair_arms_with_their_controls_once() -> None:

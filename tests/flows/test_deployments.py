@@ -67,8 +67,10 @@ def test_reevaluation_is_scheduled() -> None:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "deployments").glob("*.yaml")), ids=lambda file: file.name)
 def test_parameter_file_is_valid(file: Path) -> None:
-    own = ("compare", "compressor", "direct", "concise", "label-kinds", "grpo", "reevaluate")
+    own = ("compare", "compressor", "direct", "concise", "label-kinds", "grpo", "length", "reevaluate")
     others = {"sketch-of-thought": "concise", "concise-gsm8k": "concise", "direct-constant": "direct"}
+    others |= dict.fromkeys(("rl-bandit", "rl-frozen-lake", "rl-countdown"), "rl")
+    others |= {"grpo-length": "grpo"}
     flow = file.stem if file.stem in own else others.get(file.stem, "tokenskip-math")
     find_flow(flow).config.model_validate(yaml.safe_load(file.read_text()))
 
@@ -103,12 +105,12 @@ def test_run_on_the_embedded_model_never_registers_under_the_name_that_is_reeval
     assert followed in map(_registered_name, runs)
 
 
-@pytest.mark.parametrize("flow", ["tokenskip-math", "direct", "concise", "grpo"])
+@pytest.mark.parametrize("flow", ["tokenskip-math", "direct", "concise", "grpo", "rl"])
 def test_run_registers_no_model_unless_its_parameters_say_under_which_name(flow: str) -> None:
     assert find_flow(flow).config().tracking.register_as is None  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("flow", ["reevaluate", "mini", "compressor", "label-kinds", "compare"])
+@pytest.mark.parametrize("flow", ["reevaluate", "mini", "compressor", "label-kinds", "compare", "length"])
 def test_flow_that_registers_nothing_refuses_a_name(flow: str) -> None:
     with pytest.raises(InputError, match=r"^tracking\.register_as: unknown key"):
         load(find_flow(flow).config, None, ["tracking.register_as=x"])

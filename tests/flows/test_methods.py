@@ -9,8 +9,10 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from flows.launch.parameters import checked
 from flows.launch.registry import find_flow
 from latent_core.config.concise import ConciseConfig
+from latent_core.errors import InputError
 from tasks.run.plan import PlannedStage, open_plan
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +101,40 @@ def test_reinforcement_evaluates_the_model_before_and_after_and_counts_its_compl
         "report",
     ]
     assert plan[0].rows == 10 * 8 * 8
+
+
+def test_length_term_measures_the_start_model_once_for_all_seeds_and_rewards(tmp_path: Path) -> None:
+    plans = [
+        {line.title: line for line in _plan("grpo", tmp_path, {"grpo": {"steps": 20} | settings})}
+        for settings in (
+            {},
+            {"length": {"reward": "gated"}},
+            {"length": {"reward": "hmpo"}, "seed": 3},
+            {"length": {"reward": "hmpo", "reference_samples": 2}},
+        )
+    ]
+    plain, gated, hmpo, fewer = plans
+    assert "reference_lengths" not in plain and gated["reference_lengths"].rows == 1000 * 4
+    assert gated["reference_lengths"].ref == hmpo["reference_lengths"].ref != fewer["reference_lengths"].ref
+    assert len({plan["grpo"].ref for plan in plans}) == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"length": {"alpha": 0.5}}, r"grpo\.length\.alpha: has no effect without a length term"),
+        ({"length": {"reward": "hmpo", "rate": 0.1}}, r"grpo\.length\.rate: hmpo has no weight"),
+        ({"length": {"reward": "lcpo_max", "rate": 0.1}}, r"grpo\.length\.rate: lcpo_max only shortens"),
+        ({"length": {"reward": "gated", "alpha": 0}}, r"grpo\.length\.alpha: is 0 and stays so"),
+        ({"length": {"reward": "exact"}}, r"grpo\.length\.reward: .*lcpo_exact"),
+        ({"length": {"reward": "gated"}, "reward": {"judge": "logprob"}}, r"grpo\.length\.reward: .*no verdict"),
+        ({"length": {"reward": "gated"}, "reward": {"length_cost": 0.1}}, r"grpo\.reward\.length_cost: would pull"),
+    ],
+)
+def test_length_that_makes_no_sense_is_refused_in_one_line(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        checked(find_flow("grpo").config, {"grpo": settings})
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ COMMON: Values = {"benchmark": {"difficulties": [1]}, "evaluate": {"questions": 
 COLLECTED: Values = COMMON | {"collect": {"questions": 4, "shard_questions": 2}}
 AT_A_HALF: Values = COLLECTED | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [0.5]}}
 WORDS: Values = {"questions": 4, "held_out": 2, "reading": "conversation"}
+FEW: Values = {"questions": 8, "questions_per_step": 4}
 BASES: dict[str, Values] = {
     "tokenskip-math": AT_A_HALF
     | {"compress": {"scoring": {"spans": True}}, "quality": {}, "warm_start": {"questions": 5}},
@@ -42,7 +43,11 @@ BASES: dict[str, Values] = {
     | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [1.0, 0.5]}, "seeds": [1, 2, 3], "quality": {}}
     | {"latent_arms": ["standard", "dual"], "compressors": ["latent-compressor", "random"]}
     | {"compress": {"scoring": {"spans": True}, "keep_numbers": True}, "warm_start": {"questions": 5}},
-    "grpo": COMMON | {"grpo": {"questions": 8, "questions_per_step": 4}},
+    "grpo": COMMON | {"grpo": FEW | {"length": {"reward": "gated", "rate": 0.1}}},
+    "rl": {"environment": "bandit", "play": {"sampling": {"temperature": 0.5}}},
+    "length": COMMON
+    | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [1.0, 0.5]}, "seeds": [1, 2, 3], "grpo": FEW}
+    | {"models": {"standard": "latent-mini", "dual": "latent-mini"}, "arms": ["plain", "gated"]},
     "reevaluate": COMMON | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [0.5]}},
 }
 # A field that counts only beside others of its section, by the end of its name: those others.
@@ -56,6 +61,7 @@ BESIDE: dict[str, Values] = {
     "prepare.buckets": {"ratio_label": "bucket"},
     "prepare.bucket_tolerance": {"ratio_label": "bucket"},
     "train.visible_rows": {"method": "lora"},
+    "sampling.logprobs_of": {"logprobs": True},
     "benchmark.name": FILES,
     "benchmark.train_path": FILES,
     "benchmark.test_path": FILES,
@@ -64,6 +70,10 @@ BESIDE: dict[str, Values] = {
 }
 # Values of other sections, by the end of the flow's and the field's names.
 ELSEWHERE: dict[str, Values] = {
+    "grpo grpo.reward.judge": {"grpo": FEW},  # a length term goes with the verdict alone
+    "grpo grpo.reward.length_cost": {"grpo": FEW},
+    "length grpo.reward.judge": {"arms": ["plain"]},
+    "length grpo.reward.length_cost": {"arms": ["plain"]},
     "tokenskip-math prepare.auto_share": {"ratio_form": "echo"},
     "tokenskip-math evaluate.auto_ratio": {"ratio_form": "echo", "prepare": {"auto_share": 0.5}},
 }
@@ -78,8 +88,11 @@ TEXTS = {
     "benchmark.name": "word_problems",
     "compress.model": "random",
     "model": "other model",
+    "standard": "other model",
+    "dual": "other model",
     "initial": "other model",
     "labeller": "other model",
+    "environment": "sokoban",
     "date": "2025-01-01",
     "tracking.uri": "sqlite:///other.db",
     "": "other",
@@ -116,6 +129,16 @@ INERT = {
     "compare compress.scoring.force_reserve_digit": "as above",
     "compare train.seed": "the flow trains with every one of its seeds",
     "compare evaluate.base": "must be true",
+    "rl agent.seed": "the flow trains with every one of its seeds",
+    "rl agent.placebo": "must be false: the placebo is an arm of its own",
+    "length grpo.seed": "the flow trains with every one of its seeds",
+    "length grpo.placebo": "the flow sets it",
+    "length grpo.length.reward": "the flow sets it",
+    "length grpo.length.alpha": "the flow sets it",
+    "length grpo.length.tolerance": "the flow sets it",
+    "length grpo.length.rate": "the flow sets it",
+    "length grpo.length.reference_samples": "the flow sets it",
+    "length evaluate.auto_ratio": "asks for no length",
 }
 
 

@@ -124,6 +124,10 @@ def test_interventions_are_made_on_every_trained_model_at_every_ratio(tmp_path: 
             {"variants": ["standard"], "chat": {"thinking": "off"}, "evaluate": {"interventions": ["empty"]}},
             "evaluate.interventions: replace what stands between think marks",
         ),
+        (
+            {"ratio_form": "echo", "variants": ["standard"], "evaluate": {"interventions": ["swap"]}},
+            "evaluate.interventions: .* ratio_form: echo that would be its ratio too",
+        ),
         ({"evaluate": {"interventions": ["swap"], "questions": 1}}, "evaluate.interventions: swap needs another"),
         ({"evaluate": {"interventions": ["swap", "swap"]}}, "evaluate.interventions: one appears twice"),
         ({"evaluate": {"interventions": ["shuffle"]}}, "interventions"),

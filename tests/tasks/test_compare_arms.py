@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from operator import itemgetter
+from statistics import mean, stdev
 from typing import Any
 
 import pytest
+from scipy import stats
 
 from latent_core.errors import InputError
-from latent_core.evaluation.arm_comparisons import Pair
+from latent_core.evaluation.arm_comparisons import Matching, Pair
 from latent_core.evaluation.condition import Condition, Kind, role_of
 from latent_core.evaluation.following import Following
 from latent_core.evaluation.statistics import Estimate
@@ -22,6 +25,8 @@ from latent_core.report.comparison_tables import (
     read_sections,
     terminal_tables,
 )
+from latent_core.report.length_tables import BETWEEN, LENGTHS, LENGTHS_BY_RATIO
+from latent_core.report.numbers import MINUS, decimal, p_value
 from latent_core.store import Artifact, ArtifactRef
 from tasks.compare_arms import (
     REPORT_HTML,
@@ -136,13 +141,74 @@ def test_comparison_results_hold_all_numbers_with_their_evaluations(bench: Stage
     }
     assert set(map(role_of, inputs.evaluations)) < set(results["fingerprints"])
     arm = results["arms"][0]
-    assert (arm["name"], arm["seeds"], arm["measures"]["at"][1]["each_seed"]) == ("a", [1, 2], [0.75, 0.8])
+    assert (arm["name"], arm["seeds"], arm["measures"]["at"][1]["accuracy"]["each_seed"]) == ("a", [1, 2], [0.75, 0.8])
     assert arm["levels"]["0.5"]["1"]["mean"] == pytest.approx(0.775)
     difference = results["families"][0]["at_ratios"][1]
     assert difference["verdict"] == "worse" and difference["adjusted"]["high"] < 0
     assert difference["mcnemar"]["only_arm"] == 0 and difference["mcnemar"]["only_control"] == 44
     assert results["config"]["resamples"] == 2000 and results["budgets"] == [50.0]
     assert results["baselines"][1]["condition"] == "truncate 0.5"
+
+
+def test_numbers_of_the_tables_can_be_computed_from_the_results_alone(bench: StageBench) -> None:
+    """By other means than the stage's own: statistics, scipy and sums by hand, from what results.json holds."""
+    made = _made(bench, _inputs(bench))
+    results = json.loads(made.read_bytes(RESULTS))
+    shown = read_sections(made.read_bytes(TABLE_MARKDOWN).decode())
+    base, reference = results["untrained"], results["hypervolume_reference_tokens"]
+    by_ratio = iter(shown[BY_RATIO].rows)
+    curves = {}
+    for arm, row in zip(results["arms"], shown[ARMS].rows, strict=True):
+        points = []
+        for item in arm["measures"]["at"]:
+            accuracy, reasoning, output = (item[name]["each_seed"] for name in ("accuracy", "reasoning", "output"))
+            gain = (mean(accuracy) - base["accuracy"]) / base["accuracy"]
+            saved = (base["output"] - mean(output)) / base["output"]
+            scores = [saved + weight * gain for weight in ((3, 5) if gain >= 0 else (5, 10))]
+            points.append((item["ratio"], mean(accuracy), mean(reasoning), scores[0], _both(accuracy)))
+            cells = next(by_ratio)
+            assert cells[:3] == [arm["name"], f"{item['ratio']:g}", _both(accuracy)]
+            lengths = [f"{decimal(mean(each))} ± {decimal(stdev(each))}" for each in (reasoning, output)]
+            assert cells[5:8] == [lengths[0], f"{mean(reasoning) / points[0][2]:.2f}", lengths[1]]
+            assert cells[8:10] == [f"{score:+.2f}".replace("-", MINUS) for score in scores]
+        (_, high, full, *_), (_, low, half, *_) = points  # accuracy falls with the tokens
+        best = max(points, key=itemgetter(3))
+        assert row[3:6] == [*map(itemgetter(4), points), f"{best[3]:+.2f} at {best[0]:g}".replace("-", MINUS)]
+        assert row[6].startswith(f"{((full - half) * low + (reference - full) * high) / reference:.3f} (")
+        assert row[9] == f"{(1 - half / full) / 0.5:.2f}"
+        curves[arm["name"]] = [high, low]
+        for ratio, levels in arm["levels"].items():
+            assert [arm["name"], ratio, *(_both(level["each_seed"]) for level in levels.values())] in shown[LEVELS].rows
+    (family,) = results["families"]
+    for matching, name in zip(("on_average", "at_ratios", "at_tokens"), Matching, strict=True):
+        found = family[matching]
+        p_values = [2 * stats.t.sf(abs(item["difference"]["value"]) / item["error"], item["freedom"]) for item in found]
+        for item, p, row in zip(found, p_values, shown[f"Letters at {name}"].rows, strict=True):
+            ranked = enumerate(sorted(p_values))
+            adjusted = max(min(1.0, (len(found) - place) * other) for place, other in ranked if other <= p)
+            assert (item["p"], item["adjusted_p"]) == pytest.approx((p, adjusted)) and row[6] == p_value(adjusted)
+            value, reach = item["difference"]["value"], stats.t.isf(0.025, item["freedom"]) * item["error"]
+            assert [item["difference"][end] for end in ("low", "high")] == pytest.approx([value - reach, value + reach])
+            if name is Matching.RATIO:
+                only, other_only = item["mcnemar"]["only_arm"], item["mcnemar"]["only_control"]
+                assert value == pytest.approx(mean(item["each_seed"])) == pytest.approx((only - other_only) / 80)
+                assert item["mcnemar"]["p"] == pytest.approx(stats.binomtest(only, only + other_only).pvalue)
+    gaps = [after - before for after, before in zip(curves["<b>|"], curves["a"], strict=True)]
+    assert family["on_average"][0]["difference"]["value"] == pytest.approx(mean(gaps))  # lines from 50 to 100 tokens
+
+
+def _both(each_seed: list[float]) -> str:
+    return f"{100 * mean(each_seed):.1f} ± {100 * stdev(each_seed):.1f}"
+
+
+def test_levels_are_in_the_order_of_seeds_however_they_were_asked_for(bench: StageBench) -> None:
+    inputs = _inputs(bench)
+    turned = inputs._replace(evaluations=dict(reversed(inputs.evaluations.items())))
+    # Under another title, since the order of inputs is no part of the identity.
+    calls = [compare_arms.call(CompareArms(title=title), found) for title, found in (("A", inputs), ("B", turned))]
+    one, other = (json.loads(bench.perform(call).read_bytes(RESULTS))["arms"] for call in calls)
+    again = {arm["name"]: arm["levels"] for arm in other}
+    assert [list(arm["levels"].items()) for arm in one] == [list(again[arm["name"]].items()) for arm in one]
 
 
 def test_interventions_are_compared_with_the_same_arm_after_its_own_reasoning(bench: StageBench) -> None:
@@ -174,3 +240,44 @@ def test_comparison_again_gives_the_same_bytes(bench: StageBench) -> None:
     calls = [compare_arms.call(CompareArms(title=title, families=(family,)), inputs) for title in ("A", "B")]
     one, other = (json.loads(bench.perform(call).read_bytes(RESULTS)) for call in calls)
     assert one["families"] == other["families"] and one["arms"] == other["arms"]
+
+
+def test_arms_with_a_start_model_are_measured_by_its_lengths(bench: StageBench) -> None:
+    """The trained arm keeps its own length at ratio 1, which is four fifths of the start model's."""
+    tokens = {("start", 1.0): 100, ("start", 0.6): 60, ("start", 0.5): 50}
+    tokens |= {("arm", 1.0): 80, ("arm", 0.6): 48, ("arm", 0.5): 40}
+    right = {1.0: 40, 0.6: 20, 0.5: 30}
+    evaluations = {Condition("base", Kind.UNTRAINED, 1.0): _evaluation(bench, 40, 100)}
+    evaluations |= {
+        Condition(name, Kind.RATIO, ratio, seed): _evaluation(bench, right[ratio], length)
+        for (name, ratio), length in tokens.items()
+        for seed in (1, 2)
+    }
+    inputs = _inputs(bench, evaluations=evaluations, trainings={}, compressions={}, measures={})
+    config = CompareArms(
+        title="t",
+        families=(ComparisonFamily(title="Standard", pairs=(Pair("arm", "start"),)),),
+        resamples=1000,
+        starts=(Pair("start", "start"), Pair("arm", "start")),
+        trained_ratios=(1.0, 0.5),
+    )
+    made = bench.perform(compare_arms.call(config, inputs))
+    shown = read_sections(made.read_bytes(TABLE_MARKDOWN).decode())
+    start, arm = ({row[0]: row for row in shown[LENGTHS].rows}[name] for name in ("start", "arm"))
+    assert start[2:4] == ["0", "0.000"] and start[6] == "1.000"
+    assert arm[1:4] == ["start", "0", "0.200"] and arm[5:7] == ["0.200", "0.800"]
+    at_half = next(row for row in shown[LENGTHS_BY_RATIO].rows if row[:2] == ["arm", "0.5"])
+    assert at_half[2:5] == ["50.0", "40.0", "10.0"] and at_half[9] == "−25.0"
+    assert [row[:6] for row in shown[BETWEEN].rows] == [
+        [name, "0.6", "0.5 and 1", "50.0", "80.0", "−30.0"] for name in ("start", "arm")
+    ]
+    results = json.loads(made.read_bytes(RESULTS))
+    assert [item["arm"] for item in results["lengths"]] == ["start", "arm"]
+    assert LENGTHS in made.read_bytes(REPORT_HTML).decode()
+    assert {LENGTHS, BETWEEN} <= {table.title.plain for table in terminal_tables(shown)}  # type: ignore[union-attr]
+
+
+def test_comparison_without_start_models_says_nothing_of_lengths_asked_for(bench: StageBench) -> None:
+    made = _made(bench, _inputs(bench))
+    assert "lengths" not in json.loads(made.read_bytes(RESULTS))
+    assert LENGTHS not in read_sections(made.read_bytes(TABLE_MARKDOWN).decode())

@@ -14,6 +14,7 @@ from latent_core.models.source import model_in
 from latent_core.rl import training
 from latent_core.rl.judges import Rewards
 from tasks.grpo import ROLLOUTS, GrpoInputs, train_policy
+from tasks.tables import REFERENCES
 from tests.support.stage_bench import MINI, TRAINING, StageBench
 
 
@@ -48,3 +49,28 @@ def test_grpo_keeps_every_rollout_and_summarises_the_first_and_the_last_steps(
         rewards = [row["reward"] for row in rows if row["step"] == step]
         assert content.metrics[name]["reward"] == sum(rewards) / 4
     assert (model_in(made) / "config.json").is_file()
+
+
+def test_grpo_under_a_length_term_records_what_every_step_came_to(
+    bench: StageBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "judge", _more_each_step)
+    tokens = {problem.question_id: 10.0 for problem in TRAINING.open().problems(0, 4)}
+    references = bench.input(
+        "reference_lengths", {REFERENCES: [{"question_id": name, "tokens": length} for name, length in tokens.items()]}
+    )
+    config = GrpoConfig.model_validate(
+        {
+            "questions": 4, "questions_per_step": 2, "steps": 2, "micro_batch_size": 2, "save_every": 2,
+            "rollout": {"samples": 2, "max_new_tokens": 16, "temperature": 1.5},
+            "length": {"reward": "gated", "alpha": 0.2, "tolerance": 0.1, "rate": 0.5}, "ratios": [0.5],
+        }
+    )  # fmt: skip
+    made = bench.perform(train_policy.call(config, GrpoInputs(MINI, TRAINING, references)))
+    first, last = made.manifest.content.metrics["length"]
+    rows = [row for row in made.rows_of(ROLLOUTS) if row["step"] == 0]
+    assert {row["reference_tokens"] for row in rows} == {10.0}
+    deviation = sum(abs(row["reasoning_tokens"] / 10 - 0.5) for row in rows) / 4
+    assert first["mean_deviation"] == pytest.approx(deviation) and deviation > 0.1
+    assert last["alpha"] == pytest.approx(0.2 + 0.5 * (deviation - 0.1))
+    assert first["answer_tokens"] == sum(row["tokens"] - row["reasoning_tokens"] for row in rows) / 4

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import tasks
+from latent_core.config.agents import AgentConfig, LegalPlayConfig, PlayConfig
 from latent_core.config.base import StageConfig
 from latent_core.config.compress import CompressConfig, ScoreWordsConfig, Unit
 from latent_core.config.concise import PrepareSelectedConfig, SelectExemplarsConfig, SelectShortestConfig
@@ -21,16 +22,19 @@ from latent_core.config.dual import DualBuildConfig
 from latent_core.config.evaluate import Intervention
 from latent_core.config.grpo import GrpoConfig
 from latent_core.config.label_words import LabelWordsConfig
+from latent_core.config.lengths import ReferenceLengths
 from latent_core.config.measure import MeasureCompressionsConfig
 from latent_core.config.mini import MiniCorpusConfig, MiniInitConfig
 from latent_core.config.prepare import PrepareConfig
 from latent_core.config.prompting import TextFormat
 from latent_core.config.quality import QualityConfig
 from latent_core.config.ratio_form import RatioTokensConfig
+from latent_core.config.rl import ReferencePlayConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.config.train_compressor import TrainCompressorConfig
 from latent_core.config.training import TrainConfig
 from latent_core.identity import fingerprint
+from tasks.agent import train_agent
 from tasks.build_dual import build_dual
 from tasks.card import CardConfig, compressor_card, mini_card
 from tasks.collect import CollectShard, collect_shard
@@ -52,13 +56,18 @@ from tasks.grpo import train_policy
 from tasks.intervene import InterveneCondition, intervene
 from tasks.label_kinds import CompareLabelKinds, compare_label_kinds
 from tasks.label_words import label_words
+from tasks.legal_play import write_legal_play
 from tasks.measure_compressions import measure_compressions
 from tasks.merge import MERGED, Merge
 from tasks.mini import mini_corpus, mini_init
+from tasks.play import play
 from tasks.prepare import WarmStartExamples, prepare, prepare_warm_start
 from tasks.quality import score_quality
 from tasks.ratio_tokens import build_ratio_tokens
+from tasks.reference_lengths import measure_reference_lengths
+from tasks.reference_play import reference_play
 from tasks.report import ReportConfig, write_report
+from tasks.report_agents import ReportAgents, report_agents
 from tasks.stage import Stage
 from tasks.train import train
 from tasks.train_compressor import train_compressor
@@ -107,15 +116,22 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (prepare_direct, DirectExamplesConfig(), "12a76cb2bc90daf9"),
     (mini_card, CardConfig(title="t", summary="s"), "2d3c5ddb0e50ebd4"),
     (compressor_card, CardConfig(title="t", summary="s"), "d903f9548e2782b8"),
-    (write_report, ReportConfig(title="t"), "a8aff25b7b14d835"),
-    (mini_init, MiniInitConfig(), "6b76f4825accaf9c"),
-    (mini_corpus, MiniCorpusConfig(), "5f59e84792ad6f2d"),
+    (write_report, ReportConfig(title="t"), "2b9f785e1cf39ea0"),
+    (mini_init, MiniInitConfig(), "31c5c00b9d4f692b"),
+    (mini_corpus, MiniCorpusConfig(), "0b1bb3759f8d3cac"),
     (label_words, LabelWordsConfig(), "fddeb11adfec1493"),
     (train_compressor, TrainCompressorConfig(), "705006bda6fda880"),
     (compare_label_kinds, CompareLabelKinds(), "a7cbfbdf781a9887"),
     (compare_evaluations, CompareEvaluations(), "ac48cfb315ddba0e"),
-    (compare_arms, CompareArms(title="t"), "c544a4aefec128de"),
-    (train_policy, GrpoConfig(), "2dbd08069a231779"),
+    (compare_arms, CompareArms(title="t"), "08bd128649953198"),
+    (write_legal_play, LegalPlayConfig(), "2b100f680d16b66a"),
+    (play, PlayConfig(), "04e56059976968ec"),
+    (train_agent, AgentConfig(), "d3fa4bac9a6b6065"),
+    (reference_play, ReferencePlayConfig(), "e7b79d342d416019"),
+    (report_agents, ReportAgents(title="t"), "10dc3e99bcecb51b"),
+    (train_policy, GrpoConfig(), "a4147f1bb615f614"),
+    (train_policy, GrpoConfig.model_validate({"length": {"reward": "gated"}}), "d176051d7207e092"),
+    (measure_reference_lengths, ReferenceLengths(sampling=SamplingConfig(), questions=5), "201b72c79cce9b30"),
 ]
 
 

@@ -14,7 +14,7 @@ from latent_core.errors import InputError
 
 MARK = "<|end|>"
 QUESTION = "Mia has 4 pens. She buys 3 more pens. How many pens does Mia have now?"
-GOLDEN = "000eea0c9fad49200fb76eb8fdf0f4fadfd5562019b747ad033e40d38f7acf27"
+GOLDEN = "950859cf5289046f7d49e79b3061fc75fca1687ba27ea31e25f179af1b2eddbe"
 DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2} [A-Z][a-z]+ \d{4}|\d\d/\d\d/\d{4}")
 
 
@@ -66,4 +66,4 @@ def test_unknown_noise_is_refused_by_name() -> None:
 def test_texts_of_noise_stay_as_they_are_in_a_version() -> None:
     # Another text: raise NOISE_VERSION (evaluations), and the versions of mini_init and mini_corpus, which read it too.
     texts = [noise for kind in KINDS for noise in _many(kind, 100)]
-    assert NOISE_VERSION == 1 and hashlib.sha256("\n".join(texts).encode()).hexdigest() == GOLDEN
+    assert NOISE_VERSION == 2 and hashlib.sha256("\n".join(texts).encode()).hexdigest() == GOLDEN

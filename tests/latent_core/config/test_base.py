@@ -8,7 +8,7 @@ import pytest
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, WIRING, StageConfig
 from latent_core.config.collect import CollectConfig
-from latent_core.config.sampling import CollectSamplingConfig, SamplingConfig
+from latent_core.config.sampling import CollectSamplingConfig, LogprobsOf, SamplingConfig
 from latent_core.identity import fingerprint
 
 
@@ -48,6 +48,16 @@ def test_field_that_enters_no_fingerprint_cannot_be_omitted_from_it() -> None:
 def test_runtime_field_does_not_change_the_fingerprint() -> None:
     slow, fast = SamplingConfig(batch_tokens=100), SamplingConfig(batch_tokens=9999)
     assert fingerprint("s", 1, slow, {}) == fingerprint("s", 1, fast, {})
+
+
+def test_logprobs_of_is_in_the_fingerprint_once_it_is_not_the_models_and_needs_logprobs() -> None:
+    kept = SamplingConfig(logprobs=True)
+    of_model = SamplingConfig(logprobs=True, logprobs_of=LogprobsOf.MODEL)
+    of_sampler = SamplingConfig(logprobs=True, logprobs_of=LogprobsOf.SAMPLER)
+    assert kept.identity() == of_model.identity() and "logprobs_of" not in kept.identity()
+    assert fingerprint("s", 1, kept, {}) != fingerprint("s", 1, of_sampler, {})
+    with pytest.raises(ValueError, match=r"logprobs_of: .* set logprobs: true"):
+        SamplingConfig(logprobs_of=LogprobsOf.SAMPLER)
 
 
 def test_identity_field_in_nested_section_changes_the_fingerprint() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -118,6 +119,24 @@ def test_uncertainty_of_seeds_alone_is_students_interval_over_seeds() -> None:
     assert found.p_value(float(by_seed.mean())) == pytest.approx(expected.pvalue, rel=0.05)
     interval, wanted = found.interval(float(by_seed.mean())), expected.confidence_interval()
     assert (interval.low, interval.high) == pytest.approx((wanted.low, wanted.high), abs=0.001)
+
+
+@pytest.mark.parametrize(("seed_sd", "question_sd"), [(0.0, 0.0), (0.3, 0.0), (0.0, 0.3), (0.2, 0.2)])
+def test_uncertainty_of_a_crossed_design_is_its_analysis_of_variance(seed_sd: float, question_sd: float) -> None:
+    """Answers vary by 1, seeds and questions by the given amounts; mean squares give the variance of the mean."""
+    random = np.random.default_rng(3)
+    seeds, questions = 5, 30
+    values = random.normal(size=(seeds, questions))
+    values += seed_sd * random.normal(size=(seeds, 1)) + question_sd * random.normal(size=(1, questions))
+    rows, columns = values.mean(1, keepdims=True), values.mean(0, keepdims=True)
+    by_seed, by_question = rows.var(ddof=1) / seeds, columns.var(ddof=1) / questions
+    residual = ((values - rows - columns + values.mean()) ** 2).sum() / ((seeds - 1) * (questions - 1))
+    wanted = max(by_seed, by_question, by_seed + by_question - residual / (seeds * questions))
+    draws = draw(seeds, questions, resamples=60_000, seed=0)
+    found = draws.uncertainty(Resampled(*(part[:, 0] for part in draws.means(values[:, None]))))
+    assert found.error == pytest.approx(math.sqrt(wanted), rel=0.02)
+    freedom = wanted**2 / (by_seed**2 / (seeds - 1) + by_question**2 / (questions - 1))
+    assert found.freedom == pytest.approx(freedom, rel=0.06)
 
 
 def test_uncertainty_of_constant_differences_is_none() -> None:

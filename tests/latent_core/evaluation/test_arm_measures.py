@@ -56,6 +56,12 @@ def test_obedience_known_cells_and_cells_without_a_target() -> None:
     assert math.isnan(found.deviation[0, 0, 2]) and math.isnan(found.over_budget[0, 0, 2]) and found.left_out == 1
 
 
+def test_obedience_length_as_asked_is_within_budget_despite_rounding() -> None:
+    """0.7 × 90 is 62.99999999999999; a tenth of a token more is over."""
+    found = obedience(np.array([[[63.0, 63.1]]]), np.array([[90.0, 90]]), np.array([0.7]))
+    assert found.over_budget.tolist() == [[[0, 1]]] and found.deviation[0, 0, 0] == pytest.approx(0, abs=1e-12)
+
+
 def test_slope_obedient_model_has_one_and_indifferent_model_none() -> None:
     ratios = np.array([1.0, 0.7, 0.5, 0.3])
     assert slope(ratios, ratios) == pytest.approx(1)
@@ -102,8 +108,8 @@ def _arm() -> Arm:
 def test_measure_small_arm_gives_the_numbers_worked_out_by_hand() -> None:
     found = measure(_arm(), Untrained(0.8, 100, 125), draw(2, 2, resamples=1000, seed=0))
     full, half = found.at
-    assert (full.accuracy.mean, full.accuracy.sd) == pytest.approx((0.75, math.sqrt(0.125)))
-    assert (full.each_seed, half.each_seed) == ((1.0, 0.5), (0.5, 0.0))
+    assert full.accuracy[:2] == pytest.approx((0.75, math.sqrt(0.125)))
+    assert (full.accuracy.each_seed, half.accuracy.each_seed) == ((1.0, 0.5), (0.5, 0.0))
     assert (half.reasoning.mean, half.reasoning_ratio, half.output.mean) == pytest.approx((55, 0.55, 65))
     assert half.aes["AES 1/3/5"] == pytest.approx((125 - 65) / 125 - 5 * (0.8 - 0.25) / 0.8)
     # Targets 50, 40, 50, 60: deviations 10/50, 10/40, 0, 20/60; over budget the first and the last.
@@ -115,6 +121,21 @@ def test_measure_small_arm_gives_the_numbers_worked_out_by_hand() -> None:
     assert found.hypervolume.low < found.hypervolume.value < found.hypervolume.high
     assert found.slope is not None and found.slope.value == pytest.approx(0.9)
     assert (found.spearman, found.spearman_means) == (1.0, 1.0)
+
+
+def test_measure_untrained_model_without_reasoning_leaves_the_hypervolume_undefined() -> None:
+    found = measure(_arm(), Untrained(0.8, 0, 25), draw(2, 2, resamples=100, seed=0))
+    assert found.hypervolume is None and found.deviation is not None
+
+
+@pytest.mark.filterwarnings("error")
+def test_measure_seed_that_does_not_reason_at_ratio_one_leaves_the_slope_finite() -> None:
+    arm = _arm()
+    arm.reasoning[0, 0] = 0
+    found = measure(arm, Untrained(0.8, 100, 125), draw(2, 2, resamples=1000, seed=0))
+    assert found.without_target == 2 and found.deviation == pytest.approx((0 + 1 / 3) / 2)
+    assert found.slope is not None and np.isfinite(found.slope).all()
+    assert found.slope.value == pytest.approx((1 - 55 / 55) / 0.5)
 
 
 def test_measure_without_ratio_one_names_the_arm() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from latent_core.config.evaluate import Intervention
+from latent_core.config.ratio_form import RatioForm
 from latent_core.config.sampling import SamplingConfig
 from latent_core.dual import build_dual
 from latent_core.errors import InputError
@@ -23,6 +24,7 @@ from latent_core.evaluation.interventions import (
     replacements,
 )
 from latent_core.generate.engine import Finished, Generation, Request
+from latent_core.models.ratio_tokens import RatioTokens
 from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
 
@@ -211,6 +213,15 @@ def test_row_without_room_for_an_answer_is_counted_as_cut(plain: ReadableModel) 
 def test_swap_of_one_question_is_refused(plain: ReadableModel) -> None:
     with pytest.raises(InputError, match=r"evaluate\.interventions: swap needs another question"):
         replacements(_rows(plain)[:1], Intervention.SWAP, plain, seed=0)
+
+
+@pytest.mark.parametrize("intervention", list(Intervention))
+def test_model_that_names_its_ratio_first_is_refused(plain: ReadableModel, intervention: Intervention) -> None:
+    """The ratio and the think mark that such a model opens would be taken for reasoning."""
+    tokens = RatioTokens(RatioForm.ECHO, (1.0,), (5,), auto_id=6)
+    echoing = replace(plain, family=replace(plain.family, ratio_tokens=tokens))
+    with pytest.raises(InputError, match=r"evaluate\.interventions: the model names its ratio before it reasons"):
+        replacements(_rows(plain), intervention, echoing, seed=0)
 
 
 @pytest.mark.parametrize("intervention", list(Intervention))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from latent_core.config.sampling import OpenAiConfig, SamplingConfig
+from latent_core.config.sampling import LogprobsOf, OpenAiConfig, SamplingConfig
 from latent_core.dual import build_dual
 from latent_core.errors import InfrastructureError, InputError
 from latent_core.generate.engine import Generation, Request
@@ -162,6 +162,38 @@ def test_logprobs_are_asked_for_and_must_be_as_many_as_tokens(serve: Callable[..
     given.pop()
     with pytest.raises(InputError, match=r"sampling\.logprobs: .* gave 1 for 2 tokens"):
         _engine(server.url).generate([Request((7,), 1)], sampling)
+
+
+def test_samplers_logprobs_are_taken_from_a_server_that_is_seen_to_give_them_and_from_no_other(
+    serve: Callable[..., Server],
+) -> None:
+    """Of one token without rivals the sampler's log-probability is 0, the model's is not."""
+
+    def answer(body: dict[str, Any]) -> Answer:
+        ids = [body["prompt"][-1]] * min(2, body["max_tokens"])
+        alone = processed if body.get("top_k") == 1 else -0.5
+        choice = {"text": "x", "token_ids": ids, "finish_reason": "stop"}
+        return 200, {"choices": [choice | {"logprobs": {"token_logprobs": [alone] * len(ids)}}]}
+
+    server = serve(answer)
+    openai = OpenAiConfig(served_model="m")
+    sampling = SamplingConfig(
+        engine="openai", openai=openai, temperature=0.7, logprobs=True, logprobs_of=LogprobsOf.SAMPLER
+    )
+    processed = -0.25
+    with pytest.raises(InputError, match=r"sampling\.logprobs_of: .*--logprobs-mode processed_logprobs"):
+        _engine(server.url).generate([Request((7,), 1)], sampling)
+    assert len(server.bodies) == 1
+    processed = 0.0
+    engine = _engine(server.url)
+    for _ in range(2):
+        (generation,) = engine.generate([Request((7,), 1)], sampling)
+        assert generation.logprobs == (-0.5, -0.5)
+    assert [(body["temperature"], body.get("top_k")) for body in server.bodies[1:]] == [
+        (1.0, 1),
+        (0.7, None),
+        (0.7, None),
+    ]
 
 
 def test_logprobs_are_refused_where_the_sampled_tokens_are_not_known() -> None:

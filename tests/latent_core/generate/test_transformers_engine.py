@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,9 +17,10 @@ from transformers import PreTrainedModel
 
 from latent_core import prompts
 from latent_core.benchmarks.word_problems import generate_problem
-from latent_core.config.sampling import SamplingConfig
+from latent_core.config.sampling import LogprobsOf, SamplingConfig
 from latent_core.dual import PhaseMachine, build_dual
 from latent_core.errors import InputError
+from latent_core.generate import batch_cache
 from latent_core.generate.engine import Generation, Request
 from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.models import tokens
@@ -139,6 +143,98 @@ def test_logprobs_are_those_of_a_plain_pass_over_the_same_tokens(
         start = len(request.prompt_ids) - 1
         wanted = [float(logprobs[start + step, token]) for step, token in enumerate(generation.token_ids)]
         assert generation.logprobs == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize("dual", [False, True], ids=["plain", "dual"])
+@pytest.mark.parametrize(
+    "drawn", [{"temperature": 0.0}, {"temperature": 0.7}, {"temperature": 1.6, "top_k": 40, "top_p": 0.8}], ids=str
+)
+def test_logprobs_of_the_sampler_are_those_of_what_was_drawn_from(
+    mini: Path, model: ReadableModel, tmp_path: Path, drawn: dict[str, Any], dual: bool
+) -> None:
+    if dual:
+        build_dual(mini, tmp_path / "dual")
+    engine = TransformersEngine(tmp_path / "dual" if dual else mini)
+    of_model = SamplingConfig(max_new_tokens=40, logprobs=True, **drawn)
+    of_sampler = of_model.model_copy(update={"logprobs_of": LogprobsOf.SAMPLER})
+    requests = _requests(model, 3)
+    found, models = engine.generate(requests, of_sampler), engine.generate(requests, of_model)
+    assert [one.token_ids for one in found] == [one.token_ids for one in models]
+    if dual or drawn["temperature"]:
+        assert [one.logprobs for one in found] != [one.logprobs for one in models]
+    for request, generation in zip(requests, found, strict=True):
+        assert generation.logprobs == pytest.approx(_drawn_from(engine, request, generation, **drawn), abs=1e-4)
+
+
+def _drawn_from(
+    engine: TransformersEngine,
+    request: Request,
+    generation: Generation,
+    temperature: float,
+    top_k: int = 0,
+    top_p: float = 1.0,
+) -> list[float]:
+    """The log-probabilities of a completion, position by position, by their definition."""
+    ids = [*request.prompt_ids, *generation.token_ids]
+    with torch.inference_mode():
+        logits = engine.model(torch.tensor([ids])).logits[0]
+    found = []
+    for place in range(len(request.prompt_ids), len(ids)):
+        scores = logits[place - 1]
+        if engine._machine is not None:
+            phase = engine._machine.phase_of_prompt(ids[:place])
+            scores = torch.where(torch.from_numpy(engine._machine.allowed[phase].copy()), scores, -torch.inf)
+        shares = (scores / (temperature or 1.0)).softmax(0)
+        values, order = shares.sort(descending=True)
+        kept = top_k or len(values)
+        values = values[:kept] / values[:kept].sum()
+        values = values[values.cumsum(0) - values < top_p]
+        rank = int((order == ids[place]).nonzero())
+        found.append(float((values[rank] / values.sum()).log()))
+    return found
+
+
+@pytest.mark.parametrize("own_cache", [False, True], ids=["cache of the engine", "cache of the model"])
+def test_completion_is_as_long_as_its_own_prompt_allows_whatever_the_widest_of_its_batch(
+    mini: Path,
+    model: ReadableModel,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    own_cache: bool,
+) -> None:
+    """Their positions would end there, had the model learned embeddings of them."""
+    engine = TransformersEngine(mini)
+    if own_cache:
+        monkeypatch.setattr(batch_cache, "DynamicLayer", batch_cache.RoomyLayer)  # as if its layers were not known
+    reminders = logging.getLogger("transformers.generation.stopping_criteria")
+    monkeypatch.setattr(reminders, "handlers", [caplog.handler])
+    type(reminders).warning_once.cache_clear()  # type: ignore[attr-defined]  # transformers', which warns but once
+    monkeypatch.setattr(engine.model.config, "max_position_embeddings", 64)
+    short = _requests(model, 1)[0]
+    sizes = [20, 45, 60]
+    requests = [Request(short.prompt_ids[-size:], short.seed) for size in sizes]
+    monkeypatch.setattr(engine, "_context", 64)
+    monkeypatch.setattr(engine, "_stop_ids", (engine.model.config.vocab_size - 1,))  # none of these rows draws it
+    reached = 0
+    forward = engine.model.forward
+
+    @functools.wraps(forward)  # `generate` gives positions to those whose signature has them
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        nonlocal reached
+        reached = max(reached, int(kwargs["position_ids"].max()))
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(engine.model, "forward", watched)
+    sampling = SAMPLED.model_copy(update={"max_new_tokens": 30, "logprobs": True})
+    together = engine.generate(requests, sampling)
+    assert [len(generation.token_ids) for generation in together] == [30, 19, 4]
+    assert reached < 64
+    assert not [record for record in caplog.records if "friendly reminder" in record.getMessage()]
+    alone = [engine.generate([request], sampling)[0] for request in requests]
+    assert [one.token_ids for one in together] == [one.token_ids for one in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert one.finish_reason == other.finish_reason == "length"
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
 
 
 def test_completions_of_a_batch_are_reported_together(engine: TransformersEngine, model: ReadableModel) -> None:

@@ -13,7 +13,7 @@ import pytest
 from latent_core import prompts
 from latent_core.benchmarks.word_problems import generate_problem
 from latent_core.config.collect import CollectConfig
-from latent_core.config.sampling import SamplingConfig, VllmConfig, resolve_engine
+from latent_core.config.sampling import LogprobsOf, SamplingConfig, VllmConfig, resolve_engine
 from latent_core.dual import Phase, PhaseMachine, build_dual
 from latent_core.errors import InputError
 from latent_core.generate import vllm_engine
@@ -83,6 +83,28 @@ def test_prompts_that_do_not_fit_raise_before_the_engine_starts(
         VllmEngine(dual_dir, options=VllmConfig(max_model_len=100)).generate([Request((5,) * 9, 0)], GREEDY)
 
 
+def test_other_log_probabilities_are_a_new_start_and_none_are_not(
+    dual_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vllm_engine, "find_spec", lambda name: object())
+    starts: list[LogprobsOf] = []
+    engine = VllmEngine(dual_dir)
+
+    def start(length: int) -> object:
+        starts.append(engine._logprobs_of)
+        return object()
+
+    monkeypatch.setattr(engine, "_start", start)
+    monkeypatch.setattr(engine, "close", lambda: None)
+    monkeypatch.setattr(engine, "_run", lambda requests, sampling: iter([(0, Generation((1,), "stop"))]))
+    model, sampler = (
+        SamplingConfig(max_new_tokens=5, temperature=1.0, logprobs=True, logprobs_of=of) for of in LogprobsOf
+    )
+    for sampling in (SAMPLED, model, sampler, SAMPLED, sampler, model):
+        engine.generate([Request((5,) * 9, 0)], sampling)
+    assert starts == [LogprobsOf.MODEL, LogprobsOf.SAMPLER, LogprobsOf.MODEL]
+
+
 def test_adapter_that_cannot_be_served_unmerged_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"adapter_config\.json"):
         lora_rank(tmp_path)
@@ -124,6 +146,20 @@ def test_logprobs_are_the_models_own_as_with_transformers(engine: VllmEngine, du
     requests, sampling = _requests(dual_dir, 6), GREEDY.model_copy(update={"logprobs": True})
     other = TransformersEngine(dual_dir).generate(requests, sampling)
     for ours, theirs in zip(engine.generate(requests, sampling), other, strict=True):
+        assert ours.token_ids == theirs.token_ids
+        assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-3)
+
+
+@needs_vllm
+def test_logprobs_of_the_sampler_are_those_of_the_transformers_engine_on_the_same_tokens(dual_dir: Path) -> None:
+    from latent_core.generate.transformers_engine import TransformersEngine
+
+    requests = _requests(dual_dir, 6)
+    sampling = GREEDY.model_copy(update={"logprobs": True, "logprobs_of": LogprobsOf.SAMPLER})
+    engine = VllmEngine(dual_dir)
+    found = engine.generate(requests, sampling)
+    engine.close()
+    for ours, theirs in zip(found, TransformersEngine(dual_dir).generate(requests, sampling), strict=True):
         assert ours.token_ids == theirs.token_ids
         assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-3)
 

@@ -81,6 +81,22 @@ def test_rows_that_learn_are_read_in_place_and_the_weight_is_not_copied(make_bas
     assert parts[1] is model.get_base_model().lm_head.token_adapter.trainable_tokens_delta["default"]
 
 
+@pytest.mark.parametrize("first", [0, 100], ids=["from the first id on", "in the middle"])
+def test_rows_in_float32_beside_a_weight_in_bfloat16_are_computed_with_as_the_model_does(
+    first: int, make_base: MakeBase
+) -> None:
+    """PEFT holds rows that learn in float32, and writes them into the weight in the weight's type."""
+    base = _open(make_base, "llama").to(torch.bfloat16)
+    model = _lora(base, trainable_token_indices={"embed_tokens": [1], "lm_head": [*range(first, 200)]})
+    head = Head.of(model)
+    assert {part.dtype for part in head.parts} == {torch.float32, torch.bfloat16}
+    whole = model.get_base_model().lm_head.token_adapter.get_merged_weights(["default"])
+    hidden = torch.randn(2, 6, whole.shape[1], dtype=torch.bfloat16)
+    support, ids = Support.plain(head.size), IDS[:, 1:]
+    found, expected = (token_logprobs(hidden, one, ids, support).values for one in (head, Head((whole,))))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
 def test_disabled_adapter_leaves_the_rows_of_the_base(make_base: MakeBase) -> None:
     model = _lora(_open(make_base, "qwen3"), trainable_token_indices={"embed_tokens": [7, 8]})
     with model.disable_adapter():

@@ -43,7 +43,8 @@ def cases(draw: st.DrawFn) -> Case:
         think = draw(st.lists(st.integers(0, visible - 1), unique=True, min_size=2, max_size=2))
         ends = draw(st.lists(st.integers(0, visible - 1), max_size=2))
         vocabulary = DualVocabulary(visible, tuple(sources), think[0], think[1], eos_ids=tuple(ends))
-        machine = PhaseMachine(vocabulary, eos_in_think=draw(st.booleans()), stop_ids=tuple(ends[:1]))
+        bias = draw(st.sampled_from([0.0, 1.5, -4.0]))
+        machine = PhaseMachine(vocabulary, draw(st.booleans()), end_bias=bias, stop_ids=tuple(ends[:1]))
         size = vocabulary.size
     cuts = sorted(draw(st.sets(st.integers(1, size - 1), max_size=3)))
     parts = tuple(int(rows) for rows in np.diff([0, *cuts, size]))
@@ -93,19 +94,18 @@ def batch_of(case: Case, dtype: torch.dtype = torch.float32) -> Batch:
 
 
 def plain_logprobs(case: Case, batch: Batch) -> torch.Tensor:
-    """The plain computation; masks come from the sampler's own logits processor, position by position."""
+    """The plain computation; masks and biases come from the sampler's own logits processor, position by position."""
     logits = batch.hidden.double() @ torch.cat(batch.parts).double().t()
     if batch.bias is not None:
         logits = logits + batch.bias.double()
     if case.soft_cap is not None:
         logits = case.soft_cap * torch.tanh(logits / case.soft_cap)
-    logits = logits / case.temperature
     if case.machine is not None:
         processor = DualLogitsProcessor(case.machine)
         zeros = torch.zeros(case.rows, case.size)
-        masks = [processor(batch.ids[:, : place + 1], zeros) for place in range(case.length)]
-        logits = logits.masked_fill(torch.stack(masks, dim=1).isneginf(), -torch.inf)
-    chosen = logits.log_softmax(-1).gather(2, batch.targets.clamp(min=0)[:, :, None])[:, :, 0]
+        scores = torch.stack([processor(batch.ids[:, : place + 1], zeros) for place in range(case.length)], dim=1)
+        logits = (logits + scores.clamp(min=-1e9)).masked_fill(scores.isneginf(), -torch.inf)
+    chosen = (logits / case.temperature).log_softmax(-1).gather(2, batch.targets.clamp(min=0)[:, :, None])[:, :, 0]
     return chosen.masked_fill(batch.targets == IGNORED, 0.0)
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from latent_core.config.prepare import PrepareConfig, RatioPolicy
 from latent_core.config.quality import QualityConfig, QualityReduction, QualitySpan
+from latent_core.errors import InputError, StageFailed
+from latent_core.likelihood import head
 from latent_core.methods.quality import QualityScorer, best_share, quality_report, spanned, texts_to_score
 from latent_core.models.readable import ReadableModel
 from latent_core.sft.examples import ratio_table, tokenskip_examples
@@ -54,6 +56,43 @@ def test_score_is_the_log_probability_of_the_span_after_all_before_it(
         steps = [float(logs[place - 1, item.ids[place]]) for place in range(item.start, item.stop)]
         expected = sum(steps) / (len(steps) if reduction is QualityReduction.MEAN else 1)
         assert score == pytest.approx(expected, abs=1e-4)
+
+
+def test_dual_model_is_asked_under_the_phase_of_the_answer(dual: ReadableModel, dual_dir: Path) -> None:
+    """After the reasoning only visible ids without think marks may follow; latents, copies of them, share nothing."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from latent_core.dual import Phase
+    from latent_core.sft.phase_loss import machine_of
+
+    item = spanned(QUESTION, REASONING, GOLD, dual, QualitySpan.AFTER_THINK)
+    (score,) = QualityScorer(dual_dir, QualityConfig(dtype="float32", reduction=QualityReduction.SUM)).scores([item])
+    machine = machine_of(dual_dir)
+    assert machine is not None
+    model = AutoModelForCausalLM.from_pretrained(dual_dir, dtype=torch.float32).eval()
+    with torch.inference_mode():
+        logits = model(torch.tensor([item.ids])).logits[0].double()
+    allowed = torch.from_numpy(machine.allowed[Phase.ANSWER].copy())
+    logs = logits.masked_fill(~allowed, -torch.inf).log_softmax(-1)
+    expected = sum(float(logs[place - 1, item.ids[place]]) for place in range(item.start, item.stop))
+    assert score == pytest.approx(expected, abs=1e-5)
+
+
+def test_judge_with_logits_that_are_not_understood_is_refused(plain_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "_scaling", lambda config: (2.0, None))  # as if the model had halved its logits
+    with pytest.raises(InputError, match="makes more of its logits"):
+        QualityScorer(plain_dir, QualityConfig(dtype="float32"))
+
+
+def test_weights_that_are_not_numbers_raise_instead_of_ranking(plain: ReadableModel, plain_dir: Path) -> None:
+    import torch
+
+    scorer = QualityScorer(plain_dir, QualityConfig(dtype="float32"))
+    with torch.no_grad():
+        scorer._model.get_input_embeddings().weight[:] = float("nan")
+    with pytest.raises(StageFailed, match="not finite"):
+        scorer.scores([spanned(QUESTION, REASONING, GOLD, plain, QualitySpan.BOXED)])
 
 
 def _scored(question: str, ratio: float, scores: list[float]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from latent_core.evaluation.condition import Kind
 from latent_core.report import Evaluation, Provenance, ReportEntry, build_entries, figures, render_report
 from tests.support.evaluated import evaluated
 
@@ -191,3 +192,11 @@ def test_page_headline_saves_reasoning_only_where_no_loss_is_measured(
     text = Page(render(entries)).text
     assert ("Most reasoning saved with no loss measured" in text) == (expected is not None)
     assert expected is None or expected in text
+
+
+def test_page_headlines_name_no_condition_whose_reasoning_was_replaced(rows: Callable[..., Any]) -> None:
+    """Emptied reasoning has the fewest tokens and, where the model guesses well, the best accuracy."""
+    made = [(Kind.RATIO, 1.0, 7, 196), (Kind.RATIO, 0.5, 6, 96), (Kind.EMPTY_REASONING, 0.5, 8, 16)]
+    entries = build_entries([evaluated("m", rows(right, tokens), kind, ratio) for kind, ratio, right, tokens in made])
+    headlines = Page(render(entries)).text.partition("Model")[0]
+    assert "m, ratio 1" in headlines and "m, ratio 0.5" in headlines and "empty" not in headlines

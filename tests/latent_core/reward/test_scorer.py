@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Mistr
 from latent_core.config.prompting import TextFormat
 from latent_core.dual import DualVocabulary, build_dual
 from latent_core.errors import InputError, StageFailed
+from latent_core.likelihood import head
 from latent_core.models.source import open_model
 from latent_core.reward.frame import answer_frame
 from latent_core.reward.scorer import Scorer, require_full_attention
@@ -204,6 +205,12 @@ def test_model_that_looks_through_a_window_is_refused(config: Any) -> None:
     with pytest.raises(InputError, match="sliding_attention"):
         require_full_attention(config)
     require_full_attention(LlamaConfig())
+
+
+def test_model_with_logits_that_are_not_understood_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "_scaling", lambda config: (2.0, None))  # as if the model had halved its logits
+    with pytest.raises(InputError, match="makes more of its logits"):
+        Scorer(MINI)
 
 
 def test_frame_is_what_the_target_format_defines(scorer: Scorer) -> None:

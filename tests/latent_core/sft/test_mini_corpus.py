@@ -22,7 +22,7 @@ from latent_core.sft.mini_corpus import CorpusWriter, Recipe, example, examples,
 
 RECIPE = Recipe(2, (1, 2, 3), RegisterShares(), 0.5)
 MARK = "<|im_end|>"
-GOLDEN = "2efe300d222ba8f71166ed9873c4790a6a962097534e4efcfc310910f1ef449a"
+GOLDEN = "29ae7a33f22f9fb843df3073fd9c257c822ac366f52ee3369f9311fbd3f413b6"
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 from latent_core.config.training import LatentRows, Layout, LossOn, LossSupport, LossWeights, TrainConfig, TrainMethod
 from latent_core.dual import DualVocabulary, Phase, PhaseMachine
 from latent_core.errors import InputError
+from latent_core.likelihood import head
 from latent_core.likelihood.hidden_states import let_through
 from latent_core.models.readable import ReadableModel
 from latent_core.sft.loss import token_weights
@@ -136,6 +137,15 @@ def test_target_that_sampling_forbids_raises_before_training_and_says_how_many(
     machine = machine_of(dual_dir)
     assert machine is not None
     check_targets(machine, pa.Table.from_pylist(rows), None)
+
+
+def test_model_with_logits_that_are_not_understood_is_refused_before_training(
+    dual_dir: Path, dual: ReadableModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head, "_scaling", lambda config: (2.0, None))  # as if the model had halved its logits
+    with pytest.raises(InputError, match="makes more of its logits"):
+        _train(dual_dir, _table(dual, 4), tmp_path)
+    assert not (tmp_path / "out").exists()
 
 
 def test_packed_text_that_opens_no_thinking_is_in_no_phase_of_its_neighbour(

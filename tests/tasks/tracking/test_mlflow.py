@@ -41,6 +41,20 @@ def test_sync_logs_every_artifact_once(tmp_path: Path) -> None:
     assert run.data.tags["artifact_uri"].endswith(run.data.tags["fingerprint"])
 
 
+def test_what_was_measured_at_steps_is_logged_as_a_curve(tmp_path: Path, tables: Path) -> None:
+    shutil.copy(tables, tmp_path / "mlflow.db")
+    store, config = ArtifactStore(tmp_path / "store"), TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db")
+    steps = [{"step": 0, "return": 0.25}, {"step": 3, "return": 0.75}]
+    with begin(store, ArtifactRef("agent", "a" * 64)) as out:
+        out.commit(metrics={"steps": steps, "parameters": 7, "ratios": [{"achieved": 0.5}]})
+    assert sync(store, config).stages == 1
+    client, experiment = open_client(config)
+    run = client.search_runs([experiment])[0]
+    found = client.get_metric_history(run.info.run_id, "steps/return")
+    assert [(metric.step, metric.value) for metric in found] == [(0, 0.25), (3, 0.75)]
+    assert run.data.metrics.keys() == {"steps/return", "parameters", "ratios/0/achieved", "seconds"}
+
+
 def test_sync_leaves_out_a_page_that_is_not_what_was_written(
     tmp_path: Path, tables: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,83 @@
+"""Agents: a model learns to act in an environment over several turns, beside a placebo and known references."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flows.launch.registry import FlowEntry
+from flows.parts.publish import publish, show
+from latent_core.config.rl import ReferencePlayConfig, RlFlowConfig
+from latent_core.errors import InputError
+from latent_core.report.agents import PLACEBO, START, TRAINED, Member
+from latent_core.store import Artifact, ArtifactRef
+from tasks.agent import AgentInputs, train_agent
+from tasks.inputs import EnvironmentInput, Model
+from tasks.legal_play import LegalPlayInputs, write_legal_play
+from tasks.play import PlayInputs, play
+from tasks.reference_play import ReferencePlayInputs, reference_play
+from tasks.report_agents import AGENT, ReportAgents, ReportAgentsInputs, report_agents
+from tasks.run.execution import open_run
+from tasks.run.protocol import Run
+from tasks.tracking.models import find_model
+from tasks.train import TrainInputs, train
+
+
+def rl(cfg: RlFlowConfig, force: Sequence[str] = ()) -> dict[str, str]:
+    """Train agents in an environment with several seeds, and measure them on instances that training never sees.
+
+    Args:
+        cfg: The run, one section per stage.
+        force: Names of stages to compute again although the store has their results.
+    """
+    with open_run("rl", cfg, force=force) as run:
+        report = compose(cfg, run)
+        result = publish(run, report)
+        conclude(cfg, run, run.artifact(report))
+        return result
+
+
+def conclude(cfg: RlFlowConfig, run: Run, report: Artifact) -> None:
+    """Register the agents; a placebo has learned nothing and is not registered."""
+    parents = report.manifest.content.parents
+    names = {Member(TRAINED, seed).name: seed for seed in cfg.seeds}
+    agents = {
+        f"agent-seed{seed}": ArtifactRef(train_agent.name, parents[f"{AGENT}{name}"].fingerprint)
+        for name, seed in names.items()
+    }
+    run.register_models(cfg.tracking.register_as, agents)
+
+
+def compose(cfg: RlFlowConfig, run: Run) -> ArtifactRef:
+    """The stages and how they hang together; returns the report."""
+    environment = EnvironmentInput.find(cfg.environment)
+    start = format_start(cfg, run, environment)
+    reference = ReferencePlayConfig(instances=cfg.play.instances, max_turns=cfg.play.rules.max_turns)
+    against = run.stage(reference_play, reference, ReferencePlayInputs(environment))
+    played = {Member(START): run.stage(play, cfg.play, PlayInputs(start, environment), label=START)}
+    agents: dict[Member, ArtifactRef] = {}
+    for arm in (TRAINED, PLACEBO) if cfg.placebo else (TRAINED,):
+        for seed in cfg.seeds:
+            member, settings = Member(arm, seed), cfg.trained(seed, placebo=arm == PLACEBO)
+            agents[member] = run.stage(train_agent, settings, AgentInputs(start, environment), label=member.name)
+            played[member] = run.stage(play, cfg.play, PlayInputs(agents[member], environment), label=member.name)
+    title = f"Agents in {cfg.environment} from {cfg.model}"
+    return run.stage(report_agents, ReportAgents(title=title), ReportAgentsInputs(environment, played, agents, against))
+
+
+def format_start(cfg: RlFlowConfig, run: Run, environment: EnvironmentInput) -> Model:
+    """The model that agents start from: the one that was named, after it has learned how a turn is written.
+
+    Raises InputError where the environment has no format to learn.
+    """
+    model = find_model(cfg.model, run.store, cfg.tracking, cfg.chat)
+    if cfg.format_start is None:
+        return model
+    if environment.open().takes_text:
+        raise InputError(
+            f"format_start: {cfg.environment} takes whole texts, so it has no format; set format_start to null"
+        )
+    examples = run.stage(write_legal_play, cfg.format_start.play, LegalPlayInputs(model, environment))
+    return run.stage(train, cfg.format_start.train, TrainInputs(model, examples), label="format")
+
+
+ENTRY = FlowEntry("rl", RlFlowConfig, compose, rl, show, conclude)

@@ -1,0 +1,94 @@
+"""The tables of a comparison of arms that were asked for lengths: kept or not, and at ratios that nobody trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from latent_core.evaluation.asked_lengths import AskedAt, AskedLengths
+from latent_core.evaluation.statistics import Estimate
+from latent_core.report.numbers import DASH, MINUS, decimal, percent, points, whole
+from latent_core.report.table import Results
+
+LENGTHS, LENGTHS_BY_RATIO = "Lengths asked for", "Lengths asked for by ratio"
+BETWEEN = "Ratios never trained"
+LEGENDS = {
+    LENGTHS: (
+        "Reasoning tokens against n*, the ratio times the start model's tokens for the same question at ratio 1. "
+        "Borrowed: questions that the start model does not answer correctly; their length is the mean of the others. "
+        "MRD: mean relative deviation |n − n*| / n*, with its 95 % interval over seeds and questions; of means: that "
+        "of mean n and mean n*; both over the ratios below 1. Slope of mean tokens, in shares of the start model's at "
+        "ratio 1, on the ratio: 1 is obedience. Spearman: mean rank correlation of tokens with the ratio, per question."
+    ),
+    LENGTHS_BY_RATIO: (
+        "As above. Answer tokens are all that are not reasoning: reasoning that is made shorter can move there. Less "
+        "accurate: points of accuracy against the same arm at ratio 1, paired by seed and question."
+    ),
+    BETWEEN: (
+        "Accuracy in percent at ratios that no training named, beside the straight line between the trained ratios "
+        "around them; the difference in points, with its 95 % interval over seeds and questions."
+    ),
+}
+
+
+def length_tables(lengths: Sequence[AskedLengths]) -> dict[str, Results]:
+    """The three tables by title; without rows where no lengths were measured."""
+    return {LENGTHS: _arms(lengths), LENGTHS_BY_RATIO: _by_ratio(lengths), BETWEEN: _between(lengths)}
+
+
+def _arms(lengths: Sequence[AskedLengths]) -> Results:
+    titles = ["Arm", "Start", "Borrowed", "MRD", "95 %", "Of means", "Slope", "95 % of it", "Spearman"]
+    rows = [
+        [
+            *(item.arm, item.start, whole(item.borrowed), _share(item.deviation.value), _shares(item.deviation)),
+            *(_share(item.of_means), _share(item.slope.value), _shares(item.slope), _share(item.spearman)),
+        ]
+        for item in lengths
+    ]
+    return Results(titles, [False, False, *[True] * 7], rows)
+
+
+def _by_ratio(lengths: Sequence[AskedLengths]) -> Results:
+    titles = ["Arm", "Ratio", "n*", "Reasoning tokens", "Answer tokens", "Of means", "MRD", "95 %", "Over budget"]
+    titles += ["Less accurate", "95 % of it"]
+    rows = [[item.arm, *_at(at)] for item in lengths for at in item.at]
+    return Results(titles, [False, *[True] * 10], rows)
+
+
+def _at(at: AskedAt) -> list[str]:
+    loss = [DASH, DASH] if at.loss is None else [points(at.loss.value), _points(at.loss)]
+    return [
+        f"{at.ratio:g}",
+        decimal(at.target),
+        decimal(at.reasoning),
+        decimal(at.answer),
+        _share(at.of_means),
+        _share(at.deviation.value),
+        _shares(at.deviation),
+        percent(at.over_budget),
+        *loss,
+    ]
+
+
+def _between(lengths: Sequence[AskedLengths]) -> Results:
+    titles = ["Arm", "Ratio", "Between", "Accuracy", "Interpolated", "Difference", "95 %"]
+    rows = [
+        [
+            *(item.arm, f"{at.ratio:g}", f"{at.below:g} and {at.above:g}", percent(at.accuracy, unit="")),
+            *(percent(at.interpolated, unit=""), points(at.difference.value), _points(at.difference)),
+        ]
+        for item in lengths
+        for at in item.between
+    ]
+    return Results(titles, [False, *[True] * 6], rows)
+
+
+def _share(value: float) -> str:
+    return f"{value:.3f}".replace("-", MINUS)
+
+
+def _shares(estimate: Estimate) -> str:
+    return f"{_share(estimate.low)} to {_share(estimate.high)}"
+
+
+def _points(estimate: Estimate) -> str:
+    return f"{points(estimate.low)} to {points(estimate.high)}"

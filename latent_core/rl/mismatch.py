@@ -1,0 +1,30 @@
+"""How far the policy that is trained is from the one that sampled: the divergence of the two, from what was sampled."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+
+def sampler_trainer_kl(sampler: npt.ArrayLike, trainer: npt.ArrayLike, own: npt.ArrayLike) -> float:
+    """An estimate of KL(sampler || trainer) in nats a token; all arguments have one shape, such as (rows, tokens).
+
+    `sampler` and `trainer` are natural log-probabilities of the sampled tokens, `own` is true (or 1) where the model
+    wrote the token: only there is anything counted. The sampler's are those of `SamplingConfig.logprobs_of: sampler`.
+
+    The mean of k3 = (r - 1) - log r with r = trainer / sampler: unbiased, and no term is negative (John Schulman,
+    "Approximating KL divergence", 2020, http://joschu.net/blog/kl-approx.html). Infinite where the trainer forbids a
+    token that was sampled; NaN where no token is own. Raises ValueError for shapes that differ, and for a token of its
+    own whose sampler's log-probability is not finite.
+    """
+    drawn, learned = np.asarray(sampler, dtype=np.float64), np.asarray(trainer, dtype=np.float64)
+    counted = np.asarray(own, dtype=bool)
+    if not drawn.shape == learned.shape == counted.shape:
+        raise ValueError(f"shapes differ: sampler {drawn.shape}, trainer {learned.shape}, own {counted.shape}")
+    drawn, learned = drawn[counted], learned[counted]
+    if not np.isfinite(drawn).all():
+        raise ValueError("sampler: a token was sampled whose log-probability is not finite")
+    if not drawn.size:
+        return float("nan")
+    difference = learned - drawn
+    return float(np.mean(np.expm1(difference) - difference))

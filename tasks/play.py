@@ -1,0 +1,60 @@
+"""Stage `play`: a model's episodes on instances that training never sees, turn by turn, and what they come to."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from latent_core.config.agents import HELD_OUT, PlayConfig
+from latent_core.generate.vllm_engine import context_of
+from latent_core.rl.dialogue import Dialogue
+from latent_core.rl.episodes import Episode, Player, instruction_of
+from latent_core.rl.played import summary_of_play, turn_rows
+from latent_core.store import ArtifactWriter
+from tasks.inputs import EnvironmentInput, Model
+from tasks.stage import Outcome, Workplace, stage
+from tasks.tables import TURNS
+from tasks.workers.engines import served, warm_engine
+from tasks.workers.warm import warm_readable
+
+_TOGETHER = 256  # instances of one call: bounds what is held, and lets progress be seen
+
+
+class PlayInputs(NamedTuple):
+    """The model that plays, and the environment."""
+
+    model: Model
+    environment: EnvironmentInput
+
+
+@stage("play", version=1, shown=True)
+def play(out: ArtifactWriter, inputs: PlayInputs, config: PlayConfig, workplace: Workplace) -> Outcome:
+    spec = inputs.environment.open()
+    model = served(workplace, inputs.model, config.sampling)
+    readable = warm_readable(model.model_dir, inputs.model.fingerprint)
+    player = Player(
+        readable,
+        warm_engine(model, inputs.model.fingerprint, config.sampling),
+        config.sampling,
+        spec,
+        Dialogue(readable, instruction_of(spec)),
+        context_of(model.model_dir),
+        format_penalty=config.rules.format_penalty,
+        most_turns=config.rules.max_turns,
+    )
+    groups: list[list[Episode]] = []
+    aborted = 0
+    with TURNS.write(out) as table:
+        for start in range(0, config.instances, _TOGETHER):
+            seeds = range(HELD_OUT + start, HELD_OUT + min(start + _TOGETHER, config.instances))
+            for group in player.play(seeds, samples=config.sampling.samples, step=0):
+                if group is None:
+                    aborted += 1
+                    continue
+                groups.append(group)
+                for episode in group:
+                    table.extend(turn_rows(episode, readable))
+            workplace.progress(start + len(seeds), config.instances, 0)
+    metrics = summary_of_play(groups)
+    if spec.optimum is not None and groups:
+        metrics["optimum"] = sum(spec.optimum(group[0].seed) for group in groups) / len(groups)
+    return Outcome(accounting={"kept": len(groups), "aborted": aborted}, metrics=metrics)

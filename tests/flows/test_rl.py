@@ -1,0 +1,111 @@
+"""Which stages the flow `rl` runs, in its plans, and what it refuses: nothing is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.launch.parameters import checked
+from flows.launch.registry import find_flow
+from latent_core.config.rl import RlFlowConfig
+from latent_core.errors import InputError
+from latent_core.store import ArtifactRef, ArtifactStore, begin
+from tasks.run.plan import open_plan
+
+ENTRY = find_flow("rl")
+
+
+def _plan(root: Path, **settings: Any) -> dict[str, ArtifactRef]:
+    config = checked(RlFlowConfig, {**settings, "store": str(root), "tracking": {"enabled": False}})
+    run = open_plan("rl", config)
+    ENTRY.compose(config, run)
+    return {line.title: line.ref for line in run.lines}
+
+
+def test_every_seed_trains_an_agent_and_a_placebo_from_one_start(tmp_path: Path) -> None:
+    assert list(_plan(tmp_path, seeds=[1, 2])) == [
+        "legal_play",
+        "train format",
+        "reference_play",
+        "play start",
+        "agent trained-seed1",
+        "play trained-seed1",
+        "agent trained-seed2",
+        "play trained-seed2",
+        "agent placebo-seed1",
+        "play placebo-seed1",
+        "agent placebo-seed2",
+        "play placebo-seed2",
+        "report_agents",
+    ]
+
+
+def test_model_without_a_format_start_and_placebo_is_trained_as_it_is(tmp_path: Path) -> None:
+    titles = list(_plan(tmp_path, seeds=[4], placebo=False, format_start=None))
+    assert titles == ["reference_play", "play start", "agent trained-seed4", "play trained-seed4", "report_agents"]
+
+
+def test_another_seed_is_another_agent_and_leaves_the_rest_as_it_was(tmp_path: Path) -> None:
+    one, two = (_plan(tmp_path, seeds=seeds, environment="bandit") for seeds in ([1], [1, 2]))
+    assert {title for title in one if one[title] != two[title]} == {"report_agents"}
+    assert two["agent trained-seed1"] != two["agent trained-seed2"] != two["agent placebo-seed2"]
+
+
+def test_unknown_environment_is_refused_in_the_plan_with_near_names(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^environment: there is no 'frozen_lak'; did you mean frozen_lake") as caught:
+        _plan(tmp_path, environment="frozen_lak")
+    assert "\n" not in str(caught.value)
+
+
+def test_format_start_where_there_is_no_format_is_refused_in_the_plan(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^format_start: static takes whole texts.* set format_start to null"):
+        _plan(tmp_path, environment="static")
+    assert "legal_play" not in _plan(tmp_path, environment="static", format_start=None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seeds": [1, 1]}, r"^seeds: \[1, 1\] must be different"),
+        ({"seeds": []}, "^seeds: "),
+        ({"agent": {"seed": 3}}, "agent.seed: this flow trains with every one of `seeds`"),
+        ({"agent": {"placebo": True}}, "agent.placebo: the placebo is an arm"),
+        ({"agent": {"estimator": "gigpo"}}, "placebo: permutes whole returns, which gigpo does not learn from"),
+    ],
+)
+def test_setting_that_another_one_stands_for_is_refused_by_its_name(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        checked(RlFlowConfig, settings)
+
+
+class _Registering:
+    """A run that remembers what it is told to register."""
+
+    def __init__(self) -> None:
+        self.registered: dict[str, ArtifactRef] = {}
+
+    def register_models(self, name: str | None, trained: Mapping[str, ArtifactRef]) -> None:
+        assert name == "lake"
+        self.registered |= trained
+
+
+def test_trained_agents_are_registered_and_placebos_are_not(tmp_path: Path) -> None:
+    parents = {
+        f"agent/{arm}-seed{seed}": ArtifactRef("agent", f"{number}" * 64)
+        for number, (arm, seed) in enumerate([("trained", 1), ("trained", 2), ("placebo", 1), ("placebo", 2)])
+    }
+    with begin(ArtifactStore(tmp_path), ArtifactRef("report_agents", "a" * 64)) as out:
+        report = out.commit(parents=parents)
+    run = _Registering()
+    ENTRY.conclude(checked(RlFlowConfig, {"seeds": [1, 2], "tracking": {"register_as": "lake"}}), run, report)  # type: ignore[arg-type]
+    assert run.registered == {
+        "agent-seed1": parents["agent/trained-seed1"],
+        "agent-seed2": parents["agent/trained-seed2"],
+    }
+
+
+def test_estimator_of_turns_is_taken_without_a_placebo() -> None:
+    checked(RlFlowConfig, {"agent": {"estimator": "gigpo"}, "placebo": False})

@@ -1,0 +1,36 @@
+"""The stage `reference_play`: random play and the best known, on the instances that models are measured on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from latent_core.config.agents import HELD_OUT
+from latent_core.config.rl import ReferencePlayConfig
+from latent_core.rl.environments import find_environment
+from latent_core.rl.random_play import random_play
+from tasks.inputs import EnvironmentInput
+from tasks.reference_play import ReferencePlayInputs, reference_play
+from tests.support.stage_bench import StageBench
+
+
+def _made(bench: StageBench, name: str, **settings: Any) -> Any:
+    config = ReferencePlayConfig(instances=3, samples=2, **settings)
+    return bench.perform(reference_play.call(config, ReferencePlayInputs(EnvironmentInput.find(name)))).manifest.content
+
+
+def test_reference_is_random_play_and_the_optimum_of_the_held_out_instances(bench: StageBench) -> None:
+    made, bandit = _made(bench, "bandit", max_turns=3), find_environment("bandit")
+    instances = range(HELD_OUT, HELD_OUT + 3)
+    groups = random_play(bandit, instances, samples=2, seed=42, most_turns=3)
+    total = sum(one.total for group in groups for one in group or [])
+    assert made.metrics["random"]["return"]["value"] == pytest.approx(total / 6)
+    assert made.metrics["random"]["turns"] == 3 and made.metrics["random"]["success"] is None
+    assert bandit.optimum is not None
+    assert made.metrics["optimum"] == pytest.approx(sum(map(bandit.optimum, instances)) / 3)
+    assert made.accounting == {"kept": 3, "aborted": 0}
+
+
+def test_reference_of_an_environment_that_takes_whole_texts_is_its_optimum_alone(bench: StageBench) -> None:
+    assert _made(bench, "static").metrics == {"random": None, "optimum": 1.0}
