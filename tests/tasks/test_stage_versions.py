@@ -115,7 +115,7 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
         "56bb37c5cc674e87",
     ),
     (prepare_direct, DirectExamplesConfig(), "12a76cb2bc90daf9"),
-    (mini_card, CardConfig(title="t", summary="s"), "2d3c5ddb0e50ebd4"),
+    (mini_card, CardConfig(title="t", summary="s"), "62fed6492e15ad4e"),
     (compressor_card, CardConfig(title="t", summary="s"), "d903f9548e2782b8"),
     (write_report, ReportConfig(title="t"), "2b9f785e1cf39ea0"),
     (mini_init, MiniInitConfig(), "31c5c00b9d4f692b"),
