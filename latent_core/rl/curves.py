@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 import numpy as np
+
+STEP_COLUMNS = ("step", "reward", "verdict", "tokens", "latent_tokens")
+"""The columns that `rollout_steps` reads."""
 
 
 class Curves:
@@ -28,10 +32,14 @@ class Curves:
             step["ends"].append(row["end"])
             step["won"].append(bool(row["success"]))
 
-    def steps(self) -> list[dict[str, float]]:
+    def steps(self, diagnosis: Mapping[int, Mapping[str, float]]) -> list[dict[str, float]]:
         """One entry a step, in order: `return` and `success` are means over episodes, `within_group_std` (ddof 1) is
-        the mean over groups, lengths are tokens a turn, `latent_share` is of the model's own tokens."""
-        return [{"step": number} | _measures(step) for number, step in sorted(self._steps.items())]
+        the mean over groups, lengths are tokens a turn, `latent_share` is of the model's own tokens. What `diagnosis`
+        has of a step is added to it."""
+        return [
+            {"step": number, **_measures(step), **diagnosis.get(number, {})}
+            for number, step in sorted(self._steps.items())
+        ]
 
 
 def _measures(step: Mapping[str, Any]) -> dict[str, float]:
@@ -47,3 +55,27 @@ def _measures(step: Mapping[str, Any]) -> dict[str, float]:
         "latent_share": step["latent"] / max(1, step["tokens"]),
         "within_group_std": float(np.mean(spreads)) if spreads else 0.0,
     }
+
+
+def rollout_steps(
+    rows: Iterable[Mapping[str, Any]], samples: int, diagnosis: Mapping[int, Mapping[str, float]]
+) -> Iterator[dict[str, float]]:
+    """As `Curves.steps`, of one-turn rollouts (`rollout_schema`) that come step by step and group by group.
+
+    `format_rate` is the share of completions that were not cut and gave an answer; lengths are tokens a completion.
+    """
+    for number, found in groupby(rows, key=lambda row: int(row["step"])):
+        of_step = list(found)
+        rewards = np.array([row["reward"] for row in of_step]).reshape(-1, samples)
+        tokens = sum(row["tokens"] for row in of_step)
+        verdicts = [row["verdict"] for row in of_step]
+        yield {
+            "step": number,
+            "reward": float(rewards.mean()),
+            "correct": verdicts.count("correct") / len(verdicts),
+            "format_rate": sum(verdict in ("correct", "wrong") for verdict in verdicts) / len(verdicts),
+            "tokens": tokens / len(of_step),
+            "latent_share": sum(row["latent_tokens"] for row in of_step) / max(1, tokens),
+            "within_group_std": float(rewards.std(axis=1, ddof=1).mean()),
+            **diagnosis.get(number, {}),
+        }
