@@ -59,7 +59,7 @@ def train_agent(out: ArtifactWriter, inputs: AgentInputs, config: AgentConfig, w
     return Outcome(
         accounting=accounting,
         metrics={
-            "steps": curves.steps(),
+            "steps": curves.steps(result.diagnosis),
             "parameters": result.total_parameters,
             "trainable_parameters": result.trainable_parameters,
         },

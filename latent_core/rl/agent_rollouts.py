@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latent_core.config.agents import HELD_OUT, AgentConfig, Estimator
-from latent_core.config.sampling import SamplingConfig
+from latent_core.config.sampling import LogprobsOf, SamplingConfig
 from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.generate.vllm_engine import context_of
 from latent_core.models.readable import ReadableModel
 from latent_core.rl import advantages
+from latent_core.rl.diagnosis import Diagnosis
 from latent_core.rl.dialogue import Dialogue
 from latent_core.rl.draws import instances_of
 from latent_core.rl.environments import EnvironmentSpec
 from latent_core.rl.episodes import Episode, Player, instruction_of
 from latent_core.rl.filters import kept_groups
+from latent_core.rl.generating import generating
 from latent_core.rl.lengths import permuted
 from latent_core.rl.played import turn_rows, turn_schema
 from latent_core.rl.ppo import Ppo
+from latent_core.rl.prompt_dependence import Group
 from latent_core.rl.rollout_files import RolloutFiles
-from latent_core.rl.rollouts import generating
 from latent_core.rl.value_head import hidden_width
 from latent_core.rl.worth import Worth
 
@@ -65,6 +67,7 @@ class AgentRollouts:
         if config.estimator is Estimator.PPO:
             self.ppo = Ppo(config, hidden_width(model_dir))
         self._files = RolloutFiles(folder, agent_schema(values=self.ppo is not None))
+        self._diagnosis = None if config.diagnose_every is None else Diagnosis(config, self._readable.family)
         self._engine: TransformersEngine | None = None
         self.aborted = 0
         """Groups whose environment failed, in this process."""
@@ -79,7 +82,8 @@ class AgentRollouts:
         self.aborted += len(groups) - len(whole)
         taught = iter(self._taught(whole, step))
         judged = iter(self._judged(whole, step, trainer))
-        batch: dict[str, list[Any]] = {name: [] for name in _KEYS}
+        keys = _KEYS if self._diagnosis is None else (*_KEYS, "sampler_logprobs")
+        batch: dict[str, list[Any]] = {name: [] for name in keys}
         rows: list[dict[str, Any]] = []
         for group in groups:
             kept = next(taught) if group is not None else False
@@ -88,10 +92,18 @@ class AgentRollouts:
                 entry = _nothing(self._readable) if group is None else self._entry(group[place], worth[place].tokens)
                 for name, value in (entry | {"kept": kept}).items():
                     batch[name].append(value)
+                if self._diagnosis is not None:
+                    batch["sampler_logprobs"].append([0.0] if group is None else _logprobs(group[place]))
                 if group is not None:
                     turns = zip(turn_rows(group[place], self._readable), worth[place].turns, strict=True)
                     rows += [row | {"step": step, "taught": kept} | columns for row, columns in turns]
         self._files.write(step, rows)
+        if self._diagnosis is not None:
+            turns = [turn.output for group in whole for episode in group for turn in episode.turns]
+            first = [
+                Group(group[0].prompt_ids, [episode.turns[0].output.token_ids for episode in group]) for group in whole
+            ]
+            self._diagnosis.note(trainer, step, first, [turn.logprobs for turn in turns])
         return batch | _TRAINERS_OWN
 
     def let_go(self) -> None:
@@ -115,6 +127,8 @@ class AgentRollouts:
                 max_new_tokens=rollout.max_new_tokens,
                 batch_tokens=rollout.batch_tokens,
                 seed=self._config.seed * _SEEDS_APART + step,
+                logprobs=self._diagnosis is not None,
+                logprobs_of=LogprobsOf.MODEL if self._diagnosis is None else LogprobsOf.SAMPLER,
             ),
             self._spec,
             Dialogue(self._readable, instruction_of(self._spec)),
@@ -194,6 +208,14 @@ def turn_advantages(group: Sequence[Episode], config: AgentConfig, step: int) ->
         returns = permuted(returns, config.seed, f"{step}/{group[0].seed}")
     worth = _WHOLE[config.estimator](returns)
     return [[float(one)] * len(episode.turns) for one, episode in zip(worth, group, strict=True)]
+
+
+def _logprobs(episode: Episode) -> list[float]:
+    """The sampler's, of all of an episode's `completion_ids`; 0 on contexts."""
+    found: list[float] = []
+    for place, turn in enumerate(episode.turns):
+        found += [0.0] * (len(turn.context) if place else 0) + list(turn.output.logprobs or ())
+    return found
 
 
 def _nothing(model: ReadableModel) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 LOGGED = ("value_loss", "explained_variance")
 """What a value head's fit logs: the mean squared error before it, and how much of the targets' variance the values
 explained; a step whose targets are all equal has no explained variance."""
+STEP_COLUMNS = ("step", "reward", "verdict", "tokens", "latent_tokens")
+"""The columns that `rollout_steps` reads."""
 
 
 class Curves:
@@ -40,12 +43,12 @@ class Curves:
             if found:
                 self._logged[int(entry["step"]) - 1] |= found
 
-    def steps(self) -> list[dict[str, float]]:
+    def steps(self, diagnosis: Mapping[int, Mapping[str, float]]) -> list[dict[str, float]]:
         """One entry a step, in order: `return` and `success` are means over episodes, `within_group_std` (ddof 1) is
-        the mean over groups, lengths are tokens a turn, `latent_share` is of the model's own tokens. Those of `LOGGED`
-        are there where they were logged."""
+        the mean over groups, lengths are tokens a turn, `latent_share` is of the model's own tokens. What `diagnosis`
+        has of a step is added to it, and those of `LOGGED` where they were logged."""
         return [
-            {"step": number} | _measures(step) | self._logged.get(number, {})
+            {"step": number} | _measures(step) | self._logged.get(number, {}) | diagnosis.get(number, {})
             for number, step in sorted(self._steps.items())
         ]
 
@@ -63,3 +66,27 @@ def _measures(step: Mapping[str, Any]) -> dict[str, float]:
         "latent_share": step["latent"] / max(1, step["tokens"]),
         "within_group_std": float(np.mean(spreads)) if spreads else 0.0,
     }
+
+
+def rollout_steps(
+    rows: Iterable[Mapping[str, Any]], samples: int, diagnosis: Mapping[int, Mapping[str, float]]
+) -> Iterator[dict[str, float]]:
+    """As `Curves.steps`, of one-turn rollouts (`rollout_schema`) that come step by step and group by group.
+
+    `format_rate` is the share of completions that were not cut and gave an answer; lengths are tokens a completion.
+    """
+    for number, found in groupby(rows, key=lambda row: int(row["step"])):
+        of_step = list(found)
+        rewards = np.array([row["reward"] for row in of_step]).reshape(-1, samples)
+        tokens = sum(row["tokens"] for row in of_step)
+        verdicts = [row["verdict"] for row in of_step]
+        yield {
+            "step": number,
+            "reward": float(rewards.mean()),
+            "correct": verdicts.count("correct") / len(verdicts),
+            "format_rate": sum(verdict in ("correct", "wrong") for verdict in verdicts) / len(verdicts),
+            "tokens": tokens / len(of_step),
+            "latent_share": sum(row["latent_tokens"] for row in of_step) / max(1, tokens),
+            "within_group_std": float(rewards.std(axis=1, ddof=1).mean()),
+            **diagnosis.get(number, {}),
+        }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -28,3 +30,26 @@ def sampler_trainer_kl(sampler: npt.ArrayLike, trainer: npt.ArrayLike, own: npt.
         return float("nan")
     difference = learned - drawn
     return float(np.mean(np.expm1(difference) - difference))
+
+
+class Mismatch:
+    """Gathers the tokens of a step, pass by pass, for `sampler_trainer_kl` over all of them."""
+
+    def __init__(self) -> None:
+        self._sum = 0.0
+        self._tokens = 0
+
+    def add(self, sampler: Any, trainer: Any, own: Any) -> None:
+        """Tensors of one shape, as the arguments of `sampler_trainer_kl`."""
+        counted = own.bool().cpu().numpy()
+        tokens = int(counted.sum())
+        if tokens:
+            found = sampler_trainer_kl(sampler.float().cpu().numpy(), trainer.float().cpu().numpy(), counted)
+            self._sum += tokens * found
+            self._tokens += tokens
+
+    def take(self) -> float | None:
+        """The divergence over what was added since the last call, in nats a token; None where nothing was."""
+        tokens, total = self._tokens, self._sum
+        self._sum, self._tokens = 0.0, 0
+        return total / tokens if tokens else None

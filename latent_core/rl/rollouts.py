@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.grpo import Advantage, GrpoConfig
-from latent_core.config.sampling import SamplingConfig
+from latent_core.config.sampling import LogprobsOf, SamplingConfig
 from latent_core.errors import InputError
-from latent_core.generate.completions import graded_completions
+from latent_core.generate.completions import LOGPROBS, graded_completions
 from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.models.readable import ReadableModel
 from latent_core.rl.advantages import dr_grpo, grpo, rloo
+from latent_core.rl.diagnosis import Diagnosis
 from latent_core.rl.draws import questions_of, ratio_of
 from latent_core.rl.filters import kept_groups
+from latent_core.rl.generating import generating
 from latent_core.rl.judges import Rewards, Row
 from latent_core.rl.length_control import LENGTH_TERM, LengthControl, length_columns
 from latent_core.rl.lengths import permuted
+from latent_core.rl.prompt_dependence import Group
 from latent_core.rl.rollout_files import RolloutFiles
 
 if TYPE_CHECKING:
@@ -92,6 +94,7 @@ class Rollouts:
             samples = config.rollout.samples
             self._length = LengthControl(config.length, references, samples=samples, iterations=config.iterations)
         self._files = RolloutFiles(folder, rollout_schema(length=config.length.is_on))
+        self._diagnosis = None if config.diagnose_every is None else Diagnosis(config, self._readable.family)
         self._benchmark = benchmark
         self._engine: TransformersEngine | None = None
 
@@ -109,6 +112,10 @@ class Rollouts:
             ),
             trainer,
         )
+        sampled = {}
+        if self._diagnosis is not None:
+            sampled = {"sampler_logprobs": [list(row[LOGPROBS]) for row in rows]}
+            self._diagnosis.note(trainer, int(trainer.state.global_step), self._groups(rows), *sampled.values())
         return {
             "prompt_ids": [list(row["prompt_token_ids"]) for row in rows],
             "completion_ids": [list(row["output_token_ids"]) for row in rows],
@@ -116,6 +123,7 @@ class Rollouts:
             "reward": [row["reward"] for row in rows],
             "advantages": self._advantages(rows, int(trainer.state.global_step)),
             "kept": [row["taught"] for row in rows],
+            **sampled,
         }
 
     def draw(self, numbers: Sequence[int], trainer: Any) -> list[Row]:
@@ -151,6 +159,11 @@ class Rollouts:
                 rewards = permuted(rewards, self._config.seed, f"{step}/{group[0]['question_id']}").tolist()
             advantages += map(float, estimate(rewards))
         return [[advantage] * len(row["output_token_ids"]) for row, advantage in zip(rows, advantages, strict=True)]
+
+    def _groups(self, rows: Sequence[Row]) -> list[Group]:
+        samples = self._config.rollout.samples
+        groups = [rows[start : start + samples] for start in range(0, len(rows), samples)]
+        return [Group(group[0]["prompt_token_ids"], [row["output_token_ids"] for row in group]) for group in groups]
 
     def let_go(self) -> None:
         """Hold the trained model, and a judge's copy, no longer; only `rows` may follow."""
@@ -191,15 +204,6 @@ class Rollouts:
             max_new_tokens=rollout.max_new_tokens,
             batch_tokens=rollout.batch_tokens,
             seed=self._config.seed * _SEEDS_APART + step,
+            logprobs=self._diagnosis is not None,
+            logprobs_of=LogprobsOf.MODEL if self._diagnosis is None else LogprobsOf.SAMPLER,
         )
-
-
-@contextmanager
-def generating(model: Any) -> Iterator[None]:
-    """Dropout off, and back to what it was."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

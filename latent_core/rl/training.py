@@ -22,7 +22,7 @@ from latent_core.likelihood import require_own_logits
 from latent_core.models.family import open_family
 from latent_core.rl.critic_checkpoints import with_critic
 from latent_core.rl.judges import judge
-from latent_core.rl.policy import policy_trainer
+from latent_core.rl.policy import DIAGNOSIS, policy_trainer
 from latent_core.rl.rollouts import Rollouts
 from latent_core.rl.value_head import Critic
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
@@ -34,9 +34,13 @@ ROLLOUTS = "rollouts"  # folder beside the checkpoints
 
 @dataclass(frozen=True)
 class PolicyResult:
-    """What training measured; `curve` has one entry a step with TRL's own names. `rollouts` are read from disk."""
+    """What training measured; `curve` has one entry a step with TRL's own names. `rollouts` are read from disk.
+
+    `diagnosis` has the measures of `diagnose_every` by step, which counts from 0 as that of rollouts does.
+    """
 
     curve: list[dict[str, float]]
+    diagnosis: dict[int, dict[str, float]]
     trainable_parameters: int
     total_parameters: int
     resumed_from_step: int
@@ -146,17 +150,22 @@ def train_policy(
     resume = newest_checkpoint(checkpoint_dir)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     save_trained(trainer.model, tokenizer, config, model_dir, out_dir, rows)
-    curve = [{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history]
+    log = [{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history]
     del trainer, model
     rollouts.let_go()
     release()
     return PolicyResult(
-        curve=curve,
+        curve=[{key: value for key, value in entry.items() if not key.startswith(DIAGNOSIS)} for entry in log],
+        diagnosis={int(entry["step"]) - 1: found for entry in log if (found := _diagnosis(entry))},
         trainable_parameters=trainable,
         total_parameters=total,
         resumed_from_step=step_of(resume) if resume else 0,
         rollouts=rollouts.rows(config.steps),
     )
+
+
+def _diagnosis(entry: Mapping[str, float]) -> dict[str, float]:
+    return {key.removeprefix(DIAGNOSIS): value for key, value in entry.items() if key.startswith(DIAGNOSIS)}
 
 
 def _given_reward(prompts: list[str], completions: list[str], reward: list[float], **_: Any) -> list[float]:

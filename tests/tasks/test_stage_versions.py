@@ -129,7 +129,7 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (play, PlayConfig(), "04e56059976968ec"),
     (train_agent, AgentConfig(), "d3fa4bac9a6b6065"),
     (reference_play, ReferencePlayConfig(), "e7b79d342d416019"),
-    (report_agents, ReportAgents(title="t"), "10dc3e99bcecb51b"),
+    (report_agents, ReportAgents(title="t"), "343be904c41f65bf"),
     (train_policy, GrpoConfig(), "a4147f1bb615f614"),
     (train_policy, GrpoConfig.model_validate({"length": {"reward": "gated"}}), "d176051d7207e092"),
     (measure_reference_lengths, ReferenceLengths(sampling=SamplingConfig(), questions=5), "201b72c79cce9b30"),

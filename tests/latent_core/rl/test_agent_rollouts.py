@@ -16,7 +16,7 @@ from latent_core.models.readable import ReadableModel
 from latent_core.rl import agent_rollouts
 from latent_core.rl.agent_rollouts import AgentRollouts, turn_advantages, worth_of_turns
 from latent_core.rl.environments import EnvironmentFailed, EnvironmentSpec
-from latent_core.rl.episodes import Episode, Player, Turn
+from latent_core.rl.episodes import Episode, Turn
 from latent_core.rl.policy import Policy
 from latent_core.rl.training import PolicyResult, Sizes, train_policy
 from latent_core.sft.weights import load_model
@@ -57,7 +57,9 @@ def _config(**settings: Any) -> AgentConfig:
     return AgentConfig.model_validate({**SMALL, **settings})
 
 
-def _train(model_dir: Path, root: Path, progress: Any = None, **settings: Any) -> tuple[PolicyResult, AgentRollouts]:
+def train_small(
+    model_dir: Path, root: Path, progress: Any = None, **settings: Any
+) -> tuple[PolicyResult, AgentRollouts]:
     config = _config(**settings)
     rollouts = AgentRollouts(SPEC, model_dir, config, root / "checkpoints" / "rollouts")
     sizes = Sizes(config.episodes_per_step, config.rollout.samples, config.rollout.max_episode_tokens)
@@ -108,12 +110,6 @@ def test_placebo_permutes_returns_within_the_group() -> None:
         _config(placebo=True, estimator="gigpo")
 
 
-@pytest.fixture
-def cut_words_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turns of a few tokens, which an untrained policy never ends, are actions all the same."""
-    monkeypatch.setattr(Player, "_actions", lambda self, output: (self.model.decode(output.token_ids),))
-
-
 @pytest.mark.parametrize("kind", ["mini", "dual"])
 def test_episodes_that_pay_become_likelier_than_the_others_of_their_group(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path, cut_words_count: None
@@ -121,7 +117,7 @@ def test_episodes_that_pay_become_likelier_than_the_others_of_their_group(
     model_dir: Path = request.getfixturevalue(f"{kind}_dir")
     vocabulary = ReadableModel.load(model_dir).vocabulary
     policy = Policy(None if vocabulary is None else PhaseMachine(vocabulary), 1.5)
-    result, _ = _train(model_dir, tmp_path, steps=1)
+    result, _ = train_small(model_dir, tmp_path, steps=1)
     rows = list(result.rollouts)
     assert len(rows) == 16 and all(row["taught"] for row in rows)
     assert {row["end"] for row in rows[1::2]} == {"terminated"}
@@ -143,20 +139,20 @@ def test_group_of_a_failed_environment_is_left_out_and_counted(
     mini_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_words_count: None
 ) -> None:
     monkeypatch.setattr(agent_rollouts, "instances_of", lambda *_: [4, 5])
-    result, rollouts = _train(mini_dir, tmp_path, steps=1)
+    result, rollouts = train_small(mini_dir, tmp_path, steps=1)
     assert rollouts.aborted == 1 and {row["seed"] for row in result.rollouts} == {5}
 
 
 def test_killed_training_goes_on_to_the_same_weights(mini_dir: Path, tmp_path: Path, cut_words_count: None) -> None:
-    whole, _ = _train(mini_dir, tmp_path / "whole", steps=3)
+    whole, _ = train_small(mini_dir, tmp_path / "whole", steps=3)
 
     def killed(done: int, total: int) -> None:
         if done == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _train(mini_dir, tmp_path / "killed", killed, steps=3)
-    resumed, _ = _train(mini_dir, tmp_path / "killed", steps=3)
+        train_small(mini_dir, tmp_path / "killed", killed, steps=3)
+    resumed, _ = train_small(mini_dir, tmp_path / "killed", steps=3)
     assert resumed.resumed_from_step == 2
     rows = list(whole.rollouts)
     assert list(resumed.rollouts) == rows and len({row["seed"] for row in rows}) == 6
