@@ -32,7 +32,8 @@ def credit(
     """Advantages and value targets of the tokens that the policy wrote, both of the shape of `values`, (own tokens,).
 
     Observations are no part of the sequence; a turn's reward stands at its last own token. A target is the advantage
-    plus the value that it was reckoned with. After the last token nothing comes, also where the limit of turns cut the episode: its return ends there too.
+    plus the value that it was reckoned with. After the last token nothing comes, also where the limit of turns cut the
+    episode: its return ends there too.
     `rewards` of the turns are the episode's own unless they are given.
     """
     given = [turn.reward for turn in episode.turns] if rewards is None else rewards
