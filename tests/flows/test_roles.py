@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from flows.launch.plan import plan
 from flows.launch.registry import _MODULES, FlowEntry, find_flow
 from latent_core.config.base import Role, StageConfig
+from latent_core.config.ppo import GaeConfig, ValueConfig
 from latent_core.errors import InputError
 from latent_core.models.source import open_model
 from latent_core.store import ArtifactRef
@@ -67,6 +68,11 @@ BESIDE: dict[str, Values] = {
     "benchmark.test_path": FILES,
     "benchmark.drop_contaminated": FILES,
     "sampling.openai.served_model": {"engine": "openai", "openai": {"served_model": "one"}},
+    **{
+        f"agent.{section}.{name}": {"estimator": "ppo"}
+        for section, kind in (("gae", GaeConfig), ("value", ValueConfig))
+        for name in kind.model_fields
+    },
 }
 # Values of other sections, by the end of the flow's and the field's names.
 ELSEWHERE: dict[str, Values] = {
