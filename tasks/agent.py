@@ -39,6 +39,7 @@ def train_agent(out: ArtifactWriter, inputs: AgentInputs, config: AgentConfig, w
             Sizes(config.episodes_per_step, config.rollout.samples, config.rollout.max_episode_tokens),
             loss=_LOSSES.get(config.estimator, "dr_grpo"),
             temperature=config.rollout.temperature,
+            importance_cap=config.rollout.importance_cap,
             out_dir=directory,
             checkpoint_dir=checkpoints,
             progress=lambda done, total: workplace.progress(done, total, 0),

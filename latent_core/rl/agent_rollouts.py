@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latent_core.config.agents import HELD_OUT, AgentConfig, Estimator
-from latent_core.config.sampling import SamplingConfig
-from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.generate.vllm_engine import context_of
 from latent_core.models.readable import ReadableModel
 from latent_core.rl import advantages
@@ -21,8 +19,8 @@ from latent_core.rl.episodes import Episode, Player, instruction_of
 from latent_core.rl.filters import kept_groups
 from latent_core.rl.lengths import permuted
 from latent_core.rl.played import turn_rows, turn_schema
+from latent_core.rl.policy_engine import policy_engine
 from latent_core.rl.rollout_files import RolloutFiles
-from latent_core.rl.rollouts import generating
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,12 +46,14 @@ class AgentRollouts:
     """TRL's `rollout_func` over an environment; instances and seeds follow from the seed and the step alone."""
 
     def __init__(self, spec: EnvironmentSpec, model_dir: Path, config: AgentConfig, folder: Path) -> None:
+        """Raises InputError for an engine that is not installed."""
         self._spec = spec
-        self._model_dir = model_dir
         self._config = config
         self._readable = ReadableModel.load(model_dir)
         self._files = RolloutFiles(folder, agent_schema())
-        self._engine: TransformersEngine | None = None
+        rollout = config.rollout
+        self._longest = min(rollout.max_episode_tokens, context_of(model_dir))
+        self._policy = policy_engine(config, rollout, model_dir, longest=self._longest + rollout.max_new_tokens)
         self.aborted = 0
         """Groups whose environment failed, in this process."""
 
@@ -80,37 +80,29 @@ class AgentRollouts:
                     turns = zip(turn_rows(group[place], self._readable), worth[place], strict=True)
                     rows += [row | {"step": step, "advantage": float(one), "taught": kept} for row, one in turns]
         self._files.write(step, rows)
-        return batch | _TRAINERS_OWN
+        return batch | ({} if config.rollout.is_corrected else {"logprobs": None})
 
     def let_go(self) -> None:
         """Hold the trained model no longer; only `rows` may follow."""
-        self._engine = None
+        self._policy.close()
 
     def rows(self, steps: int) -> Iterator[dict[str, Any]]:
         """All turns of the first `steps` optimizer steps, in order."""
         return self._files.rows(range(0, steps, self._config.iterations))
 
     def _play(self, seeds: Sequence[int], step: int, trainer: Any) -> list[list[Episode] | None]:
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        if self._engine is None or self._engine.model is not model:
-            self._engine = TransformersEngine.around(model, self._model_dir)
         rollout, rules = self._config.rollout, self._config.rules
-        player = Player(
-            self._readable,
-            self._engine,
-            SamplingConfig(
-                temperature=rollout.temperature,
-                max_new_tokens=rollout.max_new_tokens,
-                batch_tokens=rollout.batch_tokens,
-                seed=self._config.seed * _SEEDS_APART + step,
-            ),
-            self._spec,
-            Dialogue(self._readable, instruction_of(self._spec)),
-            min(rollout.max_episode_tokens, context_of(self._model_dir)),
-            format_penalty=rules.format_penalty,
-            most_turns=rules.max_turns,
-        )
-        with generating(model), trainer.accelerator.autocast():
+        with self._policy.serving(trainer) as engine:
+            player = Player(
+                self._readable,
+                engine,
+                rollout.sampling(self._config.seed * _SEEDS_APART + step),
+                self._spec,
+                Dialogue(self._readable, instruction_of(self._spec)),
+                self._longest,
+                format_penalty=rules.format_penalty,
+                most_turns=rules.max_turns,
+            )
             return player.play(seeds, samples=rollout.samples, step=step)
 
     def _entry(self, episode: Episode, worth: Sequence[float]) -> dict[str, Any]:
@@ -125,6 +117,7 @@ class AgentRollouts:
             "env_mask": self._mask(episode),
             "reward": episode.total,
             "advantages": tokens,
+            "logprobs": _logprobs(episode),
         }
 
     def _mask(self, episode: Episode) -> list[int]:
@@ -140,8 +133,7 @@ class AgentRollouts:
         return [int(own and counted) for own, counted in zip(episode.env_mask, counts, strict=True)]
 
 
-_TRAINERS_OWN: dict[str, Any] = {"logprobs": None}  # the trainer's, under the same policy
-_KEYS = ("prompt_ids", "completion_ids", "env_mask", "reward", "advantages", "kept")
+_KEYS = ("prompt_ids", "completion_ids", "env_mask", "reward", "advantages", "logprobs", "kept")
 
 
 def turn_advantages(group: Sequence[Episode], config: AgentConfig, step: int) -> list[list[float]]:
@@ -159,7 +151,17 @@ def turn_advantages(group: Sequence[Episode], config: AgentConfig, step: int) ->
     return [[float(one)] * len(episode.turns) for one, episode in zip(worth, group, strict=True)]
 
 
+def _logprobs(episode: Episode) -> list[float]:
+    """What the sampler said of each of `completion_ids`; 0 on contexts, and everywhere if it was not asked."""
+    found: list[float] = []
+    for place, turn in enumerate(episode.turns):
+        found += [0.0] * (len(turn.context) if place else 0)
+        found += turn.output.logprobs or [0.0] * len(turn.output.token_ids)
+    return found
+
+
 def _nothing(model: ReadableModel) -> dict[str, Any]:
     """A row in place of an episode of a group that was aborted: it is masked, and never trains."""
     end = model.family.end_of_turn_id
-    return {"prompt_ids": [end], "completion_ids": [end], "env_mask": [0], "reward": 0.0, "advantages": [0.0]}
+    alone: dict[str, Any] = {"prompt_ids": [end], "completion_ids": [end], "env_mask": [0], "reward": 0.0}
+    return alone | {"advantages": [0.0], "logprobs": [0.0]}

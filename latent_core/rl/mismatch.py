@@ -1,9 +1,12 @@
-"""How far the policy that is trained is from the one that sampled: the divergence of the two, from what was sampled."""
+"""How far the policy that is trained is from the one that sampled, measured on what was sampled, and corrected for."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
+import torch
 
 
 def sampler_trainer_kl(sampler: npt.ArrayLike, trainer: npt.ArrayLike, own: npt.ArrayLike) -> float:
@@ -28,3 +31,44 @@ def sampler_trainer_kl(sampler: npt.ArrayLike, trainer: npt.ArrayLike, own: npt.
         return float("nan")
     difference = learned - drawn
     return float(np.mean(np.expm1(difference) - difference))
+
+
+class Correction(NamedTuple):
+    """`weights` (rows, tokens) are factors of advantages; the rest are measures of what they correct."""
+
+    weights: torch.Tensor
+    kl: float
+    """See `sampler_trainer_kl`; NaN where no token is own."""
+    largest_difference: float
+    """Of log-probabilities, in nats."""
+    capped_share: float
+    """Of own tokens, those whose weight would have been above the cap."""
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """By the names that curves have."""
+        return {
+            "sampling/kl": self.kl,
+            "sampling/largest_difference": self.largest_difference,
+            "sampling/capped_share": self.capped_share,
+        }
+
+
+def correction(sampler: torch.Tensor, trainer: torch.Tensor, own: torch.Tensor, cap: float) -> Correction:
+    """Truncated importance weights min(trainer / sampler, cap) of sampled tokens; 1 where a token is not own.
+
+    Arguments as those of `sampler_trainer_kl`. The gradient of what the trainer believes of its own samples is then
+    right for samples that are slightly another policy's (Ionides, "Truncated Importance Sampling", 2008; for engines
+    that differ from the trainer: Yao et al., "Your Efficient RL Framework Secretly Brings You Off-Policy RL Training",
+    2025). The cap is at least 1.
+    """
+    own = own.bool()
+    difference = torch.where(own, (trainer - sampler).double(), 0.0)
+    ratios = difference.exp()
+    counted = max(1, int(own.sum()))
+    return Correction(
+        ratios.clamp(max=cap).to(sampler.dtype),
+        sampler_trainer_kl(sampler.cpu(), trainer.cpu(), own.cpu()),
+        float(difference.abs().max()) if difference.numel() else 0.0,
+        float((ratios > cap).sum()) / counted,
+    )

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.grpo import Advantage, GrpoConfig
-from latent_core.config.sampling import SamplingConfig
 from latent_core.errors import InputError
-from latent_core.generate.completions import graded_completions
-from latent_core.generate.transformers_engine import TransformersEngine
+from latent_core.generate.completions import LOGPROBS, graded_completions
+from latent_core.generate.engine import Engine
 from latent_core.models.readable import ReadableModel
 from latent_core.rl.advantages import dr_grpo, grpo, rloo
 from latent_core.rl.draws import questions_of, ratio_of
@@ -20,6 +18,7 @@ from latent_core.rl.filters import kept_groups
 from latent_core.rl.judges import Rewards, Row
 from latent_core.rl.length_control import LENGTH_TERM, LengthControl, length_columns
 from latent_core.rl.lengths import permuted
+from latent_core.rl.policy_engine import policy_engine
 from latent_core.rl.rollout_files import RolloutFiles
 
 if TYPE_CHECKING:
@@ -77,9 +76,11 @@ class Rollouts:
         benchmark: str,
         references: Mapping[str, float] | None = None,
     ) -> None:
-        """`references`: see `LengthControl`. Raises InputError where the length term of `config` has none."""
+        """`references`: see `LengthControl`.
+
+        Raises InputError where the length term of `config` has none, and for an engine that is not installed.
+        """
         self._problems = problems
-        self._model_dir = model_dir
         self._readable = ReadableModel.load(model_dir)
         self._config = config
         self._rewards = rewards
@@ -93,7 +94,7 @@ class Rollouts:
             self._length = LengthControl(config.length, references, samples=samples, iterations=config.iterations)
         self._files = RolloutFiles(folder, rollout_schema(length=config.length.is_on))
         self._benchmark = benchmark
-        self._engine: TransformersEngine | None = None
+        self._policy = policy_engine(config, config.rollout, model_dir, longest=0)
 
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
         """Ids as sampled, the rewards (which TRL logs), and what `PolicyTrainer` learns from.
@@ -112,7 +113,7 @@ class Rollouts:
         return {
             "prompt_ids": [list(row["prompt_token_ids"]) for row in rows],
             "completion_ids": [list(row["output_token_ids"]) for row in rows],
-            "logprobs": None,  # type: ignore[dict-item]  # the trainer's own, under the same policy
+            "logprobs": [list(row[LOGPROBS]) for row in rows] if self._config.rollout.is_corrected else None,
             "reward": [row["reward"] for row in rows],
             "advantages": self._advantages(rows, int(trainer.state.global_step)),
             "kept": [row["taught"] for row in rows],
@@ -121,11 +122,8 @@ class Rollouts:
     def draw(self, numbers: Sequence[int], trainer: Any) -> list[Row]:
         """Graded, rewarded rows of the problems with these numbers, in order; they are written to the step's file."""
         step, samples = int(trainer.state.global_step), self._config.rollout.samples
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        if self._engine is None or self._engine.model is not model:
-            self._engine = TransformersEngine.around(model, self._model_dir)
-        with generating(model), trainer.accelerator.autocast():
-            rows = self._graded(numbers, step, self._engine)
+        with self._policy.serving(trainer) as engine:
+            rows = self._graded(numbers, step, engine)
         rewards = self._rewards(rows)
         if self._length is not None:
             self._length.add_terms(rows, step, self._files)
@@ -154,16 +152,18 @@ class Rollouts:
 
     def let_go(self) -> None:
         """Hold the trained model, and a judge's copy, no longer; only `rows` may follow."""
-        self._engine = None
+        self._policy.close()
         del self._rewards
 
     def rows(self, steps: int) -> Iterator[Row]:
         """All rows of the first `steps` optimizer steps, in order."""
         return self._files.rows(range(0, steps, self._config.iterations))
 
-    def _graded(self, numbers: Sequence[int], step: int, engine: TransformersEngine) -> list[Row]:
+    def _graded(self, numbers: Sequence[int], step: int, engine: Engine) -> list[Row]:
         """Rows of these problems, each at the ratio that it has drawn for this step."""
         config = self._config
+        # A question that comes again in a later step draws other completions.
+        sampling = config.rollout.sampling(config.seed * _SEEDS_APART + step, config.rollout.samples)
         drawn = {
             number: ratio_of(config.seed, step, self._problems[number].question_id, config.ratios) for number in numbers
         }
@@ -174,32 +174,10 @@ class Rollouts:
                 [self._problems[number] for number in chosen],
                 self._readable,
                 engine,
-                self._sampling(step),
+                sampling,
                 benchmark=self._benchmark,
                 ratio=ratio,
             )
             for index, row in enumerate(rows):
                 of_number[chosen[index // self._config.rollout.samples]].append(row | {"ratio": ratio})
         return [row for number in numbers for row in of_number[number]]
-
-    def _sampling(self, step: int) -> SamplingConfig:
-        """A question that comes again in a later step draws other completions."""
-        rollout = self._config.rollout
-        return SamplingConfig(
-            temperature=rollout.temperature,
-            samples=rollout.samples,
-            max_new_tokens=rollout.max_new_tokens,
-            batch_tokens=rollout.batch_tokens,
-            seed=self._config.seed * _SEEDS_APART + step,
-        )
-
-
-@contextmanager
-def generating(model: Any) -> Iterator[None]:
-    """Dropout off, and back to what it was."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

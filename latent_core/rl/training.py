@@ -1,6 +1,6 @@
 """Group-relative policy optimisation of a causal language model: TRL's GRPOTrainer over our rollouts.
 
-Rollouts come from the weights in training, with transformers, in this process; one process trains, on one device.
+Rollouts come from the weights in training, in this process (see `policy_engine`); one process trains, on one device.
 Training resumes from the newest whole checkpoint in `checkpoint_dir`, which belongs to one fingerprint.
 """
 
@@ -97,6 +97,7 @@ def reinforce(
         Sizes(config.completions_per_step, config.rollout.samples, config.rollout.max_new_tokens),
         loss=config.advantage.loss,
         temperature=config.rollout.temperature,
+        importance_cap=config.rollout.importance_cap,
         out_dir=out_dir,
         checkpoint_dir=checkpoint_dir,
         progress=progress,
@@ -113,9 +114,13 @@ def train_policy(
     temperature: float,
     out_dir: Path,
     checkpoint_dir: Path,
+    importance_cap: float | None = None,
     progress: Progress | None = None,
 ) -> PolicyResult:
-    """Train on what `rollouts` gives, with TRL's loss of that name (grpo, dr_grpo or dapo); see `reinforce`."""
+    """Train on what `rollouts` gives, with TRL's loss of that name (grpo, dr_grpo or dapo); see `reinforce`.
+
+    `importance_cap`: see `policy_trainer`. The rollouts are let go whatever happens.
+    """
     from datasets import Dataset
 
     tokenizer, family = open_family(model_dir)
@@ -125,7 +130,7 @@ def train_policy(
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # `rollout_func` may change: TRL's version is pinned
     model = load_model(model_dir, config)
     rows = learning_rows(config, latents, ratio_tokens=family.ratio_tokens, tied=bool(model.config.tie_word_embeddings))
-    trainer = policy_trainer(machine)(
+    trainer = policy_trainer(machine, importance_cap)(
         model=model,
         args=_arguments(config, sizes, loss, temperature, checkpoint_dir),
         reward_funcs=_given_reward,
@@ -138,11 +143,13 @@ def train_policy(
     require_own_logits(trainer.model)
     trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(checkpoint_dir)
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    finally:
+        rollouts.let_go()
     save_trained(trainer.model, tokenizer, config, model_dir, out_dir, rows)
     curve = [{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history]
     del trainer, model
-    rollouts.let_go()
     release()
     return PolicyResult(
         curve=curve,
