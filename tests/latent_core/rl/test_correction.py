@@ -76,7 +76,7 @@ def test_advantages_are_weighted_by_the_trainers_over_the_samplers_probability_u
         ("off", 0.1, {"engine": "vllm", "importance_cap": None}),
     ):
         monkeypatch.setattr(rollouts, "policy_engine", _policy(by, asked))
-        settings = {**SMALL, "steps": 1, "rollout": {**SMALL["rollout"], **rollout}}
+        settings = {**SMALL, "steps": 1, "rollout": {**SMALL["rollout"], "max_new_tokens": 8, **rollout}}
         result = reinforce(
             model_dir, problems, GrpoConfig.model_validate(settings), benchmark="word_problems",
             out_dir=tmp_path / name / "out", checkpoint_dir=tmp_path / name / "checkpoints",
