@@ -13,7 +13,7 @@ from latent_core.device_memory import release
 from latent_core.generate.engine import Engine
 from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.generate.vllm_engine import VllmEngine, context_of
-from latent_core.rl.trained_weights import trained_weights
+from latent_core.rl.trained_weights import checked_weights, stored_weights
 from latent_core.sft.weights import compute_type
 
 _SHARE_BESIDE_TRAINER = 0.4  # of a GPU, for vLLM's weights and cache; it sleeps while the trainer computes
@@ -71,14 +71,16 @@ class VllmPolicy:
         options = rollout.vllm
         if options.gpu_memory_utilization is None and _is_on_gpu():
             options = options.model_copy(update={"gpu_memory_utilization": _SHARE_BESIDE_TRAINER})
+        self._stored = stored_weights(model_dir)
         reserve = min(longest, context_of(model_dir))
         self._engine = VllmEngine(model_dir, compute_type(config), options, reserve=reserve, sleeps=True)
 
     @contextmanager
     def serving(self, trainer: Any) -> Iterator[Engine]:
         model = trainer.accelerator.unwrap_model(trainer.model)
-        release()  # vLLM counts what PyTorch keeps in reserve as taken
-        self._engine.hand_over(lambda: trained_weights(model))
+        if _is_on_gpu():
+            release()  # vLLM counts what PyTorch keeps in reserve as taken
+        self._engine.hand_over(lambda: checked_weights(model, self._stored))
         try:
             yield self._engine
         finally:

@@ -12,7 +12,8 @@ from transformers import AutoTokenizer
 
 from latent_core.config.grpo import GrpoConfig
 from latent_core.dual.vocabulary import DualVocabulary
-from latent_core.rl.trained_weights import trained_weights
+from latent_core.errors import InputError
+from latent_core.rl.trained_weights import checked_weights, stored_weights, trained_weights
 from latent_core.sft.weights import adapter_config, learning_rows, load_model, save_trained
 
 
@@ -58,3 +59,12 @@ def test_weights_are_those_of_the_merged_checkpoint_and_the_model_keeps_its_own_
     moved = {name for name in saved if not torch.equal(saved[name], start[name].float())}
     assert "model.layers.0.mlp.up_proj.weight" in moved
     assert ("model.embed_tokens.weight" in moved) == (kind == "dual" or "method" in settings)
+
+
+def test_weight_that_the_checkpoint_calls_otherwise_is_refused(mini_dir: Path) -> None:
+    model, _, _ = in_training(mini_dir)
+    stored = stored_weights(mini_dir)
+    assert {name for name, _ in checked_weights(model, stored)} == stored
+    fused = stored - {"model.layers.4.mlp.up_proj.weight"}
+    with pytest.raises(InputError, match=r"^rollout\.engine: .*model\.layers\.4\.mlp\.up_proj\.weight.*transformers$"):
+        list(checked_weights(model, fused))
