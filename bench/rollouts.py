@@ -129,7 +129,8 @@ def _requests(readable: ReadableModel, rows: int, pair: int) -> list[Request]:
 
 def _drawn(side: PolicyEngine, trainer: Any, requests: Sequence[Request], config: GrpoConfig) -> int:
     with side.serving(trainer) as engine:
-        outputs = engine.generate(requests, config.rollout.sampling(0, _SAMPLES))
+        sampling = config.rollout.sampling(0, _SAMPLES, logprobs=config.rollout.is_corrected)
+        outputs = engine.generate(requests, sampling)
     return sum(len(output.token_ids) for output in outputs)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from flows.launch.registry import FlowEntry
-from flows.parts.arms import compressor_arms, families, latent_arms
+from flows.parts.arms import TrainedArm, compressor_arms, families, latent_arms
 from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, intervened, untrained_and_baselines
 from flows.parts.publish import findings, page_of, publish
 from flows.parts.questions import fitted
@@ -26,10 +26,13 @@ from flows.parts.training_sets import (
 )
 from latent_core.config.compare import CompareConfig
 from latent_core.config.compress import CompressConfig
+from latent_core.config.evaluate import EvaluateVariantsConfig, Intervention
 from latent_core.config.tokenskip import Variant
+from latent_core.config.training import TrainConfig
 from latent_core.errors import InputError
 from latent_core.evaluation.condition import Kind, seeded
 from latent_core.models.chat import check_dual
+from latent_core.models.source import short_name
 from latent_core.store import Artifact, ArtifactRef
 from tasks.compare_arms import TABLE_MARKDOWN, CompareArms, CompareArmsInputs, compare_arms
 from tasks.measure_compressions import MeasureCompressionsInputs, measure_compressions
@@ -63,10 +66,11 @@ def compose(cfg: CompareConfig, run: Run) -> ArtifactRef:
     base = warm_started(recipe, run, train_split)
     shards = collected_shards(cfg.collect, run, base, train_split)
     samples = run.merge("collect", shards)
+    evaluate = _with_own_reasoning(cfg.evaluate)
     evaluations: Evaluations = untrained_and_baselines(cfg.evaluate, run, base, test_split)
     texts: dict[CompressConfig, ArtifactRef] = {}
     training_sets: dict[tuple[CompressConfig, Variant], TrainInputs] = {}
-    trained: dict[tuple[CompressConfig, Variant], str] = {}
+    trained: dict[tuple[CompressConfig, Variant, TrainConfig], str] = {}
     models: dict[str, ArtifactRef] = {}
     compressions: dict[str, ArtifactRef] = {}
     measures: dict[str, ArtifactRef] = {}
@@ -76,26 +80,27 @@ def compose(cfg: CompareConfig, run: Run) -> ArtifactRef:
             read = MeasureCompressionsInputs(base, samples, small)
             measures[arm.name] = run.stage(measure_compressions, cfg.measure, read, label=arm.name)
         compressions[arm.name] = texts[arm.compress]
-        first = trained.setdefault((arm.compress, arm.variant), arm.name)
+        first = trained.setdefault((arm.compress, arm.variant, arm.train), arm.name)
         if first != arm.name:  # the same models under another name: standard, and the first compressor's arm
             models |= {seeded(arm.name, seed): models[seeded(first, seed)] for seed in cfg.seeds}
-            evaluations |= _renamed(evaluations, first, arm.name)
+            evaluations |= _renamed(evaluations, first, arm)
             continue
         made_of = arm.compress, arm.variant.examples
         if made_of not in training_sets:
             cots = ChainsOfThought(shards, samples, texts[arm.compress])
             own = cfg.recipe(arm.compress)
             training_sets[made_of] = training_set(arm.variant.examples, own, run, base, cots, {}, arm.name)
-        for seed, settings in trainings(recipe, arm.variant).items():
+        asked = evaluate.model_copy(update={"ratios": arm.ratios})
+        for seed, settings in trainings(recipe.model_copy(update={"train": arm.train}), arm.variant).items():
             name = seeded(arm.name, seed)
             models[name] = run.stage(train, settings, training_sets[made_of], label=name)
-            found = evaluated_at_ratios(cfg.evaluate, run, models[name], test_split, arm.name, seed=seed)
+            found = evaluated_at_ratios(asked, run, models[name], test_split, arm.name, seed=seed)
             evaluations |= found
             if arm in latent:
-                evaluations |= intervened(cfg.evaluate, run, models[name], test_split, found)
+                evaluations |= intervened(evaluate, run, models[name], test_split, found)
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, questions_trained_on(recipe))
     page = CompareArms(
-        title=f"Arms over {len(cfg.seeds)} seeds on {cfg.benchmark.name} with {cfg.model}",
+        title=f"Arms over {len(cfg.seeds)} seeds on {cfg.benchmark.name} with {short_name(cfg.model)}",
         families=families(latent, compressors),
         margin=cfg.margin,
         resamples=cfg.resamples,
@@ -103,12 +108,18 @@ def compose(cfg: CompareConfig, run: Run) -> ArtifactRef:
     return run.stage(compare_arms, page, CompareArmsInputs(evaluations, models, compressions, measures, checked))
 
 
-def _renamed(evaluations: Evaluations, first: str, name: str) -> Evaluations:
-    """One arm's evaluations at its ratios as another's."""
+def _with_own_reasoning(settings: EvaluateVariantsConfig) -> EvaluateVariantsConfig:
+    """What every intervention is compared with is made beside it."""
+    others = [name for name in settings.interventions if name is not Intervention.OWN]
+    return settings.model_copy(update={"interventions": (Intervention.OWN, *others)}) if others else settings
+
+
+def _renamed(evaluations: Evaluations, first: str, arm: TrainedArm) -> Evaluations:
+    """One arm's evaluations as those of another, at its ratios."""
     return {
-        replace(condition, model=name): ref
+        replace(condition, model=arm.name): ref
         for condition, ref in evaluations.items()
-        if condition.model == first and condition.kind is Kind.RATIO
+        if condition.model == first and condition.kind is Kind.RATIO and condition.ratio in arm.ratios
     }
 
 

@@ -10,6 +10,7 @@ from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
 from flows.parts.sharded import collected_shards, question_ranges
 from latent_core.config.concise import ConciseConfig, FewShotConfig
+from latent_core.models.source import short_name
 from latent_core.store import Artifact, ArtifactRef
 from tasks.concise import (
     FewShotInputs,
@@ -68,7 +69,7 @@ def compose(cfg: ConciseConfig, run: Run) -> ArtifactRef:
     if cfg.evaluate.base:
         evaluations |= untrained_and_baselines(cfg.evaluate, run, base, test_split)
     evaluations |= evaluated_once(cfg.evaluate, run, trained, test_split, "concise", cfg.text_format)
-    title = f"Self-training for concise reasoning on {cfg.benchmark.name} with {cfg.model}"
+    title = f"Self-training for concise reasoning on {cfg.benchmark.name} with {short_name(cfg.model)}"
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.collect.questions)
     stages |= {
         "select_shortest": selected,

@@ -9,6 +9,7 @@ from flows.parts.evaluations import Evaluations, contamination, evaluated_once, 
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
 from latent_core.config.direct import DirectConfig
+from latent_core.models.source import short_name
 from latent_core.store import Artifact, ArtifactRef
 from tasks.direct import PrepareDirectInputs, prepare_direct
 from tasks.inputs import ModelInput, ProblemsInput
@@ -49,7 +50,7 @@ def compose(cfg: DirectConfig, run: Run) -> ArtifactRef:
     if cfg.evaluate.base:
         evaluations |= untrained_and_baselines(cfg.evaluate, run, base, test_split)
     evaluations |= evaluated_once(cfg.evaluate, run, trained, test_split, "direct")
-    title = f"Direct answers on {cfg.benchmark.name} with {cfg.model}"
+    title = f"Direct answers on {cfg.benchmark.name} with {short_name(cfg.model)}"
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.prepare.questions)
     stages = {"prepare/direct": prepared, "train/direct": trained, "contamination": checked}
     return run.stage(write_report, ReportConfig(title=title, reference="base"), ReportInputs(evaluations, stages))

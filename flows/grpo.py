@@ -13,6 +13,7 @@ from flows.parts.questions import fitted
 from flows.parts.ratios import check_asked, ratio_tokens_of, trained_ratios, warn_of_untrained
 from latent_core.config.grpo import GrpoFlowConfig
 from latent_core.evaluation.condition import Kind
+from latent_core.models.source import short_name
 from latent_core.store import Artifact, ArtifactRef
 from tasks.grpo import GrpoInputs, train_policy
 from tasks.inputs import ProblemsInput
@@ -62,7 +63,7 @@ def compose(cfg: GrpoFlowConfig, run: Run) -> ArtifactRef:
     evaluations = evaluated_at_ratios(cfg.evaluate, run, start, test_split, "policy", Kind.START)
     evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, "policy", Kind.GRPO)
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.grpo.questions)
-    title = f"Reinforcement learning on {cfg.benchmark.name} from {cfg.model}"
+    title = f"Reinforcement learning on {cfg.benchmark.name} from {short_name(cfg.model)}"
     stages = {TRAINED: trained, "contamination": checked}
     if references is not None:
         stages["reference_lengths"] = references

@@ -9,6 +9,7 @@ from flows.parts.engines import require_rollout_engine
 from flows.parts.publish import publish, show
 from latent_core.config.rl import ReferencePlayConfig, RlFlowConfig
 from latent_core.errors import InputError
+from latent_core.models.source import short_name
 from latent_core.report.agents import PLACEBO, START, TRAINED, Member
 from latent_core.store import Artifact, ArtifactRef
 from tasks.agent import AgentInputs, train_agent
@@ -62,7 +63,7 @@ def compose(cfg: RlFlowConfig, run: Run) -> ArtifactRef:
             agents[member] = run.stage(train_agent, settings, AgentInputs(start, environment), label=member.name)
             played[member] = run.stage(play, cfg.play, PlayInputs(agents[member], environment), label=member.name)
     require_rollout_engine("agent.rollout", cfg.agent.rollout, cfg.runtime, run, agents.values())
-    title = f"Agents in {cfg.environment} from {cfg.model}"
+    title = f"Agents in {cfg.environment} from {short_name(cfg.model)}"
     return run.stage(report_agents, ReportAgents(title=title), ReportAgentsInputs(environment, played, agents, against))
 
 

@@ -19,6 +19,7 @@ from flows.parts.training_sets import (
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
 from latent_core.evaluation.condition import seeded
 from latent_core.models.chat import check_dual
+from latent_core.models.source import short_name
 from latent_core.store import Artifact, ArtifactRef
 from tasks.report import ReportConfig, ReportInputs, write_report
 from tasks.run.execution import open_run
@@ -68,7 +69,7 @@ def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
             found = evaluated_at_ratios(cfg.evaluate, run, trained, test_split, variant.value, seed=seed)
             evaluations |= found | intervened(cfg.evaluate, run, trained, test_split, found)
     stages["contamination"] = contamination(run, cfg.benchmark, cfg.evaluate.questions, questions_trained_on(cfg))
-    title = f"TokenSkip on {cfg.benchmark.name} with {cfg.model}"
+    title = f"TokenSkip on {cfg.benchmark.name} with {short_name(cfg.model)}"
     page = ReportConfig(title=title, latent_rows=cfg.train.latent_rows)
     return run.stage(write_report, page, ReportInputs(evaluations, stages))
 

@@ -14,7 +14,8 @@ from tasks.stage import Outcome, Workplace, stage
 from tasks.workers.warm import cool_down
 
 ROLLOUTS = "rollouts.parquet"
-_LOSSES = {Estimator.GRPO: "grpo", Estimator.DAPO: "dapo"}  # the others sum over a constant length, as Dr. GRPO does
+# TRL's dapo is a mean over tokens, which PPO has too; the others sum over a constant length, as Dr. GRPO does.
+_LOSSES = {Estimator.GRPO: "grpo", Estimator.DAPO: "dapo", Estimator.PPO: "dapo"}
 
 
 class AgentInputs(NamedTuple):
@@ -39,24 +40,27 @@ def train_agent(out: ArtifactWriter, inputs: AgentInputs, config: AgentConfig, w
             Sizes(config.episodes_per_step, config.rollout.samples, config.rollout.max_episode_tokens),
             loss=_LOSSES.get(config.estimator, "dr_grpo"),
             temperature=config.rollout.temperature,
-            importance_cap=config.rollout.importance_cap,
+            importance_cap=config.rollout.correction_cap,
             out_dir=directory,
             checkpoint_dir=checkpoints,
+            critic=rollouts.ppo.critic if rollouts.ppo else None,
             progress=lambda done, total: workplace.progress(done, total, 0),
         )
     accounting: Counter[str] = Counter()
     curves = Curves()
-    with out.table(ROLLOUTS, agent_schema()) as table:
+    untaught = "no_signal" if rollouts.ppo is None else "value_warmup"
+    with out.table(ROLLOUTS, agent_schema(values=rollouts.ppo is not None)) as table:
         for row in result.rollouts:
             curves.add(row)
             if row["end"] is not None:
-                accounting["kept" if row["taught"] else "no_signal"] += 1
+                accounting["kept" if row["taught"] else untaught] += 1
             table.add(row)
+    curves.add_logged(result.curve)
     accounting["aborted"] = config.episodes_per_step * (config.steps // config.iterations) - sum(accounting.values())
     return Outcome(
         accounting=accounting,
         metrics={
-            "steps": curves.steps(),
+            "steps": curves.steps(result.diagnosis),
             "parameters": result.total_parameters,
             "trainable_parameters": result.trainable_parameters,
         },

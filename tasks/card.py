@@ -58,8 +58,8 @@ class CompressorCardInputs(NamedTuple):
     model: ArtifactRef
 
 
-# 2: prompting and noise, the recipe of corpus and tokenizer, and the device
-@stage("mini_card", version=2, shown=True)
+# 2: prompting and noise, the recipe of corpus and tokenizer, and the device; 3: every part of a training in parts
+@stage("mini_card", version=3, shown=True)
 def mini_card(out: ArtifactWriter, inputs: MiniCardInputs, config: CardConfig, workplace: Workplace) -> Outcome:
     corpus = workplace.artifact(inputs.corpus)
     trained, evaluation = workplace.artifact(inputs.model), workplace.artifact(inputs.evaluation)
@@ -97,18 +97,48 @@ def _beginning(initial: Model, workplace: Workplace) -> list[str]:
     """What training began with: an untrained model, or one that had been trained before."""
     if isinstance(initial, ModelInput):
         return [f"It went on from a model whose fingerprint is `{initial.fingerprint}`.", ""]
-    artifact = workplace.artifact(initial)
-    content, record = artifact.manifest.content, artifact.manifest.record
-    if content.stage == "mini_init":
-        return _recipe("The untrained model and its tokenizer", artifact)
-    parents = {role: parent.ref or parent.fingerprint for role, parent in sorted(content.parents.items())}
-    made_from = ", ".join(f"{role} `{parent}`" for role, parent in parents.items())
-    return [
-        f"It was trained in two parts. The first, `{initial}`, ran for {record['seconds'] / 60:.0f} minutes on "
-        f"{record.get('device', CORES)}, made from {made_from}.",
-        "",
-        *_recipe("The first part", artifact),
+    found, parts = workplace.artifact(initial), list[Artifact]()
+    while found is not None and found.ref.stage == "train":
+        parts.insert(0, found)
+        found = _kept(found, "model", workplace)
+    lines = _recipe("The untrained model and its tokenizer", found) if found else []
+    if parts:
+        lines += [
+            f"It was trained in {len(parts) + 1} parts. Those before the last:",
+            "",
+            "| part | stage | steps | batch size | learning rate | tokens, about | time |",
+            "|---|---|---|---|---|---|---|",
+            *(_part(number, artifact, workplace) for number, artifact in enumerate(parts, start=1)),
+            "",
+        ]
+        if found is None:
+            origin = parts[0].manifest.content.parents["model"]
+            lines += [
+                f"What the first of them began with is not in the store: `{origin.ref or origin.fingerprint}`.",
+                "",
+            ]
+    return lines
+
+
+def _kept(artifact: Artifact, role: str, workplace: Workplace) -> Artifact | None:
+    """An input of an earlier part; None where it was no artifact, or the store does not have it any more."""
+    ref = artifact.manifest.content.parents[role].ref
+    return workplace.store.get(ref.stage, ref.fingerprint) if ref else None
+
+
+def _part(number: int, trained: Artifact, workplace: Workplace) -> str:
+    """An earlier training as a row of the card."""
+    content, record = trained.manifest.content, trained.manifest.record
+    corpus = _kept(trained, "prepared", workplace)
+    read = _read_by(trained, corpus) if corpus else None
+    cells = [
+        number,
+        f"`{trained.ref}`",
+        *(content.identity[name] for name in ("steps", "batch_size", "learning_rate")),
+        "-" if read is None else f"{read.tokens / 1e6:.1f} million",
+        f"{record['seconds'] / 60:.0f} minutes on {record.get('device', CORES)}",
     ]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _recipe(title: str, artifact: Artifact) -> list[str]:
@@ -117,18 +147,30 @@ def _recipe(title: str, artifact: Artifact) -> list[str]:
     return [f"{title}:", "", "```", *(f"{key}: {identity[key]}" for key in sorted(identity)), "```", ""]
 
 
-def _tokens_read(trained: Artifact, corpus: Artifact) -> list[str]:
-    """About how many tokens training has read, where the corpus tells its size."""
+class _Reading(NamedTuple):
+    """About how many tokens a training has read, and how often it went through its corpus."""
+
+    tokens: float
+    passes: float
+
+
+def _read_by(trained: Artifact, corpus: Artifact) -> _Reading | None:
+    """None where the corpus does not tell its size."""
     tokens = corpus.manifest.content.metrics.get("tokens", {}).get("train")
-    identity = trained.manifest.content.identity
     if tokens is None:
+        return None
+    identity = trained.manifest.content.identity
+    passes = identity["steps"] * identity["batch_size"] / corpus.manifest.content.identity["problems"]
+    return _Reading(passes * tokens, passes)
+
+
+def _tokens_read(trained: Artifact, corpus: Artifact) -> list[str]:
+    """What the last training has read, as lines of the card."""
+    read = _read_by(trained, corpus)
+    if read is None:
         return []
-    examples = identity["steps"] * identity["batch_size"]
-    passes = examples / corpus.manifest.content.identity["problems"]
-    return [
-        f"This training read about {passes * tokens / 1e6:.1f} million tokens ({passes:.2f} passes over the corpus).",
-        "",
-    ]
+    passes = f"({read.passes:.2f} passes over the corpus)"
+    return [f"This training read about {read.tokens / 1e6:.1f} million tokens {passes}.", ""]
 
 
 def _under_noise(evaluations: Mapping[str, Artifact], is_read: bool) -> list[str]:

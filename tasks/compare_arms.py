@@ -39,6 +39,8 @@ class ComparisonFamily(StageConfig):
     """Pairs of arm and control whose p-values are corrected together."""
 
     title: Annotated[str, IDENTITY]
+    question: Annotated[str, IDENTITY] = ""
+    """What the family answers, for readers."""
     pairs: Annotated[tuple[Pair, ...], IDENTITY, Field(min_length=1)]
 
 
@@ -80,14 +82,14 @@ class CompareArmsInputs(NamedTuple):
         }
 
 
-@stage("compare_arms", version=2, shown=True)
+@stage("compare_arms", version=3, shown=True)
 def compare_arms(out: ArtifactWriter, inputs: CompareArmsInputs, config: CompareArms, workplace: Workplace) -> Outcome:
     evaluations = {condition: workplace.artifact(ref) for condition, ref in inputs.evaluations.items()}
     comparison = build_comparison(
         config.title,
         list(_trained(evaluations, inputs, workplace)),
         _baselines(evaluations),
-        [Family(family.title, family.pairs) for family in config.families],
+        [Family(family.title, family.pairs, family.question) for family in config.families],
         intervened=list(_intervened(evaluations)),
         compressions=list(_compressions(inputs, workplace)),
         starts=config.starts,
@@ -143,7 +145,7 @@ def _intervened(evaluations: Mapping[Condition, Artifact]) -> Iterator[Intervene
                 following = summary_of(artifact).follows_reasoning
                 if following is not None and following.share is not None:
                     follows.setdefault(ratio, []).append(following.share.value)
-            yield Intervened(name, kind.value, scores, follows)
+            yield Intervened(name, kind.value, scores, follows, is_own=kind is Kind.OWN_REASONING)
 
 
 def _by_arm(evaluations: Mapping[Condition, Artifact]) -> dict[tuple[str, Kind], dict[Point, Artifact]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from latent_core.config.grpo import GrpoConfig
+from latent_core.rl.curves import STEP_COLUMNS, rollout_steps
 from latent_core.rl.length_control import CURVE_COLUMNS, length_curve
 from latent_core.rl.rollouts import rollout_schema
 from latent_core.store import ArtifactRef, ArtifactWriter
@@ -49,19 +50,24 @@ def train_policy(out: ArtifactWriter, inputs: GrpoInputs, config: GrpoConfig, wo
     accounting: Counter[str] = Counter()
     summary = _Summary(config.steps)
     under_length: list[dict[str, Any]] = []
+    diagnosed: list[dict[str, Any]] = []
     with out.table(ROLLOUTS, rollout_schema(length=config.length.is_on)) as table:
         for row in summary.watched(result.rollouts):
             if config.length.is_on:
                 under_length.append({name: row[name] for name in CURVE_COLUMNS})
+            if config.diagnose_every is not None or config.rollout.is_corrected:
+                diagnosed.append({name: row[name] for name in STEP_COLUMNS})
             verdicts[row["verdict"]] += 1
             accounting["kept" if row["taught"] else "no_signal"] += 1
             table.add(row)
+    samples = config.rollout.samples
     return Outcome(
         accounting=accounting,
         metrics={
             "verdicts": dict(verdicts),
             **summary.metrics(),
-            **({"length": list(length_curve(under_length, config.rollout.samples))} if under_length else {}),
+            **({"length": list(length_curve(under_length, samples))} if under_length else {}),
+            **({"steps": list(rollout_steps(diagnosed, samples, result.diagnosis))} if diagnosed else {}),
             "parameters": result.total_parameters,
             "trainable_parameters": result.trainable_parameters,
         },

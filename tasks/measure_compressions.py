@@ -32,7 +32,7 @@ class MeasureCompressionsInputs(NamedTuple):
     compressed: ArtifactRef
 
 
-@stage("measure_compressions", version=1)
+@stage("measure_compressions", version=2)
 def measure_compressions(
     out: ArtifactWriter, inputs: MeasureCompressionsInputs, config: MeasureCompressionsConfig, workplace: Workplace
 ) -> Outcome:

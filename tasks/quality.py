@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT
 from latent_core.config.quality import QualityConfig
+from latent_core.config.training import LossSupport
+from latent_core.dual import DualVocabulary
+from latent_core.errors import InputError
 from latent_core.methods.quality import QualityScorer, quality_report, spanned, texts_to_score
 from latent_core.models.readable import ReadableModel
 from latent_core.store import ArtifactRef, ArtifactWriter
@@ -17,6 +21,13 @@ from tasks.workers.engines import make_room
 _TEXTS_PER_CALL = 512  # bounds memory, large enough to batch by length
 
 
+class ScoreQuality(QualityConfig):
+    """The section of the parameters, and over which ids the judge's probabilities are."""
+
+    support: Annotated[LossSupport, IDENTITY, OMITTED_AT_DEFAULT] = LossSupport.FULL
+    """phase for a dual judge, which is read as it is sampled; for any other all ids (full)."""
+
+
 class QualityInputs(NamedTuple):
     """Chains of thought, their compressions, and the model that judges them."""
 
@@ -26,8 +37,10 @@ class QualityInputs(NamedTuple):
 
 
 @stage("score_quality", version=1)
-def score_quality(out: ArtifactWriter, inputs: QualityInputs, config: QualityConfig, workplace: Workplace) -> Outcome:
+def score_quality(out: ArtifactWriter, inputs: QualityInputs, config: ScoreQuality, workplace: Workplace) -> Outcome:
     model_dir = workplace.model_dir(inputs.model)
+    if (DualVocabulary.find(model_dir) is not None) != (config.support is LossSupport.PHASE):
+        raise InputError(f"support: is {config.support.value}; phase is for dual judges, and full for all others")
     make_room()
     model, scorer = ReadableModel.load(model_dir), QualityScorer(model_dir, config)
     compressed = workplace.artifact(inputs.compressed)

@@ -17,6 +17,7 @@ from latent_core.evaluation.condition import Condition, by_role, role_of
 from latent_core.report import Evaluation, Provenance, build_entries, figures, render_report
 from latent_core.report.names import full_name
 from latent_core.report.table import markdown_table, results
+from latent_core.report.training_plots import Figured, training_figures
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.environment import code_version
 from tasks.evaluations import evaluation_of
@@ -26,6 +27,7 @@ from tasks.stage import Outcome, Workplace, stage
 from tasks.tables import COMPRESSED
 
 REPORT_HTML, TABLE_MARKDOWN = "report.html", "table.md"
+_POLICY = "grpo"  # the stage
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "llmlingua", "math-verify", "prefect", "mlflow")
 
 
@@ -61,6 +63,7 @@ def write_report(out: ArtifactWriter, inputs: ReportInputs, config: ReportConfig
     notes = _frozen_notes({condition.model for condition in evaluations}, config.latent_rows)
     notes += _following_notes(found)
     notes += [finding(artifact) for _, artifact in stages if artifact.ref.stage == CONTAMINATION]
+    trainings = [figure for _, artifact in stages for figure in _training(artifact)]
     html = render_report(
         config.title,
         entries,
@@ -79,15 +82,22 @@ def write_report(out: ArtifactWriter, inputs: ReportInputs, config: ReportConfig
             ],
             environment={"commit of this page": code_version()} | {name: version(name) for name in _LIBRARIES},
         ),
+        more_figures=trainings,
     )
     with out.open(REPORT_HTML) as page:
         page.write(html.encode())
     with out.open(TABLE_MARKDOWN) as table:
         table.write(markdown_table(results(entries)).encode())
-    for name, svg in figures(entries).items():
+    for name, svg in (figures(entries) | {one.name: one.svg for one in trainings}).items():
         with out.open(f"figures/{name}.svg") as figure:
             figure.write(svg)
     return Outcome(accounting={"kept": len(entries)})
+
+
+def _training(artifact: Artifact) -> list[Figured]:
+    """Of a policy's training that was diagnosed."""
+    found = artifact.manifest.content.metrics.get("steps") if artifact.ref.stage == _POLICY else None
+    return training_figures(found) if found else []
 
 
 def _frozen_notes(variants: set[str], latent_rows: LatentRows) -> list[str]:

@@ -56,13 +56,16 @@ def evaluated_at_ratios(
 def intervened(
     settings: EvaluateVariantsConfig, run: Run, model: Model, problems: ProblemsInput, evaluations: Evaluations
 ) -> Evaluations:
-    """A model's evaluations at its ratios, answered again after each intervention on their reasoning."""
+    """A model's evaluations at the ratios of interventions, answered again after each of them."""
+    ratios = settings.ratios if settings.intervention_ratios is None else settings.intervention_ratios
     none_kept = {"logprobs": False, "logprobs_of": LogprobsOf.MODEL}
     greedy = settings.sampling.model_copy(update={"temperature": 0.0, "samples": 1, **none_kept})
     rows = settings.questions * settings.sampling.samples
     found: Evaluations = {}
     for intervention in settings.interventions:
         for condition, evaluation in evaluations.items():
+            if condition.ratio not in ratios:
+                continue
             replaced = replace(condition, kind=_REPLACED[intervention])
             config = InterveneCondition(intervention=intervention, sampling=greedy)
             inputs = InterveneInputs(evaluation, model, problems)
@@ -71,6 +74,7 @@ def intervened(
 
 
 _REPLACED = {
+    Intervention.OWN: Kind.OWN_REASONING,
     Intervention.EMPTY: Kind.EMPTY_REASONING,
     Intervention.RANDOM: Kind.RANDOM_REASONING,
     Intervention.SWAP: Kind.SWAPPED_REASONING,

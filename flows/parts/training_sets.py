@@ -8,13 +8,16 @@ from typing import Any, NamedTuple
 from flows.parts.ratios import prepared_ratios, warn_of_untrained, with_ratio_tokens
 from flows.parts.sharded import collected_shards, compressed, dropped_at_random
 from latent_core.config.dual import DualBuildConfig, Initial
+from latent_core.config.quality import QualityConfig
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
 from latent_core.config.training import LatentRows, LossSupport, TrainConfig, VisibleRows
+from latent_core.dual import DualVocabulary
+from latent_core.models.chat import open_chat_model
 from latent_core.store import ArtifactRef
 from tasks.build_dual import BuildDualInputs, build_dual
 from tasks.inputs import FileInput, Model, ModelInput, ProblemsInput
 from tasks.prepare import PrepareInputs, WarmStartExamples, WarmStartInputs, prepare, prepare_warm_start
-from tasks.quality import QualityInputs, score_quality
+from tasks.quality import QualityInputs, ScoreQuality, score_quality
 from tasks.run.protocol import Run
 from tasks.train import TrainInputs, train
 
@@ -46,10 +49,18 @@ def training_set(
         model = stages["build_dual/permuted"] = run.stage(build_dual, settings, sources, label="permuted")
     quality = None
     if cfg.quality is not None:
-        quality = run.stage(score_quality, cfg.quality, QualityInputs(base, cots.samples, texts), label=label)
+        judging = _judging(cfg.quality, cfg)
+        quality = run.stage(score_quality, judging, QualityInputs(base, cots.samples, texts), label=label)
     inputs = PrepareInputs(model, cots.samples, texts, quality)
     prepared = stages[f"prepare/{variant}"] = run.stage(prepare, cfg.prepare, inputs, label=label)
     return TrainInputs(model, prepared)
+
+
+def _judging(settings: QualityConfig, cfg: TokenSkipConfig) -> ScoreQuality:
+    """The base model is dual where the one that the parameters name is; a warm start changes no vocabulary."""
+    is_dual = DualVocabulary.find(open_chat_model(cfg.model, cfg.chat).directory) is not None
+    support = LossSupport.PHASE if is_dual else LossSupport.FULL
+    return ScoreQuality(**settings.model_dump(), support=support)
 
 
 def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[int | None, TrainConfig]:

@@ -18,6 +18,11 @@ DEFAULT_SEED = 42
 _FIELD = "compress.model"  # the parameter that mistakes are told of
 _CAUSAL = ("lm_surprisal", "cts")  # followed by a causal language model
 _BASELINES = ("random", "truncate", *_CAUSAL)
+_GROUP_SCORES = {
+    "random": GroupScore.FIRST,
+    "lm_surprisal": GroupScore.MEAN_ODDS,
+    "cts": GroupScore.MEAN_LOG_ODDS,
+}
 _BASELINE_VERSION = 2  # raised when they cut some text otherwise; 2: words of scripts without spaces
 
 
@@ -58,8 +63,9 @@ def check_scores_texts(spec: str, field: str) -> None:
 
 
 def group_score(spec: str, field: str = _FIELD) -> GroupScore:
-    """How the groups of what `spec` scores are scored: by one draw where scores are random, else by their mean."""
-    return GroupScore.FIRST if _parts(spec, field)[0] == "random" else GroupScore.MEAN
+    """How the groups of what `spec` scores are scored: by one draw where scores are random, else by the mean of what
+    keep-probabilities stand for."""
+    return _GROUP_SCORES.get(_parts(spec, field)[0], GroupScore.MEAN)
 
 
 def check_compressor(spec: str, field: str = _FIELD) -> None:

@@ -20,6 +20,8 @@ from latent_core.compress.scored import ScoredChunk, ScoredText
 from latent_core.compress.spans import average_over_units, split_units
 from latent_core.errors import InputError
 
+_LEAST = 2.0**-25  # what float32 keeps of a probability next to 1
+
 
 class GroupKind(StrEnum):
     """What a group is."""
@@ -31,9 +33,15 @@ class GroupKind(StrEnum):
 
 
 class GroupScore(StrEnum):
-    """How a group's score follows from those of its units."""
+    """How a group's score follows from those of its units.
+
+    Where a keep-probability only squashes an unbounded score, the mean is of the scores, and squashed in turn: means of
+    squashed scores have another order.
+    """
 
     MEAN = "mean"
+    MEAN_ODDS = "mean odds"  # of p / (1 - p): the bits of `surprisal_baseline`
+    MEAN_LOG_ODDS = "mean log odds"  # of log p / (1 - p): the nats of `cts`
     FIRST = "first"  # for scores drawn at random: the mean of many draws is never high nor low, that of one can be
 
 
@@ -86,18 +94,33 @@ def grouped(scored: ScoredText, score: GroupScore = GroupScore.MEAN) -> GroupedT
         return GroupedText(scored.text, (), None, units, np.zeros(1, dtype=np.int64))
     words = np.concatenate(spans)
     values = np.concatenate([chunk.keep_probability for chunk in scored.chunks])
-    of_unit = average_over_units(units, words, values)
+    of_unit = average_over_units(units, words, _unsquashed(values, score))
     lengths = _lengths_of_units(of_unit.first_token, np.concatenate([chunk.lengths for chunk in scored.chunks]))
     groups = split_groups(scored.text, units)
     bounds = np.asarray([*(group.first for group in groups), len(units)], dtype=np.int64)
     if score is GroupScore.FIRST:
         scores = of_unit.mean[bounds[:-1]]
     else:
-        scores = (np.add.reduceat(of_unit.mean.astype(np.float64), bounds[:-1]) / np.diff(bounds)).astype(np.float32)
+        means = np.add.reduceat(of_unit.mean.astype(np.float64), bounds[:-1]) / np.diff(bounds)
+        scores = _squashed(means, score).astype(np.float32)
     places = np.column_stack([units[bounds[:-1], 0], units[bounds[1:] - 1, 1]])
     names = tuple(scored.text[start:end] for start, end in places.tolist())
     chunk = ScoredChunk(names, scores, np.add.reduceat(lengths, bounds[:-1]), False, places)
     return GroupedText(scored.text, (chunk,), None, units, bounds)
+
+
+def _unsquashed(values: NDArray[np.float32], score: GroupScore) -> NDArray[np.floating]:
+    if score not in (GroupScore.MEAN_ODDS, GroupScore.MEAN_LOG_ODDS):
+        return values
+    inside = np.clip(values.astype(np.float64), _LEAST, 1 - _LEAST)
+    odds = inside / (1 - inside)
+    return odds if score is GroupScore.MEAN_ODDS else np.log(odds)
+
+
+def _squashed(values: NDArray[np.float64], score: GroupScore) -> NDArray[np.float64]:
+    if score is GroupScore.MEAN_ODDS:
+        return values / (1 + values)
+    return 1 / (1 + np.exp(-values)) if score is GroupScore.MEAN_LOG_ODDS else values
 
 
 def _lengths_of_units(word_of_unit: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:

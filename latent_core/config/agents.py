@@ -7,8 +7,9 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from latent_core.config.base import IDENTITY, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.policy_update import PolicyUpdateConfig
+from latent_core.config.ppo import GaeConfig, ValueConfig
 from latent_core.config.rollouts import RolloutEngineConfig
 from latent_core.config.sampling import SamplingConfig
 
@@ -62,13 +63,14 @@ class Estimator(StrEnum):
     RLOO = "rloo"  # arXiv 2402.14740: the return less the mean of the others
     TURN_LEVEL = "turn_level"  # a turn's return-to-go, over the group's at the same turn
     GIGPO = "gigpo"  # arXiv 2505.10978: the return, and turns that began in the same state
+    PPO = "ppo"  # arXiv 1707.06347: what tokens bring beyond a learned value, whitened; a mean over all tokens
 
 
 class AgentRolloutConfig(RolloutEngineConfig):
     """How episodes are drawn from the policy: as it is, without top-p or top-k, which the loss does not know of."""
 
-    samples: Annotated[int, IDENTITY, Field(ge=2)] = 8
-    """Episodes of one instance: a group."""
+    samples: Annotated[int, IDENTITY, Field(ge=1)] = 8
+    """Episodes of one instance: a group; only ppo can learn from groups of one."""
     max_new_tokens: Annotated[int, IDENTITY, Field(ge=1)] = 256
     """Of one turn."""
     max_episode_tokens: Annotated[int, IDENTITY, Field(ge=8)] = 2048
@@ -85,6 +87,10 @@ class AgentConfig(PolicyUpdateConfig):
     estimator: Annotated[Estimator, IDENTITY] = Estimator.DR_GRPO
     gamma: Annotated[float, IDENTITY, Field(gt=0, le=1)] = 1.0
     """turn_level and gigpo: discount from turn to turn."""
+    gae: Annotated[GaeConfig, IDENTITY, OMITTED_AT_DEFAULT] = GaeConfig()
+    """ppo: from rewards and values to advantages."""
+    value: Annotated[ValueConfig, IDENTITY, OMITTED_AT_DEFAULT] = ValueConfig()
+    """ppo: the value head."""
     latent_only: Annotated[bool, IDENTITY] = False
     """Learn from a dual model's latent tokens and the closing think token alone."""
     placebo: Annotated[bool, IDENTITY] = False
@@ -95,8 +101,23 @@ class AgentConfig(PolicyUpdateConfig):
         return self.instances_per_step * self.rollout.samples
 
     @model_validator(mode="after")
+    def _values_belong_to_ppo(self) -> AgentConfig:
+        if self.estimator is Estimator.PPO:
+            check_ppo(self)
+            return self
+        for name in ("gae", "value"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"agent.{name}: only ppo has values; leave it out, or set agent.estimator to ppo")
+        if self.rollout.samples < 2:
+            raise ValueError(
+                f"agent.rollout.samples: {self.estimator.value} compares the episodes of an instance, so it needs at "
+                "least 2; only ppo learns from one"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _batches_come_out_even(self) -> AgentConfig:
-        self.check_batches("agent", self.episodes_per_step)
+        self.check_batches("agent", self.episodes_per_step, self.instances_per_step)
         return self
 
     @model_validator(mode="after")
@@ -107,3 +128,34 @@ class AgentConfig(PolicyUpdateConfig):
                 "another estimator"
             )
         return self
+
+
+def check_ppo(config: AgentConfig) -> None:
+    """Raises ValueError, naming the field, for settings that have no effect or no meaning with a value head."""
+    if config.keep_signal != type(config).model_fields["keep_signal"].default:
+        raise ValueError(
+            "agent.keep_signal: ppo learns from groups of equal returns too, so it has no filter; leave it out"
+        )
+    if config.episodes_per_step < 2:
+        raise ValueError("agent.instances_per_step: a step of ppo needs at least two episodes")
+    if config.value.warmup_steps >= config.steps:
+        raise ValueError(
+            f"agent.value.warmup_steps: {config.value.warmup_steps} leave none of the {config.steps} steps to the "
+            "policy"
+        )
+    if config.value.warmup_steps % config.iterations:
+        raise ValueError(
+            f"agent.value.warmup_steps: {config.value.warmup_steps} is no multiple of agent.iterations, "
+            f"{config.iterations}, the steps on the same rollouts"
+        )
+    if config.placebo:
+        check_placebo_of_ppo("agent.placebo", config)
+
+
+def check_placebo_of_ppo(field: str, config: AgentConfig) -> None:
+    """Raises ValueError where a placebo, set by `field`, would permute groups of one."""
+    if config.estimator is Estimator.PPO and config.rollout.samples < 2:
+        raise ValueError(
+            f"{field}: permutes rewards within a group, and agent.rollout.samples makes groups of one; take more of "
+            "them, or no placebo"
+        )

@@ -19,9 +19,9 @@ class BenchmarkConfig(StageConfig):
     question, gold), which is short for file with that test_path."""
     difficulties: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], WIRING, Field(min_length=1)] = (1, 2, 3)
     """word_problems only: numbers of steps, taking turns."""
-    generator: Annotated[Generator, WIRING] = 1
-    """word_problems only: edition of its generator. 1, which latent-mini was trained on, tells of one quantity that
-    changes; 2 adds stories of two quantities, units, fractions and percentages."""
+    generator: Annotated[Generator, WIRING] = 2
+    """word_problems only: edition of its generator. 1 tells of one quantity that changes; 2, which latent-mini was
+    trained on, adds stories of two quantities, units, fractions and percentages."""
     train_path: Annotated[str | None, WIRING] = None
     """Local .jsonl or .parquet file to read the training split from, instead of the hub."""
     test_path: Annotated[str | None, WIRING] = None

@@ -17,7 +17,7 @@ from latent_core.config.measure import MeasureCompressionsConfig
 from latent_core.config.prepare import PrepareConfig
 from latent_core.config.quality import QualityConfig
 from latent_core.config.ratio_form import RatioForm, check_ratio_form
-from latent_core.config.ratios import WithRatios
+from latent_core.config.ratios import Ratios, WithRatios
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
 from latent_core.config.training import TrainConfig
@@ -56,6 +56,10 @@ class CompareConfig(WithRatios):
     keep_rules: Annotated[bool, WIRING] = False
     """Whether the keep_* and force_* rules of `compress` hold for the arms of `compressors` too, and not for the latent
     arms alone. Without them all that survives is the scorer's doing."""
+    compressor_steps: Annotated[int | None, WIRING, Field(ge=1)] = None
+    """train.steps of the arms of `compressors`, which are compared with each other alone; the same where left out."""
+    compressor_ratios: Annotated[Ratios | None, WIRING] = None
+    """Those of evaluate.ratios that the arms of `compressors` are evaluated at; all where it is left out."""
     seeds: Annotated[tuple[int, ...], WIRING] = (1, 2, 3, 4, 5)
     """Training seeds; every arm is trained once with each."""
     margin: Annotated[float, IDENTITY, Field(gt=0, lt=1)] = 0.03
@@ -73,7 +77,7 @@ class CompareConfig(WithRatios):
     dual: Annotated[DualBuildConfig, IDENTITY] = DualBuildConfig()
     train: Annotated[TrainConfig, IDENTITY] = TrainConfig()
     evaluate: Annotated[EvaluateVariantsConfig, IDENTITY] = EvaluateVariantsConfig()
-    """Its interventions are made on the latent arms."""
+    """Its interventions are made on the latent arms, each beside `own`, which it is compared with."""
     store: Annotated[str, RUNTIME] = ".latent/store"
     """Where artifacts live: a local path or s3://bucket/prefix."""
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
@@ -121,6 +125,15 @@ class CompareConfig(WithRatios):
             raise ValueError(
                 f"evaluate.ratios: {list(self.evaluate.ratios)} need 1, which lengths are measured by, and one below"
             )
+        ratios = self.compressor_ratios
+        if ratios is not None:
+            unknown = [ratio for ratio in ratios if ratio not in self.evaluate.ratios]
+            if unknown:
+                raise ValueError(f"compressor_ratios: {unknown} are not in evaluate.ratios; add them there")
+            if 1.0 not in ratios or len(ratios) < 2:
+                raise ValueError(
+                    f"compressor_ratios: {list(ratios)} need 1, which lengths are measured by, and one below"
+                )
         return self
 
     @model_validator(mode="after")

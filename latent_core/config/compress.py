@@ -13,8 +13,10 @@ from latent_core.config.ratios import Ratios, distinct
 # How spans are cut; raised when `latent_core.compress.spans` cuts some text otherwise. 2: grapheme clusters stay whole,
 # and scripts without spaces are cut into words. Encoder words, which are llmlingua's, have no part in it.
 _SPAN_RULE = 2
-# How groups are formed; raised when `latent_core.compress.groups` forms some text's otherwise.
+# How groups are formed and scored; raised when `latent_core.compress.groups` does so otherwise for some text.
+# 2: means of the scores themselves, for compressors whose keep-probabilities squash them.
 _GROUP_RULE = 1
+_GROUP_RULES = {"lm_surprisal": 2, "cts": 2}
 
 
 class ScoreWordsConfig(StageConfig):
@@ -104,5 +106,6 @@ class CompressConfig(StageConfig):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """With spans for units, the rule that groups are formed by is part of it."""
-        return super().identity() | ({"group_rule": _GROUP_RULE} if self.unit is Unit.SPAN else {})
+        """With spans for units, the rule that groups are formed and scored by is part of it."""
+        rule = _GROUP_RULES.get(self.model.partition(":")[0], _GROUP_RULE)
+        return super().identity() | ({"group_rule": rule} if self.unit is Unit.SPAN else {})

@@ -35,6 +35,7 @@ Metrics = tuple[Metric, ...]
 class Intervention(StrEnum):
     """What a model's reasoning is replaced by before it answers: does it read what it wrote?"""
 
+    OWN = "own"  # the same again: what the others are compared with, since it is put there as they are
     EMPTY = "empty"  # nothing
     RANDOM = "random"  # as many ids, drawn from all reasoning of the evaluation
     SWAP = "swap"  # the reasoning about another question
@@ -115,7 +116,10 @@ class EvaluateVariantsConfig(EvaluateWithBaseConfig):
 
     interventions: Annotated[Interventions, WIRING] = ()
     """Let every trained model answer again, at every ratio, with its reasoning emptied (empty), replaced by as many
-    random ids (random) or by its reasoning about another question (swap). Answers are greedy."""
+    random ids (random) or by its reasoning about another question (swap), or put there again (own). Answers are
+    greedy."""
+    intervention_ratios: Annotated[Ratios | None, WIRING] = None
+    """Those of `ratios` at which interventions are made; all where it is left out."""
 
     @field_validator("interventions")
     @classmethod
@@ -123,6 +127,16 @@ class EvaluateVariantsConfig(EvaluateWithBaseConfig):
         if len(set(interventions)) != len(interventions):
             raise ValueError(f"evaluate.interventions: one appears twice in {[name.value for name in interventions]}")
         return interventions
+
+    @model_validator(mode="after")
+    def _interventions_are_made_on_evaluations(self) -> EvaluateVariantsConfig:
+        if self.intervention_ratios is not None:
+            if not self.interventions:
+                raise ValueError("evaluate.intervention_ratios: no interventions are asked for; name them, or drop it")
+            unknown = [ratio for ratio in self.intervention_ratios if ratio not in self.ratios]
+            if unknown:
+                raise ValueError(f"evaluate.intervention_ratios: {unknown} are not in evaluate.ratios; add them there")
+        return self
 
     @model_validator(mode="after")
     def _swapping_needs_two(self) -> EvaluateVariantsConfig:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from latent_core.config.base import IDENTITY, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 from latent_core.config.training import ComputeType, LatentRows, LoraVariant, TrainMethod, WeightType
 
 
@@ -44,14 +44,19 @@ class PolicyUpdateConfig(StageConfig):
     save_dtype: Annotated[WeightType, IDENTITY] = "float32"
     """Type of the merged model's weights on disk."""
     seed: Annotated[int, IDENTITY, Field(ge=0)] = 42
+    diagnose_every: Annotated[int | None, IDENTITY, OMITTED_AT_DEFAULT, Field(ge=1)] = None
+    """Steps between measures of whether reasoning still answers to its prompt. Set, every step also has the entropy of
+    first tokens and the divergence between sampler and trainer. The trained weights are the same; unset measures none
+    of this."""
     micro_batch_size: Annotated[int, RUNTIME, Field(ge=1)] = 8
     """Completions in one forward pass; must divide those of a step."""
     save_every: Annotated[int, RUNTIME, Field(ge=1)] = 20
     """Steps between checkpoints to resume from."""
     gradient_checkpointing: Annotated[bool, RUNTIME] = False
 
-    def check_batches(self, section: str, rollouts: int) -> None:
-        """Raises ValueError where the `rollouts` of a step cannot be cut as the settings want, naming the field."""
+    def check_batches(self, section: str, rollouts: int, prompts: int) -> None:
+        """Raises ValueError where the `rollouts` of a step, on so many `prompts`, cannot be cut or diagnosed as the
+        settings want, naming the field."""
         if rollouts % self.micro_batch_size:
             raise ValueError(
                 f"{section}.micro_batch_size: {self.micro_batch_size} does not divide the {rollouts} rollouts of a "
@@ -61,3 +66,8 @@ class PolicyUpdateConfig(StageConfig):
             raise ValueError(f"{section}.iterations: {self.iterations} does not divide the {self.steps} steps")
         if self.save_every % self.iterations:  # who goes on from a checkpoint draws rollouts anew
             raise ValueError(f"{section}.save_every: must be a multiple of {section}.iterations, {self.iterations}")
+        if self.diagnose_every is not None and prompts < 2:
+            raise ValueError(
+                f"{section}.diagnose_every: tells the prompts of a step apart, and there is one; draw more a step, or "
+                "leave it unset"
+            )

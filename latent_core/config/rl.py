@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from latent_core.config.agents import AgentConfig, Estimator, LegalPlayConfig, PlayConfig
+from latent_core.config.agents import AgentConfig, Estimator, LegalPlayConfig, PlayConfig, check_placebo_of_ppo
 from latent_core.config.base import IDENTITY, RUNTIME, WIRING, StageConfig
 from latent_core.config.chat import ChatConfig
 from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
@@ -87,6 +87,8 @@ class RlFlowConfig(StageConfig):
             raise ValueError("agent.seed: this flow trains with every one of `seeds`; name them there")
         if self.agent.placebo:
             raise ValueError("agent.placebo: the placebo is an arm beside the agents; set `placebo` instead")
+        if self.placebo:
+            check_placebo_of_ppo("placebo", self.agent)
         if self.placebo and self.agent.estimator in (Estimator.TURN_LEVEL, Estimator.GIGPO):
             raise ValueError(
                 f"placebo: permutes whole returns, which {self.agent.estimator.value} does not learn from; set "

@@ -28,18 +28,23 @@ class RolloutEngineConfig(StageConfig):
 
     @property
     def is_corrected(self) -> bool:
-        """Whether the sampler's log-probabilities are kept and compared with the trainer's."""
-        return self.engine == "vllm" and self.importance_cap is not None
+        """Whether the difference between sampler and trainer weights what is learned."""
+        return self.correction_cap is not None
 
-    def sampling(self, seed: int, samples: int = 1) -> SamplingConfig:
-        """How an engine is to draw, with the log-probabilities of its distribution where they are compared."""
+    @property
+    def correction_cap(self) -> float | None:
+        """`importance_cap` where there is something to correct, else None."""
+        return self.importance_cap if self.engine == "vllm" else None
+
+    def sampling(self, seed: int, samples: int = 1, *, logprobs: bool) -> SamplingConfig:
+        """How an engine is to draw; `logprobs` keeps the log-probabilities of the distribution that it draws from."""
         return SamplingConfig(
             temperature=self.temperature,
             samples=samples,
             max_new_tokens=self.max_new_tokens,
             seed=seed,
-            logprobs=self.is_corrected,
-            logprobs_of=LogprobsOf.SAMPLER if self.is_corrected else LogprobsOf.MODEL,
+            logprobs=logprobs,
+            logprobs_of=LogprobsOf.SAMPLER if logprobs else LogprobsOf.MODEL,
             engine=self.engine,
             batch_tokens=self.batch_tokens,
             vllm=self.vllm,

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import partial
 from itertools import groupby
 from statistics import fmean, pstdev
@@ -107,16 +107,23 @@ def by_ratio(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Per ratio, falling: what the rows of `measured_schema` say together.
 
     Shares of numbers and equations are over all texts' together; None where there are none. `recoverability` is over
-    the `scored` texts.
+    the `scored` texts: those that the model read at every ratio, so that ratios are compared on the same ones.
     """
     groups: dict[float, list[Row]] = defaultdict(list)
+    unread: set[tuple[str, int]] = set()
     for row in rows:
         groups[row["ratio"]].append(row)
-    return [_summary(ratio, groups[ratio]) for ratio in sorted(groups, reverse=True)]
+        if row["gold_logprob"] is None:
+            unread.add(_sample(row))
+    return [_summary(ratio, groups[ratio], unread) for ratio in sorted(groups, reverse=True)]
 
 
-def _summary(ratio: float, rows: Sequence[Row]) -> dict[str, Any]:
-    scored = [row["gold_logprob"] for row in rows if row["gold_logprob"] is not None]
+def _sample(row: Row) -> tuple[str, int]:
+    return row["question_id"], row["sample_index"]
+
+
+def _summary(ratio: float, rows: Sequence[Row], unread: Set[tuple[str, int]]) -> dict[str, Any]:
+    scored = [row["gold_logprob"] for row in rows if _sample(row) not in unread]
     achieved = [row["achieved_ratio"] for row in rows]
     return {
         "ratio": ratio,

@@ -35,7 +35,8 @@ class Kind(StrEnum):
     CHAIN_OF_DRAFT = "chain of draft"
     SKETCH_OF_THOUGHT = "sketch of thought"
     TRUNCATE = "truncate"  # the base model's outputs, cut at the ratio's share of their mean length
-    EMPTY_REASONING = "empty reasoning"  # the ratio, and the answer after the reasoning was emptied
+    OWN_REASONING = "own reasoning"  # the ratio, and the answer after the model's own reasoning, put there again
+    EMPTY_REASONING = "empty reasoning"  # the same after the reasoning was emptied
     RANDOM_REASONING = "random reasoning"  # the same after as many random ids
     SWAPPED_REASONING = "swapped reasoning"  # the same after the reasoning about another question
 
@@ -46,9 +47,9 @@ class Kind(StrEnum):
 
     @property
     def intervenes(self) -> bool:
-        """Whether the answer was given after somebody else's reasoning: no way to reason, but a test of whether it is
-        read."""
-        return self in (Kind.EMPTY_REASONING, Kind.RANDOM_REASONING, Kind.SWAPPED_REASONING)
+        """Whether the answer was given after reasoning that was put there: no way to reason, but a test of whether it
+        is read."""
+        return self in (Kind.OWN_REASONING, Kind.EMPTY_REASONING, Kind.RANDOM_REASONING, Kind.SWAPPED_REASONING)
 
 
 @dataclass(frozen=True)

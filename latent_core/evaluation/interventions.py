@@ -3,8 +3,10 @@
 The question and its prompt stay. The reasoning that the model wrote in a finished evaluation is replaced; after it come
 the closing think mark and the beginning of the answer's sentence, up to the opened box, and the model fills in the
 answer. Without that beginning a model whose reasoning is gone reasons again, in its answer. A model that reads its
-reasoning loses its accuracy without it, and after another question's reasoning gives that question's answer. Emptied
-reasoning is the end of "early answering", random reasoning a "filler" of Lanham et al., arXiv 2307.13702, section 2.
+reasoning loses its accuracy without it, and after another question's reasoning gives that question's answer. The others
+are compared with its answers after its own reasoning, which is put there in the same way: then they differ in content
+alone. Emptied reasoning is the end of "early answering", random reasoning a "filler" of Lanham et al., arXiv
+2307.13702, section 2.
 """
 
 from __future__ import annotations
@@ -87,6 +89,8 @@ def replacements(rows: Sequence[Row], intervention: Intervention, model: Readabl
     for a model that does not reason between marks, and for swapping fewer than two questions.
     """
     own = [reasoning_ids(row, model) for row in rows]
+    if intervention is Intervention.OWN:
+        return [Replaced(ids) for ids in own]
     if intervention is Intervention.EMPTY:
         return [Replaced(()) for _ in rows]
     if intervention is Intervention.SWAP:

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from latent_core.evaluation.statistics import Estimate
 
+ALPHA = 0.05  # what a family's tests may err by together
+
 
 class Verdict(StrEnum):
     """What an interval of a difference supports; the first that holds."""
@@ -31,7 +33,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def holm_confidence(p_values: Sequence[float], alpha: float = 0.05) -> list[float]:
+def holm_confidence(p_values: Sequence[float], alpha: float = ALPHA) -> list[float]:
     """The confidence of each comparison's adjusted interval: 1 − α/m at the step at which Holm tested it.
 
     The k comparisons that Holm rejects were tested at α/n, α/(n − 1), …; the others, of which it tests no more, at
@@ -49,7 +51,7 @@ def holm_confidence(p_values: Sequence[float], alpha: float = 0.05) -> list[floa
     return levels
 
 
-def verdict(difference: Estimate, adjusted_p: float, margin: float, alpha: float = 0.05) -> Verdict:
+def verdict(difference: Estimate, adjusted_p: float, margin: float, alpha: float = ALPHA) -> Verdict:
     """What the adjusted interval of a difference says; `margin` in the difference's unit.
 
     Better and worse need the adjusted p-value too: at the very edge rounding may part the two.

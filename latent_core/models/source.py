@@ -74,6 +74,13 @@ def open_model(spec: str, field: str = "model") -> ModelSource:
     return _from_hub(spec, field)
 
 
+def short_name(spec: str) -> str:
+    """What a model is called in a title: a directory by the last part of its path, since pages are read elsewhere."""
+    if spec in EMBEDDED or not (directory := Path(spec).expanduser()).is_dir():
+        return spec
+    return directory.resolve().name
+
+
 def model_in(artifact: Artifact) -> Path:
     """The local directory of the model that a stage stored. Raises InputError for an artifact that holds none."""
     configs = [item.path for item in artifact.manifest.content.files if item.path.endswith("model/config.json")]

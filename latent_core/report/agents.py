@@ -12,11 +12,10 @@ import numpy as np
 
 from latent_core.evaluation.crossed_bootstrap import Uncertainty
 from latent_core.evaluation.statistics import Estimate
+from latent_core.report.training_plots import Steps
 
 START, TRAINED, PLACEBO = "start", "trained", "placebo"
 RANDOM, OPTIMUM = "random play", "optimum"
-Steps = Sequence[Mapping[str, float]]
-"""What training saw, one entry a step (`latent_core.rl.curves`)."""
 
 
 class Member(NamedTuple):

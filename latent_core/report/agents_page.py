@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from latent_core.report.agents import Agents
 from latent_core.report.agents_plots import FIGURES
-from latent_core.report.agents_tables import arms_table, differences_table
+from latent_core.report.agents_tables import arms_table, differences_table, number
 from latent_core.report.comparison_tables import plain_table
 from latent_core.report.entries import Provenance
 from latent_core.report.episodes import ShownEpisode
 from latent_core.report.html import STYLE, inline_svg
 
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_MARK = re.compile(r"(<\|[^|<>\s]{1,40}\|>|</?think>)")
 TEMPLATE = Path(__file__).with_name("agents.html.jinja")
 
 
@@ -30,6 +36,7 @@ def render_agents(
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"marked": _marked, "number": number}
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         style=Markup(STYLE.read_text(encoding="utf-8")),
         title=agents.title,
@@ -41,4 +48,14 @@ def render_agents(
         episodes={name: list(found) for name, found in episodes.items() if found},
         provenance=plain_table([dict(row) for row in provenance.rows]),
         environment=dict(provenance.environment),
+    )
+
+
+def _marked(text: str) -> Markup:
+    """Escaped, with what looks like a control token set apart from what was said."""
+    from markupsafe import Markup, escape
+
+    pieces = enumerate(_MARK.split(text))  # every second piece is a mark
+    return Markup("").join(
+        Markup('<span class="mark">{}</span>').format(piece) if place % 2 else escape(piece) for place, piece in pieces
     )

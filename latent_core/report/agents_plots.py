@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from latent_core.report.agents import OPTIMUM, PLACEBO, RANDOM, START, TRAINED, Agents
-from latent_core.report.plots import COLOURS, INK, MUTED, WIDTH, svg_of
+from latent_core.report.plots import COLOURS, INK, MUTED, svg_of
+from latent_core.report.training_plots import (
+    DASHED,
+    REASONING,
+    REASONING_CAPTION,
+    Arm,
+    Panel,
+    measured,
+    panels_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 FIGURES = {
     "learning": (
@@ -24,79 +30,48 @@ FIGURES = {
         "The same steps: standard deviation of the returns within a group, which is what an agent learns from; the "
         "share of latent tokens among its own; turns an episode and tokens a turn."
     ),
+    "values": (
+        "The value head at every step, before it learned from the step's rollouts: how much of its targets' variance "
+        "it explained (1: all, 0: no more than a constant), and its mean squared error."
+    ),
+    "reasoning": REASONING_CAPTION,
 }
 _COLOUR = {TRAINED: COLOURS[0], PLACEBO: COLOURS[1]}
 _REFERENCES = {RANDOM: MUTED, START: COLOURS[4], OPTIMUM: INK}
 
 
-class _Panel(NamedTuple):
-    """A measure of a step, its title, and what it is multiplied with."""
-
-    key: str
-    title: str
-    unit: float = 1.0
-
-
-_LEARNING = (_Panel("return", "return"), _Panel("format_rate", "right format, %", 100))
+_LEARNING = (Panel("return", "return"), Panel("format_rate", "right format, %", 100))
 _DIAGNOSTICS = (
-    _Panel("within_group_std", "standard deviation within groups"),
-    _Panel("latent_share", "latent tokens, %", 100),
-    _Panel("turns", "turns an episode"),
-    _Panel("tokens_per_turn", "tokens a turn"),
+    Panel("within_group_std", "standard deviation within groups"),
+    Panel("latent_share", "latent tokens, %", 100),
+    Panel("turns", "turns an episode"),
+    Panel("tokens_per_turn", "tokens a turn"),
 )
+_VALUES = (Panel("explained_variance", "explained variance"), Panel("value_loss", "squared error of values"))
 
 
 def agents_figures(agents: Agents) -> dict[str, bytes]:
-    """SVG files by name."""
+    """SVG files by name; what was not measured is not drawn."""
     if not agents.curves:
         return {}
+    arms = {
+        arm: Arm(_COLOUR[arm], [steps for member, steps in agents.curves.items() if member.arm == arm and steps])
+        for arm in dict.fromkeys(member.arm for member in agents.curves)
+    }
+    drawn = {
+        "learning": _LEARNING,
+        "diagnostics": _DIAGNOSTICS,
+        "values": measured(arms, _VALUES),
+        "reasoning": measured(arms, REASONING),
+    }
     return {
-        "learning": svg_of("learning", partial(_panels, agents, _LEARNING)),
-        "diagnostics": svg_of("diagnostics", partial(_panels, agents, _DIAGNOSTICS)),
+        name: svg_of(name, partial(panels_figure, arms, panels, partial(_references, agents)))
+        for name, panels in drawn.items()
+        if panels
     }
 
 
-def _panels(agents: Agents, panels: tuple[_Panel, ...]) -> Figure:
-    from matplotlib.figure import Figure
-
-    rows = len(panels) // 2
-    figure = Figure(figsize=(WIDTH, 0.5 + 2.7 * rows), layout="constrained")
-    grid = figure.subplots(rows, 2, squeeze=False, sharex=True)
-    for axes, panel in zip(grid.flat, panels, strict=True):
-        _curves(axes, agents, panel)
-        if panel.key == "return":
-            _references(axes, agents)
-        if panel.key == "latent_share":
-            axes.set_ylim(-3, 103)
-    for axes in grid[-1]:
-        axes.set_xlabel("step")
-    handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=5, handlelength=2.2, columnspacing=1.6)
-    return figure
-
-
-def _curves(axes: Axes, agents: Agents, panel: _Panel) -> None:
-    for arm in dict.fromkeys(member.arm for member in agents.curves):
-        runs = [steps for member, steps in agents.curves.items() if member.arm == arm and steps]
-        for steps in runs:
-            values = [panel.unit * step[panel.key] for step in steps]
-            axes.plot(_numbers(steps), values, color=_COLOUR[arm], alpha=0.4, linewidth=0.8, zorder=2)
-        common = sorted(set.intersection(*(set(_numbers(steps)) for steps in runs))) if runs else []
-        by_step = [{int(step["step"]): panel.unit * step[panel.key] for step in steps} for steps in runs]
-        means = [float(np.mean([run[step] for run in by_step])) for step in common]
-        axes.plot(common, means, color=_COLOUR[arm], linewidth=1.8, label=arm, zorder=3)
-    axes.grid(color="#eef1f4", linewidth=0.8)
-    axes.spines["left"].set_visible(False)
-    axes.set_title(panel.title, loc="left", fontsize=9.5, fontweight="bold", color=INK)
-    axes.margins(0.03, 0.08)
-
-
-def _numbers(steps: object) -> list[int]:
-    return [int(step["step"]) for step in steps]  # type: ignore[attr-defined]
-
-
-def _references(axes: Axes, agents: Agents) -> None:
-    for row in agents.arms():
+def _references(agents: Agents, axes: Axes, panel: Panel) -> None:
+    for row in agents.arms() if panel.key == "return" else ():
         if row.arm in _REFERENCES:
-            colour = _REFERENCES[row.arm]
-            axes.axhline(row.value, color=colour, linewidth=1, linestyle=(0, (4, 3)), label=row.arm, zorder=1)
+            axes.axhline(row.value, color=_REFERENCES[row.arm], linewidth=1, linestyle=DASHED, label=row.arm, zorder=1)

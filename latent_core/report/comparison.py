@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
+from latent_core.errors import InputError
 from latent_core.evaluation.aes import AES_WEIGHTS, aes
 from latent_core.evaluation.arm_comparisons import (
     Difference,
+    Matching,
     Pair,
     compare_at_ratios,
     compare_at_tokens,
@@ -19,19 +21,25 @@ from latent_core.evaluation.arm_measures import ArmMeasures, Spread, Untrained, 
 from latent_core.evaluation.arms import Arm, Point, read_arm
 from latent_core.evaluation.asked_lengths import AskedLengths, asked_lengths
 from latent_core.evaluation.crossed_bootstrap import Draws, draw
+from latent_core.evaluation.multiple import ALPHA
 from latent_core.evaluation.scores import Scores
 from latent_core.evaluation.summary import SEED, Summary
 
 Row = Mapping[str, Any]
 BASE = "base"  # the untrained model's name
+INTERVENTIONS = "Interventions on the reasoning"  # the title of their table
 
 
 @dataclass(frozen=True)
 class Family:
-    """Pairs whose p-values are corrected together: on average, at equal ratio, and at equal tokens, each by itself."""
+    """Pairs whose p-values are corrected together: on average, at equal ratio, and at equal tokens, each by itself.
+
+    `question` is what they answer, for readers.
+    """
 
     title: str
     pairs: Sequence[Pair]
+    question: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,23 +56,29 @@ class Trained:
 class Intervened:
     """An arm's evaluations with its reasoning replaced, by seed and ratio. `reasoning` says by what; `follows`: per
     ratio the share of every seed's answers that are those of the question whose reasoning was put there, where one
-    was."""
+    was. `is_own`: by the same reasoning, put there as others are."""
 
     arm: str
     reasoning: str
     scores: Mapping[Point, Scores]
     follows: Mapping[float, Sequence[float]] = field(default_factory=dict)
+    is_own: bool = False
 
 
 @dataclass(frozen=True)
 class InterventionResult:
-    """One arm at one ratio with its reasoning replaced; `difference` is to its own reasoning."""
+    """One arm at one ratio, answering after reasoning that was put there.
+
+    `evaluated` is its accuracy where it wrote on by itself. `difference` is the accuracy after its own reasoning minus
+    this one, both put there in the same way, None for its own; `follows` as in `Intervened`, over seeds.
+    """
 
     arm: str
     reasoning: str
+    ratio: float
+    evaluated: Spread
     accuracy: Spread
-    own_accuracy: Spread
-    difference: Difference
+    difference: Difference | None
     follows: Spread | None
 
 
@@ -96,6 +110,7 @@ class FamilyResult:
     """One family's differences, each list corrected by itself."""
 
     title: str
+    question: str
     on_average: list[Difference]
     at_ratios: list[Difference]
     at_tokens: list[Difference]
@@ -120,13 +135,28 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types: ratios as keys become text, numbers that are not finite null. `lengths` only where they
-        were measured."""
+        were measured. `corrections`: by table, how many differences Holm's correction is over."""
         plain = _json(asdict(self))
         assert isinstance(plain, dict)
         if not self.lengths:
             del plain["lengths"]
         plain["hypervolume_reference_tokens"] = self.untrained.hypervolume_reference
+        plain["corrections"] = {
+            title: {"method": "Holm", "alpha": ALPHA, "comparisons": count} for title, count in self.corrected.items()
+        }
         return plain
+
+    @property
+    def corrected(self) -> dict[str, int]:
+        """How many differences were corrected together, by the title of their table."""
+        tables = {
+            f"{family.title} at {name}": rows
+            for family in self.families
+            for name, rows in zip(Matching, (family.on_average, family.at_ratios, family.at_tokens), strict=True)
+        }
+        tables[INTERVENTIONS] = [item.difference for item in self.interventions if item.difference is not None]
+        counts = {title: sum(row.adjusted_p is not None for row in rows) for title, rows in tables.items()}
+        return {title: count for title, count in counts.items() if count}
 
 
 def build_comparison(
@@ -203,6 +233,7 @@ def _family(
     drawn = draws[_shape(arms[family.pairs[0].arm])]
     return FamilyResult(
         family.title,
+        family.question,
         compare_on_average(family.pairs, arms, drawn, margin=margin),
         compare_at_ratios(family.pairs, arms, drawn, margin=margin),
         compare_at_tokens(family.pairs, arms, drawn, budgets, margin=margin),
@@ -215,25 +246,39 @@ def _interventions(
     draws: Mapping[tuple[int, int], Draws],
     margin: float,
 ) -> list[InterventionResult]:
-    """Every arm with its reasoning replaced against the same arm with its own; Holm over all of them."""
+    """Every arm after its own reasoning against the same arm after other reasoning; Holm over all of them.
+
+    Raises InputError for an arm that was not evaluated after its own.
+    """
     if not intervened:
         return []
-    replaced = {
-        f"{item.arm}, {item.reasoning}": read_arm(item.arm, item.scores, arms[item.arm].question_ids)
+    read = {
+        (item.arm, item.reasoning): read_arm(_after(item), item.scores, arms[item.arm].question_ids)
         for item in intervened
     }
-    items = dict(zip(replaced, intervened, strict=True))
-    pairs = [Pair(name, item.arm) for name, item in items.items()]
+    own = {item.arm: read[item.arm, item.reasoning] for item in intervened if item.is_own}
+    if without := [item.arm for item in intervened if item.arm not in own]:
+        raise InputError(f"interventions: {without[0]} was not evaluated after its own reasoning; evaluate it, too")
+    pairs = [Pair(own[item.arm].name, _after(item)) for item in intervened if not item.is_own]
     drawn = draws[_shape(arms[intervened[0].arm])]
+    named = {arm.name: arm for arm in read.values()}
+    compared = {
+        (difference.pair.control, difference.ratio): difference
+        for difference in compare_at_ratios(pairs, named, drawn, margin=margin)
+    }
     found = []
-    for difference in compare_at_ratios(pairs, {**arms, **replaced}, drawn, margin=margin):
-        name, own = difference.pair
-        item, ratio = items[name], difference.ratio
-        assert ratio is not None
-        after, before = (spread(arm.accuracy[:, arm.place(ratio)]) for arm in (replaced[name], arms[own]))
-        follows = spread(item.follows[ratio]) if ratio in item.follows else None
-        found.append(InterventionResult(item.arm, item.reasoning, after, before, difference, follows))
+    for item in intervened:
+        arm, evaluated = read[item.arm, item.reasoning], arms[item.arm]
+        for ratio in arm.ratios:
+            before, after = (spread(each.accuracy[:, each.place(ratio)]) for each in (evaluated, arm))
+            follows = spread(item.follows[ratio]) if ratio in item.follows else None
+            difference = compared.get((arm.name, ratio))
+            found.append(InterventionResult(item.arm, item.reasoning, ratio, before, after, difference, follows))
     return found
+
+
+def _after(item: Intervened) -> str:
+    return f"{item.arm}, {item.reasoning}"
 
 
 def _json(value: Any) -> Any:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from latent_core.evaluation.arm_comparisons import Matching
 from latent_core.evaluation.hypervolume import REFERENCE_FACTOR
-from latent_core.report.comparison import Comparison
+from latent_core.report.comparison import INTERVENTIONS, Comparison
 from latent_core.report.comparison_plots import FIGURES
-from latent_core.report.comparison_tables import ARMS, BY_RATIO, COMPRESSIONS, INTERVENTIONS, LEVELS, plain_table
+from latent_core.report.comparison_tables import ARMS, BY_RATIO, COMPRESSIONS, LEVELS, plain_table
 from latent_core.report.entries import Provenance
 from latent_core.report.html import STYLE, inline_svg
 from latent_core.report.length_tables import LEGENDS
@@ -80,40 +80,48 @@ def legend(comparison: Comparison, title: str) -> str:
         )
     if title == INTERVENTIONS:
         return (
-            "Accuracy where the model answers after its reasoning was replaced: emptied, by as many random tokens, "
-            "or by its reasoning about another question. Follows: answers that are the other question's, in percent "
-            "of those where the two differ. A model that does not read its reasoning loses nothing and follows nothing."
+            "Accuracy where the model answers after reasoning that was put there: its own, none, as many random "
+            "tokens, or its reasoning about another question. Its own is put there as the others are, so that a "
+            "difference is due to what it says. Evaluated: where it wrote on by itself; reasoning that never ended has "
+            "no answer then. Follows: answers that are the other question's, in percent of those where the two differ. "
+            "A model that does not read its reasoning loses nothing and follows nothing. "
+            f"{_corrected(comparison, title, 'own reasoning minus this')}"
         )
     if title == COMPRESSIONS:
         return (
             "What compression left of the training texts. Recoverability: mean log-probability of the right answer "
             "after question and compressed text under the untrained model, nats a token; ratio 1 is the whole text, "
-            "ratio 0 none. Shares of numbers and answers kept, and of equations that were broken."
+            "ratio 0 none; scored: the texts that it is the mean of, which fit the model's context at every ratio. "
+            "Shares of numbers and answers kept, and of equations that were broken."
         )
     if title == LEVELS:
         return "Percent, mean over seeds ± standard deviation. The levels of word problems are their numbers of steps."
+    questions = {f"{family.title} at {name}": family.question for family in comparison.families for name in Matching}
+    if title not in questions:
+        return ""
+    corrected = _corrected(comparison, title, "arm minus control")
     if title.endswith(Matching.MEAN):
-        return (
+        what = (
             "The main comparison, one number a pair: at equal reasoning tokens, on average over the tokens that both "
-            f"arms reach. {_corrected(comparison)}"
+            "arms reach."
         )
-    if title.endswith(Matching.RATIO):
-        return f"Arms asked for the same ratio, which may write different lengths. {_corrected(comparison)}"
-    if title.endswith(Matching.TOKENS):
-        return (
+    elif title.endswith(Matching.RATIO):
+        what = "Arms asked for the same ratio, which may write different lengths."
+    else:
+        what = (
             "Arms at equal reasoning tokens, read off straight lines between their ratios, never beyond their ends; "
-            f"“not both there” where one of them has no point. {_corrected(comparison)}"
+            "“not both there” where one of them has no point."
         )
-    return ""
+    pooled = "McNemar's test pools seeds as if they held different questions."
+    return " ".join(filter(None, [questions[title], what, corrected, pooled]))
 
 
-def _corrected(comparison: Comparison) -> str:
+def _corrected(comparison: Comparison, title: str, difference: str) -> str:
     return (
-        "Points of accuracy, arm minus control, paired by seed and question; intervals are Student's, with "
-        f"variances bootstrapped over seeds and questions ({whole(comparison.resamples)} resamples). Holm's correction "
-        "is over all rows of this table, and the conclusion is what the adjusted interval supports; equivalent: it "
-        f"lies within ±{100 * comparison.margin:g} points. McNemar's test pools seeds as if they held different "
-        "questions."
+        f"Points of accuracy, {difference}, paired by seed and question; intervals are Student's, with variances "
+        f"bootstrapped over seeds and questions ({whole(comparison.resamples)} resamples). Holm's correction is over "
+        f"the {comparison.corrected.get(title, 0)} differences of this table, and the conclusion is what the adjusted "
+        f"interval supports; equivalent: it lies within ±{100 * comparison.margin:g} points."
     )
 
 

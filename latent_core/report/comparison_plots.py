@@ -86,6 +86,11 @@ def _panels(comparison: Comparison, draw: Callable[[Axes, ArmResult, str, str], 
     named = [
         (family.title, {name for item in family.at_ratios for name in item.pair}) for family in comparison.families
     ]
+    named = [
+        (title, names)
+        for place, (title, names) in enumerate(named)
+        if not any(names <= others for _, others in named[:place])  # its arms have been drawn already
+    ]
     panels = named or [("", {arm.name for arm in comparison.arms})]
     figure = Figure(figsize=(WIDTH * min(2, len(panels)) ** 0.5, 5.4), layout="constrained")
     row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]

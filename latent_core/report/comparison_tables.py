@@ -9,7 +9,7 @@ from latent_core.evaluation.arm_comparisons import Difference, Matching
 from latent_core.evaluation.arm_measures import ArmMeasures, AtRatio, Spread
 from latent_core.evaluation.multiple import verdict_text
 from latent_core.evaluation.statistics import Estimate
-from latent_core.report.comparison import ArmResult, Comparison
+from latent_core.report.comparison import INTERVENTIONS, ArmResult, Comparison
 from latent_core.report.length_tables import BETWEEN, LENGTHS, length_tables
 from latent_core.report.numbers import DASH, MINUS, decimal, free, label, p_value, percent, points, whole
 from latent_core.report.table import Results, markdown_table, read_markdown
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 ARMS, BY_RATIO, LEVELS, BASELINES = "Arms", "Arms by ratio", "Accuracy by level", "Untrained model"
-INTERVENTIONS, COMPRESSIONS = "Interventions on the reasoning", "Compressions"
+COMPRESSIONS = "Compressions"
 
 
 def tables(comparison: Comparison) -> dict[str, Results]:
@@ -82,19 +82,22 @@ def differences_table(differences: Sequence[Difference], margin: float) -> Resul
 
 
 def interventions_table(comparison: Comparison) -> Results:
-    """One row an arm, replacement and ratio."""
-    titles = ["Arm", "Reasoning", "Ratio", "Its own", "Replaced", "Difference", "Holm's interval", "Holm's p"]
-    titles += ["Follows", "Conclusion"]
+    """One row an arm, what stands in the place of its reasoning, and ratio; its own has no difference."""
+    titles = ["Arm", "Reasoning", "Ratio", "Evaluated", "After it", "Own − this", "95 %", "Holm's interval", "Holm's p"]
+    titles += ["Follows", "Own is"]
     rows = []
     for item in comparison.interventions:
+        follows = DASH if item.follows is None else spread_cell(item.follows)
+        cells = [item.arm, item.reasoning, f"{item.ratio:g}", spread_cell(item.evaluated), spread_cell(item.accuracy)]
         found = item.difference
-        assert found.ratio is not None and found.difference is not None and found.adjusted is not None
+        if found is None:
+            rows.append([*cells, *[DASH] * 4, follows, DASH])
+            continue
+        assert found.difference is not None and found.adjusted is not None
         assert found.adjusted_p is not None and found.verdict is not None
-        cells = [item.arm, item.reasoning, f"{found.ratio:g}", spread_cell(item.own_accuracy)]
-        cells += [spread_cell(item.accuracy), points(found.difference.value), interval_cell(found.adjusted)]
-        cells += [p_value(found.adjusted_p), DASH if item.follows is None else spread_cell(item.follows)]
-        rows.append([*cells, verdict_text(found.verdict, comparison.margin)])
-    return Results(titles, [False, False, *[True] * 7, False], rows)
+        cells += [points(found.difference.value), interval_cell(found.difference), interval_cell(found.adjusted)]
+        rows.append([*cells, p_value(found.adjusted_p), follows, verdict_text(found.verdict, comparison.margin)])
+    return Results(titles, [False, False, *[True] * 8, False], rows)
 
 
 def levels_table(arms: Sequence[ArmResult]) -> Results:

@@ -16,6 +16,7 @@ from latent_core.report.plots import figures, looks
 from latent_core.report.samples import compared_samples
 from latent_core.report.seeds import over_seeds
 from latent_core.report.table import columns, html_table, logprob_cell, logprob_difference_cell
+from latent_core.report.training_plots import Figured
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -64,12 +65,13 @@ def render_report(
     compression: Sequence[Mapping[str, Any]],
     accounting: Sequence[Mapping[str, Any]],
     provenance: Provenance,
+    more_figures: Sequence[Figured] = (),
 ) -> str:
     """The page. The same input gives the same text.
 
     `notes` are sentences in plain text. `compression` (requested and achieved ratio, answer retention, …) and
     `accounting` (rows of each stage, kept and why not) become tables as they are: keys are headings, and a key that a
-    row lacks shows a dash. All text is escaped.
+    row lacks shows a dash. `more_figures` stand after those of the evaluations. All text is escaped.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -85,7 +87,11 @@ def render_report(
         results=Markup(html_table(entries)),  # escapes every cell itself
         columns=columns(entries),
         figures=[
-            (name, FIGURES[name], inline_svg(name, drawn[name], FIGURES[name])) for name in FIGURES if name in drawn
+            (one.name, one.caption, inline_svg(one.name, one.svg, one.caption))
+            for one in (
+                *(Figured(name, FIGURES[name], drawn[name]) for name in FIGURES if name in drawn),
+                *more_figures,
+            )
         ],
         levels=_levels(entries),
         cost=_plain(cost_rows(entries)),

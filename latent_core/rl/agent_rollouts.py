@@ -12,6 +12,7 @@ from latent_core.config.agents import HELD_OUT, AgentConfig, Estimator
 from latent_core.generate.vllm_engine import context_of
 from latent_core.models.readable import ReadableModel
 from latent_core.rl import advantages
+from latent_core.rl.diagnosis import Diagnosis
 from latent_core.rl.dialogue import Dialogue
 from latent_core.rl.draws import instances_of
 from latent_core.rl.environments import EnvironmentSpec
@@ -20,7 +21,11 @@ from latent_core.rl.filters import kept_groups
 from latent_core.rl.lengths import permuted
 from latent_core.rl.played import turn_rows, turn_schema
 from latent_core.rl.policy_engine import policy_engine
+from latent_core.rl.ppo import Ppo
+from latent_core.rl.prompt_dependence import Group
 from latent_core.rl.rollout_files import RolloutFiles
+from latent_core.rl.value_head import hidden_width
+from latent_core.rl.worth import Worth
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,12 +39,17 @@ _WHOLE = {
 }
 
 
-def agent_schema() -> pa.Schema:
-    """Columns of a turn in training: `step` counts from 0, `taught` is false where the filter left the group out."""
+def agent_schema(*, values: bool = False) -> pa.Schema:
+    """Columns of a turn in training: `step` counts from 0, `taught` is false where the policy learned nothing from it.
+
+    With `values`, for ppo, also the head's `value` of the turn's beginning; `advantage` is then the mean over the
+    turn's tokens.
+    """
     import pyarrow as pa
 
     schema = pa.schema([("step", pa.int32()), *turn_schema()])
-    return schema.append(pa.field("advantage", pa.float64())).append(pa.field("taught", pa.bool_()))
+    schema = schema.append(pa.field("advantage", pa.float64())).append(pa.field("taught", pa.bool_()))
+    return schema.append(pa.field("value", pa.float64())) if values else schema
 
 
 class AgentRollouts:
@@ -50,10 +60,16 @@ class AgentRollouts:
         self._spec = spec
         self._config = config
         self._readable = ReadableModel.load(model_dir)
-        self._files = RolloutFiles(folder, agent_schema())
+        self.ppo: Ppo | None = None
+        """The value head and what it says, with the estimator ppo alone."""
+        if config.estimator is Estimator.PPO:
+            self.ppo = Ppo(config, hidden_width(model_dir))
+        self._files = RolloutFiles(folder, agent_schema(values=self.ppo is not None))
+        self._diagnosis = None if config.diagnose_every is None else Diagnosis(config, self._readable.family)
         rollout = config.rollout
         self._longest = min(rollout.max_episode_tokens, context_of(model_dir))
         self._policy = policy_engine(config, rollout, model_dir, longest=self._longest + rollout.max_new_tokens)
+        self._keeps_logprobs = rollout.is_corrected or self._diagnosis is not None
         self.aborted = 0
         """Groups whose environment failed, in this process."""
 
@@ -65,22 +81,31 @@ class AgentRollouts:
         groups = self._play(seeds, step, trainer)
         whole = [group for group in groups if group is not None]
         self.aborted += len(groups) - len(whole)
-        returns = [[episode.total for episode in group] for group in whole]
-        taught = iter(kept_groups(returns, config.keep_signal) if returns else [])
-        batch: dict[str, list[Any]] = {name: [] for name in _KEYS}
+        taught = iter(self._taught(whole, step))
+        judged = iter(self._judged(whole, step, trainer))
+        keys = (*_KEYS, "sampler_logprobs") if self._keeps_logprobs else _KEYS
+        batch: dict[str, list[Any]] = {name: [] for name in keys}
         rows: list[dict[str, Any]] = []
         for group in groups:
             kept = next(taught) if group is not None else False
-            worth = [] if group is None else turn_advantages(group, config, step)
+            worth = [] if group is None else next(judged)
             for place in range(samples):
-                entry = _nothing(self._readable) if group is None else self._entry(group[place], worth[place])
+                entry = _nothing(self._readable) if group is None else self._entry(group[place], worth[place].tokens)
                 for name, value in (entry | {"kept": kept}).items():
                     batch[name].append(value)
+                if self._keeps_logprobs:
+                    batch["sampler_logprobs"].append([0.0] if group is None else _logprobs(group[place]))
                 if group is not None:
-                    turns = zip(turn_rows(group[place], self._readable), worth[place], strict=True)
-                    rows += [row | {"step": step, "advantage": float(one), "taught": kept} for row, one in turns]
+                    turns = zip(turn_rows(group[place], self._readable), worth[place].turns, strict=True)
+                    rows += [row | {"step": step, "taught": kept} | columns for row, columns in turns]
         self._files.write(step, rows)
-        return batch | ({} if config.rollout.is_corrected else {"logprobs": None})
+        if self._diagnosis is not None:
+            turns = [turn.output for group in whole for episode in group for turn in episode.turns]
+            first = [
+                Group(group[0].prompt_ids, [episode.turns[0].output.token_ids for episode in group]) for group in whole
+            ]
+            self._diagnosis.note(trainer, step, first, [turn.logprobs for turn in turns])
+        return batch | _TRAINERS_OWN
 
     def let_go(self) -> None:
         """Hold the trained model no longer; only `rows` may follow."""
@@ -92,11 +117,12 @@ class AgentRollouts:
 
     def _play(self, seeds: Sequence[int], step: int, trainer: Any) -> list[list[Episode] | None]:
         rollout, rules = self._config.rollout, self._config.rules
+        sampling = rollout.sampling(self._config.seed * _SEEDS_APART + step, logprobs=self._keeps_logprobs)
         with self._policy.serving(trainer) as engine:
             player = Player(
                 self._readable,
                 engine,
-                rollout.sampling(self._config.seed * _SEEDS_APART + step),
+                sampling,
                 self._spec,
                 Dialogue(self._readable, instruction_of(self._spec)),
                 self._longest,
@@ -105,19 +131,35 @@ class AgentRollouts:
             )
             return player.play(seeds, samples=rollout.samples, step=step)
 
-    def _entry(self, episode: Episode, worth: Sequence[float]) -> dict[str, Any]:
-        """What TRL is given of one episode; `worth` has an advantage for every turn."""
-        completion = episode.completion_ids
-        tokens: list[float] = []
-        for place, turn in enumerate(episode.turns):
-            tokens += [0.0] * (len(turn.context) if place else 0) + [float(worth[place])] * len(turn.output.token_ids)
+    def _taught(self, groups: Sequence[Sequence[Episode]], step: int) -> list[bool]:
+        """Of each group, whether the policy learns from it. Equal returns teach ppo too: its baseline is the value."""
+        if self.ppo is not None:
+            return [self.ppo.teaches(step)] * len(groups)
+        returns = [[episode.total for episode in group] for group in groups]
+        return kept_groups(returns, self._config.keep_signal) if returns else []
+
+    def _judged(self, groups: Sequence[Sequence[Episode]], step: int, trainer: Any) -> list[list[Worth]]:
+        """Of each member of each group, what it is worth."""
+        if self.ppo is not None:
+            masks = [self._mask(episode) for group in groups for episode in group]
+            model = trainer.accelerator.unwrap_model(trainer.model)
+            return self.ppo.judge(groups, masks, model, step, trainer)
+        return [
+            [worth_of_turns(episode, turns) for episode, turns in zip(group, worth, strict=True)]
+            for group in groups
+            for worth in [turn_advantages(group, self._config, step)]
+        ]
+
+    def _entry(self, episode: Episode, advantages: Sequence[float]) -> dict[str, Any]:
+        """What TRL is given of one episode; `advantages` has one for every token of its completion."""
+        if not episode.completion_ids:  # its prompt filled the context
+            return _nothing(self._readable) | {"reward": episode.total}
         return {
             "prompt_ids": list(episode.prompt_ids),
-            "completion_ids": list(completion),
+            "completion_ids": list(episode.completion_ids),
             "env_mask": self._mask(episode),
             "reward": episode.total,
-            "advantages": tokens,
-            "logprobs": _logprobs(episode),
+            "advantages": list(advantages),
         }
 
     def _mask(self, episode: Episode) -> list[int]:
@@ -133,7 +175,16 @@ class AgentRollouts:
         return [int(own and counted) for own, counted in zip(episode.env_mask, counts, strict=True)]
 
 
-_KEYS = ("prompt_ids", "completion_ids", "env_mask", "reward", "advantages", "logprobs", "kept")
+_TRAINERS_OWN: dict[str, Any] = {"logprobs": None}  # the trainer's, under the same policy
+_KEYS = ("prompt_ids", "completion_ids", "env_mask", "reward", "advantages", "kept")
+
+
+def worth_of_turns(episode: Episode, advantages: Sequence[float]) -> Worth:
+    """Of an episode whose turns have one advantage each; tokens of contexts have 0."""
+    tokens: list[float] = []
+    for place, turn in enumerate(episode.turns):
+        tokens += [0.0] * (len(turn.context) if place else 0) + [float(advantages[place])] * len(turn.output.token_ids)
+    return Worth(tokens, [{"advantage": float(one)} for one in advantages])
 
 
 def turn_advantages(group: Sequence[Episode], config: AgentConfig, step: int) -> list[list[float]]:
@@ -152,16 +203,14 @@ def turn_advantages(group: Sequence[Episode], config: AgentConfig, step: int) ->
 
 
 def _logprobs(episode: Episode) -> list[float]:
-    """What the sampler said of each of `completion_ids`; 0 on contexts, and everywhere if it was not asked."""
+    """The sampler's, of all of an episode's `completion_ids`; 0 on contexts."""
     found: list[float] = []
     for place, turn in enumerate(episode.turns):
-        found += [0.0] * (len(turn.context) if place else 0)
-        found += turn.output.logprobs or [0.0] * len(turn.output.token_ids)
+        found += [0.0] * (len(turn.context) if place else 0) + list(turn.output.logprobs or ())
     return found
 
 
 def _nothing(model: ReadableModel) -> dict[str, Any]:
     """A row in place of an episode of a group that was aborted: it is masked, and never trains."""
     end = model.family.end_of_turn_id
-    alone: dict[str, Any] = {"prompt_ids": [end], "completion_ids": [end], "env_mask": [0], "reward": 0.0}
-    return alone | {"advantages": [0.0], "logprobs": [0.0]}
+    return {"prompt_ids": [end], "completion_ids": [end], "env_mask": [0], "reward": 0.0, "advantages": [0.0]}

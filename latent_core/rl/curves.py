@@ -1,12 +1,19 @@
-"""What training saw at every step, from its rollouts alone."""
+"""What training saw at every step: of its rollouts, and of the value head where there is one."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 import numpy as np
+
+LOGGED = ("value_loss", "explained_variance")
+"""What a value head's fit logs: the mean squared error before it, and how much of the targets' variance the values
+explained; a step whose targets are all equal has no explained variance."""
+STEP_COLUMNS = ("step", "reward", "verdict", "tokens", "latent_tokens")
+"""The columns that `rollout_steps` reads."""
 
 
 class Curves:
@@ -16,6 +23,7 @@ class Curves:
         self._steps: dict[int, dict[str, Any]] = defaultdict(
             lambda: {"groups": defaultdict(list), "turns": 0, "tokens": 0, "latent": 0, "ends": [], "won": []}
         )
+        self._logged: dict[int, dict[str, float]] = defaultdict(dict)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """A row of `agent_schema`."""
@@ -28,10 +36,21 @@ class Curves:
             step["ends"].append(row["end"])
             step["won"].append(bool(row["success"]))
 
-    def steps(self) -> list[dict[str, float]]:
+    def add_logged(self, entries: Iterable[Mapping[str, float]]) -> None:
+        """Entries of the trainer's log, whose steps count from 1: a step's rollouts are logged when it is done."""
+        for entry in entries:
+            found = {name: float(entry[name]) for name in LOGGED if name in entry}
+            if found:
+                self._logged[int(entry["step"]) - 1] |= found
+
+    def steps(self, diagnosis: Mapping[int, Mapping[str, float]]) -> list[dict[str, float]]:
         """One entry a step, in order: `return` and `success` are means over episodes, `within_group_std` (ddof 1) is
-        the mean over groups, lengths are tokens a turn, `latent_share` is of the model's own tokens."""
-        return [{"step": number} | _measures(step) for number, step in sorted(self._steps.items())]
+        the mean over groups, lengths are tokens a turn, `latent_share` is of the model's own tokens. What `diagnosis`
+        has of a step is added to it, and those of `LOGGED` where they were logged."""
+        return [
+            {"step": number} | _measures(step) | self._logged.get(number, {}) | diagnosis.get(number, {})
+            for number, step in sorted(self._steps.items())
+        ]
 
 
 def _measures(step: Mapping[str, Any]) -> dict[str, float]:
@@ -47,3 +66,27 @@ def _measures(step: Mapping[str, Any]) -> dict[str, float]:
         "latent_share": step["latent"] / max(1, step["tokens"]),
         "within_group_std": float(np.mean(spreads)) if spreads else 0.0,
     }
+
+
+def rollout_steps(
+    rows: Iterable[Mapping[str, Any]], samples: int, diagnosis: Mapping[int, Mapping[str, float]]
+) -> Iterator[dict[str, float]]:
+    """As `Curves.steps`, of one-turn rollouts (`rollout_schema`) that come step by step and group by group.
+
+    `format_rate` is the share of completions that were not cut and gave an answer; lengths are tokens a completion.
+    """
+    for number, found in groupby(rows, key=lambda row: int(row["step"])):
+        of_step = list(found)
+        rewards = np.array([row["reward"] for row in of_step]).reshape(-1, samples)
+        tokens = sum(row["tokens"] for row in of_step)
+        verdicts = [row["verdict"] for row in of_step]
+        yield {
+            "step": number,
+            "reward": float(rewards.mean()),
+            "correct": verdicts.count("correct") / len(verdicts),
+            "format_rate": sum(verdict in ("correct", "wrong") for verdict in verdicts) / len(verdicts),
+            "tokens": tokens / len(of_step),
+            "latent_share": sum(row["latent_tokens"] for row in of_step) / max(1, tokens),
+            "within_group_std": float(rewards.std(axis=1, ddof=1).mean()),
+            **diagnosis.get(number, {}),
+        }

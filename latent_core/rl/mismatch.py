@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,12 +33,33 @@ def sampler_trainer_kl(sampler: npt.ArrayLike, trainer: npt.ArrayLike, own: npt.
     return float(np.mean(np.expm1(difference) - difference))
 
 
+class Mismatch:
+    """Gathers the tokens of a step, pass by pass, for `sampler_trainer_kl` over all of them."""
+
+    def __init__(self) -> None:
+        self._sum = 0.0
+        self._tokens = 0
+
+    def add(self, sampler: Any, trainer: Any, own: Any) -> None:
+        """Tensors of one shape, as the arguments of `sampler_trainer_kl`."""
+        counted = own.bool().cpu().numpy()
+        tokens = int(counted.sum())
+        if tokens:
+            found = sampler_trainer_kl(sampler.float().cpu().numpy(), trainer.float().cpu().numpy(), counted)
+            self._sum += tokens * found
+            self._tokens += tokens
+
+    def take(self) -> float | None:
+        """The divergence over what was added since the last call, in nats a token; None where nothing was."""
+        tokens, total = self._tokens, self._sum
+        self._sum, self._tokens = 0.0, 0
+        return total / tokens if tokens else None
+
+
 class Correction(NamedTuple):
     """`weights` (rows, tokens) are factors of advantages; the rest are measures of what they correct."""
 
     weights: torch.Tensor
-    kl: float
-    """See `sampler_trainer_kl`; NaN where no token is own."""
     largest_difference: float
     """Of log-probabilities, in nats."""
     capped_share: float
@@ -46,12 +67,8 @@ class Correction(NamedTuple):
 
     @property
     def measures(self) -> dict[str, float]:
-        """By the names that curves have."""
-        return {
-            "sampling/kl": self.kl,
-            "sampling/largest_difference": self.largest_difference,
-            "sampling/capped_share": self.capped_share,
-        }
+        """By the names that a step's log has."""
+        return {"largest_difference": self.largest_difference, "capped_share": self.capped_share}
 
 
 def correction(sampler: torch.Tensor, trainer: torch.Tensor, own: torch.Tensor, cap: float) -> Correction:
@@ -68,7 +85,6 @@ def correction(sampler: torch.Tensor, trainer: torch.Tensor, own: torch.Tensor, 
     counted = max(1, int(own.sum()))
     return Correction(
         ratios.clamp(max=cap).to(sampler.dtype),
-        sampler_trainer_kl(sampler.cpu(), trainer.cpu(), own.cpu()),
         float(difference.abs().max()) if difference.numel() else 0.0,
         float((ratios > cap).sum()) / counted,
     )

@@ -6,7 +6,8 @@ to tokens it may never choose, and that learns to take it back from them instead
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,7 +16,10 @@ from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.remap import IGNORED
 from latent_core.likelihood import Head, Support, TokenLogProbs, phases_after, token_logprobs
 from latent_core.likelihood.hidden_states import hidden_states
-from latent_core.rl.mismatch import correction
+from latent_core.rl.mismatch import Mismatch, correction
+
+DIAGNOSIS = "diagnosis/"
+"""What names in a training's log begin with that rollouts or this trainer measured."""
 
 
 class Policy:
@@ -63,15 +67,39 @@ class Policy:
 def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = None) -> type:
     """TRL's GRPOTrainer, with the log-probabilities of this module.
 
-    Where rollouts bring the sampler's log-probabilities, advantages are weighted by `mismatch.correction`, under
-    `importance_cap`.
+    With `importance_cap`, advantages are weighted by `mismatch.correction`, under this cap.
     """
     from trl import GRPOTrainer
 
     class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
-        """Learns from the advantages that its `rollout_func` gives, one for each token, and from kept rows alone."""
+        """Learns from the advantages that its `rollout_func` gives, one for each token, and from kept rows alone.
 
-        _policy: Policy | None = None
+        Where rollouts bring `sampler_logprobs`, every step's log has the divergence between sampler and trainer, over
+        the tokens that were learned from.
+        """
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self._noted: dict[str, float] = {}
+            self._mismatch = Mismatch()
+            self._last_logprobs: torch.Tensor | None = None
+
+        @cached_property
+        def policy(self) -> Policy:
+            """The policy in training, at the temperature it samples with."""
+            return Policy(machine, self.temperature)
+
+        def note(self, measures: Mapping[str, float]) -> None:
+            """Write these into the log of the step that is under way; so they are in its checkpoint too."""
+            self._noted |= {f"{DIAGNOSIS}{name}": value for name, value in measures.items()}
+
+        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+            """With what was noted since the step before."""
+            divergence = self._mismatch.take()
+            if divergence is not None:
+                self.note({"sampler_kl": divergence})
+            noted, self._noted = self._noted, {}
+            super().log(logs | noted, start_time)
 
         def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
             """With `advantages` (rows, tokens) and `kept` (rows,) of the rollouts in place of TRL's advantages (rows,).
@@ -85,12 +113,15 @@ def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = 
             for place, row in enumerate(inputs):
                 advantages[place, : len(row["advantages"])] = torch.tensor(row["advantages"])
             mask = mask * kept[:, None]
-            sampler = batch.pop("sampling_per_token_logps", None)
-            if sampler is not None and importance_cap is not None and kept.any():
-                found = correction(sampler, self._trainers_logps(batch, kept), mask, importance_cap)
-                advantages = advantages * found.weights
-                for name, value in found.measures.items():
-                    self._metrics["train"][name].append(value)
+            if all("sampler_logprobs" in row for row in inputs):
+                sampled = torch.zeros(mask.shape, device=mask.device)
+                for place, row in enumerate(inputs):
+                    sampled[place, : len(row["sampler_logprobs"])] = torch.tensor(row["sampler_logprobs"])
+                batch |= {"sampler_logprobs": sampled}
+                if importance_cap is not None and kept.any():
+                    found = correction(sampled, self._trainers_logps(batch, kept), mask, importance_cap)
+                    advantages = advantages * found.weights
+                    self.note(found.measures)
             return batch | {
                 "advantages": advantages * mask,
                 "tool_mask": mask,
@@ -124,6 +155,8 @@ def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = 
                 for name, value in inputs.items()
             }
             loss: torch.Tensor = super()._compute_loss(model, rows)
+            if "sampler_logprobs" in rows:
+                self._mismatch.add(rows["sampler_logprobs"], self._last_logprobs, rows["tool_mask"])
             if self.loss_type == "dapo":  # divided by the tokens of all kept rows
                 return loss
             # TRL's mean is over this pass's kept rows; weighted by their share of it, it is one over the step's.
@@ -148,16 +181,14 @@ def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = 
             **options: Any,
         ) -> tuple[torch.Tensor, torch.Tensor | None, None]:
             """In place of TRL's own, which reads the head's weight alone: no mask, and no latent rows that learn."""
-            if self._policy is None:
-                self._policy = Policy(machine, self.temperature)
             found = []
             for ids, mask in _chunks(input_ids, attention_mask, batch_size):
                 with self.accelerator.autocast():
-                    found.append(
-                        self._policy.logprobs(model, ids, mask, logits_to_keep, with_entropies=compute_entropy)
-                    )
+                    found.append(self.policy.logprobs(model, ids, mask, logits_to_keep, with_entropies=compute_entropy))
             entropies = [one.entropies for one in found if one.entropies is not None]
-            return torch.cat([one.values for one in found]), torch.cat(entropies) if compute_entropy else None, None
+            values = torch.cat([one.values for one in found])
+            self._last_logprobs = values.detach()
+            return values, torch.cat(entropies) if compute_entropy else None, None
 
     return PolicyTrainer
 

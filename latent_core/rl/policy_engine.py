@@ -13,6 +13,7 @@ from latent_core.device_memory import release
 from latent_core.generate.engine import Engine
 from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.generate.vllm_engine import VllmEngine, context_of
+from latent_core.rl.generating import generating
 from latent_core.rl.trained_weights import checked_weights, stored_weights
 from latent_core.sft.weights import compute_type
 
@@ -89,17 +90,6 @@ class VllmPolicy:
     def close(self) -> None:
         self._engine.close()
         del self._engine  # it holds the trained model's weights
-
-
-@contextmanager
-def generating(model: Any) -> Iterator[None]:
-    """Dropout off, and back to what it was."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
 
 
 def _is_on_gpu() -> bool:

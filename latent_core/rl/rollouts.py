@@ -13,12 +13,14 @@ from latent_core.generate.completions import LOGPROBS, graded_completions
 from latent_core.generate.engine import Engine
 from latent_core.models.readable import ReadableModel
 from latent_core.rl.advantages import dr_grpo, grpo, rloo
+from latent_core.rl.diagnosis import Diagnosis
 from latent_core.rl.draws import questions_of, ratio_of
 from latent_core.rl.filters import kept_groups
 from latent_core.rl.judges import Rewards, Row
 from latent_core.rl.length_control import LENGTH_TERM, LengthControl, length_columns
 from latent_core.rl.lengths import permuted
 from latent_core.rl.policy_engine import policy_engine
+from latent_core.rl.prompt_dependence import Group
 from latent_core.rl.rollout_files import RolloutFiles
 
 if TYPE_CHECKING:
@@ -93,8 +95,10 @@ class Rollouts:
             samples = config.rollout.samples
             self._length = LengthControl(config.length, references, samples=samples, iterations=config.iterations)
         self._files = RolloutFiles(folder, rollout_schema(length=config.length.is_on))
+        self._diagnosis = None if config.diagnose_every is None else Diagnosis(config, self._readable.family)
         self._benchmark = benchmark
         self._policy = policy_engine(config, config.rollout, model_dir, longest=0)
+        self._keeps_logprobs = config.rollout.is_corrected or self._diagnosis is not None
 
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
         """Ids as sampled, the rewards (which TRL logs), and what `PolicyTrainer` learns from.
@@ -110,13 +114,19 @@ class Rollouts:
             ),
             trainer,
         )
+        sampled = {}
+        if self._keeps_logprobs:
+            sampled = {"sampler_logprobs": [list(row[LOGPROBS]) for row in rows]}
+        if self._diagnosis is not None:
+            self._diagnosis.note(trainer, int(trainer.state.global_step), self._groups(rows), *sampled.values())
         return {
             "prompt_ids": [list(row["prompt_token_ids"]) for row in rows],
             "completion_ids": [list(row["output_token_ids"]) for row in rows],
-            "logprobs": [list(row[LOGPROBS]) for row in rows] if self._config.rollout.is_corrected else None,
+            "logprobs": None,  # type: ignore[dict-item]  # the trainer's own, under the same policy
             "reward": [row["reward"] for row in rows],
             "advantages": self._advantages(rows, int(trainer.state.global_step)),
             "kept": [row["taught"] for row in rows],
+            **sampled,
         }
 
     def draw(self, numbers: Sequence[int], trainer: Any) -> list[Row]:
@@ -150,6 +160,11 @@ class Rollouts:
             advantages += map(float, estimate(rewards))
         return [[advantage] * len(row["output_token_ids"]) for row, advantage in zip(rows, advantages, strict=True)]
 
+    def _groups(self, rows: Sequence[Row]) -> list[Group]:
+        samples = self._config.rollout.samples
+        groups = [rows[start : start + samples] for start in range(0, len(rows), samples)]
+        return [Group(group[0]["prompt_token_ids"], [row["output_token_ids"] for row in group]) for group in groups]
+
     def let_go(self) -> None:
         """Hold the trained model, and a judge's copy, no longer; only `rows` may follow."""
         self._policy.close()
@@ -163,7 +178,8 @@ class Rollouts:
         """Rows of these problems, each at the ratio that it has drawn for this step."""
         config = self._config
         # A question that comes again in a later step draws other completions.
-        sampling = config.rollout.sampling(config.seed * _SEEDS_APART + step, config.rollout.samples)
+        seed = config.seed * _SEEDS_APART + step
+        sampling = config.rollout.sampling(seed, config.rollout.samples, logprobs=self._keeps_logprobs)
         drawn = {
             number: ratio_of(config.seed, step, self._problems[number].question_id, config.ratios) for number in numbers
         }

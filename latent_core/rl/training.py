@@ -20,9 +20,11 @@ from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.likelihood import require_own_logits
 from latent_core.models.family import open_family
+from latent_core.rl.critic_checkpoints import with_critic
 from latent_core.rl.judges import judge
-from latent_core.rl.policy import policy_trainer
+from latent_core.rl.policy import DIAGNOSIS, policy_trainer
 from latent_core.rl.rollouts import Rollouts
+from latent_core.rl.value_head import Critic
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
 from latent_core.sft.rank import Progress, checkpoint_callback, progress_callback
 from latent_core.sft.weights import adapter_config, is_mixed, learning_rows, load_model, parameters_of, save_trained
@@ -32,9 +34,13 @@ ROLLOUTS = "rollouts"  # folder beside the checkpoints
 
 @dataclass(frozen=True)
 class PolicyResult:
-    """What training measured; `curve` has one entry a step with TRL's own names. `rollouts` are read from disk."""
+    """What training measured; `curve` has one entry a step with TRL's own names. `rollouts` are read from disk.
+
+    `diagnosis` has the measures of `diagnose_every` by step, which counts from 0 as that of rollouts does.
+    """
 
     curve: list[dict[str, float]]
+    diagnosis: dict[int, dict[str, float]]
     trainable_parameters: int
     total_parameters: int
     resumed_from_step: int
@@ -97,7 +103,7 @@ def reinforce(
         Sizes(config.completions_per_step, config.rollout.samples, config.rollout.max_new_tokens),
         loss=config.advantage.loss,
         temperature=config.rollout.temperature,
-        importance_cap=config.rollout.importance_cap,
+        importance_cap=config.rollout.correction_cap,
         out_dir=out_dir,
         checkpoint_dir=checkpoint_dir,
         progress=progress,
@@ -115,10 +121,12 @@ def train_policy(
     out_dir: Path,
     checkpoint_dir: Path,
     importance_cap: float | None = None,
+    critic: Critic | None = None,
     progress: Progress | None = None,
 ) -> PolicyResult:
     """Train on what `rollouts` gives, with TRL's loss of that name (grpo, dr_grpo or dapo); see `reinforce`.
 
+    `critic`: the value head that `rollouts` reckons with, which goes into the checkpoints.
     `importance_cap`: see `policy_trainer`. The rollouts are let go whatever happens.
     """
     from datasets import Dataset
@@ -130,7 +138,7 @@ def train_policy(
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # `rollout_func` may change: TRL's version is pinned
     model = load_model(model_dir, config)
     rows = learning_rows(config, latents, ratio_tokens=family.ratio_tokens, tied=bool(model.config.tie_word_embeddings))
-    trainer = policy_trainer(machine, importance_cap)(
+    trainer = with_critic(policy_trainer(machine, importance_cap), critic)(
         model=model,
         args=_arguments(config, sizes, loss, temperature, checkpoint_dir),
         reward_funcs=_given_reward,
@@ -148,16 +156,21 @@ def train_policy(
     finally:
         rollouts.let_go()
     save_trained(trainer.model, tokenizer, config, model_dir, out_dir, rows)
-    curve = [{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history]
+    log = [{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history]
     del trainer, model
     release()
     return PolicyResult(
-        curve=curve,
+        curve=[{key: value for key, value in entry.items() if not key.startswith(DIAGNOSIS)} for entry in log],
+        diagnosis={int(entry["step"]) - 1: found for entry in log if (found := _diagnosis(entry))},
         trainable_parameters=trainable,
         total_parameters=total,
         resumed_from_step=step_of(resume) if resume else 0,
         rollouts=rollouts.rows(config.steps),
     )
+
+
+def _diagnosis(entry: Mapping[str, float]) -> dict[str, float]:
+    return {key.removeprefix(DIAGNOSIS): value for key, value in entry.items() if key.startswith(DIAGNOSIS)}
 
 
 def _given_reward(prompts: list[str], completions: list[str], reward: list[float], **_: Any) -> list[float]:
@@ -175,7 +188,8 @@ def _arguments(config: PolicyUpdateConfig, sizes: Sizes, loss: str, temperature:
         max_steps=config.steps,
         per_device_train_batch_size=config.micro_batch_size,
         gradient_accumulation_steps=sizes.rollouts // config.micro_batch_size,
-        num_generations=sizes.samples,
+        # TRL knows no groups of one; its own advantages, which need them, are replaced in any case.
+        num_generations=sizes.samples if sizes.samples > 1 else sizes.rollouts,
         num_iterations=config.iterations,
         max_completion_length=sizes.longest,
         temperature=temperature,

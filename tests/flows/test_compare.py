@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from flows.tokenskip_math import compose as compose_main_job
 from latent_core.config.compare import CompareConfig
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.errors import InputError
+from latent_core.models.source import open_model, short_name
 from tasks.run.plan import open_plan
 
 FILE = Path(__file__).parents[2] / "deployments" / "compare.yaml"
@@ -58,8 +60,51 @@ def test_interventions_are_made_on_latent_arms_alone(tmp_path: Path) -> None:
     evaluate = {"interventions": ["empty", "swap"]}
     plan = _plan(tmp_path, latent_arms=["standard", "dual"], evaluate=evaluate)
     found = _of("intervene", plan)
-    assert len(found) == 2 * 2 * 2 * 2
+    assert len(found) == 2 * 2 * 2 * 3
     assert {title.partition("-seed")[0] for title in found} == {"standard", "dual"}
+
+
+def test_every_intervention_is_made_beside_the_models_own_reasoning_at_the_ratios_asked_for(tmp_path: Path) -> None:
+    settings = {"latent_arms": ["dual"], "ratios": [0.5, 0.3]}
+    evaluate = {"interventions": ["swap"], "intervention_ratios": [0.3]}
+    found = _of("intervene", _plan(tmp_path, **settings, evaluate=evaluate))
+    assert found == [f"dual-seed{seed} {name} reasoning 0.3" for seed in (1, 2) for name in ("own", "swapped")]
+    asked = {"interventions": ["swap", "own"], "intervention_ratios": [0.3]}
+    assert _of("intervene", _plan(tmp_path, **settings, evaluate=asked)) == found
+    assert not _of("intervene", _plan(tmp_path, **settings))
+
+
+def test_compressors_can_be_trained_in_fewer_steps_and_asked_for_fewer_ratios(tmp_path: Path) -> None:
+    settings = {"latent_arms": ["standard"], "ratios": [0.5, 0.3], "train": {"steps": 50}}
+    arms = {"compressors": ["latent-compressor"], "units": ["word"]}
+    same = _plan(tmp_path, **settings, **arms)
+    fewer = _plan(tmp_path, **settings, **arms, compressor_steps=20, compressor_ratios=[1.0, 0.3])
+    assert _of("train", same) == ["standard-seed1", "standard-seed2"]
+    assert _of("train", fewer)[2:] == ["latent-compressor word-seed1", "latent-compressor word-seed2"]
+    assert fewer["train standard-seed1"] == same["train standard-seed1"] != fewer["train latent-compressor word-seed1"]
+    evaluated = [title for title in _of("evaluate", fewer) if title.startswith("latent-compressor word-seed1")]
+    assert evaluated == ["latent-compressor word-seed1 1", "latent-compressor word-seed1 0.3"]
+
+
+def test_title_names_a_model_by_its_directory_and_not_by_its_path(tmp_path: Path) -> None:
+    directory = tmp_path / "home" / "tiny"
+    shutil.copytree(open_model("latent-mini").directory, directory)
+    settings = {"latent_arms": ["standard"], "compressors": ["random"], "units": ["word"]}
+    config = CompareConfig.model_validate(
+        SMALL | settings | {"store": str(tmp_path / "store"), "model": str(directory)}
+    )
+    run = open_plan("compare", config)
+    titles: list[str] = []
+    plan_stage = run.stage
+
+    def kept(stage: Any, config: Any, *args: Any, **named: Any) -> Any:
+        titles.append(getattr(config, "title", ""))
+        return plan_stage(stage, config, *args, **named)
+
+    run.stage = kept  # type: ignore[method-assign]
+    compose(config, run)
+    assert titles[-1] == "Arms over 2 seeds on word_problems with tiny"
+    assert short_name("owner/name@main") == "owner/name@main" and short_name("latent-mini") == "latent-mini"
 
 
 def test_rules_of_compression_hold_for_latent_arms_and_for_compressors_only_if_told(tmp_path: Path) -> None:
@@ -119,15 +164,27 @@ def test_compressors_called_alike_keep_their_whole_name() -> None:
     assert list(compressor_names(specs).values()) == ["random", "lm_surprisal", "encoder", "own", "cts:a", "cts:b"]
 
 
-def test_families_pair_arms_with_their_controls_once() -> None:
-    cfg = CompareConfig.model_validate(SMALL | {"latent_arms": ["standard", "standard_rows", "dual"]})
-    latent, compressors = families(varying(cfg), compressing(cfg))
-    assert set(latent.pairs) == {("dual", "standard"), ("dual", "standard_rows"), ("standard_rows", "standard")}
-    scored = {(f"{name} {unit}", f"random {unit}") for name in ("latent-compressor", "truncate") for unit in cfg.units}
-    units = {(f"{name} span", f"{name} word") for name in ("latent-compressor", "random", "truncate")}
-    assert set(compressors.pairs) == scored | units and len(compressors.pairs) == 7
+def test_families_pair_the_dual_arm_with_every_control_and_compressors_with_the_reference_once() -> None:
+    cfg = CompareConfig.model_validate(SMALL | {"compressors": ["random", "latent-compressor", "truncate"]})
+    dual, others, compressors = families(varying(cfg), compressing(cfg))
+    controls = ("standard", "standard_rows", "dual_frozen", "dual_permuted", "dual_phase")
+    assert dual.pairs == tuple(("dual", control) for control in controls)
+    assert all(control in dual.question for control in controls)
+    assert others.pairs == tuple((control, "standard") for control in controls[1:])
+    names = ("random", "latent-compressor", "truncate")
+    reference = "latent-compressor word"
+    against = {(f"{name} {unit}", reference) for name in names for unit in ("word", "span")} - {(reference, reference)}
+    units = {(f"{name} span", f"{name} word") for name in names}
+    assert set(compressors.pairs) == against | units and len(compressors.pairs) == 7
+    assert reference in compressors.question
+
+
+def test_families_leave_out_what_has_no_pair() -> None:
     alone = CompareConfig.model_validate(SMALL | {"latent_arms": ["dual"], "compressors": ["truncate"]})
-    assert families(varying(alone), compressing(alone))[0].pairs == (("truncate span", "truncate word"),)
+    (family,) = families(varying(alone), compressing(alone))
+    assert family.pairs == (("truncate span", "truncate word"),)
+    rows = CompareConfig.model_validate(SMALL | {"latent_arms": ["dual", "standard_rows"]})
+    assert families(varying(rows), compressing(rows))[0].pairs == (("dual", "standard_rows"),)
 
 
 def test_plan_of_the_whole_deployment_is_quick_and_has_every_arm(tmp_path: Path) -> None:
@@ -164,6 +221,17 @@ def test_plan_of_the_whole_deployment_is_quick_and_has_every_arm(tmp_path: Path)
         ({"evaluate": {"ratios": [0.5]}}, r"evaluate\.ratios: \[0\.5\] need 1"),
         ({"evaluate": {"base": False}}, r"evaluate\.base: scores are relative to the untrained model"),
         ({"margin": 0}, "margin: "),
+        ({"compressor_ratios": [1.0, 0.2]}, r"compressor_ratios: \[0\.2\] are not in evaluate\.ratios"),
+        ({"compressor_ratios": [0.5]}, r"compressor_ratios: \[0\.5\] need 1"),
+        ({"compressor_steps": 0}, "compressor_steps: "),
+        (
+            {"evaluate": {"intervention_ratios": [0.5]}},
+            r"evaluate\.intervention_ratios: no interventions are asked for",
+        ),
+        (
+            {"evaluate": {"interventions": ["swap"], "intervention_ratios": [0.2]}},
+            r"evaluate\.intervention_ratios: \[0\.2\] are not in evaluate\.ratios",
+        ),
     ],
 )
 def test_parameters_without_a_meaning_are_refused_in_one_line(settings: dict[str, Any], message: str) -> None:

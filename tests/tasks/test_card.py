@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from latent_core.evaluation.summary import summarise
+from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, begin
 from tasks.card import CardConfig, CompressorCardInputs, MiniCardInputs, compressor_card, mini_card
 from tasks.inputs import ModelInput
@@ -14,8 +15,8 @@ from tests.support.stage_bench import StageBench
 CARD = CardConfig(title="A model", summary="What it is for.")
 
 
-def _trained(bench: StageBench, stage: str, metrics: dict[str, Any], letter: str = "a") -> ArtifactRef:
-    ref = ArtifactRef(stage, letter * 64)
+def _trained(bench: StageBench, stage: str, metrics: dict[str, Any]) -> ArtifactRef:
+    ref = ArtifactRef(stage, "a" * 64)
     with begin(bench.store, ref) as out:
         with out.directory("model") as directory:
             (directory / "config.json").write_text("{}")
@@ -74,13 +75,43 @@ def test_mini_card_of_a_corpus_without_noise_says_that_none_was_seen(bench: Stag
     assert "| letters | no | 50 | 50.0% | 81 |" in page
 
 
-def test_mini_card_of_a_model_that_went_on_from_another_tells_of_both_parts(bench: StageBench) -> None:
-    first, second = _trained(bench, "train", {"parameters": 7}, "b"), _trained(bench, "train", {"parameters": 7})
-    inputs = MiniCardInputs(first, bench.input("mini_corpus"), second, _evaluation(bench, 0.9, 80))
+def _part(bench: StageBench, model: ArtifactRef, corpus: ArtifactRef, rate: float) -> ArtifactRef:
+    """A training of 100 steps of 4 examples."""
+    config = {"steps": 100, "batch_size": 4, "learning_rate": rate}
+    parents = {"model": model.fingerprint, "prepared": corpus.fingerprint}
+    ref = ArtifactRef("train", fingerprint("train", 1, config, parents))
+    with begin(bench.store, ref) as out:
+        with out.directory("model") as directory:
+            (directory / "config.json").write_text("{}")
+        out.commit(config=config, record={"device": "one GPU"}, parents={"model": model, "prepared": corpus})
+    return ref
+
+
+def test_mini_card_of_a_model_trained_in_parts_tells_of_each(bench: StageBench) -> None:
+    config, tokens = {"problems": 200}, {"tokens": {"train": 3_000_000}}
+    untrained = bench.input("mini_init", config={"layers": 6})
+    corpus, gone = bench.input("mini_corpus", config=config, metrics=tokens), ArtifactRef("mini_corpus", "d" * 64)
+    first = _part(bench, untrained, gone, 0.2)
+    second = _part(bench, first, corpus, 0.1)
+    last = _part(bench, second, corpus, 0.05)
+    page = _read(
+        bench.perform(
+            mini_card.call(CARD, MiniCardInputs(second, corpus, last, _evaluation(bench, 0.9, 80)))
+        ).directory("model")
+    )
+    assert "It was trained in 3 parts. Those before the last:" in page
+    assert f"| 1 | `{first}` | 100 | 4 | 0.2 | - | 0 minutes on one GPU |" in page
+    assert f"| 2 | `{second}` | 100 | 4 | 0.1 | 6.0 million | 0 minutes on one GPU |" in page
+    assert "This training read about 6.0 million tokens (2.00 passes over the corpus)." in page
+    assert page.index("The untrained model") < page.index("layers: 6") < page.index("3 parts")
+
+
+def test_mini_card_names_what_a_training_began_with_where_the_store_has_it_no_more(bench: StageBench) -> None:
+    corpus = bench.input("mini_corpus")
+    first = _part(bench, ArtifactRef("mini_init", "d" * 64), corpus, 0.2)
+    inputs = MiniCardInputs(first, corpus, _part(bench, first, corpus, 0.1), _evaluation(bench, 0.9, 80))
     page = _read(bench.perform(mini_card.call(CARD, inputs)).directory("model"))
-    assert "It was trained in two parts. The first, `train/bbbbbbbbbbbb`, ran for" in page
-    assert "made from prepared `mini_corpus/cccccccccccc`." in page
-    assert page.index("The first part:") < page.index("The corpus:")
+    assert "What the first of them began with is not in the store: `mini_init/dddddddddddd`." in page
 
 
 def test_mini_card_of_a_model_that_went_on_from_a_directory_names_its_content(bench: StageBench) -> None:

@@ -16,11 +16,11 @@ from latent_core.evaluation.condition import Condition, Kind, role_of
 from latent_core.evaluation.following import Following
 from latent_core.evaluation.statistics import Estimate
 from latent_core.evaluation.summary import summarise
+from latent_core.report.comparison import INTERVENTIONS
 from latent_core.report.comparison_tables import (
     ARMS,
     BY_RATIO,
     COMPRESSIONS,
-    INTERVENTIONS,
     LEVELS,
     read_sections,
     terminal_tables,
@@ -94,7 +94,7 @@ def _inputs(bench: StageBench, **changed: Any) -> CompareArmsInputs:
 
 
 def _made(bench: StageBench, inputs: CompareArmsInputs) -> Artifact:
-    family = ComparisonFamily(title="Letters", pairs=(Pair("<b>|", "a"),))
+    family = ComparisonFamily(title="Letters", question="Which letter is better?", pairs=(Pair("<b>|", "a"),))
     return bench.perform(compare_arms.call(CompareArms(title="A & B", families=(family,), resamples=2000), inputs))
 
 
@@ -211,20 +211,59 @@ def test_levels_are_in_the_order_of_seeds_however_they_were_asked_for(bench: Sta
     assert [list(arm["levels"].items()) for arm in one] == [list(again[arm["name"]].items()) for arm in one]
 
 
+def _after_own(bench: StageBench, *right: int) -> dict[Condition, ArtifactRef]:
+    """One of `right` a seed."""
+    return {
+        Condition("a", Kind.OWN_REASONING, 0.5, seed): _evaluation(bench, count, 50)
+        for seed, count in enumerate(right, 1)
+    }
+
+
 def test_interventions_are_compared_with_the_same_arm_after_its_own_reasoning(bench: StageBench) -> None:
     inputs = _inputs(bench)
+    made_again = _after_own(bench, 33, 31)
     swapped = {
         Condition("a", Kind.SWAPPED_REASONING, 0.5, 1): _swapped(bench, 2, 0.9),
         Condition("a", Kind.SWAPPED_REASONING, 0.5, 2): _swapped(bench, 4, 0.7),
     }
-    made = _made(bench, inputs._replace(evaluations={**inputs.evaluations, **swapped}))
-    (row,) = read_sections(made.read_bytes(TABLE_MARKDOWN).decode())[INTERVENTIONS].rows
-    assert row[:6] == ["a", "swapped reasoning", "0.5", "77.5 ± 3.5", "7.5 ± 3.5", "−70.0"]
-    assert row[-2:] == ["80.0 ± 14.1", "worse"]
-    (found,) = json.loads(made.read_bytes(RESULTS))["interventions"]
-    assert found["follows"]["mean"] == pytest.approx(0.8) and found["difference"]["each_seed"] == pytest.approx(
-        [-0.7] * 2
-    )
+    made = _made(bench, inputs._replace(evaluations={**inputs.evaluations, **made_again, **swapped}))
+    own, row = read_sections(made.read_bytes(TABLE_MARKDOWN).decode())[INTERVENTIONS].rows
+    assert own == ["a", "own reasoning", "0.5", "77.5 ± 3.5", "80.0 ± 3.5", *["–"] * 6]
+    assert row[:6] == ["a", "swapped reasoning", "0.5", "77.5 ± 3.5", "7.5 ± 3.5", "+72.5"]
+    assert row[-2:] == ["80.0 ± 14.1", "better"]
+    results = json.loads(made.read_bytes(RESULTS))
+    first, found = results["interventions"]
+    assert first["difference"] is None and found["difference"]["pair"] == {
+        "arm": "a, own reasoning",
+        "control": "a, swapped reasoning",
+    }
+    assert found["follows"]["mean"] == pytest.approx(0.8)
+    assert found["difference"]["each_seed"] == pytest.approx([31 / 40, 27 / 40])
+    low, high = (found["difference"]["difference"][end] for end in ("low", "high"))
+    assert 0 < low < 0.725 < high
+    assert results["corrections"][INTERVENTIONS] == {"method": "Holm", "alpha": 0.05, "comparisons": 1}
+
+
+def test_intervention_without_the_arms_own_reasoning_beside_it_is_refused(bench: StageBench) -> None:
+    inputs = _inputs(bench)
+    swapped = {Condition("a", Kind.SWAPPED_REASONING, 0.5, seed): _swapped(bench, 2, 0.9) for seed in (1, 2)}
+    with pytest.raises(InputError, match="interventions: a was not evaluated after its own reasoning"):
+        _made(bench, inputs._replace(evaluations={**inputs.evaluations, **swapped}))
+
+
+def test_families_say_what_they_answer_and_over_how_many_differences_they_are_corrected(bench: StageBench) -> None:
+    made = _made(bench, _inputs(bench))
+    results = json.loads(made.read_bytes(RESULTS))
+    assert [family["question"] for family in results["families"]] == ["Which letter is better?"]
+    counts = {title: corrected["comparisons"] for title, corrected in results["corrections"].items()}
+    assert counts == {
+        "Letters at equal tokens, on average": 1,
+        "Letters at equal ratio": 2,
+        "Letters at equal tokens": 1,
+    }
+    page = made.read_bytes(REPORT_HTML).decode()
+    assert page.count("Which letter is better?") == 3
+    assert page.count("over the 2 differences of this table") == 1
 
 
 def test_comparison_of_other_questions_names_the_evaluation(bench: StageBench) -> None:

@@ -35,7 +35,7 @@ def test_grpo_keeps_every_rollout_and_summarises_the_first_and_the_last_steps(
     config = GrpoConfig.model_validate(
         {
             "questions": 4, "questions_per_step": 2, "steps": 2, "micro_batch_size": 2, "save_every": 2,
-            "rollout": {"samples": 2, "max_new_tokens": 16, "temperature": 1.5},
+            "rollout": {"samples": 2, "max_new_tokens": 16, "temperature": 1.5}, "diagnose_every": 2,
         }
     )  # fmt: skip
     made = bench.perform(train_policy.call(config, GrpoInputs(MINI, TRAINING)))
@@ -48,6 +48,10 @@ def test_grpo_keeps_every_rollout_and_summarises_the_first_and_the_last_steps(
     for name, step in (("first", 0), ("last", 1)):
         rewards = [row["reward"] for row in rows if row["step"] == step]
         assert content.metrics[name]["reward"] == sum(rewards) / 4
+    steps = content.metrics["steps"]
+    assert [step["step"] for step in steps] == [0, 1] and steps[1]["reward"] == content.metrics["last"]["reward"]
+    assert ["mutual_information" in step for step in steps] == [True, False]
+    assert all(step["sampler_kl"] < 1e-6 and step["first_token_entropy"] > 0 for step in steps)
     assert (model_in(made) / "config.json").is_file()
 
 

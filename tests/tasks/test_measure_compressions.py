@@ -11,6 +11,7 @@ from latent_core.config.compress import CompressConfig, RatioOf, ScoreWordsConfi
 from latent_core.config.measure import MeasureCompressionsConfig
 from latent_core.config.prompting import TextFormat
 from latent_core.errors import InputError
+from latent_core.evaluation import compressions
 from tasks import measure_compressions as stages
 from tasks.compress import CompressInputs, ScoreWordsInputs, compress, score_words
 from tasks.inputs import CompressorInput
@@ -105,8 +106,21 @@ def test_text_without_room_in_the_context_is_measured_and_not_scored(
     monkeypatch.setattr(scorer, "context", 300)
     measured = bench.perform(measure_compressions.call(MeasureCompressionsConfig(), inputs._replace(samples=samples)))
     by_ratio = measured.manifest.content.metrics["by_ratio"]
-    assert [row["scored"] for row in by_ratio] == [0, 1, 1] and by_ratio[0]["recoverability"] is None
+    assert [(row["scored"], row["recoverability"]) for row in by_ratio] == [(0, None)] * 3
     assert by_ratio[0]["number_retention"] == 1.0
+    rows = {row["ratio"]: row["gold_logprob"] for row in MEASURED.rows(measured)}
+    assert rows[1.0] is None and rows[0.5] is not None
+
+
+def test_recoverability_is_of_the_texts_that_were_read_at_every_ratio() -> None:
+    kept = {"numbers": 1, "numbers_kept": 1, "equations": 0, "equations_broken": 0, "answer_retained": True}
+    logs = {("a", 1.0): -1.0, ("a", 0.5): -3.0, ("b", 1.0): None, ("b", 0.5): -9.0}
+    rows = [
+        kept | {"question_id": name, "sample_index": 0, "ratio": ratio, "achieved_ratio": ratio, "gold_logprob": log}
+        for (name, ratio), log in logs.items()
+    ]
+    found = [(row["ratio"], row["texts"], row["scored"], row["recoverability"]) for row in compressions.by_ratio(rows)]
+    assert found == [(1.0, 2, 1, -1.0), (0.5, 2, 1, -3.0)]
 
 
 def test_compressions_of_another_collection_are_refused(bench: StageBench) -> None:

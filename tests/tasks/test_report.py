@@ -64,6 +64,20 @@ def test_report_shows_each_evaluation_and_what_the_stages_counted(bench: StageBe
     assert "of 10 test questions, 0 are also among the 20 training questions" in page
 
 
+def test_report_draws_the_training_of_a_policy_that_was_diagnosed_and_of_no_other(bench: StageBench) -> None:
+    evaluations = {Condition("policy", Kind.GRPO, 1.0): _evaluation(bench, 9, 60)}
+    metrics = {"steps": [{"step": step, "reward": 0.1, "sampler_kl": 0.0} for step in range(3)]}
+    drawn = {}
+    for stage, found in (("grpo", metrics), ("grpo", {}), ("agent", metrics)):
+        stages = {"train/grpo": bench.input(stage, metrics=found, record=RECORD)}
+        made = bench.perform(write_report.call(ReportConfig(title="t"), ReportInputs(evaluations, stages)))
+        files = {item.path for item in made.manifest.content.files}
+        drawn[stage, bool(found)] = "figures/training.svg" in files
+        assert ("figures/reasoning.svg" in files) == (b'id="figure-reasoning"' in made.read_bytes(REPORT_HTML))
+        assert drawn[stage, bool(found)] == (b'id="figure-training"' in made.read_bytes(REPORT_HTML))
+    assert drawn == {("grpo", True): True, ("grpo", False): False, ("agent", True): False}
+
+
 def test_report_says_how_many_answers_follow_a_swapped_reasoning(bench: StageBench) -> None:
     rows = [
         sample(number, "r", "wrong")

@@ -27,12 +27,11 @@ from latent_core.config.measure import MeasureCompressionsConfig
 from latent_core.config.mini import MiniCorpusConfig, MiniInitConfig
 from latent_core.config.prepare import PrepareConfig
 from latent_core.config.prompting import TextFormat
-from latent_core.config.quality import QualityConfig
 from latent_core.config.ratio_form import RatioTokensConfig
 from latent_core.config.rl import ReferencePlayConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.config.train_compressor import TrainCompressorConfig
-from latent_core.config.training import TrainConfig
+from latent_core.config.training import LossSupport, TrainConfig
 from latent_core.identity import fingerprint
 from tasks.agent import train_agent
 from tasks.build_dual import build_dual
@@ -62,7 +61,7 @@ from tasks.merge import MERGED, Merge
 from tasks.mini import mini_corpus, mini_init
 from tasks.play import play
 from tasks.prepare import WarmStartExamples, prepare, prepare_warm_start
-from tasks.quality import score_quality
+from tasks.quality import ScoreQuality, score_quality
 from tasks.ratio_tokens import build_ratio_tokens
 from tasks.reference_lengths import measure_reference_lengths
 from tasks.reference_play import reference_play
@@ -78,12 +77,14 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (score_words, ScoreWordsConfig(spans=True), "af3070941e8bd33c"),
     (compress, CompressConfig(), "9c9b9148b96dcb02"),
     (compress, CompressConfig(unit=Unit.SPAN, scoring=ScoreWordsConfig(spans=True)), "0206259f9fa0c06e"),
-    (measure_compressions, MeasureCompressionsConfig(), "8076bbec5c10d505"),
+    (compress, CompressConfig(model="cts:m", unit=Unit.SPAN, scoring=ScoreWordsConfig(spans=True)), "09c89b981c3e1ea8"),
+    (measure_compressions, MeasureCompressionsConfig(), "a1e6288f0d3972c3"),
     (MERGED["collect"], Merge(shards=2), "ea6ead69431a5322"),
     (MERGED["score_words"], Merge(shards=2), "10e7dec9c0258d5e"),
     (MERGED["compress"], Merge(shards=2), "e9291c16cf373102"),
     (MERGED["collect_few_shot"], Merge(shards=2), "5d6465d968286a71"),
-    (score_quality, QualityConfig(), "53cb1e0678eab815"),
+    (score_quality, ScoreQuality(), "53cb1e0678eab815"),
+    (score_quality, ScoreQuality(support=LossSupport.PHASE), "9a53d4803dc4f3e7"),
     (prepare, PrepareConfig(), "33d8eb2565cbdd0c"),
     (
         prepare_warm_start,
@@ -114,7 +115,7 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
         "56bb37c5cc674e87",
     ),
     (prepare_direct, DirectExamplesConfig(), "12a76cb2bc90daf9"),
-    (mini_card, CardConfig(title="t", summary="s"), "2d3c5ddb0e50ebd4"),
+    (mini_card, CardConfig(title="t", summary="s"), "62fed6492e15ad4e"),
     (compressor_card, CardConfig(title="t", summary="s"), "d903f9548e2782b8"),
     (write_report, ReportConfig(title="t"), "2b9f785e1cf39ea0"),
     (mini_init, MiniInitConfig(), "31c5c00b9d4f692b"),
@@ -123,12 +124,12 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (train_compressor, TrainCompressorConfig(), "705006bda6fda880"),
     (compare_label_kinds, CompareLabelKinds(), "a7cbfbdf781a9887"),
     (compare_evaluations, CompareEvaluations(), "ac48cfb315ddba0e"),
-    (compare_arms, CompareArms(title="t"), "08bd128649953198"),
+    (compare_arms, CompareArms(title="t"), "c7ff7a0f02f213d4"),
     (write_legal_play, LegalPlayConfig(), "2b100f680d16b66a"),
     (play, PlayConfig(), "04e56059976968ec"),
     (train_agent, AgentConfig(), "d3fa4bac9a6b6065"),
     (reference_play, ReferencePlayConfig(), "e7b79d342d416019"),
-    (report_agents, ReportAgents(title="t"), "10dc3e99bcecb51b"),
+    (report_agents, ReportAgents(title="t"), "343be904c41f65bf"),
     (train_policy, GrpoConfig(), "a4147f1bb615f614"),
     (train_policy, GrpoConfig.model_validate({"length": {"reward": "gated"}}), "d176051d7207e092"),
     (measure_reference_lengths, ReferenceLengths(sampling=SamplingConfig(), questions=5), "201b72c79cce9b30"),

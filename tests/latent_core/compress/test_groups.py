@@ -157,6 +157,35 @@ def test_group_scores_as_the_mean_of_its_words_and_adds_their_lengths() -> None:
     assert chunk.lengths.tolist() == [2, 5]
 
 
+@pytest.mark.parametrize(
+    ("score", "squash"),
+    [
+        (GroupScore.MEAN_ODDS, lambda bits: bits / (1 + bits)),
+        (GroupScore.MEAN_LOG_ODDS, lambda nats: 1 / (1 + np.exp(-nats))),
+    ],
+)
+def test_group_of_squashed_scores_is_ordered_by_the_mean_of_the_scores_themselves(score, squash) -> None:
+    """An equation of four sure units and a very surprising one, beside an even word: squashing hides the surprise."""
+    text = "even 3 + 4 = 7"
+    units = split_units(text)
+    raw = np.asarray([2.0, 0.1, 0.1, 0.1, 0.1, 12.0])
+    scored = BaselineCompressor._scored(TruncateCompressor(), text, units, squash(raw).astype(np.float32))
+    word, equation = grouped(scored, score).chunks[0].keep_probability
+    assert (word, equation) == pytest.approx(squash(np.asarray([2.0, raw[1:].mean()])), rel=1e-4)
+    assert equation > word
+    plain = grouped(scored).chunks[0].keep_probability
+    assert plain[0] > plain[1]
+
+
+@pytest.mark.parametrize("score", [GroupScore.MEAN_ODDS, GroupScore.MEAN_LOG_ODDS])
+def test_group_of_scores_that_float32_rounds_to_certainty_is_still_a_number(score: GroupScore) -> None:
+    text = "all 3 + 4 = 7"
+    units = split_units(text)
+    scored = BaselineCompressor._scored(TruncateCompressor(), text, units, np.asarray([0, 0, 0, 1, 1, 1], np.float32))
+    found = grouped(scored, score).chunks[0].keep_probability
+    assert np.isfinite(found).all() and 0 <= found[0] < found[1] <= 1
+
+
 def test_group_of_random_scores_takes_one_draw_so_that_long_ones_are_kept_as_often_as_words() -> None:
     texts = [f"in step {seed} 3 + 4 = 7 is what follows then for all of them" for seed in range(300)]
     kept = {}

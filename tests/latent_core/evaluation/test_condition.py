@@ -28,6 +28,7 @@ ROLES = {
     "evaluation/policy/start 1": Condition("policy", Kind.START, 1.0),
     "evaluation/policy/grpo 0.5": Condition("policy", Kind.GRPO, 0.5),
     "evaluation/direct/trained": Condition("direct", Kind.TRAINED),
+    "evaluation/dual-seed1/own reasoning 0.5": Condition("dual", Kind.OWN_REASONING, 0.5, seed=1),
     "evaluation/dual-seed1/empty reasoning 0.5": Condition("dual", Kind.EMPTY_REASONING, 0.5, seed=1),
     "evaluation/dual_permuted/random reasoning 1": Condition("dual_permuted", Kind.RANDOM_REASONING, 1.0),
     "evaluation/standard_rows/swapped reasoning 0.3": Condition("standard_rows", Kind.SWAPPED_REASONING, 0.3),

@@ -114,6 +114,14 @@ def test_empty_reasoning_is_an_end_of_thinking_right_behind_the_prompt(model: Re
     assert [row["prompt_token_ids"] for row in found] == [row["prompt_token_ids"] for row in rows]
 
 
+def test_own_reasoning_is_put_there_again_as_any_other_is(model: ReadableModel) -> None:
+    rows = _rows(model)
+    found, prompts = _asked(rows, Intervention.OWN, model, *GOLDS)
+    opening = answer_opening(model)
+    assert prompts == [(*row["prompt_token_ids"], *reasoning_ids(row, model), *opening) for row in rows]
+    assert [row["verdict"] for row in found] == ["correct"] * 4 and DONOR not in found[0]
+
+
 def test_random_reasoning_has_the_length_and_the_ids_of_the_models_own(model: ReadableModel) -> None:
     rows = _rows(model)
     found = [replaced.ids for replaced in replacements(rows, Intervention.RANDOM, model, seed=7)]

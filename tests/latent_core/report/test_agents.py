@@ -125,6 +125,15 @@ def test_figures_have_a_line_a_seed_and_reference_lines_and_are_the_same_again()
     assert agents_figures(replace(fewer, curves={})) == {}
 
 
+def test_diagnosed_agents_have_a_figure_of_their_reasoning() -> None:
+    found = agents()
+    more = {"mutual_information": 1.0, "retrieval_at_1": 0.5, "chance_at_1": 0.125, "sampler_kl": 0.0}
+    diagnosed = {member: [dict(step) | more for step in curve] for member, curve in found.curves.items()}
+    drawn = agents_figures(replace(found, curves=diagnosed))
+    assert list(drawn) == ["learning", "diagnostics", "reasoning"]
+    assert b">mutual information, nats<" in drawn["reasoning"] and b"first token" not in drawn["reasoning"]
+
+
 def turn(number: int = 0, **changes: Any) -> dict[str, Any]:
     return {
         "seed": 5,
@@ -152,6 +161,19 @@ def test_episode_is_shown_with_its_reasoning_apart_and_latents_counted() -> None
     assert shown_episode("best", rows).summary == "best: return 1, 3 turns, terminated"
 
 
+def test_turn_shows_its_actions_its_worth_and_its_control_tokens_apart() -> None:
+    said = "<|im_start|>user\nleft || <b>|| <|a b|><|im_end|><think>"
+    rows = [turn(said=said, actions=["left", "up"], reward=-0.5), turn(1, actions=[], reward=0.25, end="format")]
+    text = render_agents(
+        agents(), {}, {"start": [shown_episode("best", rows)]}, subtitle="", notes=[], provenance=Provenance([], {})
+    )
+    mark = '<span class="mark">{}</span>'.format
+    shown = f"{mark('&lt;|im_start|&gt;')}user\nleft || &lt;b&gt;|| &lt;|a b|&gt;{mark('&lt;|im_end|&gt;')}"
+    assert shown + mark("&lt;think&gt;") in text
+    assert "<li>left</li><li>up</li>" in text and text.count("no action") == 1
+    assert '<span class="worth loss">reward −0.500</span>' in text and 'worth gain">reward 0.250' in text
+
+
 def test_best_middle_and_worst_episode_are_chosen_once_each() -> None:
     ended = [(0.5, 1, 0), (1.0, 2, 0), (1.0, 2, 1), (0.0, 3, 0), (-0.1, 4, 0)]
     assert chosen(ended) == {(2, 0): "best", (1, 0): "middle", (4, 0): "worst"}
@@ -177,3 +199,11 @@ def test_page_is_whole_inert_and_the_same_again() -> None:
     assert "<script" not in text and text.count("&lt;script&gt;") == 3
     assert '<span class="reasoning latent">I go left.' in text
     assert text.count("<svg") == 2 and "<details>" in text and text == page(agents())
+
+
+def test_values_have_a_figure_where_a_head_told_them_though_a_step_has_no_explained_variance() -> None:
+    found = agents()
+    assert "values" not in agents_figures(found)
+    told = [step | {"value_loss": 0.5} | ({"explained_variance": 0.1} if step["step"] else {}) for step in steps(0.1)]
+    figures = agents_figures(replace(found, curves=dict(found.curves) | {Member(TRAINED, 1): told}))
+    assert b"explained variance" in figures["values"]

@@ -14,9 +14,9 @@ from latent_core.dual.constraint import PhaseMachine
 from latent_core.generate.engine import Generation
 from latent_core.models.readable import ReadableModel
 from latent_core.rl import agent_rollouts
-from latent_core.rl.agent_rollouts import AgentRollouts, turn_advantages
+from latent_core.rl.agent_rollouts import AgentRollouts, turn_advantages, worth_of_turns
 from latent_core.rl.environments import EnvironmentFailed, EnvironmentSpec
-from latent_core.rl.episodes import Episode, Player, Turn
+from latent_core.rl.episodes import Episode, Turn
 from latent_core.rl.policy import Policy
 from latent_core.rl.training import PolicyResult, Sizes, train_policy
 from latent_core.sft.weights import load_model
@@ -57,13 +57,15 @@ def _config(**settings: Any) -> AgentConfig:
     return AgentConfig.model_validate({**SMALL, **settings})
 
 
-def _train(model_dir: Path, root: Path, progress: Any = None, **settings: Any) -> tuple[PolicyResult, AgentRollouts]:
+def train_small(
+    model_dir: Path, root: Path, progress: Any = None, **settings: Any
+) -> tuple[PolicyResult, AgentRollouts]:
     config = _config(**settings)
     rollouts = AgentRollouts(SPEC, model_dir, config, root / "checkpoints" / "rollouts")
     sizes = Sizes(config.episodes_per_step, config.rollout.samples, config.rollout.max_episode_tokens)
     result = train_policy(
         model_dir, config, rollouts, sizes, loss="dr_grpo", temperature=1.5, out_dir=root / "out",
-        checkpoint_dir=root / "checkpoints", importance_cap=config.rollout.importance_cap, progress=progress,
+        checkpoint_dir=root / "checkpoints", importance_cap=config.rollout.correction_cap, progress=progress,
     )  # fmt: skip
     return result, rollouts
 
@@ -71,10 +73,11 @@ def _train(model_dir: Path, root: Path, progress: Any = None, **settings: Any) -
 def test_entry_gives_every_turn_its_own_worth_and_contexts_none(mini_dir: Path, tmp_path: Path) -> None:
     rollouts = AgentRollouts(SPEC, mini_dir, _config(), tmp_path)
     episode = Episode(1, 0, (_turn(3, (5, 6), 1.0), _turn(2, (7,), 0.5)), "terminated")
-    entry = rollouts._entry(episode, [0.25, -0.5])
+    worth = worth_of_turns(episode, [0.25, -0.5])
+    entry = rollouts._entry(episode, worth.tokens)
     assert entry["prompt_ids"] == [9, 9, 9] and entry["completion_ids"] == [5, 6, 9, 9, 7]
     assert entry["env_mask"] == [1, 1, 0, 0, 1] and entry["advantages"] == [0.25, 0.25, 0.0, 0.0, -0.5]
-    assert entry["reward"] == 1.5
+    assert entry["reward"] == 1.5 and worth.turns == [{"advantage": 0.25}, {"advantage": -0.5}]
 
 
 def test_latent_only_learns_latents_and_the_closing_think_token(dual_dir: Path, tmp_path: Path) -> None:
@@ -84,7 +87,7 @@ def test_latent_only_learns_latents_and_the_closing_think_token(dual_dir: Path, 
     episode = Episode(1, 0, (_turn(1, (latent, end, 41), 1.0), _turn(2, (latent, end, 2), 0.5)), "terminated")
     for latent_only, mask in ((True, [1, 1, 0, 0, 0, 1, 1, 0]), (False, [1, 1, 1, 0, 0, 1, 1, 1])):
         rollouts = AgentRollouts(SPEC, dual_dir, _config(latent_only=latent_only), tmp_path)
-        assert rollouts._entry(episode, [1.0, 1.0])["env_mask"] == mask
+        assert rollouts._entry(episode, [])["env_mask"] == mask
 
 
 def test_advantages_follow_the_estimator() -> None:
@@ -107,12 +110,6 @@ def test_placebo_permutes_returns_within_the_group() -> None:
         _config(placebo=True, estimator="gigpo")
 
 
-@pytest.fixture
-def cut_words_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turns of a few tokens, which an untrained policy never ends, are actions all the same."""
-    monkeypatch.setattr(Player, "_actions", lambda self, output: (self.model.decode(output.token_ids),))
-
-
 @pytest.mark.parametrize("kind", ["mini", "dual"])
 def test_episodes_that_pay_become_likelier_than_the_others_of_their_group(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path, cut_words_count: None
@@ -120,7 +117,7 @@ def test_episodes_that_pay_become_likelier_than_the_others_of_their_group(
     model_dir: Path = request.getfixturevalue(f"{kind}_dir")
     vocabulary = ReadableModel.load(model_dir).vocabulary
     policy = Policy(None if vocabulary is None else PhaseMachine(vocabulary), 1.5)
-    result, _ = _train(model_dir, tmp_path, steps=1)
+    result, _ = train_small(model_dir, tmp_path, steps=1)
     rows = list(result.rollouts)
     assert len(rows) == 16 and all(row["taught"] for row in rows)
     assert {row["end"] for row in rows[1::2]} == {"terminated"}
@@ -142,20 +139,20 @@ def test_group_of_a_failed_environment_is_left_out_and_counted(
     mini_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_words_count: None
 ) -> None:
     monkeypatch.setattr(agent_rollouts, "instances_of", lambda *_: [4, 5])
-    result, rollouts = _train(mini_dir, tmp_path, steps=1)
+    result, rollouts = train_small(mini_dir, tmp_path, steps=1)
     assert rollouts.aborted == 1 and {row["seed"] for row in result.rollouts} == {5}
 
 
 def test_killed_training_goes_on_to_the_same_weights(mini_dir: Path, tmp_path: Path, cut_words_count: None) -> None:
-    whole, _ = _train(mini_dir, tmp_path / "whole", steps=3)
+    whole, _ = train_small(mini_dir, tmp_path / "whole", steps=3)
 
     def killed(done: int, total: int) -> None:
         if done == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _train(mini_dir, tmp_path / "killed", killed, steps=3)
-    resumed, _ = _train(mini_dir, tmp_path / "killed", steps=3)
+        train_small(mini_dir, tmp_path / "killed", killed, steps=3)
+    resumed, _ = train_small(mini_dir, tmp_path / "killed", steps=3)
     assert resumed.resumed_from_step == 2
     rows = list(whole.rollouts)
     assert list(resumed.rollouts) == rows and len({row["seed"] for row in rows}) == 6

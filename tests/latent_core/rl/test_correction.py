@@ -20,7 +20,7 @@ from latent_core.identity import fingerprint
 from latent_core.rl import agent_rollouts, rollouts, training
 from latent_core.rl.policy_engine import TransformersPolicy
 from latent_core.rl.training import reinforce
-from tests.latent_core.rl.test_agent_rollouts import _train, cut_words_count  # noqa: F401  a fixture
+from tests.latent_core.rl.test_agent_rollouts import train_small
 from tests.latent_core.rl.test_training import SMALL, _first_is_best
 
 
@@ -67,7 +67,7 @@ def test_advantages_are_weighted_by_the_trainers_over_the_samplers_probability_u
 ) -> None:
     model_dir: Path = request.getfixturevalue(f"{kind}_dir")
     monkeypatch.setattr(training, "judge", _first_is_best)
-    curves = {}
+    norms, found = {}, {}
     for name, by, rollout in (
         ("transformers", 1.0, {}),
         ("same", 1.0, {"engine": "vllm"}),
@@ -81,14 +81,15 @@ def test_advantages_are_weighted_by_the_trainers_over_the_samplers_probability_u
             model_dir, problems, GrpoConfig.model_validate(settings), benchmark="word_problems",
             out_dir=tmp_path / name / "out", checkpoint_dir=tmp_path / name / "checkpoints",
         )  # fmt: skip
-        curves[name] = result.curve[0]
-    norms = {name: curve["grad_norm"] / curves["transformers"]["grad_norm"] for name, curve in curves.items()}
+        norms[name] = result.curve[0]["grad_norm"]
+        found[name] = result.diagnosis.get(0, {})
+    norms = {name: norm / norms["transformers"] for name, norm in norms.items()}
     assert norms == pytest.approx({"transformers": 1, "same": 1, "half": 0.5, "capped": 3, "off": 1}, rel=1e-3)
-    assert "sampling/kl" not in curves["transformers"] and "sampling/kl" not in curves["off"]
-    assert 0 <= curves["same"]["sampling/kl"] < 1e-7
-    assert curves["half"]["sampling/kl"] == pytest.approx(math.log(2) - 0.5, abs=1e-3)
-    assert curves["half"]["sampling/largest_difference"] == pytest.approx(math.log(2), abs=1e-3)
-    assert [curves[name]["sampling/capped_share"] for name in ("same", "half", "capped")] == [0, 0, 1]
+    assert not found["transformers"] and not found["off"]
+    assert 0 <= found["same"]["sampler_kl"] < 1e-7
+    assert found["half"]["sampler_kl"] == pytest.approx(math.log(2) - 0.5, abs=1e-3)
+    assert found["half"]["largest_difference"] == pytest.approx(math.log(2), abs=1e-3)
+    assert [found[name]["capped_share"] for name in ("same", "half", "capped")] == [0, 0, 1]
     wanted = [sampling.logprobs and sampling.logprobs_of is LogprobsOf.SAMPLER for sampling in asked]
     assert wanted == [False, True, True, True, False]
 
@@ -98,13 +99,13 @@ def test_episodes_bring_log_probabilities_of_their_own_tokens_alone(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     asked: list[SamplingConfig],
-    cut_words_count: None,  # noqa: F811
+    cut_words_count: None,
 ) -> None:
     monkeypatch.setattr(agent_rollouts, "policy_engine", _policy(2.0, asked))
     rollout = {"samples": 4, "max_new_tokens": 16, "temperature": 1.5, "max_episode_tokens": 400, "engine": "vllm"}
-    result, _ = _train(dual_dir, tmp_path, steps=1, rollout=rollout)
-    assert result.curve[0]["sampling/kl"] == pytest.approx(math.log(2) - 0.5, abs=1e-3)
-    assert result.curve[0]["sampling/largest_difference"] == pytest.approx(math.log(2), abs=1e-3)
+    result, _ = train_small(dual_dir, tmp_path, steps=1, rollout=rollout)
+    assert result.diagnosis[0]["sampler_kl"] == pytest.approx(math.log(2) - 0.5, abs=1e-3)
+    assert result.diagnosis[0]["largest_difference"] == pytest.approx(math.log(2), abs=1e-3)
 
 
 def test_engine_is_identity_and_its_options_are_not() -> None:

@@ -105,3 +105,41 @@ def test_columns_labels_and_places_that_do_not_fit_are_refused() -> None:
         retrieval(np.zeros((2, 2)), 1, same=["a"])
     with pytest.raises(InputError, match="k"):
         retrieval(np.zeros((2, 2)), 0)
+
+
+PROMPTS, TOKENS, IDS = 8, 5, 16
+
+
+def _shared(sentences: list[int]) -> np.ndarray:
+    """Prompt j always says sentence `sentences[j]`."""
+    return np.where(np.equal.outer(sentences, sentences), 0.0, -np.inf)
+
+
+def _replaced(share: float, samples: int) -> tuple[np.ndarray, list[int]]:
+    """Prompt j says the token j five times; each is replaced by one of the 15 others in `share` of the cases."""
+    draw = np.random.default_rng(0)
+    own = np.repeat(np.arange(PROMPTS), samples)
+    moves = np.where(draw.random((len(own), TOKENS)) < share, draw.integers(1, IDS, (len(own), TOKENS)), 0)
+    said = (own[:, None] + moves) % IDS
+    right = (said[:, None, :] == np.arange(PROMPTS)[None, :, None]).sum(axis=2)
+    return right * np.log(1 - share) + (TOKENS - right) * np.log(share / (IDS - 1)), own.tolist()
+
+
+@pytest.mark.parametrize(
+    ("table", "own", "information", "entropy", "found"),
+    [
+        (_shared([0, 1, 2, 3, 4, 5, 6, 7]), None, 2.08, 0, 1.0),
+        (_shared([0, 0, 1, 1, 2, 2, 3, 3]), None, 1.39, 0, 0.5),
+        (_shared([0, 0, 0, 0, 1, 2, 3, 4]), None, 1.39, 0, 0.625),
+        (*_replaced(0.1, 20_000), 2.08, 2.98, 0.999),
+        (_shared([0] * 8), None, 0, 0, 0.125),
+        (np.full((8, 8), -TOKENS * np.log(IDS)), None, 0, 13.86, 0.125),
+    ],
+    ids=["own", "pairs", "half", "replaced", "one", "anything"],
+)
+def test_constructed_policies_have_the_values_of_the_documentation(
+    table: np.ndarray, own: list[int] | None, information: float, entropy: float, found: float
+) -> None:
+    assert mutual_information(table, own=own) == pytest.approx(information, abs=0.01)
+    assert conditional_entropy(table, own=own) == pytest.approx(entropy, abs=0.02)
+    assert retrieval(table, 1, own=own) == pytest.approx(found, abs=0.001)

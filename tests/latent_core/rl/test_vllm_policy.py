@@ -24,10 +24,11 @@ from latent_core.generate.vllm_engine import VllmEngine
 from latent_core.models.readable import ReadableModel
 from latent_core.rl import training
 from latent_core.rl.agent_rollouts import AgentRollouts
-from latent_core.rl.policy_engine import VllmPolicy, generating
+from latent_core.rl.generating import generating
+from latent_core.rl.policy_engine import VllmPolicy
 from latent_core.rl.rollouts import Rollouts
 from latent_core.rl.training import reinforce
-from tests.latent_core.rl.test_agent_rollouts import SPEC, _config, _train, cut_words_count  # noqa: F401  a fixture
+from tests.latent_core.rl.test_agent_rollouts import SPEC, _config, train_small
 from tests.latent_core.rl.test_trained_weights import in_training
 from tests.latent_core.rl.test_training import SMALL, _first_is_best
 
@@ -148,9 +149,8 @@ def test_first_rollouts_are_the_same_seeds_and_every_step_agrees_with_the_traine
         model_dir, problems, config, benchmark="word_problems", out_dir=tmp_path / "out",
         checkpoint_dir=tmp_path / "checkpoints",
     )  # fmt: skip
-    steps = [entry for entry in result.curve if "grad_norm" in entry]
-    assert len(steps) == 3 and all(entry["grad_norm"] > 0 for entry in steps)
-    assert max(entry["sampling/largest_difference"] for entry in steps) < 1e-3
+    assert list(result.diagnosis) == [0, 1, 2]
+    assert max(found["largest_difference"] for found in result.diagnosis.values()) < 1e-3
     rows = list(result.rollouts)
     assert len(rows) == 12 and len({tuple(row["output_token_ids"]) for row in rows}) == 12
 
@@ -159,7 +159,7 @@ def test_first_rollouts_are_the_same_seeds_and_every_step_agrees_with_the_traine
 def test_agents_play_with_vllm_and_a_killed_training_goes_on_from_its_checkpoint(
     dual_dir: Path,
     tmp_path: Path,
-    cut_words_count: None,  # noqa: F811
+    cut_words_count: None,
 ) -> None:
     rollout = {"samples": 4, "max_new_tokens": 16, "temperature": 1.5, "max_episode_tokens": 400, "engine": "vllm"}
 
@@ -168,11 +168,11 @@ def test_agents_play_with_vllm_and_a_killed_training_goes_on_from_its_checkpoint
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _train(dual_dir, tmp_path, killed, steps=3, rollout=rollout)
-    result, _ = _train(dual_dir, tmp_path, steps=3, rollout=rollout)
+        train_small(dual_dir, tmp_path, killed, steps=3, rollout=rollout)
+    result, _ = train_small(dual_dir, tmp_path, steps=3, rollout=rollout)
     assert result.resumed_from_step == 2
     assert {row["turn"] for row in result.rollouts} == {0, 1}
-    assert max(entry.get("sampling/largest_difference", 0) for entry in result.curve) < 1e-3
+    assert max(found["largest_difference"] for found in result.diagnosis.values()) < 1e-3
 
 
 def test_rollouts_let_the_engine_go_when_a_training_fails(

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from latent_core.compress.compressor import ScoringOptions
-from latent_core.config.quality import QualityConfig
 from latent_core.config.sampling import SamplingConfig, VllmConfig
 from latent_core.errors import InputError
 from latent_core.models.source import open_model
@@ -162,5 +161,5 @@ def test_quality_is_scored_only_after_vllm_has_left_the_gpu(
     inputs = quality.QualityInputs(ModelInput.find("latent-mini"), ref, ref)
     workplace = Workplace(ArtifactStore(str(tmp_path)), tmp_path, lambda *_: None)
     with pytest.raises(InputError, match="the scorer is loaded"):
-        quality.score_quality.body(None, inputs, QualityConfig(), workplace)  # type: ignore[arg-type]
+        quality.score_quality.body(None, inputs, quality.ScoreQuality(), workplace)  # type: ignore[arg-type]
     warm.cool_down()
