@@ -1,11 +1,12 @@
-"""How far the policy that is trained is from the one that sampled: the divergence of the two, from what was sampled."""
+"""How far the policy that is trained is from the one that sampled, measured on what was sampled, and corrected for."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 
 def sampler_trainer_kl(sampler: npt.ArrayLike, trainer: npt.ArrayLike, own: npt.ArrayLike) -> float:
@@ -53,3 +54,37 @@ class Mismatch:
         tokens, total = self._tokens, self._sum
         self._sum, self._tokens = 0.0, 0
         return total / tokens if tokens else None
+
+
+class Correction(NamedTuple):
+    """`weights` (rows, tokens) are factors of advantages; the rest are measures of what they correct."""
+
+    weights: torch.Tensor
+    largest_difference: float
+    """Of log-probabilities, in nats."""
+    capped_share: float
+    """Of own tokens, those whose weight would have been above the cap."""
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """By the names that a step's log has."""
+        return {"largest_difference": self.largest_difference, "capped_share": self.capped_share}
+
+
+def correction(sampler: torch.Tensor, trainer: torch.Tensor, own: torch.Tensor, cap: float) -> Correction:
+    """Truncated importance weights min(trainer / sampler, cap) of sampled tokens; 1 where a token is not own.
+
+    Arguments as those of `sampler_trainer_kl`. The gradient of what the trainer believes of its own samples is then
+    right for samples that are slightly another policy's (Ionides, "Truncated Importance Sampling", 2008; for engines
+    that differ from the trainer: Yao et al., "Your Efficient RL Framework Secretly Brings You Off-Policy RL Training",
+    2025). The cap is at least 1.
+    """
+    own = own.bool()
+    difference = torch.where(own, (trainer - sampler).double(), 0.0)
+    ratios = difference.exp()
+    counted = max(1, int(own.sum()))
+    return Correction(
+        ratios.clamp(max=cap).to(sampler.dtype),
+        float(difference.abs().max()) if difference.numel() else 0.0,
+        float((ratios > cap).sum()) / counted,
+    )

@@ -16,7 +16,7 @@ from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.remap import IGNORED
 from latent_core.likelihood import Head, Support, TokenLogProbs, phases_after, token_logprobs
 from latent_core.likelihood.hidden_states import hidden_states
-from latent_core.rl.mismatch import Mismatch
+from latent_core.rl.mismatch import Mismatch, correction
 
 DIAGNOSIS = "diagnosis/"
 """What names in a training's log begin with that rollouts or this trainer measured."""
@@ -64,8 +64,11 @@ class Policy:
         )
 
 
-def policy_trainer(machine: PhaseMachine | None) -> type:
-    """TRL's GRPOTrainer, with the log-probabilities of this module."""
+def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = None) -> type:
+    """TRL's GRPOTrainer, with the log-probabilities of this module.
+
+    With `importance_cap`, advantages are weighted by `mismatch.correction`, under this cap.
+    """
     from trl import GRPOTrainer
 
     class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -115,6 +118,10 @@ def policy_trainer(machine: PhaseMachine | None) -> type:
                 for place, row in enumerate(inputs):
                     sampled[place, : len(row["sampler_logprobs"])] = torch.tensor(row["sampler_logprobs"])
                 batch |= {"sampler_logprobs": sampled}
+                if importance_cap is not None and kept.any():
+                    found = correction(sampled, self._trainers_logps(batch, kept), mask, importance_cap)
+                    advantages = advantages * found.weights
+                    self.note(found.measures)
             return batch | {
                 "advantages": advantages * mask,
                 "tool_mask": mask,
@@ -122,6 +129,20 @@ def policy_trainer(machine: PhaseMachine | None) -> type:
                 "kept_share": kept.float().mean(),
                 "num_items_in_batch": mask.sum(),
             }
+
+        def _trainers_logps(self, batch: dict[str, Any], kept: torch.Tensor) -> torch.Tensor:
+            """Before the step, shape (rows, tokens); 0 on rows that are not kept, which cost no pass."""
+            if batch.get("old_per_token_logps") is not None:
+                return batch["old_per_token_logps"]  # type: ignore[no-any-return]
+            ids, mask = (
+                torch.cat([batch[f"prompt_{part}"], batch[f"completion_{part}"]], dim=1)[kept]
+                for part in ("ids", "mask")
+            )
+            keep, size = batch["completion_ids"].shape[1], self.args.per_device_train_batch_size
+            found = torch.zeros(batch["completion_ids"].shape, device=ids.device)
+            with torch.no_grad():
+                found[kept] = self._get_per_token_logps_and_entropies(self.model, ids, mask, keep, size)[0]
+            return found
 
         def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
             """Over kept rows: the others cost no pass, have no divergence, and no denominator counts them."""
