@@ -20,7 +20,7 @@ class RolloutEngineConfig(StageConfig):
     vllm where that is installed and a CUDA device is there, else transformers, when the run starts."""
     importance_cap: Annotated[float | None, IDENTITY, OMITTED_AT_DEFAULT, Field(ge=1)] = 2.0
     """vllm: a token's advantage is multiplied by its probability under the trainer over that under the sampler, at most
-    by this. null neither corrects nor measures the difference, and saves a forward pass."""
+    by this. null corrects nothing."""
     batch_tokens: Annotated[int, RUNTIME, Field(ge=1)] = 32_768
     """transformers: upper bound of (prompt + new) tokens held at once while generating."""
     vllm: Annotated[VllmConfig, RUNTIME] = VllmConfig()

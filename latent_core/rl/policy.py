@@ -16,7 +16,7 @@ from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.remap import IGNORED
 from latent_core.likelihood import Head, Support, TokenLogProbs, phases_after, token_logprobs
 from latent_core.likelihood.hidden_states import hidden_states
-from latent_core.rl.mismatch import Mismatch, correction
+from latent_core.rl.mismatch import Mismatch
 
 DIAGNOSIS = "diagnosis/"
 """What names in a training's log begin with that rollouts or this trainer measured."""
@@ -67,22 +67,23 @@ class Policy:
 def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = None) -> type:
     """TRL's GRPOTrainer, with the log-probabilities of this module.
 
-    With `importance_cap`, advantages are weighted by `mismatch.correction`, under this cap.
+    With `importance_cap`, advantages are weighted by `Mismatch.weights`, under this cap.
     """
     from trl import GRPOTrainer
 
     class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
         """Learns from the advantages that its `rollout_func` gives, one for each token, and from kept rows alone.
 
-        Where rollouts bring `sampler_logprobs`, every step's log has the divergence between sampler and trainer, over
-        the tokens that were learned from.
+        Where rollouts bring `sampler_logprobs`, sampler and trainer are compared in the pass that is learned from, and
+        every step's log has the measures of `Mismatch`.
         """
 
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
             self._noted: dict[str, float] = {}
             self._mismatch = Mismatch()
-            self._last_logprobs: torch.Tensor | None = None
+            self._learning: dict[str, Any] | None = None
+            """The rows of the pass that is under way in `_compute_loss`."""
 
         @cached_property
         def policy(self) -> Policy:
@@ -95,9 +96,7 @@ def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = 
 
         def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
             """With what was noted since the step before."""
-            divergence = self._mismatch.take()
-            if divergence is not None:
-                self.note({"sampler_kl": divergence})
+            self.note(self._mismatch.take())
             noted, self._noted = self._noted, {}
             super().log(logs | noted, start_time)
 
@@ -118,10 +117,6 @@ def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = 
                 for place, row in enumerate(inputs):
                     sampled[place, : len(row["sampler_logprobs"])] = torch.tensor(row["sampler_logprobs"])
                 batch |= {"sampler_logprobs": sampled}
-                if importance_cap is not None and kept.any():
-                    found = correction(sampled, self._trainers_logps(batch, kept), mask, importance_cap)
-                    advantages = advantages * found.weights
-                    self.note(found.measures)
             return batch | {
                 "advantages": advantages * mask,
                 "tool_mask": mask,
@@ -129,20 +124,6 @@ def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = 
                 "kept_share": kept.float().mean(),
                 "num_items_in_batch": mask.sum(),
             }
-
-        def _trainers_logps(self, batch: dict[str, Any], kept: torch.Tensor) -> torch.Tensor:
-            """Before the step, shape (rows, tokens); 0 on rows that are not kept, which cost no pass."""
-            if batch.get("old_per_token_logps") is not None:
-                return batch["old_per_token_logps"]  # type: ignore[no-any-return]
-            ids, mask = (
-                torch.cat([batch[f"prompt_{part}"], batch[f"completion_{part}"]], dim=1)[kept]
-                for part in ("ids", "mask")
-            )
-            keep, size = batch["completion_ids"].shape[1], self.args.per_device_train_batch_size
-            found = torch.zeros(batch["completion_ids"].shape, device=ids.device)
-            with torch.no_grad():
-                found[kept] = self._get_per_token_logps_and_entropies(self.model, ids, mask, keep, size)[0]
-            return found
 
         def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
             """Over kept rows: the others cost no pass, have no divergence, and no denominator counts them."""
@@ -154,14 +135,24 @@ def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = 
                 name: value[kept] if isinstance(value, torch.Tensor) and value.ndim else value
                 for name, value in inputs.items()
             }
-            loss: torch.Tensor = super()._compute_loss(model, rows)
-            if "sampler_logprobs" in rows:
-                self._mismatch.add(rows["sampler_logprobs"], self._last_logprobs, rows["tool_mask"])
+            self._learning = rows
+            try:
+                loss: torch.Tensor = super()._compute_loss(model, rows)
+            finally:
+                self._learning = None
             if self.loss_type == "dapo":  # divided by the tokens of all kept rows
                 return loss
             # TRL's mean is over this pass's kept rows; weighted by their share of it, it is one over the step's.
             share: torch.Tensor = kept.float().mean() / inputs["kept_share"]
             return loss * share
+
+        def _compare(self, rows: dict[str, Any], trainer: torch.Tensor) -> None:
+            """Measure and correct the difference to the sampler; TRL reads the advantages of `rows` after this."""
+            sampler, own = rows["sampler_logprobs"], rows["tool_mask"]
+            self._mismatch.add(sampler, trainer, own)
+            if importance_cap is not None:
+                before = rows.get("old_per_token_logps", trainer)  # TRL keeps them where rollouts are learned twice
+                rows["advantages"] = rows["advantages"] * self._mismatch.weights(sampler, before, own, importance_cap)
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
             """Without gradients, not with zeros, where no group teaches: the optimizer's momentum stands still too."""
@@ -187,7 +178,8 @@ def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = 
                     found.append(self.policy.logprobs(model, ids, mask, logits_to_keep, with_entropies=compute_entropy))
             entropies = [one.entropies for one in found if one.entropies is not None]
             values = torch.cat([one.values for one in found])
-            self._last_logprobs = values.detach()
+            if self._learning is not None and "sampler_logprobs" in self._learning:
+                self._compare(self._learning, values.detach())
             return values, torch.cat(entropies) if compute_entropy else None, None
 
     return PolicyTrainer

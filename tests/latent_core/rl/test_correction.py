@@ -94,6 +94,30 @@ def test_advantages_are_weighted_by_the_trainers_over_the_samplers_probability_u
     assert wanted == [False, True, True, True, False]
 
 
+def test_later_steps_on_the_same_rollouts_keep_the_weights_of_the_policy_that_was_to_sample(
+    mini_dir: Path,
+    problems: Sequence[Problem],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: list[SamplingConfig],
+) -> None:
+    """Adam takes the same first step whatever the scale, so the second gradients differ by the weights alone."""
+    monkeypatch.setattr(training, "judge", _first_is_best)
+    monkeypatch.setattr(rollouts, "policy_engine", _policy(2.0, asked))
+    norms, found = {}, {}
+    for name, cap in (("off", None), ("half", 2.0)):
+        rollout = {**SMALL["rollout"], "max_new_tokens": 8, "engine": "vllm", "importance_cap": cap}
+        settings = {**SMALL, "steps": 2, "iterations": 2, "save_every": 2, "rollout": rollout}
+        result = reinforce(
+            mini_dir, problems, GrpoConfig.model_validate(settings), benchmark="word_problems",
+            out_dir=tmp_path / name / "out", checkpoint_dir=tmp_path / name / "checkpoints",
+        )  # fmt: skip
+        norms[name] = [entry["grad_norm"] for entry in result.curve if "grad_norm" in entry]
+        found[name] = result.diagnosis
+    assert norms["half"] == pytest.approx([norm / 2 for norm in norms["off"]], rel=1e-3)
+    assert found["half"][1]["sampler_kl"] > found["half"][0]["sampler_kl"] and not found["off"]
+
+
 def test_episodes_bring_log_probabilities_of_their_own_tokens_alone(
     dual_dir: Path,
     tmp_path: Path,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from latent_core.rl.mismatch import correction, sampler_trainer_kl
+from latent_core.rl.mismatch import Mismatch, sampler_trainer_kl
 
 SAMPLER, TRAINER = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.5, 0.3])
 
@@ -51,6 +51,11 @@ def test_weights_are_ratios_up_to_the_cap_and_one_where_nothing_is_own() -> None
     sampler = torch.log(torch.tensor([[0.2, 0.4, 0.1], [0.5, 0.5, 1.0]]))
     trainer = torch.log(torch.tensor([[0.3, 0.1, 0.9], [0.5, 0.1, 1.0]]))
     own = torch.tensor([[1, 1, 1], [1, 0, 0]])
-    found = correction(sampler, trainer, own, cap=2.0)
-    assert found.weights.tolist() == [pytest.approx([1.5, 0.25, 2.0]), pytest.approx([1.0, 1.0, 1.0])]
-    assert found.largest_difference == pytest.approx(math.log(9)) and found.capped_share == 0.25
+    seen = Mismatch()
+    weights = seen.weights(sampler, trainer, own, cap=2.0)
+    assert weights.tolist() == [pytest.approx([1.5, 0.25, 2.0]), pytest.approx([1.0, 1.0, 1.0])]
+    assert seen.take() == {"capped_share": 0.25}
+    seen.add(sampler, trainer, own)
+    assert seen.take() == pytest.approx(
+        {"sampler_kl": sampler_trainer_kl(sampler, trainer, own), "largest_difference": math.log(9)}
+    )
