@@ -23,6 +23,7 @@ from latent_core.config.sampling import LogprobsOf, SamplingConfig, VllmConfig
 from latent_core.dual.storage import is_dual, read_json
 from latent_core.errors import InputError
 from latent_core.generate.engine import Finished, Generation, Request
+from latent_core.generate.vllm_start import unreadable_modules_hidden
 from latent_core.generate.vllm_weights import Weights, load_weights
 from latent_core.models.family import open_family
 
@@ -196,7 +197,8 @@ class VllmEngine:
             # A CPU engine dies on a seeded request whose prompt comes in chunks ("CPU Generator does not use offset").
             tokens = max(arguments.get("max_num_batched_tokens", _CPU_STEP_TOKENS), max_model_len)
             arguments |= {"enable_chunked_prefill": False, "max_num_batched_tokens": tokens}
-        return LLM(**arguments)
+        with unreadable_modules_hidden():
+            return LLM(**arguments)
 
     def _run(self, requests: Sequence[Request], sampling: SamplingConfig) -> Iterator[tuple[int, Generation]]:
         """Complete all requests, yielding each one's place and completion as it ends; no failure leaves one queued."""

@@ -179,7 +179,7 @@ def test_rollouts_let_the_engine_go_when_a_training_fails(
     mini_dir: Path, problems: Sequence[Problem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone: list[Rollouts] = []
-    monkeypatch.setattr(Rollouts, "let_go", gone.append)
+    monkeypatch.setattr(Rollouts, "let_go", lambda self: gone.append(self))
     monkeypatch.setattr(Rollouts, "__call__", lambda *_: {}["a fault"])
     with pytest.raises(KeyError):
         reinforce(
