@@ -45,13 +45,29 @@ class PolicyUpdateConfig(StageConfig):
     """Type of the merged model's weights on disk."""
     seed: Annotated[int, IDENTITY, Field(ge=0)] = 42
     micro_batch_size: Annotated[int, RUNTIME, Field(ge=1)] = 8
-    """Completions in one forward pass; must divide those of a step."""
+    """Completions in one forward pass; must divide those of a step, and of each of several processes."""
+    processes: Annotated[int, RUNTIME, Field(ge=1)] = 1
+    """Processes that share every step's groups, which they must divide; on GPUs one a device."""
     save_every: Annotated[int, RUNTIME, Field(ge=1)] = 20
     """Steps between checkpoints to resume from."""
     gradient_checkpointing: Annotated[bool, RUNTIME] = False
 
-    def check_batches(self, section: str, rollouts: int) -> None:
-        """Raises ValueError where the `rollouts` of a step cannot be cut as the settings want, naming the field."""
+    def check_batches(self, section: str, rollouts: int, *, groups: int, of: str) -> None:
+        """Raises ValueError where the `rollouts` of a step cannot be cut as the settings want, naming the field.
+
+        They lie in `groups`, whose number the field `of` says.
+        """
+        if groups % self.processes:
+            raise ValueError(
+                f"{section}.processes: {self.processes} cannot share {section}.{of}, {groups}, evenly, and no group is "
+                "split; change one of them"
+            )
+        share = rollouts // self.processes
+        if self.processes > 1 and share % self.micro_batch_size:
+            raise ValueError(
+                f"{section}.micro_batch_size: {self.micro_batch_size} does not divide the {share} rollouts of a step "
+                f"that each of {self.processes} processes has"
+            )
         if rollouts % self.micro_batch_size:
             raise ValueError(
                 f"{section}.micro_batch_size: {self.micro_batch_size} does not divide the {rollouts} rollouts of a "

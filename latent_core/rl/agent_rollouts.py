@@ -18,9 +18,9 @@ from latent_core.rl.dialogue import Dialogue
 from latent_core.rl.draws import instances_of
 from latent_core.rl.environments import EnvironmentSpec
 from latent_core.rl.episodes import Episode, Player, instruction_of
-from latent_core.rl.filters import kept_groups
 from latent_core.rl.lengths import permuted
 from latent_core.rl.played import turn_rows, turn_schema
+from latent_core.rl.processes import Processes
 from latent_core.rl.rollout_files import RolloutFiles
 from latent_core.rl.rollouts import generating
 
@@ -45,7 +45,10 @@ def agent_schema() -> pa.Schema:
 
 
 class AgentRollouts:
-    """TRL's `rollout_func` over an environment; instances and seeds follow from the seed and the step alone."""
+    """TRL's `rollout_func` over an environment; instances and seeds follow from the seed and the step alone.
+
+    Of several processes each plays and trains its share of the instances.
+    """
 
     def __init__(self, spec: EnvironmentSpec, model_dir: Path, config: AgentConfig, folder: Path) -> None:
         self._spec = spec
@@ -59,18 +62,16 @@ class AgentRollouts:
 
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
         """Ids as sampled, returns (which TRL logs), masks, and what `PolicyTrainer` learns from."""
-        config, step = self._config, int(trainer.state.global_step)
+        config, step, processes = self._config, int(trainer.state.global_step), Processes.here()
         samples = config.rollout.samples
-        seeds = instances_of(config.seed, step // config.iterations, len(prompts) // samples, HELD_OUT)
+        per_step = len(prompts) * processes.count // samples
+        seeds = processes.share(instances_of(config.seed, step // config.iterations, per_step, HELD_OUT))
         groups = self._play(seeds, step, trainer)
-        whole = [group for group in groups if group is not None]
-        self.aborted += len(groups) - len(whole)
-        returns = [[episode.total for episode in group] for group in whole]
-        taught = iter(kept_groups(returns, config.keep_signal) if returns else [])
+        self.aborted += groups.count(None)
+        returns = [None if group is None else [episode.total for episode in group] for group in groups]
         batch: dict[str, list[Any]] = {name: [] for name in _KEYS}
         rows: list[dict[str, Any]] = []
-        for group in groups:
-            kept = next(taught) if group is not None else False
+        for group, kept in zip(groups, processes.kept(returns, config.keep_signal), strict=True):
             worth = [] if group is None else turn_advantages(group, config, step)
             for place in range(samples):
                 entry = _nothing(self._readable) if group is None else self._entry(group[place], worth[place])
@@ -79,7 +80,7 @@ class AgentRollouts:
                 if group is not None:
                     turns = zip(turn_rows(group[place], self._readable), worth[place], strict=True)
                     rows += [row | {"step": step, "advantage": float(one), "taught": kept} for row, one in turns]
-        self._files.write(step, rows)
+        processes.write(self._files, step, rows)
         return batch | _TRAINERS_OWN
 
     def let_go(self) -> None:

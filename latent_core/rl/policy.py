@@ -15,6 +15,7 @@ from latent_core.dual.constraint import PhaseMachine
 from latent_core.dual.remap import IGNORED
 from latent_core.likelihood import Head, Support, TokenLogProbs, phases_after, token_logprobs
 from latent_core.likelihood.hidden_states import hidden_states
+from latent_core.rl.processes import NoWaiting, Processes
 
 
 class Policy:
@@ -64,7 +65,12 @@ def policy_trainer(machine: PhaseMachine | None) -> type:
     from trl import GRPOTrainer
 
     class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
-        """Learns from the advantages that its `rollout_func` gives, one for each token, and from kept rows alone."""
+        """Learns from the advantages that its `rollout_func` gives, one for each token, and from kept rows alone.
+
+        Of several processes one may have many kept rows and another none. So they do not meet in every pass, as data
+        parallelism would have them do in the model's forward (which `hidden_states` goes around), but once a step, to
+        average their gradients.
+        """
 
         _policy: Policy | None = None
 
@@ -84,8 +90,8 @@ def policy_trainer(machine: PhaseMachine | None) -> type:
                 "advantages": advantages * mask,
                 "tool_mask": mask,
                 "kept": kept,
-                "kept_share": kept.float().mean(),
-                "num_items_in_batch": mask.sum(),
+                "kept_share": self.accelerator.gather(kept.float().mean()).mean(),
+                "num_items_in_batch": self.accelerator.gather(mask.sum()).sum(),
             }
 
         def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
@@ -98,7 +104,12 @@ def policy_trainer(machine: PhaseMachine | None) -> type:
                 name: value[kept] if isinstance(value, torch.Tensor) and value.ndim else value
                 for name, value in inputs.items()
             }
-            loss: torch.Tensor = super()._compute_loss(model, rows)
+            meeting = self.accelerator
+            self.accelerator = NoWaiting(meeting)
+            try:
+                loss: torch.Tensor = super()._compute_loss(model, rows)
+            finally:
+                self.accelerator = meeting
             if self.loss_type == "dapo":  # divided by the tokens of all kept rows
                 return loss
             # TRL's mean is over this pass's kept rows; weighted by their share of it, it is one over the step's.
@@ -108,9 +119,21 @@ def policy_trainer(machine: PhaseMachine | None) -> type:
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
             """Without gradients, not with zeros, where no group teaches: the optimizer's momentum stands still too."""
             loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
-            if not any(bool(batch["kept"].any()) for batch in self._buffered_inputs):
+            if not self._buffered_inputs[0]["kept_share"] > 0:
                 model.zero_grad(set_to_none=True)
+            elif self.accelerator.sync_gradients:
+                groups = self.optimizer.param_groups
+                Processes.here().average_gradients(one for group in groups for one in group["params"])
             return loss
+
+        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+            """With the measures of all processes' passes; those that they share already are theirs as well."""
+            everyones: dict[str, list[float]] = {}
+            for found in Processes.here().everyones([dict(self._metrics["train"])]):
+                for name, values in found.items():
+                    everyones.setdefault(name, []).extend(values)
+            self._metrics["train"].update(everyones)
+            super().log(logs, start_time)
 
         def _get_per_token_logps_and_entropies(
             self,
