@@ -6,7 +6,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from latent_core.config.agents import AgentConfig, Estimator
-from latent_core.rl.agent_rollouts import AgentRollouts, agent_schema
+from latent_core.rl.agent_rollouts import agent_schema
 from latent_core.rl.curves import Curves, with_diagnosis
 from latent_core.store import ArtifactWriter
 from tasks.inputs import EnvironmentInput, Model
@@ -14,8 +14,6 @@ from tasks.stage import Outcome, Workplace, stage
 from tasks.workers.warm import cool_down
 
 ROLLOUTS = "rollouts.parquet"
-# TRL's dapo is a mean over tokens, which PPO has too; the others sum over a constant length, as Dr. GRPO does.
-_LOSSES = {Estimator.GRPO: "grpo", Estimator.DAPO: "dapo", Estimator.PPO: "dapo"}
 
 
 class AgentInputs(NamedTuple):
@@ -27,29 +25,24 @@ class AgentInputs(NamedTuple):
 
 @stage("agent", version=1, shown=True)
 def train_agent(out: ArtifactWriter, inputs: AgentInputs, config: AgentConfig, workplace: Workplace) -> Outcome:
-    from latent_core.rl.training import Sizes, train_policy
+    from latent_core.rl.agent_training import reinforce_agent
 
     cool_down()  # a warm vLLM engine holds nine tenths of a GPU
-    model_dir, checkpoints = workplace.model_dir(inputs.model), workplace.scratch / "checkpoints"
-    rollouts = AgentRollouts(inputs.environment.open(), model_dir, config, checkpoints / "rollouts")
+    inputs.environment.open()  # refuses one that changed since the run was planned
     with out.directory("weights") as directory:
-        result = train_policy(
-            model_dir,
+        result = reinforce_agent(
+            workplace.model_dir(inputs.model),
+            inputs.environment.name,
             config,
-            rollouts,
-            Sizes(config.episodes_per_step, config.rollout.samples, config.rollout.max_episode_tokens),
-            loss=_LOSSES.get(config.estimator, "dr_grpo"),
-            temperature=config.rollout.temperature,
-            importance_cap=config.rollout.correction_cap,
             out_dir=directory,
-            checkpoint_dir=checkpoints,
-            critic=rollouts.ppo.critic if rollouts.ppo else None,
+            checkpoint_dir=workplace.scratch / "checkpoints",
             progress=lambda done, total: workplace.progress(done, total, 0),
         )
     accounting: Counter[str] = Counter()
     curves = Curves()
-    untaught = "no_signal" if rollouts.ppo is None else "value_warmup"
-    with out.table(ROLLOUTS, agent_schema(values=rollouts.ppo is not None)) as table:
+    has_values = config.estimator is Estimator.PPO
+    untaught = "value_warmup" if has_values else "no_signal"
+    with out.table(ROLLOUTS, agent_schema(values=has_values)) as table:
         for row in result.rollouts:
             curves.add(row)
             if row["end"] is not None:

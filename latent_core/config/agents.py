@@ -117,7 +117,8 @@ class AgentConfig(PolicyUpdateConfig):
 
     @model_validator(mode="after")
     def _batches_come_out_even(self) -> AgentConfig:
-        self.check_batches("agent", self.episodes_per_step, self.instances_per_step)
+        self.check_batches("agent", self.episodes_per_step, groups=self.instances_per_step, of="instances_per_step")
+        self.rollout.check_processes("agent", self.processes)
         return self
 
     @model_validator(mode="after")

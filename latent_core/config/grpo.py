@@ -121,7 +121,8 @@ class GrpoConfig(PolicyUpdateConfig):
 
     @model_validator(mode="after")
     def _batches_come_out_even(self) -> GrpoConfig:
-        self.check_batches("grpo", self.completions_per_step, self.questions_per_step)
+        self.check_batches("grpo", self.completions_per_step, groups=self.questions_per_step, of="questions_per_step")
+        self.rollout.check_processes("grpo", self.processes)
         if self.questions_per_step > self.questions:
             raise ValueError(
                 f"grpo.questions_per_step: {self.questions_per_step} are more than the {self.questions} questions"

@@ -49,14 +49,30 @@ class PolicyUpdateConfig(StageConfig):
     first tokens and the divergence between sampler and trainer. The trained weights are the same; unset measures none
     of this."""
     micro_batch_size: Annotated[int, RUNTIME, Field(ge=1)] = 8
-    """Completions in one forward pass; must divide those of a step."""
+    """Completions in one forward pass; must divide those of a step, and of each of several processes."""
+    processes: Annotated[int, RUNTIME, Field(ge=1)] = 1
+    """Processes that share every step's groups, which they must divide; on GPUs one a device."""
     save_every: Annotated[int, RUNTIME, Field(ge=1)] = 20
     """Steps between checkpoints to resume from."""
     gradient_checkpointing: Annotated[bool, RUNTIME] = False
 
-    def check_batches(self, section: str, rollouts: int, prompts: int) -> None:
-        """Raises ValueError where the `rollouts` of a step, on so many `prompts`, cannot be cut or diagnosed as the
-        settings want, naming the field."""
+    def check_batches(self, section: str, rollouts: int, *, groups: int, of: str) -> None:
+        """Raises ValueError where the `rollouts` of a step cannot be cut or diagnosed as the settings want, naming the
+        field.
+
+        They lie in `groups`, whose number the field `of` says.
+        """
+        if groups % self.processes:
+            raise ValueError(
+                f"{section}.processes: {self.processes} cannot share {section}.{of}, {groups}, evenly, and no group is "
+                "split; change one of them"
+            )
+        share = rollouts // self.processes
+        if self.processes > 1 and share % self.micro_batch_size:
+            raise ValueError(
+                f"{section}.micro_batch_size: {self.micro_batch_size} does not divide the {share} rollouts of a step "
+                f"that each of {self.processes} processes has"
+            )
         if rollouts % self.micro_batch_size:
             raise ValueError(
                 f"{section}.micro_batch_size: {self.micro_batch_size} does not divide the {rollouts} rollouts of a "
@@ -66,7 +82,7 @@ class PolicyUpdateConfig(StageConfig):
             raise ValueError(f"{section}.iterations: {self.iterations} does not divide the {self.steps} steps")
         if self.save_every % self.iterations:  # who goes on from a checkpoint draws rollouts anew
             raise ValueError(f"{section}.save_every: must be a multiple of {section}.iterations, {self.iterations}")
-        if self.diagnose_every is not None and prompts < 2:
+        if self.diagnose_every is not None and groups < 2:
             raise ValueError(
                 f"{section}.diagnose_every: tells the prompts of a step apart, and there is one; draw more a step, or "
                 "leave it unset"

@@ -50,6 +50,14 @@ class RolloutEngineConfig(StageConfig):
             vllm=self.vllm,
         )
 
+    def check_processes(self, section: str, processes: int) -> None:
+        """Raises ValueError, naming the field, where several processes of a training would each start vLLM."""
+        if self.engine == "vllm" and processes > 1:
+            raise ValueError(
+                f"{section}.processes: {processes} cannot share a step whose rollouts vLLM draws, since it takes the "
+                f"weights of one process; set {section}.rollout.engine to transformers, or processes to 1"
+            )
+
     @field_validator("engine")
     @classmethod
     def _resolve_engine(cls, engine: str) -> str:

@@ -17,11 +17,11 @@ from latent_core.rl.dialogue import Dialogue
 from latent_core.rl.draws import instances_of
 from latent_core.rl.environments import EnvironmentSpec
 from latent_core.rl.episodes import Episode, Player, instruction_of
-from latent_core.rl.filters import kept_groups
 from latent_core.rl.lengths import permuted
 from latent_core.rl.played import turn_rows, turn_schema
 from latent_core.rl.policy_engine import policy_engine
 from latent_core.rl.ppo import Ppo
+from latent_core.rl.processes import Processes
 from latent_core.rl.prompt_dependence import Group
 from latent_core.rl.rollout_files import RolloutFiles
 from latent_core.rl.value_head import hidden_width
@@ -53,7 +53,10 @@ def agent_schema(*, values: bool = False) -> pa.Schema:
 
 
 class AgentRollouts:
-    """TRL's `rollout_func` over an environment; instances and seeds follow from the seed and the step alone."""
+    """TRL's `rollout_func` over an environment; instances and seeds follow from the seed and the step alone.
+
+    Of several processes each plays and trains its share of the instances.
+    """
 
     def __init__(self, spec: EnvironmentSpec, model_dir: Path, config: AgentConfig, folder: Path) -> None:
         """Raises InputError for an engine that is not installed."""
@@ -75,19 +78,18 @@ class AgentRollouts:
 
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
         """Ids as sampled, returns (which TRL logs), masks, and what `PolicyTrainer` learns from."""
-        config, step = self._config, int(trainer.state.global_step)
+        config, step, processes = self._config, int(trainer.state.global_step), Processes.here()
         samples = config.rollout.samples
-        seeds = instances_of(config.seed, step // config.iterations, len(prompts) // samples, HELD_OUT)
+        per_step = len(prompts) * processes.count // samples
+        seeds = processes.share(instances_of(config.seed, step // config.iterations, per_step, HELD_OUT))
         groups = self._play(seeds, step, trainer)
         whole = [group for group in groups if group is not None]
         self.aborted += len(groups) - len(whole)
-        taught = iter(self._taught(whole, step))
         judged = iter(self._judged(whole, step, trainer))
         keys = (*_KEYS, "sampler_logprobs") if self._keeps_logprobs else _KEYS
         batch: dict[str, list[Any]] = {name: [] for name in keys}
         rows: list[dict[str, Any]] = []
-        for group in groups:
-            kept = next(taught) if group is not None else False
+        for group, kept in zip(groups, self._taught(groups, step), strict=True):
             worth = [] if group is None else next(judged)
             for place in range(samples):
                 entry = _nothing(self._readable) if group is None else self._entry(group[place], worth[place].tokens)
@@ -98,7 +100,7 @@ class AgentRollouts:
                 if group is not None:
                     turns = zip(turn_rows(group[place], self._readable), worth[place].turns, strict=True)
                     rows += [row | {"step": step, "taught": kept} | columns for row, columns in turns]
-        self._files.write(step, rows)
+        processes.write(self._files, step, rows)
         if self._diagnosis is not None:
             turns = [turn.output for group in whole for episode in group for turn in episode.turns]
             first = [
@@ -131,12 +133,12 @@ class AgentRollouts:
             )
             return player.play(seeds, samples=rollout.samples, step=step)
 
-    def _taught(self, groups: Sequence[Sequence[Episode]], step: int) -> list[bool]:
+    def _taught(self, groups: Sequence[Sequence[Episode] | None], step: int) -> list[bool]:
         """Of each group, whether the policy learns from it. Equal returns teach ppo too: its baseline is the value."""
         if self.ppo is not None:
-            return [self.ppo.teaches(step)] * len(groups)
-        returns = [[episode.total for episode in group] for group in groups]
-        return kept_groups(returns, self._config.keep_signal) if returns else []
+            return [group is not None and self.ppo.teaches(step) for group in groups]
+        returns = [None if group is None else [episode.total for episode in group] for group in groups]
+        return Processes.here().kept(returns, self._config.keep_signal)
 
     def _judged(self, groups: Sequence[Sequence[Episode]], step: int, trainer: Any) -> list[list[Worth]]:
         """Of each member of each group, what it is worth."""

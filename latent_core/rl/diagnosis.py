@@ -10,7 +10,8 @@ import numpy as np
 from latent_core.config.policy_update import PolicyUpdateConfig
 from latent_core.models.family import ChatFamily
 from latent_core.rl.generating import generating
-from latent_core.rl.prompt_dependence import Group, prompt_dependence
+from latent_core.rl.processes import Processes
+from latent_core.rl.prompt_dependence import PROMPTS, Group, prompt_dependence
 
 
 class Diagnosis:
@@ -29,13 +30,17 @@ class Diagnosis:
         """Of the rollouts of a step, drawn from the weights as they are. `logprobs` are the sampler's, by output.
 
         Prompt dependence is measured where a multiple of `diagnose_every` is among the steps that learn from these
-        rollouts.
+        rollouts. Of several processes each calls this with its own groups; the first one, which keeps the log, measures
+        those of all.
         """
-        measures = first_token_entropy(logprobs)
-        if -step % self._every < self._iterations:
+        processes = Processes.here()
+        measures = first_token_entropy(processes.everyones(None if found is None else found[:1] for found in logprobs))
+        is_due = -step % self._every < self._iterations
+        everyones = processes.everyones(groups[:PROMPTS]) if is_due else []
+        if is_due and processes.rank == 0:
             model = trainer.accelerator.unwrap_model(trainer.model)
             with generating(model), trainer.accelerator.autocast():
-                measures |= prompt_dependence(trainer.policy, model, groups, self._family, rows=self._rows)
+                measures |= prompt_dependence(trainer.policy, model, everyones, self._family, rows=self._rows)
         trainer.note(measures)
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from latent_core.rl.processes import Processes
+
 
 def sampler_trainer_kl(sampler: npt.ArrayLike, trainer: npt.ArrayLike, own: npt.ArrayLike) -> float:
     """An estimate of KL(sampler || trainer) in nats a token; all arguments have one shape, such as (rows, tokens).
@@ -65,12 +67,12 @@ class Mismatch:
         return ratios.clamp(max=cap).to(sampler.dtype)
 
     def take(self) -> dict[str, float]:
-        """Measures of what was seen since the last call; empty where nothing was.
+        """Measures of what was seen since the last call, by all processes; empty where nothing was.
 
         `sampler_kl` is the divergence in nats a token, `largest_difference` that of two log-probabilities in nats,
         `capped_share` that of weighted tokens whose weight would have been above the cap.
         """
-        found, self._found = self._found, []
+        found, self._found = Processes.here().everyones(self._found), []
         measures: dict[str, float] = {}
         if tokens := sum(one.tokens for one in found):
             measures["sampler_kl"] = sum(one.kl for one in found) / tokens

@@ -17,6 +17,7 @@ from latent_core.dual.remap import IGNORED
 from latent_core.likelihood import Head, Support, TokenLogProbs, phases_after, token_logprobs
 from latent_core.likelihood.hidden_states import hidden_states
 from latent_core.rl.mismatch import Mismatch
+from latent_core.rl.processes import NoWaiting, Processes
 
 DIAGNOSIS = "diagnosis/"
 """What names in a training's log begin with that rollouts or this trainer measured."""
@@ -74,6 +75,10 @@ def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = 
     class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
         """Learns from the advantages that its `rollout_func` gives, one for each token, and from kept rows alone.
 
+        Of several processes one may have many kept rows and another none. So they do not meet in every pass, as data
+        parallelism would have them do in the model's forward (which `hidden_states` goes around), but once a step, to
+        average their gradients.
+
         Where rollouts bring `sampler_logprobs`, sampler and trainer are compared in the pass that is learned from, and
         every step's log has the measures of `Mismatch`.
         """
@@ -93,12 +98,6 @@ def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = 
         def note(self, measures: Mapping[str, float]) -> None:
             """Write these into the log of the step that is under way; so they are in its checkpoint too."""
             self._noted |= {f"{DIAGNOSIS}{name}": value for name, value in measures.items()}
-
-        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-            """With what was noted since the step before."""
-            self.note(self._mismatch.take())
-            noted, self._noted = self._noted, {}
-            super().log(logs | noted, start_time)
 
         def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
             """With `advantages` (rows, tokens) and `kept` (rows,) of the rollouts in place of TRL's advantages (rows,).
@@ -121,8 +120,8 @@ def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = 
                 "advantages": advantages * mask,
                 "tool_mask": mask,
                 "kept": kept,
-                "kept_share": kept.float().mean(),
-                "num_items_in_batch": mask.sum(),
+                "kept_share": self.accelerator.gather(kept.float().mean()).mean(),
+                "num_items_in_batch": self.accelerator.gather(mask.sum()).sum(),
             }
 
         def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
@@ -135,11 +134,12 @@ def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = 
                 name: value[kept] if isinstance(value, torch.Tensor) and value.ndim else value
                 for name, value in inputs.items()
             }
-            self._learning = rows
+            meeting, self._learning = self.accelerator, rows
+            self.accelerator = NoWaiting(meeting)
             try:
                 loss: torch.Tensor = super()._compute_loss(model, rows)
             finally:
-                self._learning = None
+                self.accelerator, self._learning = meeting, None
             if self.loss_type == "dapo":  # divided by the tokens of all kept rows
                 return loss
             # TRL's mean is over this pass's kept rows; weighted by their share of it, it is one over the step's.
@@ -157,9 +157,26 @@ def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
             """Without gradients, not with zeros, where no group teaches: the optimizer's momentum stands still too."""
             loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
-            if not any(bool(batch["kept"].any()) for batch in self._buffered_inputs):
+            if not self._buffered_inputs[0]["kept_share"] > 0:
                 model.zero_grad(set_to_none=True)
+            elif self.accelerator.sync_gradients:
+                groups = self.optimizer.param_groups
+                Processes.here().average_gradients(one for group in groups for one in group["params"])
             return loss
+
+        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+            """With what was noted since the step before, and the measures of all processes' passes.
+
+            Those that they share already are theirs as well.
+            """
+            self.note(self._mismatch.take())
+            noted, self._noted = self._noted, {}
+            everyones: dict[str, list[float]] = {}
+            for found in Processes.here().everyones([dict(self._metrics["train"])]):
+                for name, values in found.items():
+                    everyones.setdefault(name, []).extend(values)
+            self._metrics["train"].update(everyones)
+            super().log(logs | noted, start_time)
 
         def _get_per_token_logps_and_entropies(
             self,

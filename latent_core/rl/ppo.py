@@ -20,6 +20,7 @@ from latent_core.rl.episodes import Episode
 from latent_core.rl.generating import generating
 from latent_core.rl.groups import Floats, are_equal, deviation, finite
 from latent_core.rl.lengths import permuted
+from latent_core.rl.processes import Processes
 from latent_core.rl.value_head import Critic, Written, explained_variance, states_before
 from latent_core.rl.worth import Worth
 
@@ -124,7 +125,7 @@ class Ppo:
             advantage[np.asarray(mask, dtype=bool)[mine]]
             for advantage, mask, mine in zip(advantages, masks, own, strict=True)
         ]
-        everyones = _of_all_processes(_joined(learned))
+        everyones = finite("advantages", _of_all_processes(_joined(learned)))
         worth = iter(
             _worth(episode, whitened(advantage, everyones), value, mine)
             for advantage, mine, episode, value in zip(advantages, own, episodes, values, strict=True)
@@ -140,7 +141,8 @@ class Ppo:
 
     def _fit(self, states: Any, targets: Floats, values: Floats, trainer: Any) -> None:
         loss = self.critic.fit(states, targets, lambda tensor: trainer.accelerator.reduce(tensor, reduction="sum"))
-        for name, measure in zip(LOGGED, (loss, explained_variance(targets, values)), strict=True):
+        explained = explained_variance(_of_all_processes(targets), _of_all_processes(values))
+        for name, measure in zip(LOGGED, (loss, explained), strict=True):
             if np.isfinite(measure):
                 trainer._log_metric(name, measure)
 
@@ -156,9 +158,7 @@ def _joined(parts: Sequence[Floats]) -> Floats:
 
 
 def _of_all_processes(values: Floats) -> Floats:
-    from accelerate.utils import gather_object
-
-    return finite("advantages", np.concatenate(gather_object([values])))
+    return _joined(Processes.here().everyones([values]))
 
 
 def _worth(episode: Episode, advantages: Floats, values: Floats, own: Mask) -> Worth:

@@ -22,6 +22,11 @@ class RolloutFiles:
         self._schema = schema
         folder.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns that are kept."""
+        return list(self._schema.names)
+
     def write(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """A file is there as a whole or not at all; rows may have more columns than are kept."""
         import pyarrow.parquet as pq

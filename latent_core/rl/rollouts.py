@@ -15,11 +15,11 @@ from latent_core.models.readable import ReadableModel
 from latent_core.rl.advantages import dr_grpo, grpo, rloo
 from latent_core.rl.diagnosis import Diagnosis
 from latent_core.rl.draws import questions_of, ratio_of
-from latent_core.rl.filters import kept_groups
 from latent_core.rl.judges import Rewards, Row
 from latent_core.rl.length_control import LENGTH_TERM, LengthControl, length_columns
 from latent_core.rl.lengths import permuted
 from latent_core.rl.policy_engine import policy_engine
+from latent_core.rl.processes import Processes
 from latent_core.rl.prompt_dependence import Group
 from latent_core.rl.rollout_files import RolloutFiles
 
@@ -59,10 +59,17 @@ def rollout_schema(*, length: bool = False) -> pa.Schema:
     )
 
 
+def check_references(config: GrpoConfig, references: Mapping[str, float] | None) -> None:
+    """Raises InputError where the length term of `config` has no lengths of the start model."""
+    if config.length.is_on and references is None:
+        raise InputError(f"references: grpo.length.reward {config.length.reward} needs the start model's lengths")
+
+
 class Rollouts:
     """TRL's `rollout_func` over problems. It chooses them itself, from the seed and the step: TRL's sampler begins anew
     when a run is resumed, so the prompts that it hands over tell their number alone.
 
+    Of several processes each draws and trains its share of the questions.
     Every step's rows go into a file of their own in `folder` as soon as they are there, so that a run that is resumed
     from a checkpoint writes over those of the steps that it repeats.
     """
@@ -87,11 +94,8 @@ class Rollouts:
         self._config = config
         self._rewards = rewards
         self._length: LengthControl | None = None
-        if config.length.is_on:
-            if references is None:
-                raise InputError(
-                    f"references: grpo.length.reward {config.length.reward} needs the start model's lengths"
-                )
+        check_references(config, references)
+        if config.length.is_on and references is not None:
             samples = config.rollout.samples
             self._length = LengthControl(config.length, references, samples=samples, iterations=config.iterations)
         self._files = RolloutFiles(folder, rollout_schema(length=config.length.is_on))
@@ -105,15 +109,14 @@ class Rollouts:
 
         That is `advantages`, one for each token of a completion, and `kept`, false where a group teaches nothing.
         """
-        rows = self.draw(
-            questions_of(
-                self._config.seed,
-                int(trainer.state.global_step) // self._config.iterations,
-                questions=len(self._problems),
-                per_step=len(prompts) // self._config.rollout.samples,
-            ),
-            trainer,
+        processes = Processes.here()
+        numbers = questions_of(
+            self._config.seed,
+            int(trainer.state.global_step) // self._config.iterations,
+            questions=len(self._problems),
+            per_step=len(prompts) * processes.count // self._config.rollout.samples,
         )
+        rows = self.draw(processes.share(numbers), trainer)
         sampled = {}
         if self._keeps_logprobs:
             sampled = {"sampler_logprobs": [list(row[LOGPROBS]) for row in rows]}
@@ -130,7 +133,10 @@ class Rollouts:
         }
 
     def draw(self, numbers: Sequence[int], trainer: Any) -> list[Row]:
-        """Graded, rewarded rows of the problems with these numbers, in order; they are written to the step's file."""
+        """Graded, rewarded rows of the problems with these numbers, in order; they are written to the step's file.
+
+        The numbers are this process's share, the file holds the rows of all processes.
+        """
         step, samples = int(trainer.state.global_step), self._config.rollout.samples
         with self._policy.serving(trainer) as engine:
             rows = self._graded(numbers, step, engine)
@@ -139,10 +145,11 @@ class Rollouts:
             self._length.add_terms(rows, step, self._files)
             rewards = [reward + row[LENGTH_TERM] for row, reward in zip(rows, rewards, strict=True)]
         groups = [rewards[start : start + samples] for start in range(0, len(rows), samples)]
-        kept = kept_groups(groups, self._config.keep_signal)
+        processes = Processes.here()
+        kept = processes.kept(groups, self._config.keep_signal)
         for place, (row, reward) in enumerate(zip(rows, rewards, strict=True)):
             row |= {"step": step, "reward": reward, "taught": kept[place // samples]}
-        self._files.write(step, rows)
+        processes.write(self._files, step, rows)
         return rows
 
     def _advantages(self, rows: Sequence[Row], step: int) -> list[list[float]]:

@@ -1,6 +1,7 @@
 """Group-relative policy optimisation of a causal language model: TRL's GRPOTrainer over our rollouts.
 
-Rollouts come from the weights in training, in this process (see `policy_engine`); one process trains, on one device.
+Rollouts come from the weights in training (see `policy_engine`), in the process that trains on them: this one, or each
+of several that share every step's groups (see `processes`).
 Training resumes from the newest whole checkpoint in `checkpoint_dir`, which belongs to one fingerprint.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -22,8 +23,11 @@ from latent_core.likelihood import require_own_logits
 from latent_core.models.family import open_family
 from latent_core.rl.critic_checkpoints import with_critic
 from latent_core.rl.judges import judge
+from latent_core.rl.launch import launch, launches
 from latent_core.rl.policy import DIAGNOSIS, policy_trainer
-from latent_core.rl.rollouts import Rollouts
+from latent_core.rl.processes import Processes
+from latent_core.rl.rollout_files import RolloutFiles
+from latent_core.rl.rollouts import Rollouts, check_references, rollout_schema
 from latent_core.rl.value_head import Critic
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
 from latent_core.sft.rank import Progress, checkpoint_callback, progress_callback
@@ -85,8 +89,25 @@ def reinforce(
     """Train the model in `model_dir` on `problems`, write the merged model (and the adapter, under LoRA) to `out_dir`.
 
     A dual model acts and learns under its phase machine. `references`: the start model's mean length by question, which
-    a length term needs (see `LengthControl`). Raises InputError for settings that do not fit the model.
+    a length term needs (see `LengthControl`). Raises InputError for settings that do not fit the model or the machine.
     """
+    if launches(config, "grpo"):
+        check_references(config, references)
+        measured = launch(
+            "grpo",
+            model_dir,
+            config,
+            {
+                "problems": [asdict(problem) for problem in problems],
+                "benchmark": benchmark,
+                "references": None if references is None else dict(references),
+            },
+            out_dir=out_dir,
+            checkpoint_dir=checkpoint_dir,
+            progress=progress,
+        )
+        files = RolloutFiles(checkpoint_dir / ROLLOUTS, rollout_schema(length=config.length.is_on))
+        return PolicyResult(**measured, rollouts=files.rows(range(0, config.steps, config.iterations)))
     rollouts = Rollouts(
         problems,
         model_dir,
@@ -128,9 +149,11 @@ def train_policy(
 
     `critic`: the value head that `rollouts` reckons with, which goes into the checkpoints.
     `importance_cap`: see `policy_trainer`. The rollouts are let go whatever happens.
+    Of several processes only the first one saves what came of it.
     """
     from datasets import Dataset
 
+    place = Processes.here()
     tokenizer, family = open_family(model_dir)
     vocabulary = DualVocabulary.find(model_dir)
     machine = PhaseMachine(vocabulary, stop_ids=family.stop_ids) if vocabulary else None
@@ -155,9 +178,16 @@ def train_policy(
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     finally:
         rollouts.let_go()
-    save_trained(trainer.model, tokenizer, config, model_dir, out_dir, rows)
     log = [{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history]
+    trained = trainer.model
+    # The trainer's wrapper goes before the process group: as its last owner it would wait for the group's threads while
+    # holding the interpreter's lock, which these may wait for.
     del trainer, model
+    release()
+    place.part()
+    if place.rank == 0:
+        save_trained(trained, tokenizer, config, model_dir, out_dir, rows)
+    del trained
     release()
     return PolicyResult(
         curve=[{key: value for key, value in entry.items() if not key.startswith(DIAGNOSIS)} for entry in log],
@@ -182,12 +212,12 @@ def _arguments(config: PolicyUpdateConfig, sizes: Sizes, loss: str, temperature:
     import torch
     from trl import GRPOConfig
 
-    on_gpu = torch.cuda.is_available()
+    on_gpu, processes = torch.cuda.is_available(), Processes.here().count
     arguments = GRPOConfig(
         output_dir=str(checkpoint_dir),
         max_steps=config.steps,
         per_device_train_batch_size=config.micro_batch_size,
-        gradient_accumulation_steps=sizes.rollouts // config.micro_batch_size,
+        gradient_accumulation_steps=sizes.rollouts // (config.micro_batch_size * processes),
         # TRL knows no groups of one; its own advantages, which need them, are replaced in any case.
         num_generations=sizes.samples if sizes.samples > 1 else sizes.rollouts,
         num_iterations=config.iterations,
@@ -210,6 +240,7 @@ def _arguments(config: PolicyUpdateConfig, sizes: Sizes, loss: str, temperature:
         logging_steps=1,
         bf16=is_mixed(config),
         use_cpu=not on_gpu,
+        ddp_backend=None if on_gpu or processes == 1 else "gloo",
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=on_gpu,

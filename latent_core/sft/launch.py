@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from latent_core.errors import InfrastructureError, StageFailed
 from latent_core.processes import log_tail
@@ -23,18 +24,35 @@ _POLL_SECONDS = 0.5
 def launch(job: Job, processes: int, devices: list[str], progress: Progress | None) -> TrainResult:
     """Train in `processes` processes and return the first one's result.
 
-    `devices` are the ids of the GPUs to use, one a process; empty on a CPU. Raises StageFailed when a process raised
-    an error, and InfrastructureError when one was killed; both carry the last lines of the log.
+    See `run_processes`.
     """
-    folder = job.checkpoint_dir / "launch"
+    folder = launch_folder(job.checkpoint_dir)
+    _write_job(job, folder)
+    return TrainResult(**run_processes(folder, "latent_core.sft.launched", processes, devices, progress, stage="train"))
+
+
+def launch_folder(checkpoint_dir: Path) -> Path:
+    """An empty folder, through which a launcher and its caller speak."""
+    folder = checkpoint_dir / "launch"
     folder.mkdir(parents=True, exist_ok=True)
     for left_over in folder.iterdir():
         left_over.unlink()
-    _write_job(job, folder)
+    return folder
+
+
+def run_processes(
+    folder: Path, module: str, processes: int, devices: list[str], progress: Progress | None, *, stage: str
+) -> dict[str, Any]:
+    """Run `python -m MODULE FOLDER` in `processes` processes, on the job in the folder, and return the first's result.
+
+    The module as a program is `supervise` with a number of processes behind the folder, and `take_part` without.
+    `devices` are the ids of the GPUs to use, one a process; empty on a CPU. Raises StageFailed when a process raised
+    an error, and InfrastructureError when one was killed; both carry the last lines of the log.
+    """
     log = folder / "launch.log"
     with log.open("wb") as output:
         launcher = subprocess.Popen(
-            [sys.executable, "-m", "latent_core.sft.launched", str(folder), str(processes)],
+            [sys.executable, "-m", module, str(folder), str(processes)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -46,14 +64,15 @@ def launch(job: Job, processes: int, devices: list[str], progress: Progress | No
             launcher.terminate()
             launcher.wait()
     if launcher.returncode == 0:
-        return TrainResult(**json.loads((folder / RESULT).read_text()))
+        result: dict[str, Any] = json.loads((folder / RESULT).read_text())
+        return result
     told = f"Last lines of {log}:\n{log_tail(log)}"
     exits = json.loads((folder / EXITS).read_text()) if (folder / EXITS).is_file() else {}
     errors = sorted(json.loads(path.read_text()) for path in folder.glob(ERROR.format("*")))
     if errors and not any(code < 0 for code in exits.values()):  # the first one; others only missed that process
-        raise StageFailed(f"train: {errors[0][1]}. {told}")
+        raise StageFailed(f"{stage}: {errors[0][1]}. {told}")
     killed = ", ".join(f"number {rank} by signal {-code}" for rank, code in exits.items() if code < 0)
-    raise InfrastructureError(f"train: a training process died{killed and f' ({killed})'}. {told}")
+    raise InfrastructureError(f"{stage}: a training process died{killed and f' ({killed})'}. {told}")
 
 
 def environment_of(processes: int, devices: list[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 
 from latent_core.config.training import TrainConfig
 from latent_core.processes import end_with
-from latent_core.sft.rank import Job, fit
+from latent_core.sft.rank import Job, Progress, fit
 
 RESULT, PROGRESS = "result.json", "progress.json"
 ERROR = "error-{}.json"  # of a process by its number: when and what
@@ -39,8 +40,11 @@ def write_json(path: Path, content: Any) -> None:
     partial.replace(path)
 
 
-def supervise(folder: Path, processes: int) -> int:
-    """Run the processes until all have ended well, or one has not; then end the others. Returns an exit status."""
+def supervise(folder: Path, processes: int, module: str) -> int:
+    """Run `python -m MODULE FOLDER` in each process until all have ended well, or one has not; then end the others.
+
+    Returns an exit status.
+    """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, start_processes
 
     shared = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
@@ -48,7 +52,7 @@ def supervise(folder: Path, processes: int) -> int:
         started = start_processes(
             name="train",
             entrypoint=sys.executable,
-            args={rank: ("-m", "latent_core.sft.launched", str(folder)) for rank in range(processes)},
+            args={rank: ("-m", module, str(folder)) for rank in range(processes)},
             envs={rank: {"RANK": str(rank), "LOCAL_RANK": str(rank)} | shared for rank in range(processes)},
             logs_specs=DefaultLogsSpecs(scratch),  # unused: they write to the launcher's own log
         )
@@ -65,8 +69,12 @@ def supervise(folder: Path, processes: int) -> int:
     return 1
 
 
-def work(folder: Path) -> None:
-    """One of the processes."""
+def take_part(folder: Path, compute: Callable[[dict[str, Any], Progress | None], dict[str, Any] | None]) -> None:
+    """Be one of the processes: meet the others, compute what the job describes, and say what came of it.
+
+    `compute` gets the folder's `job.json`, and in the first process a way to report progress; what it returns there, if
+    anything, is the result. Never returns.
+    """
     import torch
     import torch.distributed
 
@@ -90,14 +98,24 @@ def work(folder: Path) -> None:
         world_size=int(os.environ["WORLD_SIZE"]),
         timeout=_PATIENCE,
     )
-    result = fit(_read_job(folder, described), report if rank == 0 else None)
-    if result is not None:
-        write_json(folder / RESULT, asdict(result))
+    result = compute(described, report if rank == 0 else None)
+    if rank == 0:
+        write_json(folder / RESULT, result)
     sys.stdout.flush()
     sys.stderr.flush()
     # All is written. What native libraries do at interpreter exit (a thread that is still alive aborts the process)
     # must not turn a finished training into a failed one.
     os._exit(0)
+
+
+def work(folder: Path) -> None:
+    """One of the processes of supervised fine-tuning."""
+
+    def compute(described: dict[str, Any], report: Progress | None) -> dict[str, Any] | None:
+        result = fit(_read_job(folder, described), report)
+        return None if result is None else asdict(result)
+
+    take_part(folder, compute)
 
 
 def _read_job(folder: Path, described: dict[str, Any]) -> Job:
@@ -116,5 +134,5 @@ def _read_job(folder: Path, described: dict[str, Any]) -> Job:
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
-        sys.exit(supervise(Path(sys.argv[1]), int(sys.argv[2])))
+        sys.exit(supervise(Path(sys.argv[1]), int(sys.argv[2]), "latent_core.sft.launched"))
     work(Path(sys.argv[1]))

@@ -43,7 +43,7 @@ def train(
     """
     if training.num_rows == 0:
         raise InputError("train: no training examples are left; look at the row accounting of the prepare stage")
-    devices = _visible_gpus()
+    devices = visible_gpus()
     processes = _processes(config, devices)
     micro_batch_size(config, processes)
     resolve_layout(config)
@@ -67,7 +67,7 @@ def train(
     return launch(job, processes, devices, progress)
 
 
-def _visible_gpus() -> list[str]:
+def visible_gpus() -> list[str]:
     """Ids of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     import torch
 
