@@ -66,7 +66,8 @@ def whitened(advantages: Floats, learned: Floats) -> Floats:
     """
     if len(learned) < 2 or are_equal(learned):
         return np.zeros_like(advantages)
-    return (advantages - learned.mean()) / deviation(learned)
+    white: Floats = (advantages - learned.mean()) / deviation(learned)
+    return white
 
 
 def exchanged(group: Sequence[Episode], seed: int, name: str) -> list[list[float]]:

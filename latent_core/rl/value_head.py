@@ -98,7 +98,7 @@ class Critic:
                 near = old + (value - old).clamp(-self._config.clip, self._config.clip)
                 loss = torch.maximum(loss, (near - target).square())
             self._optimizer.zero_grad()
-            (loss.sum() / count).backward()  # type: ignore[no-untyped-call]
+            (loss.sum() / count).backward()
             for parameter in self.head.parameters():
                 assert parameter.grad is not None
                 parameter.grad = total(parameter.grad)

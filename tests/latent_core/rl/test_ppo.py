@@ -207,7 +207,8 @@ def test_killed_training_goes_on_to_the_same_weights_and_values(small_dir: Path,
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
+    found: dict[str, torch.Tensor] = load_file(folder / "model.safetensors")
+    return found
 
 
 def test_policy_stands_still_while_the_head_warms_up(small_dir: Path, tmp_path: Path) -> None:
