@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from latent_core.config.agents import AgentConfig, Estimator
 from latent_core.rl.agent_rollouts import AgentRollouts, agent_schema
-from latent_core.rl.curves import Curves
+from latent_core.rl.curves import Curves, with_diagnosis
 from latent_core.store import ArtifactWriter
 from tasks.inputs import EnvironmentInput, Model
 from tasks.stage import Outcome, Workplace, stage
@@ -60,7 +60,7 @@ def train_agent(out: ArtifactWriter, inputs: AgentInputs, config: AgentConfig, w
     return Outcome(
         accounting=accounting,
         metrics={
-            "steps": curves.steps(result.diagnosis),
+            "steps": with_diagnosis(curves.steps(), result.diagnosis),
             "parameters": result.total_parameters,
             "trainable_parameters": result.trainable_parameters,
         },

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from latent_core.config.grpo import GrpoConfig
-from latent_core.rl.curves import STEP_COLUMNS, rollout_steps
+from latent_core.rl.curves import STEP_COLUMNS, rollout_steps, with_diagnosis
 from latent_core.rl.length_control import CURVE_COLUMNS, length_curve
 from latent_core.rl.rollouts import rollout_schema
 from latent_core.store import ArtifactRef, ArtifactWriter
@@ -67,7 +67,7 @@ def train_policy(out: ArtifactWriter, inputs: GrpoInputs, config: GrpoConfig, wo
             "verdicts": dict(verdicts),
             **summary.metrics(),
             **({"length": list(length_curve(under_length, samples))} if under_length else {}),
-            **({"steps": list(rollout_steps(diagnosed, samples, result.diagnosis))} if diagnosed else {}),
+            **({"steps": with_diagnosis(rollout_steps(diagnosed, samples), result.diagnosis)} if diagnosed else {}),
             "parameters": result.total_parameters,
             "trainable_parameters": result.trainable_parameters,
         },

@@ -13,10 +13,11 @@ def with_critic(trainer: type, critic: Critic | None) -> type:
 
     The trainer's state is the last file of a checkpoint, so that one that is whole has its head.
     """
-    if critic is None:
-        return trainer
+    return trainer if critic is None else _saving(trainer, critic)
 
-    class CriticTrainer(trainer):  # type: ignore[misc, valid-type]
+
+def _saving(trainer: type, critic: Critic) -> type:
+    class CriticTrainer(trainer):  # type: ignore[misc]
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
             critic.to(self.accelerator.device)

@@ -43,12 +43,12 @@ class Curves:
             if found:
                 self._logged[int(entry["step"]) - 1] |= found
 
-    def steps(self, diagnosis: Mapping[int, Mapping[str, float]]) -> list[dict[str, float]]:
+    def steps(self) -> list[dict[str, float]]:
         """One entry a step, in order: `return` and `success` are means over episodes, `within_group_std` (ddof 1) is
-        the mean over groups, lengths are tokens a turn, `latent_share` is of the model's own tokens. What `diagnosis`
-        has of a step is added to it, and those of `LOGGED` where they were logged."""
+        the mean over groups, lengths are tokens a turn, `latent_share` is of the model's own tokens. Those of
+        `LOGGED` are there where they were logged."""
         return [
-            {"step": number} | _measures(step) | self._logged.get(number, {}) | diagnosis.get(number, {})
+            {"step": number} | _measures(step) | self._logged.get(number, {})
             for number, step in sorted(self._steps.items())
         ]
 
@@ -68,9 +68,7 @@ def _measures(step: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def rollout_steps(
-    rows: Iterable[Mapping[str, Any]], samples: int, diagnosis: Mapping[int, Mapping[str, float]]
-) -> Iterator[dict[str, float]]:
+def rollout_steps(rows: Iterable[Mapping[str, Any]], samples: int) -> Iterator[dict[str, float]]:
     """As `Curves.steps`, of one-turn rollouts (`rollout_schema`) that come step by step and group by group.
 
     `format_rate` is the share of completions that were not cut and gave an answer; lengths are tokens a completion.
@@ -88,5 +86,15 @@ def rollout_steps(
             "tokens": tokens / len(of_step),
             "latent_share": sum(row["latent_tokens"] for row in of_step) / max(1, tokens),
             "within_group_std": float(rewards.std(axis=1, ddof=1).mean()),
-            **diagnosis.get(number, {}),
         }
+
+
+def with_diagnosis(
+    steps: Iterable[Mapping[str, float]], diagnosis: Mapping[int, Mapping[str, float]]
+) -> list[dict[str, float]]:
+    """Entries of steps with what was diagnosed of each. Steps that learned from earlier rollouts have an entry of
+    their own, with that alone."""
+    found = {int(step["step"]): dict(step) for step in steps}
+    for number, measures in diagnosis.items():
+        found[number] = found.get(number, {"step": number}) | measures
+    return [found[number] for number in sorted(found)]

@@ -31,29 +31,31 @@ def credit(
 ) -> tuple[Floats, Floats]:
     """Advantages and value targets of the tokens that the policy wrote, both of the shape of `values`, (own tokens,).
 
-    A turn's reward stands at its last own token. A target is the advantage plus the value that it was reckoned with.
-    After the last token nothing comes, also where the limit of turns cut the episode: its return ends there too.
+    Observations are no part of the sequence; a turn's reward stands at its last own token. A target is the advantage
+    plus the value that it was reckoned with. After the last token nothing comes, also where the limit of turns cut the
+    episode: its return ends there too.
     `rewards` of the turns are the episode's own unless they are given.
     """
-    mask = np.asarray(episode.env_mask, dtype=bool)
-    if not mask.any():
-        return np.zeros(0), np.zeros(0)
     given = [turn.reward for turn in episode.turns] if rewards is None else rewards
-    ends = episode.turn_ends
-    spoken = [reward for turn, reward in zip(episode.turns, given, strict=True) if turn.output.token_ids]
-    at, value = np.zeros(len(mask)), np.zeros(len(mask))
-    at[list(ends)] = spoken
-    value[mask] = values
+    spoken = [
+        (len(turn.output.token_ids), reward)
+        for turn, reward in zip(episode.turns, given, strict=True)
+        if turn.output.token_ids
+    ]
+    if not spoken:
+        return np.zeros(0), np.zeros(0)
+    ends = np.cumsum([length for length, _ in spoken]) - 1
+    at = np.zeros(len(values))
+    at[ends] = [reward for _, reward in spoken]
     advantages = bi_level_gae(
         at,
-        value,
-        ends,
+        values,
+        ends.tolist(),
         gamma_turn=config.gamma_turn,
         lambda_turn=config.lambda_turn,
         gamma_token=config.gamma_token,
         lambda_token=config.lambda_token,
-        acted=mask.tolist(),
-    )[mask]
+    )
     return advantages, advantages + values
 
 
@@ -64,7 +66,8 @@ def whitened(advantages: Floats, learned: Floats) -> Floats:
     """
     if len(learned) < 2 or are_equal(learned):
         return np.zeros_like(advantages)
-    return (advantages - learned.mean()) / deviation(learned)
+    white: Floats = (advantages - learned.mean()) / deviation(learned)
+    return white
 
 
 def exchanged(group: Sequence[Episode], seed: int, name: str) -> list[list[float]]:

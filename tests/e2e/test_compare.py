@@ -32,6 +32,7 @@ SMALL: dict[str, Any] = {
         "questions": 6,
         "baselines": ["truncate"],
         "interventions": ["swap"],
+        "intervention_ratios": [0.5],
         "sampling": {"max_new_tokens": 96},
     },
 }
@@ -51,12 +52,14 @@ def test_comparison_of_arms_trains_every_seed_and_ends_in_a_report(
     results = json.loads(report.read_bytes(RESULTS))
     assert [arm["name"] for arm in results["arms"]] == ["standard", "dual", "latent-compressor word", "random word"]
     assert all(arm["seeds"] == [1, 2] and arm["questions"] == 6 for arm in results["arms"])
-    assert [family["title"] for family in results["families"]] == ["Latent arms", "Compressors"]
+    assert [family["title"] for family in results["families"]] == ["Dual against its controls", "Compressors"]
     assert len([ref for ref in store.list() if ref.stage == "train"]) == 6  # standard is the first compressor's arm
-    assert {item["arm"] for item in results["interventions"]} == {"standard", "dual"}
+    made = {(item["arm"], item["reasoning"], item["ratio"]) for item in results["interventions"]}
+    replaced = ("own reasoning", "swapped reasoning")
+    assert made == {(arm, reasoning, 0.5) for arm in ("standard", "dual") for reasoning in replaced}
     assert {row["compressor"] for row in results["compressions"]} == {"standard", "random word"}
     show(report)
     shown = capsys.readouterr().out
-    assert "Latent arms at equal tokens" in shown and "dual" in shown and "report.html" in shown
+    assert "Dual against its controls at equal tokens" in shown and "dual" in shown and "report.html" in shown
     compose(config, run := open_plan("compare", config))
     assert all(line.hit for line in run.lines)

@@ -17,7 +17,7 @@ from latent_core.benchmarks.problem import Problem
 from latent_core.config.agents import AgentConfig
 from latent_core.config.grpo import GrpoConfig
 from latent_core.rl import agent_rollouts, diagnosis, training
-from latent_core.rl.curves import Curves, rollout_steps
+from latent_core.rl.curves import rollout_steps, with_diagnosis
 from latent_core.rl.diagnosis import Diagnosis, first_token_entropy
 from latent_core.rl.judges import Rewards
 from latent_core.rl.mismatch import Mismatch, sampler_trainer_kl
@@ -89,15 +89,14 @@ def test_steps_hold_what_was_diagnosed_of_them() -> None:
     row = {"verdict": "correct", "tokens": 4, "latent_tokens": 3}
     rows = [row | {"step": step, "reward": float(place)} for step in (0, 1) for place in range(4)]
     rows[0] |= {"verdict": "truncated"}
-    first, second = rollout_steps(rows, 2, {1: {"sampler_kl": 0.5}})
-    assert first == {
+    rollouts = list(rollout_steps(rows, 2))
+    assert rollouts[0] == {
         "step": 0, "reward": 1.5, "correct": 0.75, "format_rate": 0.75, "tokens": 4.0, "latent_share": 0.75,
         "within_group_std": pytest.approx(0.5**0.5),
     }  # fmt: skip
-    assert second["sampler_kl"] == 0.5 and second["format_rate"] == 1.0
-    curves = Curves()
-    curves.add({"step": 3, "tokens": 2, "latent_tokens": 0, "end": "format", "seed": 1, "return": 0.0, "success": None})
-    assert curves.steps({3: {"sampler_kl": 0.25}, 4: {}})[0]["sampler_kl"] == 0.25
+    assert rollouts[1]["format_rate"] == 1.0
+    diagnosed = with_diagnosis(rollouts, {2: {"sampler_kl": 0.25}, 1: {"sampler_kl": 0.5}})
+    assert diagnosed == [rollouts[0], rollouts[1] | {"sampler_kl": 0.5}, {"step": 2, "sampler_kl": 0.25}]
 
 
 SMALL: dict[str, Any] = {

@@ -177,7 +177,7 @@ def test_policy_earns_more_from_groups_of_one_and_the_head_explains_why(small_di
         assert row["taught"]
         curves.add(row | {"return": row["return"] - 2 * (row["seed"] % 2)})
     curves.add_logged(result.curve)
-    steps = curves.steps({})
+    steps = curves.steps()
     earned = [step["return"] for step in steps]
     assert np.mean(earned[:2]) < 1.3 and np.mean(earned[-3:]) > 1.8
     assert steps[0]["explained_variance"] == 0 and np.mean([step["explained_variance"] for step in steps[-5:]]) > 0.2
@@ -207,7 +207,8 @@ def test_killed_training_goes_on_to_the_same_weights_and_values(small_dir: Path,
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
+    found: dict[str, torch.Tensor] = load_file(folder / "model.safetensors")
+    return found
 
 
 def test_policy_stands_still_while_the_head_warms_up(small_dir: Path, tmp_path: Path) -> None:

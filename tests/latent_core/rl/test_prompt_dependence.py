@@ -73,14 +73,13 @@ def test_policy_that_copies_its_prompt_tells_all_of_it_and_is_always_found() -> 
 
 
 def test_equal_prompts_are_one_and_a_single_one_is_not_measured() -> None:
-    groups = _groups([[10 + number // 2] * 5 for number in range(8)])
-    pairs = [Group(groups[number // 2 * 2].prompt, group.outputs) for number, group in enumerate(groups)]
-    copies = Constructed(lambda prompt, token: token in (prompt[0], prompt[0] - 1, prompt[0] // 2 + 5))
+    copies = Constructed(lambda prompt, token: token in prompt)
+    groups = _groups([[10 + number] * 5 for number in range(8)])
+    pairs = [groups[number // 2] for number in range(8)]
     found = prompt_dependence(copies, MODEL, pairs, FAMILY, rows=64)
-    assert found["chance_at_1"] == 1 / 4
-    assert found["mutual_information"] <= np.log(4) + 1e-9
-    alike = [Group(groups[0].prompt, group.outputs) for group in groups]
-    assert prompt_dependence(copies, MODEL, alike, FAMILY, rows=64) == {}
+    assert found["chance_at_1"] == 1 / 4 and found["retrieval_at_1"] == 1.0
+    assert found["mutual_information"] == pytest.approx(np.log(4), abs=1e-3)
+    assert prompt_dependence(copies, MODEL, groups[:1] * 8, FAMILY, rows=64) == {}
 
 
 def test_reasoning_is_what_stands_before_the_closing_mark_without_an_echoed_ratio() -> None:
@@ -103,14 +102,14 @@ def test_table_of_a_real_model_is_its_phase_exact_log_likelihood_pair_by_pair(
     model, policy = load_model(model_dir, GrpoConfig()).eval(), Policy(machine, 0.8)
     prompts = [(*ids, int(family.think_start_id or 0)) for ids in ((40, 41, 42), (43,), (44, 45))]
     texts = [(50, 51, 52, 53), (54,), (), (50, 51, 52, 53)]
-    thoughts = [
-        Reasoning((), tuple(map(int, vocabulary.to_latent(list(ids)))) if vocabulary and ids else ids) for ids in texts
-    ]
-    table = log_likelihoods(policy, model, prompts, thoughts, rows=2)
+    written = [tuple(map(int, vocabulary.to_latent(list(ids)))) if vocabulary and ids else ids for ids in texts]
+    thoughts = [*(Reasoning((), ids) for ids in written), Reasoning((46, 47), written[0])]
+    table = log_likelihoods(policy, model, prompts, thoughts, rows=3)
     for row, one in enumerate(thoughts):
         for column, prompt in enumerate(prompts):
-            ids = torch.tensor([[*prompt, *one.ids]])
+            ids = torch.tensor([[*prompt, *one.before, *one.ids]])
             with torch.no_grad():
                 alone = policy.logprobs(model, ids, torch.ones_like(ids), len(one.ids)).values.sum() if one.ids else 0.0
             assert table[row, column] == pytest.approx(float(alone), abs=1e-4)
+    assert table[0, 0] != pytest.approx(table[4, 0], abs=1e-2), "what is written before is read"
     assert table[0, 0] != pytest.approx(table[0, 1], abs=1e-2), "or no pair could be told from another"
