@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
 from latent_core.config.ppo import ValueConfig
 from latent_core.likelihood.hidden_states import hidden_states
 from latent_core.loading import NO_CODE
 from latent_core.rl.groups import Floats, are_equal
 
-FILE = "value_head.pt"  # in a checkpoint
+FILE = "value_head.safetensors"  # in a checkpoint
 
 Sum = Callable[[torch.Tensor], torch.Tensor]
 """The sum of a tensor over all processes that train together; with one process the tensor itself."""
@@ -107,14 +108,22 @@ class Critic:
 
     def save(self, checkpoint: Path) -> None:
         """Write head and optimizer into a checkpoint."""
-        torch.save({"head": self.head.state_dict(), "optimizer": self._optimizer.state_dict()}, checkpoint / FILE)
+        tensors = {f"head.{name}": value for name, value in self.head.state_dict().items()}
+        for place, state in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{place}.{name}": value for name, value in state.items()}
+        save_file({name: value.contiguous() for name, value in tensors.items()}, checkpoint / FILE)
 
     def restore(self, checkpoint: Path) -> None:
         """Go on from what `save` wrote. Raises FileNotFoundError where it wrote nothing."""
-        device = next(self.head.parameters()).device
-        state = torch.load(checkpoint / FILE, map_location=device, weights_only=True)
-        self.head.load_state_dict(state["head"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        tensors = load_file(checkpoint / FILE, device=str(next(self.head.parameters()).device))
+        self.head.load_state_dict({name: tensors[f"head.{name}"] for name in self.head.state_dict()})
+        optimizer = self._optimizer.state_dict()
+        for name, value in tensors.items():
+            kind, _, rest = name.partition(".")
+            if kind == "optimizer":
+                place, _, field = rest.partition(".")
+                optimizer["state"].setdefault(int(place), {})[field] = value
+        self._optimizer.load_state_dict(optimizer)
 
 
 @torch.no_grad()

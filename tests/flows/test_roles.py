@@ -41,7 +41,8 @@ BASES: dict[str, Values] = {
     "label-kinds": AT_A_HALF
     | {"compress": {"scoring": {"spans": True}}, "kinds": ["surprisal", "answer_aware"], "labels": WORDS},
     "compare": COLLECTED
-    | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [1.0, 0.5]}, "seeds": [1, 2, 3], "quality": {}}
+    | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [1.0, 0.5, 0.3]}, "seeds": [1, 2, 3], "quality": {}}
+    | {"compressor_ratios": [1.0, 0.5, 0.3]}
     | {"latent_arms": ["standard", "dual"], "compressors": ["latent-compressor", "random"]}
     | {"compress": {"scoring": {"spans": True}, "keep_numbers": True}, "warm_start": {"questions": 5}},
     "grpo": COMMON | {"grpo": FEW | {"length": {"reward": "gated", "rate": 0.1}}},
@@ -68,6 +69,7 @@ BESIDE: dict[str, Values] = {
     "benchmark.train_path": FILES,
     "benchmark.test_path": FILES,
     "benchmark.drop_contaminated": FILES,
+    "evaluate.intervention_ratios": {"interventions": ["empty"], "ratios": [1.0, 0.9, 0.5, 0.3]},
     "sampling.openai.served_model": {"engine": "openai", "openai": {"served_model": "one"}},
     **{
         f"agent.{section}.{name}": {"estimator": "ppo"}

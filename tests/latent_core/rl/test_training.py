@@ -220,7 +220,8 @@ def test_question_that_comes_again_draws_other_completions_and_its_ratio_anew(
     for question in ("word_problems_train_0", "word_problems_train_1"):
         assert {row["ratio"] for row in rows if row["question_id"] == question} == {1.0, 0.5}
     outputs = [{tuple(row["output_token_ids"]) for row in rows if row["step"] == step} for step in range(4)]
-    assert len(set.union(*outputs)) == sum(len(step) for step in outputs)
+    drawn = sum(len(step) for step in outputs)
+    assert drawn > 12 and len(set.union(*outputs)) >= drawn - 2  # short ones may come twice by chance
 
 
 def test_several_steps_on_the_same_completions_are_clipped(
