@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flows.launch.registry import FlowEntry
+from flows.parts.engines import require_rollout_engine
 from flows.parts.evaluations import contamination, evaluated_at_ratios
 from flows.parts.lengths import measured_lengths
 from flows.parts.publish import publish, show
@@ -58,6 +59,7 @@ def compose(cfg: GrpoFlowConfig, run: Run) -> ArtifactRef:
     references = measured_lengths(cfg.grpo, run, start, train_split)
     inputs = GrpoInputs(start, train_split, references)
     trained = run.stage(train_policy, cfg.grpo, inputs, rows=cfg.grpo.completions)
+    require_rollout_engine("grpo.rollout", cfg.grpo.rollout, cfg.runtime, run, [trained])
     evaluations = evaluated_at_ratios(cfg.evaluate, run, start, test_split, "policy", Kind.START)
     evaluations |= evaluated_at_ratios(cfg.evaluate, run, trained, test_split, "policy", Kind.GRPO)
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.grpo.questions)

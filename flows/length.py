@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from flows.compare import show
 from flows.launch.registry import FlowEntry
+from flows.parts.engines import require_rollout_engine
 from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios
 from flows.parts.lengths import measured_lengths
 from flows.parts.publish import publish
@@ -70,6 +71,7 @@ def compose(cfg: LengthArmsConfig, run: Run) -> ArtifactRef:
                 inputs, label = GrpoInputs(start, train_split, references), seeded(name, seed)
                 models[label] = run.stage(train_policy, settings, inputs, label=label, rows=settings.completions)
                 evaluations |= evaluated_at_ratios(cfg.evaluate, run, models[label], test_split, name, seed=seed)
+    require_rollout_engine("grpo.rollout", cfg.grpo.rollout, cfg.runtime, run, models.values())
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.grpo.questions)
     page = CompareArms(
         title=f"Lengths asked for over {len(cfg.seeds)} seeds on {cfg.benchmark.name}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flows.launch.registry import FlowEntry
+from flows.parts.engines import require_rollout_engine
 from flows.parts.publish import publish, show
 from latent_core.config.rl import ReferencePlayConfig, RlFlowConfig
 from latent_core.errors import InputError
@@ -61,6 +62,7 @@ def compose(cfg: RlFlowConfig, run: Run) -> ArtifactRef:
             member, settings = Member(arm, seed), cfg.trained(seed, placebo=arm == PLACEBO)
             agents[member] = run.stage(train_agent, settings, AgentInputs(start, environment), label=member.name)
             played[member] = run.stage(play, cfg.play, PlayInputs(agents[member], environment), label=member.name)
+    require_rollout_engine("agent.rollout", cfg.agent.rollout, cfg.runtime, run, agents.values())
     title = f"Agents in {cfg.environment} from {short_name(cfg.model)}"
     return run.stage(report_agents, ReportAgents(title=title), ReportAgentsInputs(environment, played, agents, against))
 

@@ -40,6 +40,7 @@ def train_agent(out: ArtifactWriter, inputs: AgentInputs, config: AgentConfig, w
             Sizes(config.episodes_per_step, config.rollout.samples, config.rollout.max_episode_tokens),
             loss=_LOSSES.get(config.estimator, "dr_grpo"),
             temperature=config.rollout.temperature,
+            importance_cap=config.rollout.correction_cap,
             out_dir=directory,
             checkpoint_dir=checkpoints,
             critic=rollouts.ppo.critic if rollouts.ppo else None,

@@ -55,7 +55,7 @@ def train_policy(out: ArtifactWriter, inputs: GrpoInputs, config: GrpoConfig, wo
         for row in summary.watched(result.rollouts):
             if config.length.is_on:
                 under_length.append({name: row[name] for name in CURVE_COLUMNS})
-            if config.diagnose_every is not None:
+            if config.diagnose_every is not None or config.rollout.is_corrected:
                 diagnosed.append({name: row[name] for name in STEP_COLUMNS})
             verdicts[row["verdict"]] += 1
             accounting["kept" if row["taught"] else "no_signal"] += 1

@@ -7,9 +7,10 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.policy_update import PolicyUpdateConfig
 from latent_core.config.ppo import GaeConfig, ValueConfig
+from latent_core.config.rollouts import RolloutEngineConfig
 from latent_core.config.sampling import SamplingConfig
 
 HELD_OUT = 2**40
@@ -65,18 +66,15 @@ class Estimator(StrEnum):
     PPO = "ppo"  # arXiv 1707.06347: what tokens bring beyond a learned value, whitened; a mean over all tokens
 
 
-class AgentRolloutConfig(StageConfig):
+class AgentRolloutConfig(RolloutEngineConfig):
     """How episodes are drawn from the policy: as it is, without top-p or top-k, which the loss does not know of."""
 
-    temperature: Annotated[float, IDENTITY, Field(gt=0, le=5)] = 1.0
     samples: Annotated[int, IDENTITY, Field(ge=1)] = 8
     """Episodes of one instance: a group; only ppo can learn from groups of one."""
     max_new_tokens: Annotated[int, IDENTITY, Field(ge=1)] = 256
     """Of one turn."""
     max_episode_tokens: Annotated[int, IDENTITY, Field(ge=8)] = 2048
     """Of an episode, prompt and observations included."""
-    batch_tokens: Annotated[int, RUNTIME, Field(ge=1)] = 32_768
-    """Upper bound of (prompt + new) tokens held at once while generating."""
 
 
 class AgentConfig(PolicyUpdateConfig):

@@ -14,6 +14,7 @@ from latent_core.config.evaluate import EvaluateConfig
 from latent_core.config.lengths import LengthConfig, ReferenceLengths
 from latent_core.config.policy_update import PolicyUpdateConfig
 from latent_core.config.ratios import Ratios, distinct
+from latent_core.config.rollouts import RolloutEngineConfig
 from latent_core.config.runtime import RuntimeConfig, TrainingTrackingConfig
 from latent_core.config.sampling import SamplingConfig
 
@@ -52,15 +53,11 @@ class RewardConfig(StageConfig):
     logprob it is taken off every reward."""
 
 
-class RolloutConfig(StageConfig):
+class RolloutConfig(RolloutEngineConfig):
     """How completions are drawn from the policy: as it is, without top-p or top-k, which the loss does not know of."""
 
-    temperature: Annotated[float, IDENTITY, Field(gt=0, le=5)] = 1.0
     samples: Annotated[int, IDENTITY, Field(ge=2)] = 8
     """Completions of one question at one ratio: a group."""
-    max_new_tokens: Annotated[int, IDENTITY, Field(ge=1)] = 1024
-    batch_tokens: Annotated[int, RUNTIME, Field(ge=1)] = 32_768
-    """Upper bound of (prompt + new) tokens held at once while generating."""
 
 
 class GrpoConfig(PolicyUpdateConfig):

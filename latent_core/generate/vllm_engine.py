@@ -23,6 +23,8 @@ from latent_core.config.sampling import LogprobsOf, SamplingConfig, VllmConfig
 from latent_core.dual.storage import is_dual, read_json
 from latent_core.errors import InputError
 from latent_core.generate.engine import Finished, Generation, Request
+from latent_core.generate.vllm_start import unreadable_modules_hidden
+from latent_core.generate.vllm_weights import Weights, load_weights
 from latent_core.models.family import open_family
 
 ENVIRONMENT = {
@@ -35,6 +37,7 @@ ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "HF_HUB_OFFLINE": "1",
 }
+NOT_INSTALLED = "engine: vllm is not installed; install requirements/cpu-vllm.lock or gpu.lock, or take transformers"
 _LENGTH_STEP = 1024  # max_model_len is rounded up to a multiple, so that a slightly longer prompt needs no restart
 _LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM 0.32 accepts as max_lora_rank
 # vLLM's own default of 128 on CPUs is longer than most prompts here, which would then never hit the prefix cache.
@@ -47,7 +50,9 @@ _LOGPROBS_MODES = {LogprobsOf.MODEL: "raw_logprobs", LogprobsOf.SAMPLER: "proces
 class VllmEngine:
     """A model served by vLLM in this process. A start decides whose log-probabilities it gives: others need a new one.
 
-    `adapter_dir` is a LoRA adapter, served beside the base without merging.
+    `adapter_dir` is a LoRA adapter, served beside the base without merging. `reserve` is how long sequences will become
+    that a later call brings, where that is known: it spares a new start. With `sleeps` a GPU's memory can be lent out
+    between calls (see `sleep`).
     """
 
     def __init__(
@@ -57,11 +62,11 @@ class VllmEngine:
         options: VllmConfig | None = None,
         *,
         adapter_dir: Path | None = None,
+        reserve: int = 0,
+        sleeps: bool = False,
     ) -> None:
         if find_spec("vllm") is None:
-            raise InputError(
-                "engine: vllm is not installed; install requirements/cpu-vllm.lock or gpu.lock, or take transformers"
-            )
+            raise InputError(NOT_INSTALLED)
         self._model_dir = model_dir
         self._dtype = dtype
         self._options = options or VllmConfig()
@@ -72,8 +77,12 @@ class VllmEngine:
         self._adapter_dir = adapter_dir
         self._lora_rank = None if adapter_dir is None else lora_rank(adapter_dir)
         self._llm: Any = None
-        self._length = 0
+        self._length = reserve
         self._logprobs_of = LogprobsOf.MODEL
+        self._sleeps = sleeps
+        self._is_asleep = False
+        self._weights: Weights | None = None
+        self._is_behind = False  # other weights were handed over than those that vLLM has
 
     def generate(
         self, requests: Sequence[Request], sampling: SamplingConfig, finished: Finished | None = None
@@ -82,12 +91,44 @@ class VllmEngine:
         if not requests:
             return []
         self._require_length(requests, sampling)
+        self._catch_up()
         results: dict[int, Generation] = {}
         for index, generation in self._run(requests, sampling):
             results[index] = generation
             if finished:
                 finished({index: generation})
         return [results[index] for index in range(len(requests))]
+
+    def hand_over(self, weights: Weights) -> None:
+        """Complete with these weights from now on, instead of those in `model_dir`.
+
+        `weights` gives every parameter by its checkpoint's name. It is called by the next `generate`, and whenever vLLM
+        starts anew. What was computed with other weights is forgotten: none of it is in a later completion.
+        """
+        if self._adapter_dir is not None:
+            raise ValueError("hand_over: an adapter beside its base would be added to weights that have it already")
+        self._weights = weights
+        self._is_behind = True
+
+    def sleep(self) -> None:
+        """Lend a GPU's memory out until the next `generate`, with `sleeps`; a CPU's stays as it is."""
+        if self._llm is None or not self._sleeps:
+            return
+        # Level 2 forgets the weights: those handed over are read again. Level 1 keeps a copy in this machine's memory.
+        self._llm.sleep(level=1 if self._weights is None else 2)
+        self._is_asleep = True
+        self._is_behind = self._weights is not None
+
+    def _catch_up(self) -> None:
+        """Wake up, and take the weights that were handed over."""
+        if self._is_asleep:
+            self._llm.wake_up(tags=["weights"])
+        if self._weights is not None and self._is_behind:
+            load_weights(self._llm, self._weights())
+            self._is_behind = False
+        if self._is_asleep:
+            self._llm.wake_up(tags=["kv_cache"])
+            self._is_asleep = False
 
     def close(self) -> None:
         """Free the model's memory; a later `generate` starts vLLM again."""
@@ -97,6 +138,7 @@ class VllmEngine:
 
         self._llm.llm_engine.engine_core.shutdown()
         self._llm = None
+        self._is_asleep = False
         gc.collect()
         cleanup_dist_env_and_memory()
 
@@ -122,6 +164,7 @@ class VllmEngine:
             self._length = bound or min(-(-max(room, self._length) // _LENGTH_STEP) * _LENGTH_STEP, self._context)
             self._logprobs_of = sampling.logprobs_of if sampling.logprobs else self._logprobs_of
             self._llm = self._start(self._length)
+            self._is_behind = self._weights is not None
 
     def _start(self, max_model_len: int) -> Any:
         prepare_environment()
@@ -146,12 +189,16 @@ class VllmEngine:
             arguments["logits_processors"] = [PROCESSOR]
         if self._lora_rank is not None:
             arguments |= {"enable_lora": True, "max_lora_rank": self._lora_rank}
+        self._sleeps = self._sleeps and on_gpu
+        if self._sleeps:
+            arguments["enable_sleep_mode"] = True
         arguments |= self._options.arguments()
         if not on_gpu:
             # A CPU engine dies on a seeded request whose prompt comes in chunks ("CPU Generator does not use offset").
             tokens = max(arguments.get("max_num_batched_tokens", _CPU_STEP_TOKENS), max_model_len)
             arguments |= {"enable_chunked_prefill": False, "max_num_batched_tokens": tokens}
-        return LLM(**arguments)
+        with unreadable_modules_hidden():
+            return LLM(**arguments)
 
     def _run(self, requests: Sequence[Request], sampling: SamplingConfig) -> Iterator[tuple[int, Generation]]:
         """Complete all requests, yielding each one's place and completion as it ends; no failure leaves one queued."""

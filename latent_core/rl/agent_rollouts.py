@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latent_core.config.agents import HELD_OUT, AgentConfig, Estimator
-from latent_core.config.sampling import LogprobsOf, SamplingConfig
-from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.generate.vllm_engine import context_of
 from latent_core.models.readable import ReadableModel
 from latent_core.rl import advantages
@@ -20,9 +18,9 @@ from latent_core.rl.draws import instances_of
 from latent_core.rl.environments import EnvironmentSpec
 from latent_core.rl.episodes import Episode, Player, instruction_of
 from latent_core.rl.filters import kept_groups
-from latent_core.rl.generating import generating
 from latent_core.rl.lengths import permuted
 from latent_core.rl.played import turn_rows, turn_schema
+from latent_core.rl.policy_engine import policy_engine
 from latent_core.rl.ppo import Ppo
 from latent_core.rl.prompt_dependence import Group
 from latent_core.rl.rollout_files import RolloutFiles
@@ -58,8 +56,8 @@ class AgentRollouts:
     """TRL's `rollout_func` over an environment; instances and seeds follow from the seed and the step alone."""
 
     def __init__(self, spec: EnvironmentSpec, model_dir: Path, config: AgentConfig, folder: Path) -> None:
+        """Raises InputError for an engine that is not installed."""
         self._spec = spec
-        self._model_dir = model_dir
         self._config = config
         self._readable = ReadableModel.load(model_dir)
         self.ppo: Ppo | None = None
@@ -68,7 +66,10 @@ class AgentRollouts:
             self.ppo = Ppo(config, hidden_width(model_dir))
         self._files = RolloutFiles(folder, agent_schema(values=self.ppo is not None))
         self._diagnosis = None if config.diagnose_every is None else Diagnosis(config, self._readable.family)
-        self._engine: TransformersEngine | None = None
+        rollout = config.rollout
+        self._longest = min(rollout.max_episode_tokens, context_of(model_dir))
+        self._policy = policy_engine(config, rollout, model_dir, longest=self._longest + rollout.max_new_tokens)
+        self._keeps_logprobs = rollout.is_corrected or self._diagnosis is not None
         self.aborted = 0
         """Groups whose environment failed, in this process."""
 
@@ -82,7 +83,7 @@ class AgentRollouts:
         self.aborted += len(groups) - len(whole)
         taught = iter(self._taught(whole, step))
         judged = iter(self._judged(whole, step, trainer))
-        keys = _KEYS if self._diagnosis is None else (*_KEYS, "sampler_logprobs")
+        keys = (*_KEYS, "sampler_logprobs") if self._keeps_logprobs else _KEYS
         batch: dict[str, list[Any]] = {name: [] for name in keys}
         rows: list[dict[str, Any]] = []
         for group in groups:
@@ -92,7 +93,7 @@ class AgentRollouts:
                 entry = _nothing(self._readable) if group is None else self._entry(group[place], worth[place].tokens)
                 for name, value in (entry | {"kept": kept}).items():
                     batch[name].append(value)
-                if self._diagnosis is not None:
+                if self._keeps_logprobs:
                     batch["sampler_logprobs"].append([0.0] if group is None else _logprobs(group[place]))
                 if group is not None:
                     turns = zip(turn_rows(group[place], self._readable), worth[place].turns, strict=True)
@@ -108,35 +109,26 @@ class AgentRollouts:
 
     def let_go(self) -> None:
         """Hold the trained model no longer; only `rows` may follow."""
-        self._engine = None
+        self._policy.close()
 
     def rows(self, steps: int) -> Iterator[dict[str, Any]]:
         """All turns of the first `steps` optimizer steps, in order."""
         return self._files.rows(range(0, steps, self._config.iterations))
 
     def _play(self, seeds: Sequence[int], step: int, trainer: Any) -> list[list[Episode] | None]:
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        if self._engine is None or self._engine.model is not model:
-            self._engine = TransformersEngine.around(model, self._model_dir)
         rollout, rules = self._config.rollout, self._config.rules
-        player = Player(
-            self._readable,
-            self._engine,
-            SamplingConfig(
-                temperature=rollout.temperature,
-                max_new_tokens=rollout.max_new_tokens,
-                batch_tokens=rollout.batch_tokens,
-                seed=self._config.seed * _SEEDS_APART + step,
-                logprobs=self._diagnosis is not None,
-                logprobs_of=LogprobsOf.MODEL if self._diagnosis is None else LogprobsOf.SAMPLER,
-            ),
-            self._spec,
-            Dialogue(self._readable, instruction_of(self._spec)),
-            min(rollout.max_episode_tokens, context_of(self._model_dir)),
-            format_penalty=rules.format_penalty,
-            most_turns=rules.max_turns,
-        )
-        with generating(model), trainer.accelerator.autocast():
+        sampling = rollout.sampling(self._config.seed * _SEEDS_APART + step, logprobs=self._keeps_logprobs)
+        with self._policy.serving(trainer) as engine:
+            player = Player(
+                self._readable,
+                engine,
+                sampling,
+                self._spec,
+                Dialogue(self._readable, instruction_of(self._spec)),
+                self._longest,
+                format_penalty=rules.format_penalty,
+                most_turns=rules.max_turns,
+            )
             return player.play(seeds, samples=rollout.samples, step=step)
 
     def _taught(self, groups: Sequence[Sequence[Episode]], step: int) -> list[bool]:

@@ -1,11 +1,12 @@
-"""How far the policy that is trained is from the one that sampled: the divergence of the two, from what was sampled."""
+"""How far the policy that is trained is from the one that sampled, measured on what was sampled, and corrected for."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 
 def sampler_trainer_kl(sampler: npt.ArrayLike, trainer: npt.ArrayLike, own: npt.ArrayLike) -> float:
@@ -33,23 +34,57 @@ def sampler_trainer_kl(sampler: npt.ArrayLike, trainer: npt.ArrayLike, own: npt.
 
 
 class Mismatch:
-    """Gathers the tokens of a step, pass by pass, for `sampler_trainer_kl` over all of them."""
+    """What a step's tokens say of sampler and trainer, gathered pass by pass.
+
+    `weights` corrects what is learned for the difference, and counts what it capped.
+    """
 
     def __init__(self) -> None:
-        self._sum = 0.0
-        self._tokens = 0
+        self._found: list[_Pass] = []
 
-    def add(self, sampler: Any, trainer: Any, own: Any) -> None:
-        """Tensors of one shape, as the arguments of `sampler_trainer_kl`."""
-        counted = own.bool().cpu().numpy()
+    def add(self, sampler: torch.Tensor, trainer: torch.Tensor, own: torch.Tensor) -> None:
+        """Log-probabilities of one pass, as the arguments of `sampler_trainer_kl`."""
+        counted = own.bool()
         tokens = int(counted.sum())
         if tokens:
-            found = sampler_trainer_kl(sampler.float().cpu().numpy(), trainer.float().cpu().numpy(), counted)
-            self._sum += tokens * found
-            self._tokens += tokens
+            kl = sampler_trainer_kl(sampler.float().cpu(), trainer.float().cpu(), counted.cpu())
+            largest = float((trainer - sampler)[counted].abs().max())
+            self._found.append(_Pass(tokens, tokens * kl, largest))
 
-    def take(self) -> float | None:
-        """The divergence over what was added since the last call, in nats a token; None where nothing was."""
-        tokens, total = self._tokens, self._sum
-        self._sum, self._tokens = 0.0, 0
-        return total / tokens if tokens else None
+    def weights(self, sampler: torch.Tensor, trainer: torch.Tensor, own: torch.Tensor, cap: float) -> torch.Tensor:
+        """Truncated importance weights min(trainer / sampler, cap), factors of advantages; 1 where a token is not own.
+
+        Arguments and result (rows, tokens); the trainer's are those before the step. The gradient of what the trainer
+        believes of its own samples is then right for samples that are slightly another policy's (Ionides, "Truncated
+        Importance Sampling", 2008; for engines that differ from the trainer: Yao et al., "Your Efficient RL Framework
+        Secretly Brings You Off-Policy RL Training", 2025). The cap is at least 1.
+        """
+        ratios = torch.where(own.bool(), (trainer - sampler).double(), 0.0).exp()
+        if tokens := int(own.bool().sum()):
+            self._found.append(_Pass(weighted=tokens, capped=int((ratios > cap).sum())))
+        return ratios.clamp(max=cap).to(sampler.dtype)
+
+    def take(self) -> dict[str, float]:
+        """Measures of what was seen since the last call; empty where nothing was.
+
+        `sampler_kl` is the divergence in nats a token, `largest_difference` that of two log-probabilities in nats,
+        `capped_share` that of weighted tokens whose weight would have been above the cap.
+        """
+        found, self._found = self._found, []
+        measures: dict[str, float] = {}
+        if tokens := sum(one.tokens for one in found):
+            measures["sampler_kl"] = sum(one.kl for one in found) / tokens
+            measures["largest_difference"] = max(one.largest for one in found)
+        if weighted := sum(one.weighted for one in found):
+            measures["capped_share"] = sum(one.capped for one in found) / weighted
+        return measures
+
+
+class _Pass(NamedTuple):
+    """Sums over the own tokens of a pass, and their largest difference."""
+
+    tokens: int = 0
+    kl: float = 0.0
+    largest: float = 0.0
+    weighted: int = 0
+    capped: int = 0

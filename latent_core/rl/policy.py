@@ -64,22 +64,26 @@ class Policy:
         )
 
 
-def policy_trainer(machine: PhaseMachine | None) -> type:
-    """TRL's GRPOTrainer, with the log-probabilities of this module."""
+def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = None) -> type:
+    """TRL's GRPOTrainer, with the log-probabilities of this module.
+
+    With `importance_cap`, advantages are weighted by `Mismatch.weights`, under this cap.
+    """
     from trl import GRPOTrainer
 
     class PolicyTrainer(GRPOTrainer):  # type: ignore[misc]
         """Learns from the advantages that its `rollout_func` gives, one for each token, and from kept rows alone.
 
-        Where rollouts bring `sampler_logprobs`, every step's log has the divergence between sampler and trainer, over
-        the tokens that were learned from.
+        Where rollouts bring `sampler_logprobs`, sampler and trainer are compared in the pass that is learned from, and
+        every step's log has the measures of `Mismatch`.
         """
 
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
             self._noted: dict[str, float] = {}
             self._mismatch = Mismatch()
-            self._last_logprobs: torch.Tensor | None = None
+            self._learning: dict[str, Any] | None = None
+            """The rows of the pass that is under way in `_compute_loss`."""
 
         @cached_property
         def policy(self) -> Policy:
@@ -92,9 +96,7 @@ def policy_trainer(machine: PhaseMachine | None) -> type:
 
         def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
             """With what was noted since the step before."""
-            divergence = self._mismatch.take()
-            if divergence is not None:
-                self.note({"sampler_kl": divergence})
+            self.note(self._mismatch.take())
             noted, self._noted = self._noted, {}
             super().log(logs | noted, start_time)
 
@@ -133,14 +135,24 @@ def policy_trainer(machine: PhaseMachine | None) -> type:
                 name: value[kept] if isinstance(value, torch.Tensor) and value.ndim else value
                 for name, value in inputs.items()
             }
-            loss: torch.Tensor = super()._compute_loss(model, rows)
-            if "sampler_logprobs" in rows:
-                self._mismatch.add(rows["sampler_logprobs"], self._last_logprobs, rows["tool_mask"])
+            self._learning = rows
+            try:
+                loss: torch.Tensor = super()._compute_loss(model, rows)
+            finally:
+                self._learning = None
             if self.loss_type == "dapo":  # divided by the tokens of all kept rows
                 return loss
             # TRL's mean is over this pass's kept rows; weighted by their share of it, it is one over the step's.
             share: torch.Tensor = kept.float().mean() / inputs["kept_share"]
             return loss * share
+
+        def _compare(self, rows: dict[str, Any], trainer: torch.Tensor) -> None:
+            """Measure and correct the difference to the sampler; TRL reads the advantages of `rows` after this."""
+            sampler, own = rows["sampler_logprobs"], rows["tool_mask"]
+            self._mismatch.add(sampler, trainer, own)
+            if importance_cap is not None:
+                before = rows.get("old_per_token_logps", trainer)  # TRL keeps them where rollouts are learned twice
+                rows["advantages"] = rows["advantages"] * self._mismatch.weights(sampler, before, own, importance_cap)
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
             """Without gradients, not with zeros, where no group teaches: the optimizer's momentum stands still too."""
@@ -166,7 +178,8 @@ def policy_trainer(machine: PhaseMachine | None) -> type:
                     found.append(self.policy.logprobs(model, ids, mask, logits_to_keep, with_entropies=compute_entropy))
             entropies = [one.entropies for one in found if one.entropies is not None]
             values = torch.cat([one.values for one in found])
-            self._last_logprobs = values.detach()
+            if self._learning is not None and "sampler_logprobs" in self._learning:
+                self._compare(self._learning, values.detach())
             return values, torch.cat(entropies) if compute_entropy else None, None
 
     return PolicyTrainer

@@ -17,9 +17,9 @@ from latent_core.config.ppo import GaeConfig
 from latent_core.rl.advantages import bi_level_gae
 from latent_core.rl.curves import LOGGED
 from latent_core.rl.episodes import Episode
+from latent_core.rl.generating import generating
 from latent_core.rl.groups import Floats, are_equal, deviation, finite
 from latent_core.rl.lengths import permuted
-from latent_core.rl.rollouts import generating
 from latent_core.rl.value_head import Critic, Written, explained_variance, states_before
 from latent_core.rl.worth import Worth
 

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.grpo import Advantage, GrpoConfig
-from latent_core.config.sampling import LogprobsOf, SamplingConfig
 from latent_core.errors import InputError
 from latent_core.generate.completions import LOGPROBS, graded_completions
-from latent_core.generate.transformers_engine import TransformersEngine
+from latent_core.generate.engine import Engine
 from latent_core.models.readable import ReadableModel
 from latent_core.rl.advantages import dr_grpo, grpo, rloo
 from latent_core.rl.diagnosis import Diagnosis
 from latent_core.rl.draws import questions_of, ratio_of
 from latent_core.rl.filters import kept_groups
-from latent_core.rl.generating import generating
 from latent_core.rl.judges import Rewards, Row
 from latent_core.rl.length_control import LENGTH_TERM, LengthControl, length_columns
 from latent_core.rl.lengths import permuted
+from latent_core.rl.policy_engine import policy_engine
 from latent_core.rl.prompt_dependence import Group
 from latent_core.rl.rollout_files import RolloutFiles
 
@@ -79,9 +78,11 @@ class Rollouts:
         benchmark: str,
         references: Mapping[str, float] | None = None,
     ) -> None:
-        """`references`: see `LengthControl`. Raises InputError where the length term of `config` has none."""
+        """`references`: see `LengthControl`.
+
+        Raises InputError where the length term of `config` has none, and for an engine that is not installed.
+        """
         self._problems = problems
-        self._model_dir = model_dir
         self._readable = ReadableModel.load(model_dir)
         self._config = config
         self._rewards = rewards
@@ -96,7 +97,8 @@ class Rollouts:
         self._files = RolloutFiles(folder, rollout_schema(length=config.length.is_on))
         self._diagnosis = None if config.diagnose_every is None else Diagnosis(config, self._readable.family)
         self._benchmark = benchmark
-        self._engine: TransformersEngine | None = None
+        self._policy = policy_engine(config, config.rollout, model_dir, longest=0)
+        self._keeps_logprobs = config.rollout.is_corrected or self._diagnosis is not None
 
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
         """Ids as sampled, the rewards (which TRL logs), and what `PolicyTrainer` learns from.
@@ -113,8 +115,9 @@ class Rollouts:
             trainer,
         )
         sampled = {}
-        if self._diagnosis is not None:
+        if self._keeps_logprobs:
             sampled = {"sampler_logprobs": [list(row[LOGPROBS]) for row in rows]}
+        if self._diagnosis is not None:
             self._diagnosis.note(trainer, int(trainer.state.global_step), self._groups(rows), *sampled.values())
         return {
             "prompt_ids": [list(row["prompt_token_ids"]) for row in rows],
@@ -129,11 +132,8 @@ class Rollouts:
     def draw(self, numbers: Sequence[int], trainer: Any) -> list[Row]:
         """Graded, rewarded rows of the problems with these numbers, in order; they are written to the step's file."""
         step, samples = int(trainer.state.global_step), self._config.rollout.samples
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        if self._engine is None or self._engine.model is not model:
-            self._engine = TransformersEngine.around(model, self._model_dir)
-        with generating(model), trainer.accelerator.autocast():
-            rows = self._graded(numbers, step, self._engine)
+        with self._policy.serving(trainer) as engine:
+            rows = self._graded(numbers, step, engine)
         rewards = self._rewards(rows)
         if self._length is not None:
             self._length.add_terms(rows, step, self._files)
@@ -167,16 +167,19 @@ class Rollouts:
 
     def let_go(self) -> None:
         """Hold the trained model, and a judge's copy, no longer; only `rows` may follow."""
-        self._engine = None
+        self._policy.close()
         del self._rewards
 
     def rows(self, steps: int) -> Iterator[Row]:
         """All rows of the first `steps` optimizer steps, in order."""
         return self._files.rows(range(0, steps, self._config.iterations))
 
-    def _graded(self, numbers: Sequence[int], step: int, engine: TransformersEngine) -> list[Row]:
+    def _graded(self, numbers: Sequence[int], step: int, engine: Engine) -> list[Row]:
         """Rows of these problems, each at the ratio that it has drawn for this step."""
         config = self._config
+        # A question that comes again in a later step draws other completions.
+        seed = config.seed * _SEEDS_APART + step
+        sampling = config.rollout.sampling(seed, config.rollout.samples, logprobs=self._keeps_logprobs)
         drawn = {
             number: ratio_of(config.seed, step, self._problems[number].question_id, config.ratios) for number in numbers
         }
@@ -187,23 +190,10 @@ class Rollouts:
                 [self._problems[number] for number in chosen],
                 self._readable,
                 engine,
-                self._sampling(step),
+                sampling,
                 benchmark=self._benchmark,
                 ratio=ratio,
             )
             for index, row in enumerate(rows):
                 of_number[chosen[index // self._config.rollout.samples]].append(row | {"ratio": ratio})
         return [row for number in numbers for row in of_number[number]]
-
-    def _sampling(self, step: int) -> SamplingConfig:
-        """A question that comes again in a later step draws other completions."""
-        rollout = self._config.rollout
-        return SamplingConfig(
-            temperature=rollout.temperature,
-            samples=rollout.samples,
-            max_new_tokens=rollout.max_new_tokens,
-            batch_tokens=rollout.batch_tokens,
-            seed=self._config.seed * _SEEDS_APART + step,
-            logprobs=self._diagnosis is not None,
-            logprobs_of=LogprobsOf.MODEL if self._diagnosis is None else LogprobsOf.SAMPLER,
-        )

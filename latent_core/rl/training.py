@@ -1,6 +1,6 @@
 """Group-relative policy optimisation of a causal language model: TRL's GRPOTrainer over our rollouts.
 
-Rollouts come from the weights in training, with transformers, in this process; one process trains, on one device.
+Rollouts come from the weights in training, in this process (see `policy_engine`); one process trains, on one device.
 Training resumes from the newest whole checkpoint in `checkpoint_dir`, which belongs to one fingerprint.
 """
 
@@ -103,6 +103,7 @@ def reinforce(
         Sizes(config.completions_per_step, config.rollout.samples, config.rollout.max_new_tokens),
         loss=config.advantage.loss,
         temperature=config.rollout.temperature,
+        importance_cap=config.rollout.correction_cap,
         out_dir=out_dir,
         checkpoint_dir=checkpoint_dir,
         progress=progress,
@@ -119,12 +120,14 @@ def train_policy(
     temperature: float,
     out_dir: Path,
     checkpoint_dir: Path,
+    importance_cap: float | None = None,
     critic: Critic | None = None,
     progress: Progress | None = None,
 ) -> PolicyResult:
     """Train on what `rollouts` gives, with TRL's loss of that name (grpo, dr_grpo or dapo); see `reinforce`.
 
     `critic`: the value head that `rollouts` reckons with, which goes into the checkpoints.
+    `importance_cap`: see `policy_trainer`. The rollouts are let go whatever happens.
     """
     from datasets import Dataset
 
@@ -135,7 +138,7 @@ def train_policy(
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # `rollout_func` may change: TRL's version is pinned
     model = load_model(model_dir, config)
     rows = learning_rows(config, latents, ratio_tokens=family.ratio_tokens, tied=bool(model.config.tie_word_embeddings))
-    trainer = with_critic(policy_trainer(machine), critic)(
+    trainer = with_critic(policy_trainer(machine, importance_cap), critic)(
         model=model,
         args=_arguments(config, sizes, loss, temperature, checkpoint_dir),
         reward_funcs=_given_reward,
@@ -148,11 +151,13 @@ def train_policy(
     require_own_logits(trainer.model)
     trainable, total = parameters_of(trainer.model)
     resume = newest_checkpoint(checkpoint_dir)
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    finally:
+        rollouts.let_go()
     save_trained(trainer.model, tokenizer, config, model_dir, out_dir, rows)
     log = [{key: float(value) for key, value in entry.items()} for entry in trainer.state.log_history]
     del trainer, model
-    rollouts.let_go()
     release()
     return PolicyResult(
         curve=[{key: value for key, value in entry.items() if not key.startswith(DIAGNOSIS)} for entry in log],

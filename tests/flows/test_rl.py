@@ -109,3 +109,19 @@ def test_trained_agents_are_registered_and_placebos_are_not(tmp_path: Path) -> N
 
 def test_estimator_of_turns_is_taken_without_a_placebo() -> None:
     checked(RlFlowConfig, {"agent": {"estimator": "gigpo"}, "placebo": False})
+
+
+def test_vllm_that_is_not_installed_is_refused_before_anything_runs_unless_nothing_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {"seeds": [1], "placebo": False, "agent": {"rollout": {"engine": "vllm"}}}
+    monkeypatch.setattr("flows.parts.engines.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"^agent\.rollout\.engine: vllm is not installed; install .*transformers$"):
+        _plan(tmp_path, **settings)
+    _plan(tmp_path, **settings, runtime={"runner": "ray"})  # whose workers may be elsewhere
+    monkeypatch.setattr("flows.parts.engines.find_spec", lambda name: object())
+    agent = _plan(tmp_path, **settings)["agent trained-seed1"]
+    monkeypatch.setattr("flows.parts.engines.find_spec", lambda name: None)
+    with begin(ArtifactStore(str(tmp_path)), agent) as out:
+        out.commit(parents={})
+    assert _plan(tmp_path, **settings)["agent trained-seed1"] == agent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -254,3 +255,12 @@ def test_samples_of_a_question_share_its_prefill(dual_dir: Path) -> None:
     engine.close()
     whole_blocks = (len(first.prompt_ids) - 1) // 32 * 32
     assert whole_blocks > 0 and sorted(cached)[1:] == [whole_blocks] * 7
+
+
+@needs_vllm
+def test_engine_starts_in_a_process_that_has_used_numba(dual_dir: Path) -> None:
+    ffi = pytest.importorskip("llvmlite.binding.ffi")
+    engine = VllmEngine(dual_dir)
+    assert len(engine.generate(_requests(dual_dir, 2), GREEDY)) == 2
+    engine.close()
+    assert sys.modules["llvmlite.binding.ffi"] is ffi

@@ -65,7 +65,7 @@ def train_small(
     sizes = Sizes(config.episodes_per_step, config.rollout.samples, config.rollout.max_episode_tokens)
     result = train_policy(
         model_dir, config, rollouts, sizes, loss="dr_grpo", temperature=1.5, out_dir=root / "out",
-        checkpoint_dir=root / "checkpoints", progress=progress,
+        checkpoint_dir=root / "checkpoints", importance_cap=config.rollout.correction_cap, progress=progress,
     )  # fmt: skip
     return result, rollouts
 

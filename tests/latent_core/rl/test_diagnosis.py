@@ -25,7 +25,7 @@ from latent_core.rl.training import PolicyResult, reinforce
 from tests.latent_core.rl.test_agent_rollouts import train_small as train_agent
 
 DUE = {"mutual_information", "conditional_entropy", "retrieval_at_1", "chance_at_1"}
-EVERY_STEP = {"first_token_entropy", "sampler_kl"}
+EVERY_STEP = {"first_token_entropy", "sampler_kl", "largest_difference"}
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,14 @@ def test_divergence_of_a_step_is_that_of_all_its_tokens_however_they_are_passed(
     sampler, trainer = (-torch.rand(4, 6, generator=draw) for _ in range(2))
     own = torch.tensor([[1] * 6, [1, 0, 0, 0, 0, 0], [0] * 6, [1, 1, 0, 0, 0, 0]])
     gathered = Mismatch()
-    assert gathered.take() is None
+    assert gathered.take() == {}
     for rows in (slice(0, 1), slice(1, 3), slice(3, 4)):
         gathered.add(sampler[rows], trainer[rows], own[rows])
-    assert gathered.take() == pytest.approx(sampler_trainer_kl(sampler, trainer, own))
-    assert gathered.take() is None
+    largest = float((sampler - trainer)[own.bool()].abs().max())
+    assert gathered.take() == pytest.approx(
+        {"sampler_kl": sampler_trainer_kl(sampler, trainer, own), "largest_difference": largest}
+    )
+    assert gathered.take() == {}
 
 
 @pytest.mark.parametrize("section", ["grpo", "agent"])

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
-from latent_core.rl.mismatch import sampler_trainer_kl
+from latent_core.rl.mismatch import Mismatch, sampler_trainer_kl
 
 SAMPLER, TRAINER = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.5, 0.3])
 
@@ -44,3 +45,17 @@ def test_estimate_from_nothing_is_no_number_and_what_cannot_be_is_refused() -> N
         sampler_trainer_kl([[-1.0]], [-1.0], [1])
     with pytest.raises(ValueError, match="sampler: a token was sampled"):
         sampler_trainer_kl([-np.inf], [-1.0], [1])
+
+
+def test_weights_are_ratios_up_to_the_cap_and_one_where_nothing_is_own() -> None:
+    sampler = torch.log(torch.tensor([[0.2, 0.4, 0.1], [0.5, 0.5, 1.0]]))
+    trainer = torch.log(torch.tensor([[0.3, 0.1, 0.9], [0.5, 0.1, 1.0]]))
+    own = torch.tensor([[1, 1, 1], [1, 0, 0]])
+    seen = Mismatch()
+    weights = seen.weights(sampler, trainer, own, cap=2.0)
+    assert weights.tolist() == [pytest.approx([1.5, 0.25, 2.0]), pytest.approx([1.0, 1.0, 1.0])]
+    assert seen.take() == {"capped_share": 0.25}
+    seen.add(sampler, trainer, own)
+    assert seen.take() == pytest.approx(
+        {"sampler_kl": sampler_trainer_kl(sampler, trainer, own), "largest_difference": math.log(9)}
+    )
