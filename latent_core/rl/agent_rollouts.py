@@ -100,11 +100,11 @@ class AgentRollouts:
                     rows += [row | {"step": step, "taught": kept} | columns for row, columns in turns]
         self._files.write(step, rows)
         if self._diagnosis is not None:
-            turns = [turn.output for group in whole for episode in group for turn in episode.turns]
+            outputs = [turn.output for group in whole for episode in group for turn in episode.turns]
             first = [
                 Group(group[0].prompt_ids, [episode.turns[0].output.token_ids for episode in group]) for group in whole
             ]
-            self._diagnosis.note(trainer, step, first, [turn.logprobs for turn in turns])
+            self._diagnosis.note(trainer, step, first, [output.logprobs for output in outputs])
         return batch | _TRAINERS_OWN
 
     def let_go(self) -> None:

@@ -15,7 +15,7 @@ from latent_core import prompts
 from latent_core.benchmarks.problem import Problem
 from latent_core.benchmarks.word_problems import generate_problem
 from latent_core.config.grpo import GrpoConfig
-from latent_core.config.sampling import SamplingConfig
+from latent_core.config.sampling import LogprobsOf, SamplingConfig
 from latent_core.errors import InputError
 from latent_core.generate import vllm_engine
 from latent_core.generate.engine import Generation, Request
@@ -67,7 +67,7 @@ def test_weights_are_taken_once_and_again_after_every_start(mini_dir: Path, monk
     monkeypatch.setattr(engine, "_run", lambda requests, sampling: iter([(0, Generation((1,), "stop"))]))
     monkeypatch.setattr(vllm_engine, "load_weights", lambda llm, weights: taken.append((llm, weights)))
     short, longer = Request((5,) * 9, 0), Request((5,) * 900, 0)
-    sampler = SamplingConfig(max_new_tokens=5, temperature=1.0, logprobs=True, logprobs_of="sampler")  # type: ignore[arg-type]
+    sampler = SamplingConfig(max_new_tokens=5, temperature=1.0, logprobs=True, logprobs_of=LogprobsOf.SAMPLER)
     engine.generate([short], GREEDY)
     engine.hand_over(lambda: "one")  # type: ignore[arg-type, return-value]
     engine.generate([short], GREEDY)
@@ -138,7 +138,7 @@ def test_engine_says_greedily_what_the_model_in_training_says_after_every_hand_o
 
 @needs_vllm
 @pytest.mark.parametrize("kind", ["mini", "dual"])
-def test_first_rollouts_are_the_same_seeds_and_every_step_agrees_with_the_trainer(
+def test_every_step_of_a_training_samples_with_the_weights_of_the_trainer(
     kind: str, request: pytest.FixtureRequest, problems: Sequence[Problem], tmp_path: Path, monkeypatch: Any
 ) -> None:
     """A step of learning rate 1e-2 moves much: an engine one step behind would differ from the trainer at once."""
@@ -152,7 +152,7 @@ def test_first_rollouts_are_the_same_seeds_and_every_step_agrees_with_the_traine
     assert list(result.diagnosis) == [0, 1, 2]
     assert max(found["largest_difference"] for found in result.diagnosis.values()) < 1e-3
     rows = list(result.rollouts)
-    assert len(rows) == 12 and len({tuple(row["output_token_ids"]) for row in rows}) == 12
+    assert len(rows) == 12 and len({tuple(row["output_token_ids"]) for row in rows}) > 6
 
 
 @needs_vllm
@@ -180,8 +180,12 @@ def test_rollouts_let_the_engine_go_when_a_training_fails(
 ) -> None:
     gone: list[Rollouts] = []
     monkeypatch.setattr(Rollouts, "let_go", lambda self: gone.append(self))
-    monkeypatch.setattr(Rollouts, "__call__", lambda *_: {}["a fault"])
-    with pytest.raises(KeyError):
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(Rollouts, "__call__", fail)
+    with pytest.raises(RuntimeError, match="a fault"):
         reinforce(
             mini_dir, problems, GrpoConfig.model_validate(SMALL), benchmark="word_problems", out_dir=tmp_path,
             checkpoint_dir=tmp_path,
