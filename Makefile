@@ -33,7 +33,7 @@ $(VENV)/.installed: pyproject.toml requirements/cpu.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: install ## run the whole job on the embedded model (13 minutes on two idle cores)
+demo: install ## run the whole job on the embedded model (8 minutes on two idle cores)
 	$(BIN)/latent run tokenskip-math --config deployments/smoke.yaml
 
 # On GSM8K, GSM8K_TRAIN and GSM8K_TEST may name local files in place of the hub.

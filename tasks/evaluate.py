@@ -95,13 +95,12 @@ def evaluate(out: ArtifactWriter, inputs: EvaluateInputs, config: EvaluateCondit
     total = config.questions * config.sampling.samples
     started, used_before = time.monotonic(), used(engine)
     readable = warm_readable(model.model_dir, inputs.model.fingerprint)
-    asked = problems.problems(0, config.questions)
+    asked, tails = problems.problems(0, config.questions), dict[str, str]()
     if config.noise is not None:
         mark = readable.family.end_of_turn
-        asked = [
-            replace(problem, question=noisy_question(problem.question, config.noise, problem.question_id, mark))
-            for problem in asked
-        ]
+        noisy = [noisy_question(one.question, config.noise, one.question_id, mark) for one in asked]
+        asked = [replace(problem, question=one.text) for problem, one in zip(asked, noisy, strict=True)]
+        tails = {problem.question_id: one.tail for problem, one in zip(asked, noisy, strict=True)}
     completions: Iterable[Row] = graded_completions(
         asked,
         readable,
@@ -111,6 +110,7 @@ def evaluate(out: ArtifactWriter, inputs: EvaluateInputs, config: EvaluateCondit
         ratio=config.ratio,
         prompting=config.prompting,
         text_format=config.text_format,
+        tail=lambda problem: tails.get(problem.question_id, ""),
         progress=lambda done, generated: workplace.progress(done, total, generated),
     )
     schema = sample_schema(logprobs=config.sampling.logprobs, echoed=readable.family.echoes)

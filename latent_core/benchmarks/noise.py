@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from types import MappingProxyType
+from typing import NamedTuple
 
 from latent_core.benchmarks import noise_texts as texts
 from latent_core.errors import InputError
@@ -31,9 +32,18 @@ def add_noise(question: str, kind: str, draw: Draw, end_of_turn: str) -> str:
     return KINDS[kind](question, draw, end_of_turn)
 
 
-def noisy_question(question: str, kind: str, question_id: str, end_of_turn: str) -> str:
+class NoisyQuestion(NamedTuple):
+    """A question with noise. `tail` is the end of `text` that holds end-of-turn marks, which are the model's own tokens
+    there and not text; empty where there are none."""
+
+    text: str
+    tail: str
+
+
+def noisy_question(question: str, kind: str, question_id: str, end_of_turn: str) -> NoisyQuestion:
     """The same, drawn for a question by its id, so that an evaluation always asks the same."""
-    return add_noise(question, kind, random.Random(f"noise/{NOISE_VERSION}/{kind}/{question_id}"), end_of_turn)
+    text = add_noise(question, kind, random.Random(f"noise/{NOISE_VERSION}/{kind}/{question_id}"), end_of_turn)
+    return NoisyQuestion(text, text.removeprefix(question) if kind in _MARKED else "")
 
 
 def _instruction_before(question: str, draw: Draw, end_of_turn: str) -> str:
@@ -127,6 +137,7 @@ def _date(question: str, draw: Draw, end_of_turn: str) -> str:
 TRAINED = (
     "instruction_before", "instruction_after", "remark", "marks", "number", "label", "letters", "end_marks",
 )  # fmt: skip
+_MARKED = ("end_marks", "suffix")  # kinds that put marks behind the question
 HELD_OUT = ("suffix", "phrase", "date", "sentence")
 KINDS: MappingProxyType[str, _Kind] = MappingProxyType(
     {

@@ -82,13 +82,15 @@ def graded_completions(
     prompting: Prompting = Prompting.RATIO,
     text_format: TextFormat = TextFormat.BOXED,
     exemplars: Callable[[Problem], Sequence[Exemplar]] = lambda problem: (),
+    tail: Callable[[Problem], str] = lambda problem: "",
     progress: Progress | None = None,
 ) -> Iterator[dict[str, Any]]:
     """One row (see `sample_schema`) per question and sample, in order; `progress` gets (completions, tokens) so far.
 
     Ids and log-probabilities are arrays: lists take three times the memory, and the cycle collector's time.
 
-    `exemplars` gives the worked examples to show before a question.
+    `exemplars` gives the worked examples to show before a question. `tail` gives the end of a question in which control
+    tokens are what they spell; elsewhere a question gives none.
     """
     render = partial(
         prompts.render_prompt,
@@ -106,7 +108,8 @@ def graded_completions(
         block = problems[start : start + questions]
         items = [(problem, index) for problem in block for index in range(sampling.samples)]
         encoded = [
-            model.encode_around(partial(render, exemplars=exemplars(problem)), problem.question) for problem in block
+            _encoded(model, partial(render, exemplars=exemplars(problem)), problem.question, tail(problem))
+            for problem in block
         ]
         requests = [
             Request(prompt, item_seed(sampling.seed, problem.question_id, index))
@@ -126,6 +129,10 @@ def graded_completions(
         for place, ((problem, index), generation) in enumerate(zip(items, generations, strict=True)):
             prompt = encoded[place // sampling.samples]
             yield _graded(problem, index, prompt, generation, model, benchmark, text_format)
+
+
+def _encoded(model: ReadableModel, render: Callable[[str], str], question: str, tail: str) -> array[int]:
+    return model.encode_around(lambda outside: render(outside + tail), question.removesuffix(tail))
 
 
 def truncated_row(row: Mapping[str, Any], tokens: int, model: ReadableModel, *, benchmark: str) -> dict[str, Any]:

@@ -96,5 +96,5 @@ def with_diagnosis(
     their own, with that alone."""
     found = {int(step["step"]): dict(step) for step in steps}
     for number, measures in diagnosis.items():
-        found[number] = found.get(number, {"step": number}) | measures
+        found[number] = found.get(number, {"step": number}) | dict(measures)
     return [found[number] for number in sorted(found)]

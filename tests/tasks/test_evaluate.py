@@ -77,6 +77,16 @@ def test_evaluate_under_noise_asks_the_same_questions_with_the_noise_around_them
     assert asked["suffix"] == [f"{question}<|im_end|>0.5<|im_end|>" for question in asked[None]]
 
 
+def test_suffix_of_noise_is_the_control_tokens_of_a_ratio_and_not_their_spelling(bench: StageBench) -> None:
+    prompts = []
+    for fields in ({"ratio": 1.0, "noise": "suffix"}, {"ratio": 0.5}):
+        bench.answer(thought("a", "1"), thought("a", "1"))
+        condition = EvaluateCondition.model_validate({"sampling": SamplingConfig(), "questions": 2} | fields)
+        artifact = bench.perform(evaluate.call(condition, EvaluateInputs(MINI, TEST)))
+        prompts.append([list(row["prompt_token_ids"]) for row in SAMPLES.rows(artifact)])
+    assert prompts[0] == prompts[1]
+
+
 def test_evaluate_noise_is_part_of_the_identity_and_an_unknown_kind_is_refused() -> None:
     plain, noisy = (
         EvaluateCondition(sampling=SamplingConfig(), questions=5, ratio=1.0, noise=kind) for kind in (None, "date")

@@ -55,7 +55,16 @@ def test_held_out_kinds_are_what_they_are_called() -> None:
 def test_noise_of_a_question_follows_from_its_id() -> None:
     texts = [noisy_question(QUESTION, "label", f"q{number}", MARK) for number in range(20)]
     assert texts == [noisy_question(QUESTION, "label", f"q{number}", MARK) for number in range(20)]
-    assert len(set(texts)) > 15
+    assert len({text for text, _ in texts}) > 15
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tail_of_a_noisy_question_holds_all_of_its_marks_and_none_of_the_question(kind: str) -> None:
+    for number in range(20):
+        noisy = noisy_question(QUESTION, kind, f"q{number}", MARK)
+        assert noisy.text.endswith(noisy.tail)
+        assert MARK not in noisy.text.removesuffix(noisy.tail)
+        assert bool(noisy.tail) is (kind in ("end_marks", "suffix"))
 
 
 def test_unknown_noise_is_refused_by_name() -> None:

@@ -74,7 +74,7 @@ def test_corpus_never_holds_tokenskips_suffix_or_a_ratio(tokenizer: Any) -> None
 
 def test_suffix_of_noise_is_the_ratio_that_prompts_render(tokenizer: Any) -> None:
     family = chat_family(tokenizer)
-    noisy = noisy_question("How many?", "suffix", "q1", family.end_of_turn)
+    noisy = noisy_question("How many?", "suffix", "q1", family.end_of_turn).text
     assert prompts.render_prompt(noisy, tokenizer, family) == prompts.render_prompt(
         "How many?", tokenizer, family, ratio=0.5, prompting=Prompting.RATIO
     )
