@@ -85,6 +85,7 @@ def policy_trainer(machine: PhaseMachine | None, importance_cap: float | None = 
 
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
+            self.accelerator: Any
             self._noted: dict[str, float] = {}
             self._mismatch = Mismatch()
             self._learning: dict[str, Any] | None = None

@@ -8,7 +8,8 @@ changes the weights by no more than the order in which gradients are added up.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from latent_core.errors import InputError
 from latent_core.rl.filters import kept_groups
@@ -21,7 +22,8 @@ T = TypeVar("T")
 _BUCKET = 2**23  # gradients that are averaged at once: 32 MB in float32
 
 
-class Processes(NamedTuple):
+@dataclass(frozen=True)
+class Processes:
     """This process by its number, and how many train the policy together; alone it is number 0 of 1.
 
     All methods but `share` are collective: every process calls them, in the same order.
@@ -104,7 +106,8 @@ class Processes(NamedTuple):
             flat = torch.cat([(torch.zeros_like(one) if one.grad is None else one.grad).reshape(-1) for one in bucket])
             dist.all_reduce(flat)
             flat /= self.count
-            for one, part in zip(bucket, flat.split([one.numel() for one in bucket]), strict=True):
+            parts = flat.split([one.numel() for one in bucket])  # type: ignore[no-untyped-call]
+            for one, part in zip(bucket, parts, strict=True):
                 one.grad = part.reshape(one.shape).clone()
 
 

@@ -108,6 +108,7 @@ def rewarded() -> Iterator[None]:
 
 def train(name: str, model_dir: Path, root: Path, **settings: Any) -> PolicyResult:
     """One of `RUNS` into a folder of its name."""
+    folders: dict[str, Any]
     wanted, folders = RUNS[name] | settings, {"out_dir": root / name / "out", "checkpoint_dir": root / name / "steps"}
     with rewarded():
         if "instances_per_step" in wanted:

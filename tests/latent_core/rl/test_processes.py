@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ _FLOATS = {"advantage", "value"}  # of ppo, what hidden states of another batch 
 
 def _distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
     """Euclidean, over all weights."""
-    return sum(float((one[name].float() - other[name].float()).square().sum()) for name in one) ** 0.5
+    return math.sqrt(sum(float((one[name].float() - other[name].float()).square().sum()) for name in one))
 
 
 def _discrete(row: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def test_two_processes_train_the_weights_of_one_from_the_same_rollouts(
 
 def test_process_that_is_alone_shares_with_none() -> None:
     alone = Processes.here()
-    assert alone == (0, 1) and alone.share([1, 2, 3]) == [1, 2, 3] and alone.everyones([1]) == [1]
+    assert alone == Processes(rank=0, count=1) and alone.share([1, 2, 3]) == [1, 2, 3] and alone.everyones([1]) == [1]
     with pytest.raises(InputError, match="2 cannot share 3 groups evenly"):
         Processes(0, 2).share([1, 2, 3])
 
