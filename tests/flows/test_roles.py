@@ -68,6 +68,7 @@ BESIDE: dict[str, Values] = {
     "benchmark.train_path": FILES,
     "benchmark.test_path": FILES,
     "benchmark.drop_contaminated": FILES,
+    "rollout.importance_cap": {"engine": "vllm"},
     "evaluate.intervention_ratios": {"interventions": ["empty"], "ratios": [1.0, 0.9, 0.5, 0.3]},
     "sampling.openai.served_model": {"engine": "openai", "openai": {"served_model": "one"}},
     **{
@@ -147,6 +148,7 @@ INERT = {
     "length grpo.length.rate": "the flow sets it",
     "length grpo.length.reference_samples": "the flow sets it",
     "length evaluate.auto_ratio": "asks for no length",
+    "rollout.vllm.tensor_parallel_size": "must be 1: weights are handed over within one process",
 }
 
 
@@ -154,6 +156,7 @@ INERT = {
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, with the files that the values above name."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("flows.parts.engines.find_spec", lambda name: object())  # as if vLLM were installed
     for name, number in (("one", "400"), ("other", "401")):
         (tmp_path / f"{name}.json").write_text(json.dumps([number]))
     for name, first in (("train", 0), ("test", 18), ("other", 40)):
