@@ -97,7 +97,8 @@ def _beginning(initial: Model, workplace: Workplace) -> list[str]:
     """What training began with: an untrained model, or one that had been trained before."""
     if isinstance(initial, ModelInput):
         return [f"It went on from a model whose fingerprint is `{initial.fingerprint}`.", ""]
-    found, parts = workplace.artifact(initial), list[Artifact]()
+    parts: list[Artifact] = []
+    found: Artifact | None = workplace.artifact(initial)
     while found is not None and found.ref.stage == "train":
         parts.insert(0, found)
         found = _kept(found, "model", workplace)

@@ -65,7 +65,8 @@ def check_scores_texts(spec: str, field: str) -> None:
 def group_score(spec: str, field: str = _FIELD) -> GroupScore:
     """How the groups of what `spec` scores are scored: by one draw where scores are random, else by the mean of what
     keep-probabilities stand for."""
-    return _GROUP_SCORES.get(_parts(spec, field)[0], GroupScore.MEAN)
+    kind, _ = _parts(spec, field)
+    return GroupScore.MEAN if kind is None else _GROUP_SCORES.get(kind, GroupScore.MEAN)
 
 
 def check_compressor(spec: str, field: str = _FIELD) -> None:

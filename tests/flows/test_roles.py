@@ -64,11 +64,11 @@ BESIDE: dict[str, Values] = {
     "prepare.bucket_tolerance": {"ratio_label": "bucket"},
     "train.visible_rows": {"method": "lora"},
     "sampling.logprobs_of": {"logprobs": True},
-    "rollout.importance_cap": {"engine": "vllm"},
     "benchmark.name": FILES,
     "benchmark.train_path": FILES,
     "benchmark.test_path": FILES,
     "benchmark.drop_contaminated": FILES,
+    "rollout.importance_cap": {"engine": "vllm"},
     "evaluate.intervention_ratios": {"interventions": ["empty"], "ratios": [1.0, 0.9, 0.5, 0.3]},
     "sampling.openai.served_model": {"engine": "openai", "openai": {"served_model": "one"}},
     **{
@@ -124,7 +124,6 @@ INERT = {
     "compressor corpora.0.benchmark.test_path": "the flow reads no test split",
     "compressor corpora.0.benchmark.drop_contaminated": "the flow reads no test split",
     "reevaluate benchmark.train_path": "the flow reads the training split for drop_contaminated only",
-    "rollout.vllm.tensor_parallel_size": "must be 1",
     "registers.verbose": "the shares add up to 1; a test of registers changes two at a time",
     "registers.equations": "as above",
     "registers.draft": "as above",
@@ -149,6 +148,7 @@ INERT = {
     "length grpo.length.rate": "the flow sets it",
     "length grpo.length.reference_samples": "the flow sets it",
     "length evaluate.auto_ratio": "asks for no length",
+    "rollout.vllm.tensor_parallel_size": "must be 1: weights are handed over within one process",
 }
 
 
@@ -156,9 +156,7 @@ INERT = {
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, with the files that the values above name."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        "flows.parts.engines.find_spec", lambda name: object()
-    )  # vLLM may be chosen where it is missing
+    monkeypatch.setattr("flows.parts.engines.find_spec", lambda name: object())  # as if vLLM were installed
     for name, number in (("one", "400"), ("other", "401")):
         (tmp_path / f"{name}.json").write_text(json.dumps([number]))
     for name, first in (("train", 0), ("test", 18), ("other", 40)):

@@ -201,7 +201,7 @@ def test_killed_training_goes_on_to_the_same_weights_and_values(small_dir: Path,
     one, other = (tmp_path / name for name in ("whole", "killed"))
     for name, weights in _weights(one / "out" / "model").items():
         assert torch.equal(weights, _weights(other / "out" / "model")[name])
-    heads = [torch.load(folder / "checkpoints" / "checkpoint-6" / FILE)["head"] for folder in (one, other)]
+    heads = [load_file(folder / "checkpoints" / "checkpoint-6" / FILE) for folder in (one, other)]
     assert all(torch.equal(heads[0][name], heads[1][name]) for name in heads[0])
     assert not (one / "out" / "model" / FILE).exists()
 
