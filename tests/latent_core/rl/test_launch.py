@@ -24,6 +24,7 @@ from tests.support.training_runs import largest_difference
 SETTINGS: dict[str, Any] = {
     "instances_per_step": 2, "steps": 3, "learning_rate": 1e-2, "micro_batch_size": 4, "save_every": 1,
     "rollout": {"samples": 4, "max_new_tokens": 32, "max_episode_tokens": 400}, "keep_signal": 1.0, "processes": 2,
+    "diagnose_every": 2,
 }  # fmt: skip
 # An environment of a package of its own, as it reaches processes that are started afresh. MISHAP is what happens to the
 # second process in the third step: it has played 4 episodes in each step before.
@@ -104,6 +105,8 @@ def test_launched_processes_train_the_weights_of_one_and_go_on_where_one_was_kil
     assert any(row["taught"] for row in rows)
     alone = _train(start_dir, tmp_path / "alone", processes=1)
     assert list(alone.rollouts) == rows
+    assert list(whole.diagnosis) == list(alone.diagnosis) == [0, 1, 2]
+    assert whole.diagnosis[2] == pytest.approx(alone.diagnosis[2], rel=1e-3, abs=1e-3)
     assert largest_difference(tmp_path / "whole/out/model", tmp_path / "alone/out/model") <= 1e-5
 
     monkeypatch.setenv("MISHAP", "death")
