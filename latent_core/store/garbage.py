@@ -57,7 +57,7 @@ def find_garbage(
         if leftover.folder not in owned:
             (found.leftovers if leftover.age >= grace else found.too_young).append(leftover)
     if keep is not None:
-        reached = _reachable(manifests, keep)
+        reached = reachable(manifests, keep)
         found.unreachable = [ref for ref in manifests if ref not in reached]
         found.attempts = {ref: str(manifests[ref].record["attempt"]) for ref in found.unreachable}
         found.unreachable_bytes = sum(sizes.get(manifests[ref].folder, 0) for ref in found.unreachable)
@@ -87,7 +87,8 @@ def _artifact_beside(leftover: Leftover) -> ArtifactRef | None:
     return manifest_address(f"{folder}/{MANIFEST}") if name else None
 
 
-def _reachable(manifests: dict[ArtifactRef, Manifest], keep: Sequence[ArtifactRef]) -> set[ArtifactRef]:
+def reachable(manifests: dict[ArtifactRef, Manifest], keep: Sequence[ArtifactRef]) -> set[ArtifactRef]:
+    """These and all that they were made from. Raises InputError where one of `keep` is not among the manifests."""
     reached: set[ArtifactRef] = set()
     waiting = list(keep)
     for ref in keep:

@@ -1,0 +1,80 @@
+"""The numbers of a finished flow as a results file: arms over seeds (`compare`, `length`) and agents (`rl`).
+
+    latent run compare -c deployments/compare.yaml
+    python -m bench.flow_results compare_arms/FINGERPRINT --flow compare -c deployments/compare.yaml --json FILE
+
+The file holds the report's numbers, the fingerprints behind them, and how long every stage took. Date, commit and
+versions are those of the run, not of this command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.record import add_json_option, measured
+from latent_core.errors import InputError
+from latent_core.store import Artifact, ArtifactStore
+from latent_core.store.garbage import reachable
+from latent_core.store.manifest import Manifest
+
+RESULTS = "results.json"
+
+
+def flow_results(report: Artifact, store: ArtifactStore) -> dict[str, Any]:
+    """What the report measured, as plain JSON; `seconds`: wall time of the stages behind it, by stage.
+
+    Raises InputError for an artifact that is no report with numbers.
+    """
+    if all(file.path != RESULTS for file in report.manifest.content.files):
+        raise InputError(f"{report.ref}: has no {RESULTS}; name the report of a flow compare, length or rl")
+    seconds: dict[str, float] = defaultdict(float)
+    for manifest in _behind(report, store):
+        seconds[manifest.ref.stage] += manifest.record["seconds"]
+    numbers: dict[str, Any] = json.loads(report.read_bytes(RESULTS))
+    return {"report": str(report.ref), **numbers, "seconds": {name: round(spent) for name, spent in seconds.items()}}
+
+
+def ran(report: Artifact) -> dict[str, Any]:
+    """When and with which code the report was computed."""
+    record = report.manifest.record
+    environment = dict(record["environment"])
+    return {
+        "date": datetime.fromtimestamp(record["started"], UTC).strftime("%Y-%m-%d"),
+        "commit": environment.pop("commit"),
+        "versions": {name: value for name, value in environment.items() if name != "machine"},
+    }
+
+
+def _behind(report: Artifact, store: ArtifactStore) -> Iterator[Manifest]:
+    """Manifests of the report, its parents and theirs; what no stage made, such as a model of the user, is left out."""
+    manifests = {ref: found for ref, found in store.committed() if isinstance(found, Manifest)}
+    return (manifests[ref] for ref in reachable(manifests, [report.ref]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("report", help="stage/fingerprint; the fingerprint may be shortened")
+    parser.add_argument("--store", default=".latent/store")
+    parser.add_argument("--flow", required=True, help="what made the report")
+    parser.add_argument("-c", "--config", required=True, type=Path, help="its parameters")
+    add_json_option(parser)
+    arguments = parser.parse_args()
+    store = ArtifactStore(arguments.store)
+    report = store.require(store.find(arguments.report))
+    results = flow_results(report, store)
+    record = measured() | ran(report) | {"run": f"latent run {arguments.flow} -c {arguments.config}"}
+    text = json.dumps({"measured": record, "results": results}, indent=1, ensure_ascii=False)
+    if arguments.json is None:
+        print(text)
+    else:
+        arguments.json.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

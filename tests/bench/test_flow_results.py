@@ -1,0 +1,45 @@
+"""A results file of a finished flow: the report's numbers, and what the stages behind it took."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.flow_results import flow_results, ran
+from latent_core.errors import InputError
+from latent_core.identity import fingerprint
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
+
+
+def _made(store: ArtifactStore, stage: str, seconds: float, numbers: Any = None, **parents: ArtifactRef) -> Artifact:
+    config = {"stage": stage, "seconds": seconds}
+    ref = ArtifactRef(stage, fingerprint(stage, 1, config, {role: one.fingerprint for role, one in parents.items()}))
+    with begin(store, ref) as out:
+        if numbers is not None:
+            with out.open("results.json") as file:
+                file.write(json.dumps(numbers).encode())
+        started = {"seconds": seconds, "started": datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()}
+        made_by = {"environment": {"commit": "abc", "machine": "x86_64", "torch": "2"}}
+        return out.commit(config=config, parents=parents, record=started | made_by)
+
+
+def test_flow_results_have_the_numbers_and_the_seconds_of_every_stage_behind_the_report(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path))
+    first, second, other = (_made(store, "train", seconds) for seconds in (1.0, 2.0, 50.0))
+    played = [_made(store, "play", 10.0, model=one.ref) for one in (first, second)]
+    report = _made(store, "report_agents", 0.4, {"arms": [1, 2]}, one=played[0].ref, two=played[1].ref)
+    found = flow_results(report, store)
+    assert found["report"] == str(report.ref) and found["arms"] == [1, 2]
+    assert found["seconds"] == {"train": 3, "play": 20, "report_agents": 0}
+    assert other.ref.stage == "train"  # of another report
+    assert ran(report) == {"date": "2026-01-31", "commit": "abc", "versions": {"torch": "2"}}
+
+
+def test_flow_results_of_what_is_no_report_are_refused(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path))
+    with pytest.raises(InputError, match=r"train/.*: has no results\.json; name the report"):
+        flow_results(_made(store, "train", 1.0), store)
