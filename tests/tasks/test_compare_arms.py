@@ -247,8 +247,12 @@ def test_interventions_are_compared_with_the_same_arm_after_its_own_reasoning(be
 def test_intervention_without_the_arms_own_reasoning_beside_it_is_refused(bench: StageBench) -> None:
     inputs = _inputs(bench)
     swapped = {Condition("a", Kind.SWAPPED_REASONING, 0.5, seed): _swapped(bench, 2, 0.9) for seed in (1, 2)}
-    with pytest.raises(InputError, match="interventions: a was not evaluated after its own reasoning"):
+    with pytest.raises(InputError, match=r"interventions: a was not evaluated after its own reasoning at ratio 0\.5"):
         _made(bench, inputs._replace(evaluations={**inputs.evaluations, **swapped}))
+    whole = {Condition("a", Kind.SWAPPED_REASONING, 1.0, seed): _swapped(bench, 2, 0.9) for seed in (1, 2)}
+    beside = {**inputs.evaluations, **_after_own(bench, 33, 31), **swapped, **whole}
+    with pytest.raises(InputError, match="interventions: a was not evaluated after its own reasoning at ratio 1;"):
+        _made(bench, inputs._replace(evaluations=beside))
 
 
 def test_families_say_what_they_answer_and_over_how_many_differences_they_are_corrected(bench: StageBench) -> None:

@@ -17,7 +17,7 @@ from latent_core.benchmarks.problem import Problem
 from latent_core.config.agents import AgentConfig
 from latent_core.config.grpo import GrpoConfig
 from latent_core.rl import agent_rollouts, diagnosis, training
-from latent_core.rl.curves import rollout_steps, with_diagnosis
+from latent_core.rl.curves import Curves, rollout_steps, with_diagnosis
 from latent_core.rl.diagnosis import Diagnosis, first_token_entropy
 from latent_core.rl.judges import Rewards
 from latent_core.rl.mismatch import Mismatch, sampler_trainer_kl
@@ -100,6 +100,16 @@ def test_steps_hold_what_was_diagnosed_of_them() -> None:
     assert rollouts[1]["format_rate"] == 1.0
     diagnosed = with_diagnosis(rollouts, {2: {"sampler_kl": 0.25}, 1: {"sampler_kl": 0.5}})
     assert diagnosed == [rollouts[0], rollouts[1] | {"sampler_kl": 0.5}, {"step": 2, "sampler_kl": 0.25}]
+
+
+def test_step_has_the_mean_spread_of_its_groups_of_two_or_more_and_none_of_groups_of_one() -> None:
+    row = {"tokens": 4, "latent_tokens": 3, "end": "terminated", "success": True}
+    curves = Curves()
+    for step, seed, total in ((0, 7, 0.0), (0, 7, 1.0), (0, 8, 5.0), (1, 7, 0.0), (1, 8, 1.0)):
+        curves.add(row | {"step": step, "seed": seed, "return": total})
+    first, second = curves.steps()
+    assert first["within_group_std"] == pytest.approx(0.5**0.5) and first["return"] == 2.0
+    assert "within_group_std" not in second and second["episodes"] == 2
 
 
 SMALL: dict[str, Any] = {
