@@ -24,7 +24,7 @@ from latent_core.rl.environments import EnvironmentSpec
 from latent_core.rl.episodes import Episode, Player, Turn
 from latent_core.rl.ppo import Ppo, credit, exchanged, whitened
 from latent_core.rl.training import PolicyResult, Sizes, train_policy
-from latent_core.rl.value_head import FILE
+from latent_core.rl.value_head import FILE, Critic
 
 SMALL: dict[str, Any] = {
     "estimator": "ppo", "method": "full", "instances_per_step": 4, "steps": 6, "learning_rate": 1e-2,
@@ -163,6 +163,34 @@ def test_judged_episodes_have_whitened_advantages_on_own_tokens_and_rows_that_te
     assert one.tokens == pytest.approx([1.0, 1.0, 0.0, 0.0, 0.0]) and other.tokens == pytest.approx([-1.0, -1.0])
     assert one.turns == [{"advantage": pytest.approx(1.0), "value": 0.0}, {"advantage": pytest.approx(0), "value": 0.0}]
     assert logged == {"value_loss": pytest.approx(0.8), "explained_variance": pytest.approx(0.0)}
+
+
+def test_judged_tokens_and_turns_have_what_their_own_values_say_and_the_head_learns_returns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values, fitted = np.array([0.5, 1.0, 2.0, 0.25, -1.0]), []
+
+    def fit(self: Critic, states: Any, targets: Any, total: Any) -> float:
+        fitted.append(targets.tolist())
+        return 0.0
+
+    # Once it has been fitted, the head says something else.
+    monkeypatch.setattr(Critic, "values", lambda self, states: values - 9 * len(fitted))
+    monkeypatch.setattr(Critic, "fit", fit)
+    groups = [[_episode((3, 2, 0.0), (2, 1, 4.0))], [_episode((3, 2, 1.0))]]
+    config = _config(rollout={**SMALL["rollout"], "samples": 1})
+    (one, other), logged = _judged(config, [[1, 1, 0, 0, 1], [1, 1]], groups)
+    brought = np.array([4.0, 4.0, 4.0, 1.0, 1.0])
+    white = (brought - values - np.mean(brought - values)) / np.std(brought - values, ddof=1)
+    assert one.tokens == pytest.approx([white[0], white[1], 0, 0, white[2]]) and other.tokens == pytest.approx(
+        white[3:]
+    )
+    assert [turn["advantage"] for turn in (*one.turns, *other.turns)] == pytest.approx(
+        [white[:2].mean(), white[2], white[3:].mean()]
+    )
+    assert [turn["value"] for turn in (*one.turns, *other.turns)] == [0.5, 2.0, 0.25]
+    assert fitted == [pytest.approx(brought.tolist())]
+    assert logged["explained_variance"] == pytest.approx(1 - np.var(brought - values) / np.var(brought))
 
 
 def test_tokens_that_are_not_learned_have_no_part_in_the_whitening() -> None:
