@@ -167,10 +167,22 @@ def test_diagnosed_agents_are_measured_on_their_first_turns_and_learn_the_same(
     mini_dir: Path, tmp_path: Path, cut_words_count: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(agent_rollouts, "instances_of", lambda *_: [5, 6])  # two openings
+    measured: list[Any] = []
+    measure = diagnosis.prompt_dependence
+
+    def watched(policy: Any, model: Any, groups: Any, *args: Any, **named: Any) -> dict[str, float]:
+        measured.extend(groups)
+        return measure(policy, model, groups, *args, **named)
+
+    monkeypatch.setattr(diagnosis, "prompt_dependence", watched)
     plain, _ = train_agent(mini_dir, tmp_path / "plain", steps=2)
     found, _ = train_agent(mini_dir, tmp_path / "found", steps=2, diagnose_every=5)
     assert {step: set(measures) for step, measures in found.diagnosis.items()} == {0: DUE | EVERY_STEP, 1: EVERY_STEP}
     assert all(0 <= measures["sampler_kl"] < 1e-6 for measures in found.diagnosis.values())
-    assert list(found.rollouts) == list(plain.rollouts)
+    rows = list(found.rollouts)
+    assert rows == list(plain.rollouts)
+    first = [row for row in rows if (row["step"], row["turn"]) == (0, 0)]
+    assert [list(ids) for group in measured for ids in group.outputs] == [row["output_ids"] for row in first]
+    assert [list(group.prompt) for group in measured for _ in group.outputs] == [row["context_ids"] for row in first]
     one, two = (_weights(tmp_path / name) for name in ("plain", "found"))
     assert all(torch.equal(one[name], two[name]) for name in one)
