@@ -21,6 +21,7 @@ from latent_core.rl.curves import Curves, rollout_steps, with_diagnosis
 from latent_core.rl.diagnosis import Diagnosis, first_token_entropy
 from latent_core.rl.judges import Rewards
 from latent_core.rl.mismatch import Mismatch, sampler_trainer_kl
+from latent_core.rl.prompt_dependence import prompt_dependence
 from latent_core.rl.training import PolicyResult, reinforce
 from tests.latent_core.rl.test_agent_rollouts import train_small as train_agent
 
@@ -168,11 +169,10 @@ def test_diagnosed_agents_are_measured_on_their_first_turns_and_learn_the_same(
 ) -> None:
     monkeypatch.setattr(agent_rollouts, "instances_of", lambda *_: [5, 6])  # two openings
     measured: list[Any] = []
-    measure = diagnosis.prompt_dependence
 
     def watched(policy: Any, model: Any, groups: Any, *args: Any, **named: Any) -> dict[str, float]:
         measured.extend(groups)
-        return measure(policy, model, groups, *args, **named)
+        return prompt_dependence(policy, model, groups, *args, **named)
 
     monkeypatch.setattr(diagnosis, "prompt_dependence", watched)
     plain, _ = train_agent(mini_dir, tmp_path / "plain", steps=2)
