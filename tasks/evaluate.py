@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import Field, field_validator
 
-from latent_core.benchmarks.noise import KINDS, NOISE_VERSION, noisy_question
+from latent_core.benchmarks.noise import KINDS, MARKED, NOISE_VERSION, noisy_question
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.config.evaluate import Metric, Metrics
 from latent_core.config.prompting import Prompting, TextFormat, with_exemplar_set
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Row = dict[str, Any]
+# How the end marks of noise are read; raised when they become other ids. 2: the model's own tokens, not their spelling.
+_NOISE_MARKS = 2
 
 
 class EvaluateCondition(StageConfig):
@@ -53,7 +55,9 @@ class EvaluateCondition(StageConfig):
 
     def identity(self) -> dict[str, Any]:
         """Worked examples that a way of prompting shows, and the texts of noise, are part of it."""
-        noise = {} if self.noise is None else {"noise_version": NOISE_VERSION}
+        noise: dict[str, Any] = {} if self.noise is None else {"noise_version": NOISE_VERSION}
+        if self.noise in MARKED:
+            noise |= {"noise_marks": _NOISE_MARKS}
         return with_exemplar_set(super().identity() | noise, self.prompting)
 
     @field_validator("noise")

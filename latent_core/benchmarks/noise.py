@@ -43,7 +43,7 @@ class NoisyQuestion(NamedTuple):
 def noisy_question(question: str, kind: str, question_id: str, end_of_turn: str) -> NoisyQuestion:
     """The same, drawn for a question by its id, so that an evaluation always asks the same."""
     text = add_noise(question, kind, random.Random(f"noise/{NOISE_VERSION}/{kind}/{question_id}"), end_of_turn)
-    return NoisyQuestion(text, text.removeprefix(question) if kind in _MARKED else "")
+    return NoisyQuestion(text, text.removeprefix(question) if kind in MARKED else "")
 
 
 def _instruction_before(question: str, draw: Draw, end_of_turn: str) -> str:
@@ -137,7 +137,7 @@ def _date(question: str, draw: Draw, end_of_turn: str) -> str:
 TRAINED = (
     "instruction_before", "instruction_after", "remark", "marks", "number", "label", "letters", "end_marks",
 )  # fmt: skip
-_MARKED = ("end_marks", "suffix")  # kinds that put marks behind the question
+MARKED = ("end_marks", "suffix")  # kinds that put marks behind the question
 HELD_OUT = ("suffix", "phrase", "date", "sentence")
 KINDS: MappingProxyType[str, _Kind] = MappingProxyType(
     {

@@ -17,7 +17,7 @@ from latent_core.config.measure import MeasureCompressionsConfig
 from latent_core.config.prepare import PrepareConfig
 from latent_core.config.quality import QualityConfig
 from latent_core.config.ratio_form import RatioForm, check_ratio_form
-from latent_core.config.ratios import Ratios, WithRatios
+from latent_core.config.ratios import Ratios, WithRatios, distinct
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
 from latent_core.config.training import TrainConfig
@@ -100,6 +100,11 @@ class CompareConfig(WithRatios):
     @classmethod
     def _seeds_spread(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         return spread_seeds(seeds)
+
+    @field_validator("compressor_ratios")
+    @classmethod
+    def _no_ratio_twice(cls, ratios: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        return None if ratios is None else distinct("compressor_ratios", ratios)
 
     @model_validator(mode="after")
     def _compressors_are_varied_here(self) -> CompareConfig:

@@ -128,6 +128,11 @@ class EvaluateVariantsConfig(EvaluateWithBaseConfig):
             raise ValueError(f"evaluate.interventions: one appears twice in {[name.value for name in interventions]}")
         return interventions
 
+    @field_validator("intervention_ratios")
+    @classmethod
+    def _no_intervention_ratio_twice(cls, ratios: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        return None if ratios is None else distinct("evaluate.intervention_ratios", ratios)
+
     @model_validator(mode="after")
     def _interventions_are_made_on_evaluations(self) -> EvaluateVariantsConfig:
         if self.intervention_ratios is not None:

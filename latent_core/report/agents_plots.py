@@ -60,7 +60,7 @@ def agents_figures(agents: Agents) -> dict[str, bytes]:
     }
     drawn = {
         "learning": _LEARNING,
-        "diagnostics": _DIAGNOSTICS,
+        "diagnostics": measured(arms, _DIAGNOSTICS),
         "values": measured(arms, _VALUES),
         "reasoning": measured(arms, REASONING),
     }

@@ -248,7 +248,7 @@ def _interventions(
 ) -> list[InterventionResult]:
     """Every arm after its own reasoning against the same arm after other reasoning; Holm over all of them.
 
-    Raises InputError for an arm that was not evaluated after its own.
+    Raises InputError for an arm that was not evaluated after its own at a ratio at which it was after other reasoning.
     """
     if not intervened:
         return []
@@ -257,8 +257,13 @@ def _interventions(
         for item in intervened
     }
     own = {item.arm: read[item.arm, item.reasoning] for item in intervened if item.is_own}
-    if without := [item.arm for item in intervened if item.arm not in own]:
-        raise InputError(f"interventions: {without[0]} was not evaluated after its own reasoning; evaluate it, too")
+    for item in intervened:
+        beside = own[item.arm].ratios if item.arm in own else ()
+        if lacking := [ratio for ratio in read[item.arm, item.reasoning].ratios if ratio not in beside]:
+            raise InputError(
+                f"interventions: {item.arm} was not evaluated after its own reasoning at ratio {lacking[0]:g}; "
+                "evaluate it, too"
+            )
     pairs = [Pair(own[item.arm].name, _after(item)) for item in intervened if not item.is_own]
     drawn = draws[_shape(arms[intervened[0].arm])]
     named = {arm.name: arm for arm in read.values()}

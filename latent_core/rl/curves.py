@@ -45,8 +45,8 @@ class Curves:
 
     def steps(self) -> list[dict[str, float]]:
         """One entry a step, in order: `return` and `success` are means over episodes, `within_group_std` (ddof 1) is
-        the mean over groups, lengths are tokens a turn, `latent_share` is of the model's own tokens. Those of
-        `LOGGED` are there where they were logged."""
+        the mean over groups of two or more, left out where there is none; lengths are tokens a turn, `latent_share` is
+        of the model's own tokens. Those of `LOGGED` are there where they were logged."""
         return [
             {"step": number} | _measures(step) | self._logged.get(number, {})
             for number, step in sorted(self._steps.items())
@@ -64,8 +64,7 @@ def _measures(step: Mapping[str, Any]) -> dict[str, float]:
         "turns": step["turns"] / len(returns),
         "tokens_per_turn": step["tokens"] / step["turns"],
         "latent_share": step["latent"] / max(1, step["tokens"]),
-        "within_group_std": float(np.mean(spreads)) if spreads else 0.0,
-    }
+    } | ({"within_group_std": float(np.mean(spreads))} if spreads else {})
 
 
 def rollout_steps(rows: Iterable[Mapping[str, Any]], samples: int) -> Iterator[dict[str, float]]:

@@ -223,6 +223,7 @@ def test_plan_of_the_whole_deployment_is_quick_and_has_every_arm(tmp_path: Path)
         ({"margin": 0}, "margin: "),
         ({"compressor_ratios": [1.0, 0.2]}, r"compressor_ratios: \[0\.2\] are not in evaluate\.ratios"),
         ({"compressor_ratios": [0.5]}, r"compressor_ratios: \[0\.5\] need 1"),
+        ({"compressor_ratios": [1.0, 1.0]}, r"compressor_ratios: .*a ratio appears twice"),
         ({"compressor_steps": 0}, "compressor_steps: "),
         (
             {"evaluate": {"intervention_ratios": [0.5]}},
@@ -231,6 +232,10 @@ def test_plan_of_the_whole_deployment_is_quick_and_has_every_arm(tmp_path: Path)
         (
             {"evaluate": {"interventions": ["swap"], "intervention_ratios": [0.2]}},
             r"evaluate\.intervention_ratios: \[0\.2\] are not in evaluate\.ratios",
+        ),
+        (
+            {"evaluate": {"interventions": ["swap"], "intervention_ratios": [0.5, 0.5]}},
+            r"evaluate\.intervention_ratios: .*a ratio appears twice",
         ),
     ],
 )

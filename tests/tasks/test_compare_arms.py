@@ -193,6 +193,11 @@ def test_numbers_of_the_tables_can_be_computed_from_the_results_alone(bench: Sta
                 only, other_only = item["mcnemar"]["only_arm"], item["mcnemar"]["only_control"]
                 assert value == pytest.approx(mean(item["each_seed"])) == pytest.approx((only - other_only) / 80)
                 assert item["mcnemar"]["p"] == pytest.approx(stats.binomtest(only, only + other_only).pvalue)
+    tests = [item["mcnemar"] for item in family["at_ratios"]]
+    low, high = sorted(test["p"] for test in tests)
+    assert [test["adjusted_p"] for test in tests] == pytest.approx(
+        [min(1.0, 2 * low) if test["p"] == low else max(min(1.0, 2 * low), high) for test in tests], abs=0
+    )
     gaps = [after - before for after, before in zip(curves["<b>|"], curves["a"], strict=True)]
     assert family["on_average"][0]["difference"]["value"] == pytest.approx(mean(gaps))  # lines from 50 to 100 tokens
 
@@ -247,8 +252,12 @@ def test_interventions_are_compared_with_the_same_arm_after_its_own_reasoning(be
 def test_intervention_without_the_arms_own_reasoning_beside_it_is_refused(bench: StageBench) -> None:
     inputs = _inputs(bench)
     swapped = {Condition("a", Kind.SWAPPED_REASONING, 0.5, seed): _swapped(bench, 2, 0.9) for seed in (1, 2)}
-    with pytest.raises(InputError, match="interventions: a was not evaluated after its own reasoning"):
+    with pytest.raises(InputError, match=r"interventions: a was not evaluated after its own reasoning at ratio 0\.5"):
         _made(bench, inputs._replace(evaluations={**inputs.evaluations, **swapped}))
+    whole = {Condition("a", Kind.SWAPPED_REASONING, 1.0, seed): _swapped(bench, 2, 0.9) for seed in (1, 2)}
+    beside = {**inputs.evaluations, **_after_own(bench, 33, 31), **swapped, **whole}
+    with pytest.raises(InputError, match="interventions: a was not evaluated after its own reasoning at ratio 1;"):
+        _made(bench, inputs._replace(evaluations=beside))
 
 
 def test_families_say_what_they_answer_and_over_how_many_differences_they_are_corrected(bench: StageBench) -> None:
@@ -264,6 +273,16 @@ def test_families_say_what_they_answer_and_over_how_many_differences_they_are_co
     page = made.read_bytes(REPORT_HTML).decode()
     assert page.count("Which letter is better?") == 3
     assert page.count("over the 2 differences of this table") == 1
+
+
+def test_correction_is_over_the_differences_that_could_be_compared(bench: StageBench) -> None:
+    inputs = _inputs(bench)
+    shorter = {Condition("a", Kind.RATIO, 0.3, seed): _evaluation(bench, 20, 30) for seed in (1, 2)}
+    results = json.loads(
+        _made(bench, inputs._replace(evaluations={**inputs.evaluations, **shorter})).read_bytes(RESULTS)
+    )
+    assert [row["adjusted_p"] is None for row in results["families"][0]["at_tokens"]] == [False, True]
+    assert results["corrections"]["Letters at equal tokens"]["comparisons"] == 1
 
 
 def test_comparison_of_other_questions_names_the_evaluation(bench: StageBench) -> None:

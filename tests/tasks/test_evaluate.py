@@ -92,5 +92,7 @@ def test_evaluate_noise_is_part_of_the_identity_and_an_unknown_kind_is_refused()
         EvaluateCondition(sampling=SamplingConfig(), questions=5, ratio=1.0, noise=kind) for kind in (None, "date")
     )
     assert noisy.identity() == plain.identity() | {"noise": "date", "noise_version": NOISE_VERSION}
+    marked = EvaluateCondition(sampling=SamplingConfig(), questions=5, ratio=1.0, noise="suffix")
+    assert marked.identity() == noisy.identity() | {"noise": "suffix", "noise_marks": 2}
     with pytest.raises(ValidationError, match=r"noise: unknown kind 'fog'; choose one of instruction_before, "):
         EvaluateCondition(sampling=SamplingConfig(), questions=5, ratio=1.0, noise="fog")

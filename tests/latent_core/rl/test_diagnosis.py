@@ -17,10 +17,11 @@ from latent_core.benchmarks.problem import Problem
 from latent_core.config.agents import AgentConfig
 from latent_core.config.grpo import GrpoConfig
 from latent_core.rl import agent_rollouts, diagnosis, training
-from latent_core.rl.curves import rollout_steps, with_diagnosis
+from latent_core.rl.curves import Curves, rollout_steps, with_diagnosis
 from latent_core.rl.diagnosis import Diagnosis, first_token_entropy
 from latent_core.rl.judges import Rewards
 from latent_core.rl.mismatch import Mismatch, sampler_trainer_kl
+from latent_core.rl.prompt_dependence import prompt_dependence
 from latent_core.rl.training import PolicyResult, reinforce
 from tests.latent_core.rl.test_agent_rollouts import train_small as train_agent
 
@@ -102,6 +103,16 @@ def test_steps_hold_what_was_diagnosed_of_them() -> None:
     assert diagnosed == [rollouts[0], rollouts[1] | {"sampler_kl": 0.5}, {"step": 2, "sampler_kl": 0.25}]
 
 
+def test_step_has_the_mean_spread_of_its_groups_of_two_or_more_and_none_of_groups_of_one() -> None:
+    row = {"tokens": 4, "latent_tokens": 3, "end": "terminated", "success": True}
+    curves = Curves()
+    for step, seed, total in ((0, 7, 0.0), (0, 7, 1.0), (0, 8, 5.0), (1, 7, 0.0), (1, 8, 1.0)):
+        curves.add(row | {"step": step, "seed": seed, "return": total})
+    first, second = curves.steps()
+    assert first["within_group_std"] == pytest.approx(0.5**0.5) and first["return"] == 2.0
+    assert "within_group_std" not in second and second["episodes"] == 2
+
+
 SMALL: dict[str, Any] = {
     "questions": 4, "questions_per_step": 2, "steps": 3, "learning_rate": 1e-2, "micro_batch_size": 2,
     "save_every": 1, "rollout": {"samples": 2, "max_new_tokens": 24, "temperature": 1.5}, "keep_signal": 1.0,
@@ -157,10 +168,21 @@ def test_diagnosed_agents_are_measured_on_their_first_turns_and_learn_the_same(
     mini_dir: Path, tmp_path: Path, cut_words_count: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(agent_rollouts, "instances_of", lambda *_: [5, 6])  # two openings
+    measured: list[Any] = []
+
+    def watched(policy: Any, model: Any, groups: Any, *args: Any, **named: Any) -> dict[str, float]:
+        measured.extend(groups)
+        return prompt_dependence(policy, model, groups, *args, **named)
+
+    monkeypatch.setattr(diagnosis, "prompt_dependence", watched)
     plain, _ = train_agent(mini_dir, tmp_path / "plain", steps=2)
     found, _ = train_agent(mini_dir, tmp_path / "found", steps=2, diagnose_every=5)
     assert {step: set(measures) for step, measures in found.diagnosis.items()} == {0: DUE | EVERY_STEP, 1: EVERY_STEP}
     assert all(0 <= measures["sampler_kl"] < 1e-6 for measures in found.diagnosis.values())
-    assert list(found.rollouts) == list(plain.rollouts)
+    rows = list(found.rollouts)
+    assert rows == list(plain.rollouts)
+    first = [row for row in rows if (row["step"], row["turn"]) == (0, 0)]
+    assert [list(ids) for group in measured for ids in group.outputs] == [row["output_ids"] for row in first]
+    assert [list(group.prompt) for group in measured for _ in group.outputs] == [row["context_ids"] for row in first]
     one, two = (_weights(tmp_path / name) for name in ("plain", "found"))
     assert all(torch.equal(one[name], two[name]) for name in one)

@@ -16,13 +16,15 @@ from latent_core.config.agents import AgentConfig
 from latent_core.config.ppo import GaeConfig
 from latent_core.config.rl import RlFlowConfig
 from latent_core.generate.engine import Generation
+from latent_core.rl import agent_training
 from latent_core.rl.agent_rollouts import AgentRollouts
+from latent_core.rl.agent_training import reinforce_agent
 from latent_core.rl.curves import Curves
 from latent_core.rl.environments import EnvironmentSpec
 from latent_core.rl.episodes import Episode, Player, Turn
 from latent_core.rl.ppo import Ppo, credit, exchanged, whitened
 from latent_core.rl.training import PolicyResult, Sizes, train_policy
-from latent_core.rl.value_head import FILE
+from latent_core.rl.value_head import FILE, Critic
 
 SMALL: dict[str, Any] = {
     "estimator": "ppo", "method": "full", "instances_per_step": 4, "steps": 6, "learning_rate": 1e-2,
@@ -139,16 +141,19 @@ def test_placebo_gives_each_member_the_rewards_of_another_at_their_turns() -> No
     assert {rewards[0] for rewards in seen} == {(1.0, 2.0, 4.0), (8.0, 0.0, 0.0), (16.0, 0.0, 0.0)}
 
 
-def _judged(config: AgentConfig, masks: list[list[int]]) -> tuple[list[Any], dict[str, float]]:
+def _judged(
+    config: AgentConfig, masks: list[list[int]], groups: list[list[Episode]] | None = None, step: int = 0
+) -> tuple[list[Any], dict[str, float]]:
     """Of two episodes, by a head that knows nothing yet; and what was logged."""
     logged: dict[str, float] = {}
     trainer: Any = SimpleNamespace(
         accelerator=SimpleNamespace(reduce=lambda tensor, reduction: tensor), _log_metric=logged.__setitem__
     )
     ppo = Ppo(config, 4)
-    setattr(ppo, "_states", lambda *_: torch.ones(5, 4))  # noqa: B010  # a method of the class
-    groups = [[_episode((3, 2, 1.0), (2, 1, 0.0))], [_episode((3, 2, -1.0))]]
-    return [worth for group in ppo.judge(groups, masks, None, 0, trainer) for worth in group], logged
+    groups = groups or [[_episode((3, 2, 1.0), (2, 1, 0.0))], [_episode((3, 2, -1.0))]]
+    count = sum(sum(episode.env_mask) for group in groups for episode in group)
+    setattr(ppo, "_states", lambda *_: torch.ones(count, 4))  # noqa: B010  # a method of the class
+    return [worth for group in ppo.judge(groups, masks, None, step, trainer) for worth in group], logged
 
 
 def test_judged_episodes_have_whitened_advantages_on_own_tokens_and_rows_that_tell_of_turns() -> None:
@@ -160,10 +165,71 @@ def test_judged_episodes_have_whitened_advantages_on_own_tokens_and_rows_that_te
     assert logged == {"value_loss": pytest.approx(0.8), "explained_variance": pytest.approx(0.0)}
 
 
+def test_judged_tokens_and_turns_have_what_their_own_values_say_and_the_head_learns_returns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values, fitted = np.array([0.5, 1.0, 2.0, 0.25, -1.0]), []
+
+    def fit(self: Critic, states: Any, targets: Any, total: Any) -> float:
+        fitted.append(targets.tolist())
+        return 0.0
+
+    # Once it has been fitted, the head says something else.
+    monkeypatch.setattr(Critic, "values", lambda self, states: values - 9 * len(fitted))
+    monkeypatch.setattr(Critic, "fit", fit)
+    groups = [[_episode((3, 2, 0.0), (2, 1, 4.0))], [_episode((3, 2, 1.0))]]
+    config = _config(rollout={**SMALL["rollout"], "samples": 1})
+    (one, other), logged = _judged(config, [[1, 1, 0, 0, 1], [1, 1]], groups)
+    brought = np.array([4.0, 4.0, 4.0, 1.0, 1.0])
+    white = (brought - values - np.mean(brought - values)) / np.std(brought - values, ddof=1)
+    assert one.tokens == pytest.approx([white[0], white[1], 0, 0, white[2]]) and other.tokens == pytest.approx(
+        white[3:]
+    )
+    assert [turn["advantage"] for turn in (*one.turns, *other.turns)] == pytest.approx(
+        [white[:2].mean(), white[2], white[3:].mean()]
+    )
+    assert [turn["value"] for turn in (*one.turns, *other.turns)] == [0.5, 2.0, 0.25]
+    assert fitted == [pytest.approx(brought.tolist())]
+    assert logged["explained_variance"] == pytest.approx(1 - np.var(brought - values) / np.var(brought))
+
+
 def test_tokens_that_are_not_learned_have_no_part_in_the_whitening() -> None:
     config = _config(rollout={**SMALL["rollout"], "samples": 1})
     (one, other), _ = _judged(config, [[1, 0, 0, 0, 0], [1, 0]])
     assert one.tokens[0] == pytest.approx(0.5**0.5) and other.tokens[0] == pytest.approx(-(0.5**0.5))
+
+
+def test_judged_placebo_learns_from_rewards_in_an_order_that_every_step_draws_anew() -> None:
+    group = [_episode((3, 1, 1.0)), _episode((3, 1, -1.0))]
+
+    def signs(step: int, *, placebo: bool) -> tuple[float, float]:
+        (one, other), _ = _judged(_config(placebo=placebo), [[1], [1]], [group], step)
+        return one.tokens[0], other.tokens[0]
+
+    assert all(signs(step, placebo=False) == pytest.approx((0.5**0.5, -(0.5**0.5))) for step in range(3))
+    swapped = {one > 0 for one, _ in (signs(step, placebo=True) for step in range(12))}
+    assert swapped == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "loss"),
+    [("dr_grpo", "dr_grpo"), ("grpo", "grpo"), ("dapo", "dapo"), ("rloo", "dr_grpo"), ("turn_level", "dr_grpo"),
+     ("gigpo", "dr_grpo"), ("ppo", "dapo")],
+)  # fmt: skip
+def test_training_averages_tokens_as_its_estimator_does_and_checkpoints_the_head_that_ppo_has(
+    estimator: str, loss: str, small_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def keep(model_dir: Path, config: AgentConfig, rollouts: AgentRollouts, sizes: Sizes, **named: Any) -> None:
+        asked.update(named, rollouts=rollouts, sizes=sizes)
+
+    monkeypatch.setattr(agent_training, "train_policy", keep)
+    config = _config(estimator=estimator)
+    reinforce_agent(small_dir, "bandit", config, out_dir=tmp_path / "out", checkpoint_dir=tmp_path / "checkpoints")
+    assert asked["loss"] == loss and asked["sizes"] == Sizes(8, 2, 200)
+    ppo = asked["rollouts"].ppo
+    assert (ppo is not None) == (estimator == "ppo") and asked["critic"] is (ppo and ppo.critic)
 
 
 def test_policy_earns_more_from_groups_of_one_and_the_head_explains_why(small_dir: Path, tmp_path: Path) -> None:
@@ -182,6 +248,7 @@ def test_policy_earns_more_from_groups_of_one_and_the_head_explains_why(small_di
     assert np.mean(earned[-5:]) > np.mean(earned[:5]) + 0.4
     assert steps[0]["explained_variance"] == 0 and np.mean([step["explained_variance"] for step in steps[-5:]]) > 0.15
     assert len(steps) == 25 and all(step["value_loss"] >= 0 for step in steps)
+    assert not any("within_group_std" in step for step in steps)  # groups of one have none
 
 
 def test_killed_training_goes_on_to_the_same_weights_and_values(small_dir: Path, tmp_path: Path) -> None:
