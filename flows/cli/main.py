@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import artifacts, compress, dual, track
+from flows.cli import artifacts, compress, config, dual, track
 from flows.cli.running import ConfigFile, DryRun, Force, Overrides, run_or_plan
 from flows.launch.ending import ENDING
 from latent_core.errors import InputError, LatentError, StageFailed
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(compress.app, name="compress")
+app.add_typer(config.app, name="config")
 app.add_typer(dual.app, name="dual")
 app.add_typer(track.app, name="track")
 
@@ -134,6 +135,45 @@ def compare(
     from flows.cli.comparison import show
 
     show(before, after, store, as_json)
+
+
+@app.command()
+def runs(
+    flow: Annotated[str | None, typer.Argument(metavar="[FLOW]", help="Only runs of this flow")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first")] = 20,
+    store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output")] = False,
+) -> None:
+    """List what was run when: what was new about it, what became of it, its report and accuracies."""
+    from flows.cli.runs import list_runs
+
+    list_runs(artifacts.open_store(store), flow, limit, as_json)
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="Run (id, last, last~1), stage/fingerprint, or YAML file")],
+    after: Annotated[str, typer.Argument(metavar="B", help="What to compare with it")],
+    flow: Annotated[str | None, typer.Option(help="The flow of two files, to fill in its defaults")] = None,
+    store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output")] = False,
+) -> None:
+    """Say why two runs, artifacts or parameter files differ, down to the first cause."""
+    from flows.cli.diff import show_difference
+
+    show_difference(before, after, artifacts.open_store(store), flow, as_json)
+
+
+@app.command("open")
+def open_(
+    what: Annotated[str, typer.Argument(metavar="RUN|ARTIFACT", help="Run (id, last, last~1) or stage/fingerprint")],
+    only_print: Annotated[bool, typer.Option("--print", help="Only say where it is")] = False,
+    store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
+) -> None:
+    """Open the report of a run, or the page or folder of an artifact, in the browser; or print where it is."""
+    from flows.cli.opening import open_page
+
+    open_page(what, artifacts.open_store(store), only_print)
 
 
 @app.command()

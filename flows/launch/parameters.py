@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
 from latent_core.config.base import StageConfig
+from latent_core.config.fields import sections_of
 from latent_core.errors import InputError
 
 C = TypeVar("C", bound=StageConfig)
@@ -160,14 +160,8 @@ def _paths(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tupl
     for name, field in model.model_fields.items():
         yield (*above, name)
         if get_origin(field.annotation) is not tuple:  # what stands in a list has no name of its own
-            for section in _sections(field):
+            for section in sections_of(field):
                 yield from _paths(section, (*above, name))
-
-
-def _sections(field: FieldInfo) -> list[type[BaseModel]]:
-    """The kinds of section that a field can hold."""
-    options = [field.annotation, *get_args(field.annotation)]
-    return [item for item in options if isinstance(item, type) and issubclass(item, BaseModel)]
 
 
 def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
@@ -177,7 +171,7 @@ def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
         if part.isdecimal():
             continue
         field = current.model_fields.get(part)
-        sections = _sections(field) if field else []
+        sections = sections_of(field) if field else []
         if not sections:
             return []
         current = sections[0]

@@ -32,7 +32,7 @@ def publish(run: Execution, report: ArtifactRef) -> dict[str, str]:
     table = artifact.read_bytes(TABLE_MARKDOWN).decode()
     create_markdown_artifact(
         key=f"{run.name}-results",
-        markdown=f"{table}\n{found}Report: `{page}`\n\nMLflow: {run.tracked()}\n",
+        markdown=f"{table}\n{found}{how_to_open(artifact)}\n\nMLflow: {run.tracked()}\n",
         description="Results per condition",
     )
     link = run.tracking_url()
@@ -54,6 +54,16 @@ def findings(report: Artifact) -> list[str]:
 def page_of(report: Artifact) -> str:
     """Path or URL of a report's HTML page."""
     return f"{report.store.root.rstrip('/')}/{report.key(REPORT_HTML)}"
+
+
+def how_to_open(report: Artifact) -> str:
+    """For pages of a browser, which opens no files of another machine: a link where the page is served, else a way."""
+    page = page_of(report)
+    if page.startswith(("http://", "https://")):
+        return f"Report: [{page}]({page})"
+    where = "" if "://" in page else " on the machine that has the store"
+    command = f"latent open {report.ref} --store {shlex.quote(report.store.root)}"
+    return f"Report: `{page}`. To read it{where}: `{command}`"
 
 
 def trained_models(report: Artifact) -> dict[str, ArtifactRef]:
