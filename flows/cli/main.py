@@ -79,6 +79,21 @@ def plan(flow: FlowName, config: ConfigFile = None, overrides: Overrides = []) -
     show_plan(flow, config, overrides, [])
 
 
+@app.command()
+def sweep(
+    flow: FlowName,
+    over: Annotated[list[str], typer.Option(help="section.field=value,value; may be repeated: all combinations")],
+    config: ConfigFile = None,
+    overrides: Overrides = [],  # noqa: B006
+    out: Annotated[Path | None, typer.Option(help="Also write all results to this .csv or .json file")] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Run a flow over all combinations of some parameters' values; what points share is computed once."""
+    from flows.cli.sweep import sweep as run_over
+
+    run_over(flow, config, overrides, over, out, dry_run)
+
+
 @app.command("eval")
 def evaluate(
     model: Annotated[
@@ -126,15 +141,15 @@ def models(
 
 @app.command()
 def compare(
-    before: Annotated[str, typer.Argument(help="Evaluation, evaluate/FINGERPRINT; may be shortened")],
-    after: Annotated[str, typer.Argument(help="Evaluation to compare with it, of the same questions")],
+    before: Annotated[str, typer.Argument(help="evaluate/FINGERPRINT, or a run (id, last, last~1) or report")],
+    after: Annotated[str, typer.Argument(help="What to compare with it, on the same questions")],
     store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output")] = False,
 ) -> None:
-    """Compare two evaluations question by question: accuracy, McNemar's test, tokens."""
+    """Compare two evaluations, or all of two runs, question by question: accuracy, McNemar's test, tokens."""
     from flows.cli.comparison import show
 
-    show(before, after, store, as_json)
+    show(before, after, artifacts.open_store(store), as_json)
 
 
 @app.command()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, get_origin
 
 import yaml
@@ -16,11 +17,12 @@ from latent_core.errors import InputError
 
 C = TypeVar("C", bound=StageConfig)
 _SUGGESTED = 3  # places that a hint names at most
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _ALIKE = 0.75  # difflib's ratio; at its default of 0.6 "steps" is like "store"
 
 
-def load(model: type[C], file: Path | None, overrides: Sequence[str] = ()) -> C:
-    """Read `file` (YAML) and apply `overrides` such as `collect.questions=100`.
+def load(model: type[C], file: Path | None, overrides: Sequence[str] = (), chosen: Mapping[str, Any] = _NOTHING) -> C:
+    """Read `file` (YAML), apply `overrides` such as `collect.questions=100`, and then values `chosen` by path.
 
     Values of overrides are YAML too. Raises InputError listing every wrong field, one a line.
     """
@@ -30,6 +32,8 @@ def load(model: type[C], file: Path | None, overrides: Sequence[str] = ()) -> C:
         _check_kind(model, file, values)
     for override in overrides:
         _apply(values, override)
+    for path, value in chosen.items():
+        _set(values, path, value, f"--over: {path}")
     return checked(model, values)
 
 
@@ -98,17 +102,23 @@ def _apply(values: dict[str, Any], override: str) -> None:
     path, equals, raw = override.partition("=")
     if not equals or not path:
         raise InputError(f"--set: {override!r} must look like section.field=value")
+    try:
+        value = yaml.load(raw, _Loader)
+    except yaml.YAMLError as error:
+        problem = _one_line(error)
+        raise InputError(f"--set: the value in {override!r} is not YAML ({problem}); fix or quote it") from error
+    _set(values, path, value, f"--set: {override!r}")
+
+
+def _set(values: dict[str, Any], path: str, value: Any, source: str) -> None:
     *sections, last = path.split(".")
     target = values
     for section in sections:
         if not isinstance(target.setdefault(section, {}), dict):
-            raise InputError(f"--set: {section} in {override!r} is not a section")
+            option, _, text = source.partition(" ")
+            raise InputError(f"{option} {section} in {text} is not a section")
         target = target[section]
-    try:
-        target[last] = yaml.load(raw, _Loader)
-    except yaml.YAMLError as error:
-        problem = _one_line(error)
-        raise InputError(f"--set: the value in {override!r} is not YAML ({problem}); fix or quote it") from error
+    target[last] = value
 
 
 def _is_consequence(item: Any, found: Sequence[Any]) -> bool:

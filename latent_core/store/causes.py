@@ -135,8 +135,8 @@ def _add(
     cause.labels += [label for label in labels if label not in cause.labels]
 
 
-def parents_of(manifests: Iterable[Manifest]) -> Mapping[str, set[tuple[str, str]]]:
-    """By fingerprint, as what others were made from it: (their stage, its role)."""
+def uses_of(manifests: Iterable[Manifest]) -> Mapping[str, set[tuple[str, str]]]:
+    """By fingerprint, what others were made of it: (their stage, its role there)."""
     found: dict[str, set[tuple[str, str]]] = {}
     for manifest in manifests:
         for role, parent in manifest.content.parents.items():
