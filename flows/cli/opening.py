@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 import tempfile
 import webbrowser
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import typer
 
+from flows.parts.publish import show_where_to_look
+from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InputError
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.run.history import PastRun, find_run
@@ -24,6 +28,8 @@ def open_page(word: str, store: ArtifactStore, only_print: bool) -> None:
     typer.echo(f"{'Report' if page.name in _PAGES else 'Folder'}:  {page}")
     if past is not None and past.link:
         typer.echo(f"MLflow:  {past.link}")
+    elif past is not None:
+        show_where_to_look(_tracking(past.config))
     if only_print or not sys.stdout.isatty():
         return
     try:
@@ -48,6 +54,12 @@ def page_file(artifact: Artifact) -> Path:
     copy = Path(tempfile.mkdtemp(prefix="latent-")) / name
     copy.write_bytes(artifact.read_bytes(name))
     return copy
+
+
+def _tracking(config: Mapping[str, Any]) -> TrackingConfig:
+    """Where a run was tracked, of which only these fields matter."""
+    given = config.get("tracking") or {}
+    return TrackingConfig.model_validate({name: given[name] for name in ("enabled", "uri") if name in given})
 
 
 def _result(past: PastRun) -> ArtifactRef:

@@ -35,7 +35,16 @@ def list_runs(store: ArtifactStore, flow: str | None, limit: int, as_json: bool)
     if not newest:
         typer.echo("no run left a record in this store yet; `latent run` does")
         return
-    table = Table("run", "when", "took", "flow", "differs from the flow's run before", "state", "result", "accuracy, %")
+    table = Table(
+        "run",
+        "when",
+        "took",
+        "flow",
+        "differs from the flow's run before",
+        "state",
+        "result",
+        "accuracy, % (largest to smallest ratio)",
+    )
     for past in newest:
         own = results.get(past.result, []) if past.result is not None else []
         table.add_row(

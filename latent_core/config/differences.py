@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from latent_core.config.base import Role
-from latent_core.config.fields import role_of, section_of
+from latent_core.config.fields import described, role_of, section_of
 
 
 class Absent(Enum):
@@ -42,19 +42,24 @@ def differences(
 ) -> list[Difference]:
     """Fields of nested parameters, plain as YAML gives them, that differ, in the order in which they stand.
 
-    With `model`, both are filled up with its defaults first, so that a default is the same said or unsaid, and
-    differences have roles. Parameters that this release refuses are compared as they are.
+    With `model`, a default is the same said or unsaid, and differences have roles. Parameters that this release refuses,
+    as those of an older one may be, are compared as they are written.
     """
-    return list(_differences(_filled(before, model), _filled(after, model), model))
-
-
-def _filled(values: Mapping[str, Any], model: type[BaseModel] | None) -> Mapping[str, Any]:
     if model is None:
-        return values
+        return list(_differences(before, after, None))
     try:
-        return model.model_validate(values).model_dump(mode="json")
+        filled = [model.model_validate(values).model_dump(mode="json") for values in (before, after)]
     except ValidationError:
-        return values
+        defaults = {item.path: item.default for item in described(model)}
+        found = _differences(before, after, model)
+        return [item for item in found if not _is_unsaid_default(item, defaults)]
+    return list(_differences(*filled, model))
+
+
+def _is_unsaid_default(item: Difference, defaults: Mapping[str, Any]) -> bool:
+    if ABSENT not in (item.before, item.after) or item.path not in defaults:
+        return False
+    return bool(defaults[item.path] == (item.after if item.before is ABSENT else item.before))
 
 
 def _differences(
