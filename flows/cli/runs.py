@@ -19,6 +19,7 @@ from tasks.run.history import PastRun, RunState, past_runs, run_before
 
 _MOST_FIELDS = 4  # of what is new, in a row of the table
 _LONGEST_VALUE = 24
+_ACCURACY = "accuracy, % (largest to smallest ratio)"
 _STYLES = {RunState.FINISHED: "green", RunState.FAILED: "red", RunState.KILLED: "red", RunState.RUNNING: "blue"}
 
 
@@ -35,16 +36,7 @@ def list_runs(store: ArtifactStore, flow: str | None, limit: int, as_json: bool)
     if not newest:
         typer.echo("no run left a record in this store yet; `latent run` does")
         return
-    table = Table(
-        "run",
-        "when",
-        "took",
-        "flow",
-        "differs from the flow's run before",
-        "state",
-        "result",
-        "accuracy, % (largest to smallest ratio)",
-    )
+    table = Table("run", "when", "took", "flow", "differs from the flow's run before", "state", "result", _ACCURACY)
     for past in newest:
         own = results.get(past.result, []) if past.result is not None else []
         table.add_row(

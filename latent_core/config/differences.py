@@ -42,8 +42,8 @@ def differences(
 ) -> list[Difference]:
     """Fields of nested parameters, plain as YAML gives them, that differ, in the order in which they stand.
 
-    With `model`, a default is the same said or unsaid, and differences have roles. Parameters that this release refuses,
-    as those of an older one may be, are compared as they are written.
+    With `model`, a default is the same said or unsaid, and differences have roles. Parameters that this release
+    refuses, as those of an older one may be, are compared as they are written.
     """
     if model is None:
         return list(_differences(before, after, None))
