@@ -25,6 +25,7 @@ logger = logging.getLogger("latent")
 def publish(run: Execution, report: ArtifactRef) -> dict[str, str]:
     """Wait for the report, publish it in Prefect's Artifacts tab, and return where it lies."""
     from prefect.artifacts import create_link_artifact, create_markdown_artifact
+    from prefect.runtime import flow_run
 
     artifact = run.artifact(report)
     found = "".join(f"{line}\n\n" for line in findings(artifact))
@@ -32,7 +33,7 @@ def publish(run: Execution, report: ArtifactRef) -> dict[str, str]:
     table = artifact.read_bytes(TABLE_MARKDOWN).decode()
     create_markdown_artifact(
         key=f"{run.name}-results",
-        markdown=f"{table}\n{found}Report: `{page}`\n\nMLflow: {run.tracked()}\n",
+        markdown=f"{table}\n{found}{how_to_open(artifact, flow_run.id)}\n\nMLflow: {run.tracked()}\n",
         description="Results per condition",
     )
     link = run.tracking_url()
@@ -54,6 +55,20 @@ def findings(report: Artifact) -> list[str]:
 def page_of(report: Artifact) -> str:
     """Path or URL of a report's HTML page."""
     return f"{report.store.root.rstrip('/')}/{report.key(REPORT_HTML)}"
+
+
+def how_to_open(report: Artifact, flow_run_id: str | None = None) -> str:
+    """For pages of a browser, which opens no files of another machine: a link where the page is served, else a way.
+
+    Of a flow run the command also says how its MLflow pages are opened.
+    """
+    page = page_of(report)
+    if page.startswith(("http://", "https://")):
+        return f"Report: [{page}]({page})"
+    where = "" if "://" in page else " on the machine that has the store"
+    what = flow_run_id or str(report.ref)
+    command = f"latent open {what} --store {shlex.quote(report.store.root)}"
+    return f"Report: `{page}`. To open it, and to see how MLflow is opened{where}: `{command}`"
 
 
 def trained_models(report: Artifact) -> dict[str, ArtifactRef]:
