@@ -58,7 +58,7 @@ def test_page_holds_every_section_and_number(whole_page: str) -> None:
         "0.543", "5,312", "Too long", "ab" * 32, "s3://bucket/collect", "2.13.0", "What is 1 + 2?", "Right answer: 4",
     ):  # fmt: skip
         assert text in page.text, text
-    assert sum(tag == "svg" for tag, _ in page.elements) == 3
+    assert sum(tag == "svg" for tag, _ in page.elements) == 2 * 3  # for wide and for narrow screens
 
 
 def test_page_needs_neither_network_nor_script(whole_page: str) -> None:
@@ -183,20 +183,9 @@ def test_page_question_that_a_condition_did_not_sample_keeps_its_column(rows: Ca
     assert Page(render(entries)).text.count("Not among the stored samples.") == 2
 
 
-@pytest.mark.parametrize(("correct", "expected"), [(8, "51.0 %"), (0, None)])
-def test_page_headline_saves_reasoning_only_where_no_loss_is_measured(
-    rows: Callable[..., Any], correct: int, expected: str | None
-) -> None:
-    made = [(1.0, 8, 196), (0.5, correct, 96)]
-    entries = build_entries([evaluated("m", rows(right, tokens), ratio=ratio) for ratio, right, tokens in made])
-    text = Page(render(entries)).text
-    assert ("Most reasoning saved with no loss measured" in text) == (expected is not None)
-    assert expected is None or expected in text
-
-
 def test_page_headlines_name_no_condition_whose_reasoning_was_replaced(rows: Callable[..., Any]) -> None:
     """Emptied reasoning has the fewest tokens and, where the model guesses well, the best accuracy."""
     made = [(Kind.RATIO, 1.0, 7, 196), (Kind.RATIO, 0.5, 6, 96), (Kind.EMPTY_REASONING, 0.5, 8, 16)]
     entries = build_entries([evaluated("m", rows(right, tokens), kind, ratio) for kind, ratio, right, tokens in made])
     headlines = Page(render(entries)).text.partition("Model")[0]
-    assert "m, ratio 1" in headlines and "m, ratio 0.5" in headlines and "empty" not in headlines
+    assert "m, ratio 1" in headlines and "empty" not in headlines
