@@ -96,8 +96,8 @@ def loss_figure(stages: Sequence[RanStage], colours: Mapping[str, str]) -> Figur
             continue
         model = stage.role.removeprefix("train/")
         variant = model.partition("-seed")[0]
-        colour = colours.get(model) or COLOURS[len(arms) % len(COLOURS)]
-        arms[variant] = Arm(colour, [*(arms[variant].runs if variant in arms else ()), curve])
+        known = arms.get(variant, Arm(colours.get(model) or COLOURS[len(arms) % len(COLOURS)], ()))
+        arms[variant] = Arm(known.colour, [*known.runs, curve])
     panels = measured(arms, _LOSSES)
     return panelled("losses", _LOSSES_CAPTION, arms, panels) if panels else None
 

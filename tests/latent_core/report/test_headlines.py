@@ -70,8 +70,10 @@ def test_headline_where_a_loss_is_not_excluded_says_none_shown_and_names_the_clo
 
 
 def test_headline_of_equal_answers_on_few_questions_claims_nothing() -> None:
-    claims, _ = found(run(base=8, full=8, half=8, questions=8))
+    claims, paired = found(run(base=8, full=8, half=8, questions=8))
     assert titled(claims, AGAINST_BASE).value == titled(claims, AGAINST_FULL).value == NONE
+    p = paired.against_full[0].noninferiority_p
+    assert p is not None and p > 0.3
 
 
 def test_headline_against_ratio_1_is_withheld_from_a_model_below_the_untrained_one() -> None:
@@ -100,11 +102,11 @@ def test_headline_of_variants_is_a_number_only_where_a_difference_is_shown(dual:
     assert titled(claims, "Dual against standard").value == value
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_headline_never_stands_over_a_row_that_contradicts_it(seed: int) -> None:
     """Random models: whatever is claimed, its rows exclude the loss, and none shows its model below the base."""
     random = np.random.default_rng(seed)
-    questions = int(random.choice([30, 200, 800]))
+    questions = int(random.choice([30, 200, 400]))
     hard = random.random(questions)
 
     def model(name: str, kind: Kind, ratio: float, skill: float) -> Evaluation:
@@ -114,9 +116,7 @@ def test_headline_never_stands_over_a_row_that_contradicts_it(seed: int) -> None
     made = [model("base", Kind.UNTRAINED, 1.0, 0.7)]
     for name in ("standard", "dual"):
         skill = float(random.choice([0.5, 0.7, 0.9]))
-        made += [
-            model(name, Kind.RATIO, ratio, skill - random.choice([0, 0.02]) * (ratio < 1)) for ratio in (1, 0.7, 0.3)
-        ]
+        made += [model(name, Kind.RATIO, ratio, skill - random.choice([0, 0.02]) * (ratio < 1)) for ratio in (1, 0.3)]
     claims, paired = found(made)
     against_base = {(row.difference.pair.arm, row.difference.ratio): row for row in paired.against_base}
     for claim in claims.values():

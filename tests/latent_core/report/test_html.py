@@ -11,7 +11,10 @@ from xml.etree import ElementTree
 import pytest
 
 from latent_core.evaluation.condition import Kind
-from latent_core.report import Evaluation, Provenance, ReportEntry, build_entries, figures, render_report
+from latent_core.report import Evaluation, Place, Provenance, ReportEntry, build_entries, figures, render_report
+from latent_core.report.disagreements import disagreements
+from latent_core.report.paired import build_paired
+from latent_core.report.runs import RanStage
 from tests.support.evaluated import evaluated
 
 HOSTILE = "</span><script>alert(1)</script><img src=x onerror=alert(2)>\" onload='x' $\\frac{1}{2}$ {{ 7 * 7 }}"
@@ -189,3 +192,35 @@ def test_page_headlines_name_no_condition_whose_reasoning_was_replaced(rows: Cal
     entries = build_entries([evaluated("m", rows(right, tokens), kind, ratio) for kind, ratio, right, tokens in made])
     headlines = Page(render(entries)).text.partition("Model")[0]
     assert "m, ratio 1" in headlines and "empty" not in headlines
+
+
+def test_page_figures_have_no_colour_that_dark_mode_could_not_set(whole_page: str) -> None:
+    figures_of = whole_page[whole_page.index('<figure id="figure-pareto"') : whole_page.index('<section id="cost"')]
+    assert not re.findall(r"#[0-9a-f]{6}\b", figures_of)
+    used = set(re.findall(r"var\((--[a-z0-9-]+)\)", figures_of))
+    light, dark = whole_page.split("@media screen and (prefers-color-scheme: dark)")
+    for name in used:
+        assert f"{name}:" in light and f"{name}:" in dark.partition("</style>")[0], name
+
+
+def test_page_states_what_was_run_where_models_disagree_and_where_to_look(rows: Callable[..., Any]) -> None:
+    found = [
+        evaluated("base", rows(6, 40), Kind.UNTRAINED, 1.0),
+        evaluated("standard", rows(4, 40)),
+        evaluated("standard", rows(3, 20), ratio=0.5),
+    ]
+    record = {"parameters": {"learning_rate": 0.002, "sampling": {"engine": "vllm"}}, "environment": {"torch": "9.9"}}
+    html = render(
+        build_entries(found),
+        paired=build_paired(found),
+        ran=[RanStage("train/standard", "train", record=record), RanStage("evaluation/a/b", "evaluate", record=record)],
+        disagreeing=disagreements(found),
+        places=[Place("MLflow", "http://mlflow.lab", ""), Place("Prefect", None, "prefect server start")],
+        files=["results.csv"],
+    )
+    page = Page(html)
+    for text in ("Trained against untrained", "0.002", "vllm", "9.9", "prefect server start", "Where models disagree"):
+        assert text in page.text, text
+    assert "Of 8 questions 0 are right in the first only, 2 in the second only." in page.text
+    links = {attributes.get("href") for tag, attributes in page.elements if tag == "a"}
+    assert {"http://mlflow.lab", "results.csv", "#disagreements", "#run", "#paired"} <= links
