@@ -57,7 +57,7 @@ def disagreements(evaluations: Sequence[Evaluation]) -> list[DisagreeingPair]:
         chosen = dict.fromkeys(_spread(only_first), True) | dict.fromkeys(_spread(only_second), False)
         if not chosen:
             continue
-        pair = DisagreeingPair(*map(_name, (first, second)), len(only_first), len(only_second), len(ours))
+        pair = DisagreeingPair(_name(first), _name(second), len(only_first), len(only_second), len(ours))
         rows, others = ({str(row["question_id"]): row for row in item.find(list(chosen))} for item in (first, second))
         for name, is_first in chosen.items():
             columns = [sample_column(_name(first), rows[name]), sample_column(_name(second), others[name])]
@@ -102,7 +102,7 @@ def _right(scores: Scores) -> dict[str, bool]:
 
 
 def _spread(names: Sequence[str]) -> list[str]:
-    places = np.linspace(0, len(names) - 1, min(SHOWN, len(names))).round().astype(int) if names else []
+    places = np.linspace(0, max(0, len(names) - 1), min(SHOWN, len(names))).round().astype(int)
     return [names[place] for place in places]
 
 

@@ -96,7 +96,7 @@ def _page(title: str, table: Results) -> Figure:
     ]
     lines = max(head.count("\n") + 1 for head in heads)
     figure = Figure(figsize=(1, 1))
-    renderer = FigureCanvasAgg(figure).get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
 
     def width(text: str, bold: bool = False) -> float:
         drawn = figure.text(0, 0, text, fontsize=8, fontweight="bold" if bold else "normal")
