@@ -15,7 +15,7 @@ from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError
 from latent_core.store import Artifact, ArtifactRef
 from tasks.findings import CONTAMINATION, finding
-from tasks.report import REPORT_HTML, TABLE_MARKDOWN
+from tasks.report import PAIRED_MARKDOWN, REPORT_HTML, TABLE_MARKDOWN
 from tasks.run.execution import Execution
 from tasks.train import train
 
@@ -31,9 +31,10 @@ def publish(run: Execution, report: ArtifactRef) -> dict[str, str]:
     found = "".join(f"{line}\n\n" for line in findings(artifact))
     page = page_of(artifact)
     table = artifact.read_bytes(TABLE_MARKDOWN).decode()
+    claims = artifact.read_bytes(PAIRED_MARKDOWN).decode() if PAIRED_MARKDOWN in _files(artifact) else ""
     create_markdown_artifact(
         key=f"{run.name}-results",
-        markdown=f"{table}\n{found}{how_to_open(artifact, flow_run.id)}\n\nMLflow: {run.tracked()}\n",
+        markdown="\n".join([table, claims, f"{found}{how_to_open(artifact, flow_run.id)}\n", f"MLflow: {run.tracked()}\n"]),
         description="Results per condition",
     )
     link = run.tracking_url()
@@ -50,6 +51,10 @@ def findings(report: Artifact) -> list[str]:
     parents = report.manifest.content.parents
     found = report.store.get(CONTAMINATION, parents[CONTAMINATION].fingerprint) if CONTAMINATION in parents else None
     return [] if found is None else [finding(found)]
+
+
+def _files(report: Artifact) -> set[str]:
+    return {file.path for file in report.manifest.content.files}
 
 
 def page_of(report: Artifact) -> str:
