@@ -171,7 +171,7 @@ class Execution(Run):
 
     def _done(self, call: StageCall, artifact: Artifact, cached: bool) -> None:
         if call.ref not in self._shards:  # a merged artifact stands for its shards
-            self._tracker.stage(artifact, cached=cached)
+            self._tracker.stage(artifact, cached=cached, label=call.label)
         self._progress.finish(call)
 
 
@@ -213,7 +213,7 @@ def open_run(name: str, config: Any, *, force: Sequence[str] = ()) -> Iterator[E
     finally:
         run.over.set()
         pool.close()
-        tracker.finish(failed=failure is not None)
+        tracker.finish(failed=failure is not None, why=failure)
         if failure is None or isinstance(failure, Exception):  # who interrupts a run does not wait for pages
             tracker.tell_gap()
 

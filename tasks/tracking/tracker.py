@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import signal
 import threading
 import time
 import uuid
@@ -23,10 +24,14 @@ from latent_core.config.base import StageConfig
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import LatentError
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
-from tasks.tracking.client import one_line, tracking_uri
+from tasks.environment import code_version
+from tasks.tracking.client import one_line, open_client, tracking_uri
+from tasks.tracking.code_version import command, user
+from tasks.tracking.description import describe
 from tasks.tracking.journal import Journal, JournalEntry, JournalModel
-from tasks.tracking.mlflow import close_parent, create_parent, log_artifact_run, nested_tags, open_client, open_parent
 from tasks.tracking.models import register
+from tasks.tracking.parents import close_parent, create_parent, log_headline, nested_tags, open_parent
+from tasks.tracking.stage_runs import log_artifact_run, whole_run
 
 if TYPE_CHECKING:
     from mlflow.exceptions import MlflowException
@@ -36,6 +41,7 @@ PATIENCE = 5.0
 """Seconds that a run waits at its end for a tracking server."""
 LOCAL_PATIENCE = 600.0
 """The same for a local database, which is no server that may be away, and makes its tables when it is first opened."""
+_SIGNALS = 128  # a program's exit status is this and the number of the signal that ended it
 _LOOK = 0.2  # seconds between two looks whether the thread still lives
 _gaps: ContextVar[list[str] | None] = ContextVar("gaps", default=None)
 
@@ -64,12 +70,15 @@ class Tracker:
             flow_run_id=flow_run_id,
             config=parameters.model_dump(mode="json"),
             started=time.time(),
+            user=user(),
+            code=code_version() if config.enabled else "",
+            command=command(),
         )
         self._patience = PATIENCE if tracking_uri(config).startswith("http") else LOCAL_PATIENCE
         self._client: Any = None
         self._experiment_id = ""
         self._parent_id = ""
-        self._there: frozenset[ArtifactRef] = frozenset()  # stages that an earlier attempt at the run has logged
+        self._logged: dict[ArtifactRef, str] = {}  # the runs of stages, also those of earlier attempts and other runs
         self._off = not config.enabled
         self._outage = ""
         self._refusals: set[str] = set()
@@ -81,16 +90,21 @@ class Tracker:
             self._actions.put(self._open)
             self._thread.start()
 
-    def stage(self, artifact: Artifact, *, cached: bool) -> None:
-        """A nested run for one artifact."""
-        entry = JournalEntry(artifact.ref.stage, artifact.ref.fingerprint, cached)
+    def stage(self, artifact: Artifact, *, cached: bool, label: str = "") -> None:
+        """A nested run for one artifact, unless it is cached and has one: then that is linked."""
+        entry = JournalEntry(artifact.ref.stage, artifact.ref.fingerprint, cached, label)
         self.journal.stages.append(entry)
 
         def write() -> None:
-            if entry.ref in self._there:
+            log_headline(self._client, self._parent_id, entry, artifact.manifest)
+            if entry.ref in self._logged:
                 return
-            tags = nested_tags(self.journal, entry, self._parent_id)
-            log_artifact_run(self._client, self._experiment_id, artifact, tags)
+            first = whole_run(self._client, self._experiment_id, entry.ref) if cached else None
+            if first is None:
+                tags = nested_tags(self.journal, entry, self._parent_id)
+                description = describe(artifact.manifest, entry, self.journal)
+                first = log_artifact_run(self._client, self._experiment_id, artifact, tags, description)
+            self._logged[entry.ref] = first
 
         self._do(write)
 
@@ -128,15 +142,20 @@ class Tracker:
         uri = "" if self._off else without_password(self._client.tracking_uri)
         return f"{uri}/#/experiments/{self._experiment_id}/runs/{self._parent_id}" if uri.startswith("http") else None
 
-    def finish(self, *, failed: bool) -> None:
-        """Close the parent run, and leave the journal from which it can be rebuilt."""
+    def finish(self, *, failed: bool, why: BaseException | None = None) -> None:
+        """Close the parent run, and leave the journal from which it can be rebuilt. `why` is what ended the run early;
+        what is no error of the run, such as Ctrl-C, has cancelled it."""
         if not self._config.enabled:
             return
-        self.journal.close("FAILED" if failed else "FINISHED")
+        status = ("KILLED" if why is not None and _is_cancellation(why) else "FAILED") if failed else "FINISHED"
+        self.journal.close(status, _reason(why))
         self.journal.write(self._store)
-        self._do(lambda: close_parent(self._client, self._parent_id, self.journal))
+        self._do(self._close)
         self._wait()
         self._actions.put(None)
+
+    def _close(self) -> None:
+        close_parent(self._client, self._experiment_id, self._parent_id, self.journal, self._store, self._logged)
 
     def tell_gap(self) -> None:
         """Say of a finished run what MLflow lacks of it: on its Prefect page, and to whoever asked (`gaps_told`)."""
@@ -153,10 +172,10 @@ class Tracker:
         if not self.journal.flow_run_id:  # nothing that could be tried again
             self._parent_id = create_parent(self._client, self._experiment_id, self.journal)
             return
-        parent = open_parent(self._client, self._experiment_id, self.journal)
+        parent = open_parent(self._client, self._experiment_id, self.journal, is_mine=True)
         if parent.status != "RUNNING":
             self._client.update_run(parent.id, status="RUNNING")
-        self._parent_id, self._there = parent.id, parent.stages
+        self._parent_id, self._logged = parent.id, dict(parent.stages)
 
     def _do(self, action: Callable[[], object]) -> None:
         if not self._off:
@@ -203,6 +222,24 @@ class Tracker:
             self._outage = f"{datetime.now():%H:%M} ({reason})"
             self._off = True
             logger.warning("tracking is off for the rest of this run (`latent track sync` rebuilds it): %s", reason)
+
+
+def _is_cancellation(why: BaseException) -> bool:
+    """Whether somebody or something outside ended the run: a signal, or Prefect's own cancelling."""
+    from prefect.exceptions import CancelledRun
+
+    return isinstance(why, CancelledRun) or not isinstance(why, Exception)
+
+
+def _reason(why: BaseException | None) -> str:
+    """Why the run ended early, in words."""
+    if why is None:
+        return ""
+    if isinstance(why, LatentError):
+        return str(why)
+    if isinstance(why, SystemExit) and isinstance(why.code, int) and why.code - _SIGNALS in signal.valid_signals():
+        return f"ended by {signal.Signals(why.code - _SIGNALS).name}"
+    return f"{type(why).__name__}: {why}" if str(why) else type(why).__name__
 
 
 def _is_refusal(error: MlflowException) -> bool:
