@@ -72,6 +72,7 @@ class Execution(Run):
         if call.ref not in self._calls:
             self._calls[call.ref] = call
             self._progress.expect(call)
+            self._tracker.expect(call)
             self._attempts.learn(call)
         return call.ref
 
@@ -192,7 +193,8 @@ def open_run(name: str, config: Any, *, force: Sequence[str] = ()) -> Iterator[E
     store.check_writable()
     results = results_in(store)
     progress = StageProgress(PrefectBoard())
-    pool = _open_pool(runtime, store.root, shown_to(current_sink(), progress))
+    followed = shown_to(current_sink(), progress, lambda now: tracker.follow(now))  # which is there by then
+    pool = _open_pool(runtime, store.root, followed)
     tracker = Tracker(config.tracking, name, config, store)
     failure: BaseException | None = None
     run = Execution(

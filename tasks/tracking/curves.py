@@ -5,7 +5,9 @@ MLflow draws a metric over its steps, and steps are integers: the step is the ra
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +21,7 @@ from tasks.tracking.stage_runs import begin_run, log_metrics
 
 STAGE = "by_ratio"  # the tag `stage` of these runs; their fingerprint stands for the evaluations that they show
 PREFIX = "by_ratio_percent"  # MLflow's page puts what begins alike into one section
+_COLUMNS = ("accuracy", "accuracy_low", "accuracy_high", "tokens", "reasoning_tokens")
 _SHARED = ("model", "variant", "seed", "benchmark")
 
 
@@ -98,15 +101,27 @@ def log_curve(client: Any, experiment_id: str, curve: Curve, tags: Mapping[str, 
         for name, value in _measures(point.manifest.content.metrics).items()
     ]
     log_metrics(client, run_id, metrics)
+    client.log_text(run_id, _table(curve), f"{STAGE}.csv")
     client.set_terminated(run_id, end_time=ended)
     return run_id
 
 
+def _table(curve: Curve) -> str:
+    """The same as CSV, with the exact ratios and the evaluations' fingerprints."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, ("ratio", *_COLUMNS, "fingerprint"), lineterminator="\n")
+    table.writeheader()
+    for point in curve.points:
+        content = point.manifest.content
+        ends = {"ratio": point.condition.ratio, "fingerprint": content.fingerprint}
+        table.writerow(ends | _measures(content.metrics))
+    return text.getvalue()
+
+
 def _measures(metrics: Mapping[str, Any]) -> dict[str, float]:
     accuracy = metrics["accuracy"]
-    found = {f"accuracy_{name}": accuracy.get(name) for name in ("low", "high")}
-    found |= {"accuracy": accuracy["value"], "tokens": metrics["tokens"]["value"]}
-    found["reasoning_tokens"] = metrics.get("reasoning_tokens")
+    found = dict(zip(_COLUMNS, (accuracy["value"], accuracy.get("low"), accuracy.get("high")), strict=False))
+    found |= {"tokens": metrics["tokens"]["value"], "reasoning_tokens": metrics.get("reasoning_tokens")}
     return {name: float(value) for name, value in found.items() if value is not None}
 
 

@@ -79,7 +79,7 @@ def _sync(store: ArtifactStore, client: Any, experiment_id: str) -> Synced:
             continue
         log_artifact_run(client, experiment_id, artifact, tags={"cache": "rebuilt"})
         logged += 1
-    return Synced(flows, logged, there, sync_registry(store, client, written))
+    return Synced(flows, logged, there, sync_registry(store, client, experiment_id, written))
 
 
 def _shards_of_merged(store: ArtifactStore) -> set[ArtifactRef]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from latent_core.store import Artifact, ArtifactRef
@@ -15,8 +16,18 @@ from tasks.tracking.description import Description, describe
 from tasks.tracking.parameters import flat_numbers, flat_parameters
 
 _LOGGED_FILES = ("report.html", "table.md")
-_NOT_LIVE: Collection[tuple[str, int]] = frozenset()
+# What a model is, without its weights and its vocabulary, which stay in the store.
+_MODEL_FILES = ("config.json", "generation_config.json", "dual_vocab.json", "adapter_config.json")
+_MODEL_FOLDERS = ("weights/model", "weights/adapter", "model")
 CURVE = "train"  # what comes before the names of what was measured in training
+
+
+@dataclass
+class LiveRun:
+    """A run that is still open, and the points of its curve so far, as names and steps."""
+
+    id: str
+    points: set[tuple[str, int]] = field(default_factory=set)
 
 
 def log_artifact_run(
@@ -25,20 +36,18 @@ def log_artifact_run(
     artifact: Artifact,
     tags: Mapping[str, str],
     description: Description | None = None,
-    live: str | None = None,
-    points: Collection[tuple[str, int]] = _NOT_LIVE,
+    live: LiveRun | None = None,
 ) -> str:
     """One finished MLflow run that says what a manifest says; parents are its inputs. Returns its id.
 
-    `live` is the run that was begun while the stage computed, and `points` what it has of the training's curve already,
-    as names and steps.
+    `live` is the run that was begun while the stage computed.
     """
     from mlflow.entities import Metric
 
     content, record = artifact.manifest.content, artifact.manifest.record
     description = describe(artifact.manifest, None, None) if description is None else description
     started, ended = (int(seconds * 1000) for seconds in (record["started"], record["started"] + record["seconds"]))
-    run_id = live or begin_run(client, experiment_id, artifact.ref, description, tags, started)
+    run_id = live.id if live else begin_run(client, experiment_id, artifact.ref, description, tags, started)
     for name, value in _tags_of(artifact).items():
         client.set_tag(run_id, name, value)
     numbers, histograms = _measured(content.metrics)
@@ -47,7 +56,9 @@ def log_artifact_run(
     metrics.append(Metric("seconds", float(record["seconds"]), ended, 0))
     for entry in record.get("curve", []):
         metrics += [
-            Metric(name, value, ended, step) for name, value, step in curve_points(entry) if (name, step) not in points
+            Metric(name, value, ended, step)
+            for name, value, step in curve_points(entry)
+            if live is None or (name, step) not in live.points
         ]
     log_parameters(client, run_id, flat_parameters(content.identity, "identity.json"))
     log_metrics(client, run_id, metrics)
@@ -162,7 +173,12 @@ def _bins(histogram: Mapping[str, Any]) -> str:
 def logged_files(artifact: Artifact) -> list[StoredFile]:
     """The files of an artifact that its MLflow run shows."""
     files = artifact.manifest.content.files
-    return [item for item in files if item.path in _LOGGED_FILES or item.path.startswith("figures/")]
+    return [item for item in files if item.path in _LOGGED_FILES or _is_shown(item.path)]
+
+
+def _is_shown(path: str) -> bool:
+    folder, _, name = path.rpartition("/")
+    return folder == "figures" or (folder in _MODEL_FOLDERS and name in _MODEL_FILES)
 
 
 def _input(role: str, fingerprint: str) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import signal
 import threading
 import time
 import uuid
@@ -25,13 +24,19 @@ from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import LatentError
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.environment import code_version
+from tasks.stage import StageCall
 from tasks.tracking.client import one_line, open_client, tracking_uri
 from tasks.tracking.code_version import command, user
 from tasks.tracking.description import describe
+from tasks.tracking.ending import is_cancellation, reason
 from tasks.tracking.journal import Journal, JournalEntry, JournalModel
+from tasks.tracking.live import LiveRuns
 from tasks.tracking.models import register
 from tasks.tracking.parents import close_parent, create_parent, log_headline, nested_tags, open_parent
 from tasks.tracking.stage_runs import log_artifact_run, whole_run
+from tasks.tracking.system_metrics import start_monitor
+from tasks.tracking.version_text import version_text
+from tasks.workers.pool import Progress
 
 if TYPE_CHECKING:
     from mlflow.exceptions import MlflowException
@@ -41,7 +46,6 @@ PATIENCE = 5.0
 """Seconds that a run waits at its end for a tracking server."""
 LOCAL_PATIENCE = 600.0
 """The same for a local database, which is no server that may be away, and makes its tables when it is first opened."""
-_SIGNALS = 128  # a program's exit status is this and the number of the signal that ended it
 _LOOK = 0.2  # seconds between two looks whether the thread still lives
 _gaps: ContextVar[list[str] | None] = ContextVar("gaps", default=None)
 
@@ -79,6 +83,9 @@ class Tracker:
         self._experiment_id = ""
         self._parent_id = ""
         self._logged: dict[ArtifactRef, str] = {}  # the runs of stages, also those of earlier attempts and other runs
+        self._calls: dict[str, StageCall] = {}  # by fingerprint
+        self._live = LiveRuns()
+        self._monitor: Any = None
         self._off = not config.enabled
         self._outage = ""
         self._refusals: set[str] = set()
@@ -103,15 +110,36 @@ class Tracker:
             if first is None:
                 tags = nested_tags(self.journal, entry, self._parent_id)
                 description = describe(artifact.manifest, entry, self.journal)
-                first = log_artifact_run(self._client, self._experiment_id, artifact, tags, description)
+                live = self._live.take(self._client, entry.ref)
+                first = log_artifact_run(self._client, self._experiment_id, artifact, tags, description, live)
             self._logged[entry.ref] = first
 
         self._do(write)
 
+    def expect(self, call: StageCall) -> None:
+        """The run may compute this call: what its progress measures can be followed."""
+        self._calls[call.ref.fingerprint] = call
+
+    def follow(self, progress: Progress) -> None:
+        """What a stage measured while it computes, as training does, goes to a run that is open until it is done."""
+        call = self._calls.get(progress.fingerprint)
+        if call is not None and progress.measured:
+            self._do(
+                lambda: self._live.log(
+                    self._client, self._experiment_id, self._parent_id, self.journal, call, progress.measured
+                )
+            )
+
     def register_model(self, name: str, ref: ArtifactRef, variant: str) -> None:
         """Make a trained model a version of `name` in the model registry."""
         self.journal.models.append(JournalModel(name, variant, ref.stage, ref.fingerprint))
-        self._do(lambda: register(self._client, name, ref, self._store, variant))
+
+        def write() -> None:
+            run_id = self._logged.get(ref) or whole_run(self._client, self._experiment_id, ref)
+            text = version_text(self.journal, ref, variant, self._store)
+            register(self._client, name, ref, self._store, variant, text, run_id)
+
+        self._do(write)
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Tags of the parent run, by which later runs find it."""
@@ -147,14 +175,17 @@ class Tracker:
         what is no error of the run, such as Ctrl-C, has cancelled it."""
         if not self._config.enabled:
             return
-        status = ("KILLED" if why is not None and _is_cancellation(why) else "FAILED") if failed else "FINISHED"
-        self.journal.close(status, _reason(why))
+        status = ("KILLED" if is_cancellation(why) else "FAILED") if failed else "FINISHED"
+        self.journal.close(status, reason(why))
         self.journal.write(self._store)
         self._do(self._close)
         self._wait()
         self._actions.put(None)
 
     def _close(self) -> None:
+        if self._monitor is not None:
+            self._monitor.finish()
+        self._live.end(self._client, self.journal.status)
         close_parent(self._client, self._experiment_id, self._parent_id, self.journal, self._store, self._logged)
 
     def tell_gap(self) -> None:
@@ -171,11 +202,17 @@ class Tracker:
         self._client, self._experiment_id = open_client(self._config)
         if not self.journal.flow_run_id:  # nothing that could be tried again
             self._parent_id = create_parent(self._client, self._experiment_id, self.journal)
+            self._measure_machine(resumed=False)
             return
         parent = open_parent(self._client, self._experiment_id, self.journal, is_mine=True)
         if parent.status != "RUNNING":
             self._client.update_run(parent.id, status="RUNNING")
         self._parent_id, self._logged = parent.id, dict(parent.stages)
+        self._measure_machine(resumed=not parent.is_new)
+
+    def _measure_machine(self, *, resumed: bool) -> None:
+        if self._config.system_metrics:
+            self._monitor = start_monitor(self._client.tracking_uri, self._parent_id, resumed=resumed)
 
     def _do(self, action: Callable[[], object]) -> None:
         if not self._off:
@@ -222,24 +259,6 @@ class Tracker:
             self._outage = f"{datetime.now():%H:%M} ({reason})"
             self._off = True
             logger.warning("tracking is off for the rest of this run (`latent track sync` rebuilds it): %s", reason)
-
-
-def _is_cancellation(why: BaseException) -> bool:
-    """Whether somebody or something outside ended the run: a signal, or Prefect's own cancelling."""
-    from prefect.exceptions import CancelledRun
-
-    return isinstance(why, CancelledRun) or not isinstance(why, Exception)
-
-
-def _reason(why: BaseException | None) -> str:
-    """Why the run ended early, in words."""
-    if why is None:
-        return ""
-    if isinstance(why, LatentError):
-        return str(why)
-    if isinstance(why, SystemExit) and isinstance(why.code, int) and why.code - _SIGNALS in signal.valid_signals():
-        return f"ended by {signal.Signals(why.code - _SIGNALS).name}"
-    return f"{type(why).__name__}: {why}" if str(why) else type(why).__name__
 
 
 def _is_refusal(error: MlflowException) -> bool:

@@ -17,7 +17,7 @@ def database(tables: Path, folder: Path) -> TrackingConfig:
 
 
 def fields_of(config: TrackingConfig) -> dict[tuple[str, str], Any]:
-    """Everything that an experiment's runs hold, by parent and identity, with what runs are in place of MLflow's ids."""
+    """Everything that an experiment's runs hold, by parent and identity, and with identities for MLflow's ids."""
     client, experiment = open_client(config)
     runs = client.search_runs([experiment], max_results=1000)
     ids = {run.info.run_id: run.data.tags.get("fingerprint", run.data.tags.get("latent.run", "")) for run in runs}
