@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from latent_core.evaluation.condition import Condition, Kind
 from latent_core.identity import canonical_json
 from latent_core.report.names import full_name
-from latent_core.store import ArtifactRef, Manifest
-from tasks.tracking.description import Description, describe, evaluated_condition
+from latent_core.store import ArtifactRef, ArtifactStore, Manifest
+from tasks.tracking.description import EVALUATIONS, Description, describe, evaluated_condition
 from tasks.tracking.journal import Journal, JournalEntry
 from tasks.tracking.stage_runs import begin_run, log_metrics
 
@@ -60,6 +60,13 @@ def headline(entry: JournalEntry, manifest: Manifest) -> dict[str, float]:
         f"accuracy/{name}": float(metrics["accuracy"]["value"]),
         f"tokens/{name}": float(metrics["tokens"]["value"]),
     }
+
+
+def evaluations(journal: Journal, store: ArtifactStore) -> list[tuple[JournalEntry, Manifest]]:
+    """The evaluations of a run that the store still has; the manifests of other stages are not read."""
+    asked = [entry for entry in journal.stages if entry.stage in EVALUATIONS]
+    found = ((entry, store.get(entry.stage, entry.fingerprint)) for entry in asked)
+    return [(entry, artifact.manifest) for entry, artifact in found if artifact is not None]
 
 
 def curves(journal: Journal, manifests: Iterable[tuple[JournalEntry, Manifest]]) -> list[Curve]:

@@ -97,13 +97,13 @@ def _ratio(word: str) -> float | None:
 def flow_name(journal: Journal) -> str:
     """What a flow's run is called: tokenskip-math · latent-mini · standard, dual · word_problems · seeds 1, 2."""
     config = journal.config
-    model, variants = _text(config.get("model")), config.get("variants") or config.get("latent_arms") or ()
-    seeds = [str(seed) for seed in config.get("seeds") or ()]
+    model, variants = _text(config.get("model")), _several(config.get("variants") or config.get("latent_arms"))
+    seeds = _several(config.get("seeds"))
     return _named(
         journal.flow,
         model and short_name(model),
-        ", ".join(map(str, variants)),
-        (config.get("benchmark") or {}).get("name"),
+        ", ".join(variants),
+        _text(_section(config, "benchmark").get("name")),
         ("seeds " if len(seeds) > 1 else "seed ") + ", ".join(seeds) if seeds else None,
     )
 
@@ -114,13 +114,22 @@ def _named(*parts: str | None) -> str:
 
 
 def _training_seed(seed: int | None, config: Mapping[str, Any]) -> dict[str, str]:
-    found = (config.get("train") or {}).get("seed") if seed is None else seed
+    found = _section(config, "train").get("seed") if seed is None else seed
     return {} if found is None else {"seed": str(found)}
 
 
 def _benchmark(manifest: Manifest, config: Mapping[str, Any]) -> str | None:
     recorded: Sequence[Mapping[str, Any]] = list(manifest.record.get("benchmarks", {}).values())
-    return _text(recorded[0].get("name")) if recorded else _text((config.get("benchmark") or {}).get("name"))
+    return _text(recorded[0].get("name")) if recorded else _text(_section(config, "benchmark").get("name"))
+
+
+def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = config.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _several(value: Any) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list | tuple) else []
 
 
 def _text(value: Any) -> str | None:

@@ -6,28 +6,29 @@ import json
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from latent_core.store import Artifact, ArtifactRef
+from latent_core.store import ArtifactRef, Manifest
 from tasks.tracking.curves import PREFIX, condition_of
 from tasks.tracking.journal import Journal, JournalEntry
-from tasks.tracking.parameters import LONGEST_TAG
+from tasks.tracking.parameters import LONGEST_TAG, shortened
 
+_LONGEST_REASON = 1000  # characters in the description; the tag has more
 _MOST_LINES = 50  # of a chart, which has every run's id in its address
 
 
 def note(
     journal: Journal,
     experiment_id: str,
-    found: Sequence[tuple[JournalEntry, Artifact]],
+    found: Mapping[JournalEntry, Manifest],
     logged: Mapping[ArtifactRef, str],
     shown: Sequence[str],
 ) -> str:
     """Markdown of at most 8,000 characters; lines that do not fit are counted, and stages.json has them all.
 
-    `shown` are the runs of curves, `logged` those of stages.
+    `found` are evaluations, `shown` the runs of curves, `logged` those of stages.
     """
     lines = []
     if journal.reason:
-        lines += [f"**{journal.status.capitalize()}**: {_on_one_line(journal.reason)[:1000]}", ""]
+        lines += [f"**{journal.status.capitalize()}**: {shortened(_on_one_line(journal.reason), _LONGEST_REASON)}", ""]
     if shown:
         drawn = shown[:_MOST_LINES]
         left = f", the first {len(drawn)} of {len(shown)}" if len(drawn) < len(shown) else ""
@@ -37,15 +38,14 @@ def note(
     lines += [f"{len(journal.stages)} stages, of which the store had {hits}.", ""]
     if journal.stages:
         lines += ["| stage | from | accuracy | run |", "|---|---|---|---|"]
-    there = {entry.ref: artifact for entry, artifact in found}
-    rows = [_row(entry, there.get(entry.ref), logged.get(entry.ref), experiment_id) for entry in journal.stages]
+    rows = [_row(entry, found.get(entry), logged.get(entry.ref), experiment_id) for entry in journal.stages]
     return _fitted(lines, rows)
 
 
-def _row(entry: JournalEntry, artifact: Artifact | None, run_id: str | None, experiment_id: str) -> str:
+def _row(entry: JournalEntry, manifest: Manifest | None, run_id: str | None, experiment_id: str) -> str:
     accuracy = ""
-    if artifact is not None and condition_of(entry, artifact.manifest) is not None:
-        accuracy = f"{100 * artifact.manifest.content.metrics['accuracy']['value']:.1f} %"
+    if manifest is not None and condition_of(entry, manifest) is not None:
+        accuracy = f"{100 * manifest.content.metrics['accuracy']['value']:.1f} %"
     source = "store" if entry.cached else "computed"
     link = f"[{run_id[:8]}](#/experiments/{experiment_id}/runs/{run_id})" if run_id else "not logged"
     return f"| {_on_one_line(f'{entry.stage} {entry.label}')} | {source} | {accuracy} | {link} |"

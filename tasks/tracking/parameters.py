@@ -35,6 +35,14 @@ def flat_parameters(fields: Mapping[str, Any], file: str) -> dict[str, str]:
     return found
 
 
+def shortened(text: str, longest: int) -> str:
+    """The text, or its beginning and how much of it is left out."""
+    if len(text) <= longest:
+        return text
+    kept = longest - 60
+    return f"{text[:kept]} … ({len(text) - kept:,} characters more)"
+
+
 def is_taken(name: str) -> bool:
     """Whether MLflow takes the name for a parameter or a metric."""
     is_path = posixpath.normpath(name) == name and not name.startswith(("/", ".."))

@@ -6,17 +6,17 @@ All of it follows from the journal and the store, so that it can be rebuilt.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore, Manifest
+from latent_core.store import ArtifactRef, ArtifactStore, Manifest
 from tasks.tracking.code_version import code_tags
-from tasks.tracking.curves import Curve, curves, headline, log_curve
+from tasks.tracking.curves import Curve, curves, evaluations, headline, log_curve
 from tasks.tracking.description import flow_name
 from tasks.tracking.journal import Journal, JournalEntry
 from tasks.tracking.notes import note
-from tasks.tracking.parameters import LONGEST_TAG, flat_parameters, taken_name
+from tasks.tracking.parameters import LONGEST_TAG, flat_parameters, shortened, taken_name
 from tasks.tracking.stage_runs import log_metrics, log_parameters, whole_run
 
 FLOW_RUN_TAG = "prefect.flow_run_id"
@@ -38,10 +38,13 @@ class ParentRun:
     stages: Mapping[ArtifactRef, str] = field(default_factory=dict)  # the ids of their runs
     status: str = "RUNNING"
     ended: int = 0  # milliseconds since the epoch
+    is_told: bool = False  # whether all is said of its end
 
     def lacks_end(self, journal: Journal) -> bool:
-        """Whether the journal knows of a later end; one that MLflow alone knows of stays."""
+        """Whether the journal knows of a later end, or more of it; one that MLflow alone knows of stays."""
         if self.status == "RUNNING":
+            return True
+        if self.status == journal.status and not self.is_told and journal.code:  # runs of earlier releases stay
             return True
         return self.status != journal.status and self.ended < _milliseconds(journal.ended)
 
@@ -63,7 +66,8 @@ def open_parent(client: Any, experiment_id: str, journal: Journal, *, is_mine: b
             whole[ArtifactRef(tags["stage"], tags["fingerprint"])] = str(run.info.run_id)
         elif is_mine or LIVE_TAG not in tags:
             client.delete_run(run.info.run_id)
-    return ParentRun(info.run_id, False, whole, info.status, info.end_time or 0)
+    is_told = NOTE_TAG in found[0].data.tags
+    return ParentRun(info.run_id, False, whole, info.status, info.end_time or 0, is_told)
 
 
 def _all_runs(client: Any, experiment_id: str, wanted: str) -> Iterator[Any]:
@@ -113,11 +117,6 @@ def close_parent(
     logged: Mapping[ArtifactRef, str],
 ) -> None:
     """Bring the run of a flow to its end, with its curves, its tags, its stages and a note. `logged`: stages' runs."""
-    found = _whole(store, journal.stages)
-    for entry, artifact in found:
-        log_headline(client, parent_id, entry, artifact.manifest)
-    drawn = curves(journal, [(entry, artifact.manifest) for entry, artifact in found])
-    shown = [_logged_curve(client, experiment_id, parent_id, journal, curve) for curve in drawn]
     for name, value in journal.tags.items():
         client.set_tag(parent_id, name, value)
     before = client.get_run(parent_id).data.tags
@@ -125,25 +124,17 @@ def close_parent(
         client.set_tag(parent_id, FAILURE_TAG, shortened(journal.reason, LONGEST_TAG))
     elif FAILURE_TAG in before:  # an earlier attempt's
         client.delete_tag(parent_id, FAILURE_TAG)
+    # The end comes before what else there is to say: a process that is told to end may have no time for that.
+    client.set_terminated(parent_id, journal.status, end_time=_milliseconds(journal.ended))
+    found = evaluations(journal, store)
+    for entry, manifest in found:
+        log_headline(client, parent_id, entry, manifest)
+    shown = [_logged_curve(client, experiment_id, parent_id, journal, curve) for curve in curves(journal, found)]
     stages = [_listed(entry, logged) for entry in journal.stages]
     client.log_dict(parent_id, {"stages": stages}, STAGES_FILE)
     if first := _first_runs(client, parent_id, journal, logged):
         client.set_tag(parent_id, FIRST_RUN_TAG, shortened(", ".join(first), LONGEST_TAG))
-    client.set_tag(parent_id, NOTE_TAG, note(journal, experiment_id, found, logged, shown))
-    client.set_terminated(parent_id, journal.status, end_time=_milliseconds(journal.ended))
-
-
-def shortened(text: str, longest: int) -> str:
-    """The text, or its beginning and how much of it is left out."""
-    if len(text) <= longest:
-        return text
-    kept = longest - 60
-    return f"{text[:kept]} … ({len(text) - kept:,} characters more)"
-
-
-def _whole(store: ArtifactStore, entries: Iterable[JournalEntry]) -> list[tuple[JournalEntry, Artifact]]:
-    found = ((entry, store.get(entry.stage, entry.fingerprint)) for entry in entries)
-    return [(entry, artifact) for entry, artifact in found if artifact is not None]
+    client.set_tag(parent_id, NOTE_TAG, note(journal, experiment_id, dict(found), logged, shown))
 
 
 def _logged_curve(client: Any, experiment_id: str, parent_id: str, journal: Journal, curve: Curve) -> str:

@@ -29,7 +29,7 @@ from tasks.tracking.client import one_line, open_client, tracking_uri
 from tasks.tracking.code_version import command, user
 from tasks.tracking.description import describe
 from tasks.tracking.ending import is_cancellation, reason
-from tasks.tracking.journal import Journal, JournalEntry, JournalModel
+from tasks.tracking.journal import Journal, JournalEntry, JournalModel, runs
 from tasks.tracking.live import LiveRuns
 from tasks.tracking.models import register
 from tasks.tracking.parents import close_parent, create_parent, log_headline, nested_tags, open_parent
@@ -82,6 +82,7 @@ class Tracker:
         self._client: Any = None
         self._experiment_id = ""
         self._parent_id = ""
+        self._is_resumed = False
         self._logged: dict[ArtifactRef, str] = {}  # the runs of stages, also those of earlier attempts and other runs
         self._calls: dict[str, StageCall] = {}  # by fingerprint
         self._live = LiveRuns()
@@ -183,10 +184,13 @@ class Tracker:
         self._actions.put(None)
 
     def _close(self) -> None:
+        whole = self.journal
+        if self._is_resumed:  # what earlier attempts did belongs to the run too
+            whole = next((found for found in runs(self._store) if found.run == whole.run), whole)
+        close_parent(self._client, self._experiment_id, self._parent_id, whole, self._store, self._logged)
+        self._live.end(self._client, self.journal.status)
         if self._monitor is not None:
             self._monitor.finish()
-        self._live.end(self._client, self.journal.status)
-        close_parent(self._client, self._experiment_id, self._parent_id, self.journal, self._store, self._logged)
 
     def tell_gap(self) -> None:
         """Say of a finished run what MLflow lacks of it: on its Prefect page, and to whoever asked (`gaps_told`)."""
@@ -207,8 +211,8 @@ class Tracker:
         parent = open_parent(self._client, self._experiment_id, self.journal, is_mine=True)
         if parent.status != "RUNNING":
             self._client.update_run(parent.id, status="RUNNING")
-        self._parent_id, self._logged = parent.id, dict(parent.stages)
-        self._measure_machine(resumed=not parent.is_new)
+        self._parent_id, self._logged, self._is_resumed = parent.id, dict(parent.stages), not parent.is_new
+        self._measure_machine(resumed=self._is_resumed)
 
     def _measure_machine(self, *, resumed: bool) -> None:
         if self._config.system_metrics:

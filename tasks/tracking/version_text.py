@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from latent_core.report.names import condition_name
 from latent_core.store import ArtifactRef, ArtifactStore
-from tasks.tracking.curves import condition_of
+from tasks.tracking.curves import condition_of, evaluations
 from tasks.tracking.description import describe
 from tasks.tracking.journal import Journal
 from tasks.tracking.parameters import taken_name
@@ -30,16 +30,12 @@ def version_text(journal: Journal, ref: ArtifactRef, variant: str, store: Artifa
     origin = f" of {base}" if base else ""
     lines = [f"{variant}{origin}, made by the flow {journal.flow}" + (f": {settings}." if settings else ".")]
     rows, tags = [], {}
-    for entry in journal.stages:
-        artifact = store.get(entry.stage, entry.fingerprint)
-        condition = None if artifact is None else condition_of(entry, artifact.manifest)
-        if artifact is None or condition is None:
-            continue
-        content = artifact.manifest.content
+    for entry, manifest in evaluations(journal, store):
+        content, condition = manifest.content, condition_of(entry, manifest)
         model = content.parents.get("model")
-        if model is None or model.fingerprint != ref.fingerprint:
+        if condition is None or model is None or model.fingerprint != ref.fingerprint:
             continue
-        benchmark = describe(artifact.manifest, entry, journal).parameters.get("benchmark", "")
+        benchmark = describe(manifest, entry, journal).parameters.get("benchmark", "")
         accuracy, tokens = content.metrics["accuracy"], content.metrics["tokens"]["value"]
         value, low, high = (100 * accuracy[name] for name in ("value", "low", "high"))
         name = condition_name(condition)
