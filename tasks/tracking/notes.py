@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from latent_core.store import ArtifactRef, Manifest
@@ -54,7 +55,12 @@ def _row(entry: JournalEntry, manifest: Manifest | None, run_id: str | None, exp
 def _chart(experiment_id: str, run_ids: Sequence[str]) -> str:
     """MLflow's page of one metric of several runs, over the step."""
     accuracy = f"{PREFIX}/accuracy"
-    chosen = {"runs": run_ids, "metric": accuracy, "experiments": [experiment_id], "plot_metric_keys": [accuracy]}
+    chosen: dict[str, Any] = {
+        "runs": run_ids,
+        "metric": accuracy,
+        "experiments": [experiment_id],
+        "plot_metric_keys": [accuracy],
+    }
     chosen |= {"plot_layout": {"autosize": True, "xaxis": {}, "yaxis": {}}}
     chosen |= {"deselected_curves": [], "last_linear_y_axis_range": []}
     fields = [f"{name}={quote(json.dumps(value, separators=(',', ':')), safe='')}" for name, value in chosen.items()]
