@@ -34,7 +34,9 @@ def publish(run: Execution, report: ArtifactRef) -> dict[str, str]:
     claims = artifact.read_bytes(PAIRED_MARKDOWN).decode() if PAIRED_MARKDOWN in _files(artifact) else ""
     create_markdown_artifact(
         key=f"{run.name}-results",
-        markdown="\n".join([table, claims, f"{found}{how_to_open(artifact, flow_run.id)}\n", f"MLflow: {run.tracked()}\n"]),
+        markdown="\n".join(
+            [table, claims, f"{found}{how_to_open(artifact, flow_run.id)}\n", f"MLflow: {run.tracked()}\n"]
+        ),
         description="Results per condition",
     )
     link = run.tracking_url()

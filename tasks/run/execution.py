@@ -75,6 +75,7 @@ class Execution(Run):
         if call.ref not in self._calls:
             self._calls[call.ref] = call
             self._progress.expect(call)
+            self._tracker.expect(call)
             self._attempts.learn(call)
         return call.ref
 
@@ -181,7 +182,7 @@ class Execution(Run):
 
     def _done(self, call: StageCall, artifact: Artifact, cached: bool) -> None:
         if call.ref not in self._shards:  # a merged artifact stands for its shards
-            self._tracker.stage(artifact, cached=cached)
+            self._tracker.stage(artifact, cached=cached, label=call.label)
         self._progress.finish(call)
 
 
@@ -202,7 +203,8 @@ def open_run(name: str, config: Any, *, force: Sequence[str] = ()) -> Iterator[E
     store.check_writable()
     results = results_in(store)
     progress = StageProgress(PrefectBoard())
-    pool = _open_pool(runtime, store.root, shown_to(current_sink(), progress))
+    followed = shown_to(current_sink(), progress, lambda now: tracker.follow(now))  # which is there by then
+    pool = _open_pool(runtime, store.root, followed)
     tracker = Tracker(config.tracking, name, config, store)
     record = RunRecord(store, tracker.journal, _flow_run_name())
     failure: BaseException | None = None
@@ -227,7 +229,7 @@ def open_run(name: str, config: Any, *, force: Sequence[str] = ()) -> Iterator[E
         link = run.tracking_url() if failure is None else None
         record.end(failure, run.result, computed=computed, stages=stages, link=link)
         pool.close()
-        tracker.finish(failed=failure is not None)
+        tracker.finish(failed=failure is not None, why=failure)
         if failure is None or isinstance(failure, Exception):  # who interrupts a run does not wait for pages
             tracker.tell_gap()
 
