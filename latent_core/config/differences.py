@@ -48,12 +48,12 @@ def differences(
     if model is None:
         return list(_differences(before, after, None))
     try:
-        filled = [model.model_validate(values).model_dump(mode="json") for values in (before, after)]
+        one, other = (model.model_validate(values).model_dump(mode="json") for values in (before, after))
     except ValidationError:
         defaults = {item.path: item.default for item in described(model)}
         found = _differences(before, after, model)
         return [item for item in found if not _is_unsaid_default(item, defaults)]
-    return list(_differences(*filled, model))
+    return list(_differences(one, other, model))
 
 
 def _is_unsaid_default(item: Difference, defaults: Mapping[str, Any]) -> bool:
