@@ -146,7 +146,8 @@ def scene_of(entry: Any, config: Any, report: Artifact, mend: Callable[[], list[
 
     def page() -> str:
         found = store.require(report.ref)
-        return "\n".join(found.read_bytes(item.path).decode() for item in found.manifest.content.files)
+        read = (found.read_bytes(item.path) for item in found.manifest.content.files)
+        return "\n".join(content.decode(errors="backslashreplace") for content in read)  # one is a PDF
 
     def yardstick() -> str:
         return str(last_accepted(store, "reevaluate", {}))
@@ -154,7 +155,7 @@ def scene_of(entry: Any, config: Any, report: Artifact, mend: Callable[[], list[
     readers = {
         "table": table,
         "page": page,
-        "compare": lambda: _printed(lambda: show_comparison(before.key, after.key, store.root, False)),
+        "compare": lambda: _printed(lambda: show_comparison(before.key, after.key, store, False)),
         "verdict": verdict,
         "yardstick": yardstick,
         "card": lambda: _printed(lambda: show_card(store.require(card.ref))),

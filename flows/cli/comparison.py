@@ -16,7 +16,7 @@ from latent_core.evaluation.regression import Judgement, judge
 from latent_core.evaluation.statistics import Estimate
 from latent_core.evaluation.summary import compare_scores
 from latent_core.report.names import full_name
-from latent_core.store import Artifact, ArtifactRef, ArtifactStore, Manifest
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, DamagedError, Manifest
 from latent_core.store.causes import uses_of
 from tasks.evaluations import scores_of, stored_evaluations, summary_of
 from tasks.run.history import find_run
@@ -92,9 +92,13 @@ class Compared:
 
 
 def _titles(store: ArtifactStore, evaluations: list[Artifact]) -> dict[str, tuple[str, ...]]:
-    """By fingerprint, what reports of this store call an evaluation."""
+    """By fingerprint, what reports of this store call an evaluation. Raises DamagedError for a damaged report."""
     wanted = {artifact.ref.fingerprint for artifact in evaluations}
-    reports = [item for stage in _REPORTS for _, item in store.committed(stage) if isinstance(item, Manifest)]
+    reports: list[Manifest] = []
+    for _, item in (found for stage in _REPORTS for found in store.committed(stage)):
+        if isinstance(item, DamagedError):
+            raise item
+        reports.append(item)
     uses = uses_of(reports)
     return {one: tuple(sorted({named(role) for _, role in uses.get(one, ())})) for one in wanted}
 

@@ -266,7 +266,7 @@ def test_champion_that_chose_its_ratio_is_left_to_choose_it_again_and_judged_by_
 def test_benchmark_of_an_evaluation_by_an_older_release_is_read_from_its_runs_journal(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.workers.compute._record_of", lambda call: {"environment": {}, "process": 1})
+    monkeypatch.setattr("tasks.workers.compute.record_of", lambda call: {"environment": {}, "process": 1})
     nights.crown(1)
     nights.answer(nights.config(), {1.0: 50, 0.5: 40})
     bare = {name: value for name, value in nights.parameters().items() if name not in ("benchmark", "evaluate")}
