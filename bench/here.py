@@ -11,7 +11,7 @@ from uuid import uuid4
 from flows.launch.registry import FlowEntry
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from latent_core.store.lease import LeaseTerms
-from tasks.progress.prefect import PrefectBoard, StageProgress
+from tasks.progress.run import open_progress
 from tasks.run.execution import Execution
 from tasks.run.prefect_tasks import Attempt, Ended
 from tasks.run.schedule import Schedule
@@ -70,7 +70,7 @@ def open_here(name: str, config: Any) -> Iterator[tuple[Execution, WorkerHere]]:
     failed = True
     try:
         yield (
-            Execution(name, store, config.runtime, worker, tracker, StageProgress(PrefectBoard()), TasksInTurn),
+            Execution(name, store, config.runtime, worker, tracker, open_progress(config.runtime.workers), TasksInTurn),
             worker,
         )
         failed = False

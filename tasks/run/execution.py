@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from latent_core.config.runtime import Runner, RuntimeConfig
 from latent_core.errors import InputError, LatentError, StageFailed
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
-from tasks.progress.prefect import PrefectBoard, StageProgress
-from tasks.progress.terminal import current_sink, shown_to
+from tasks.progress.run import RunProgress, open_progress
 from tasks.run.attempt import Attempts
+from tasks.run.estimates import costs_of
 from tasks.run.force import check_force
 from tasks.run.prefect_tasks import Attempt, Ended, StageTasks
 from tasks.run.protocol import Run
@@ -52,7 +52,7 @@ class Execution(Run):
         runtime: RuntimeConfig,
         pool: Pool,
         tracker: Tracker,
-        progress: StageProgress,
+        progress: RunProgress,
         tasks: Callable[[Attempt], Tasks],
         force: frozenset[str] = frozenset(),
     ) -> None:
@@ -123,7 +123,10 @@ class Execution(Run):
         """
         check_force(self._attempts.force.names, self._calls)
         calls = self._attemptable()
-        self._tasks.run(calls, self._found_of(calls), self._ended)
+        found = self._found_of(calls)
+        if len(found) < len(calls):
+            self._progress.start(lambda stages: costs_of(self.store, stages))
+        self._tasks.run(calls, found, self._ended)
         for ref, call in self._calls.items():
             end = self._ended.get(ref)
             if end is not None and end.failure:
@@ -172,7 +175,7 @@ class Execution(Run):
     def _done(self, call: StageCall, artifact: Artifact, cached: bool) -> None:
         if call.ref not in self._shards:  # a merged artifact stands for its shards
             self._tracker.stage(artifact, cached=cached)
-        self._progress.finish(call)
+        self._progress.finish(call, artifact, cached)
 
 
 @contextmanager
@@ -191,8 +194,8 @@ def open_run(name: str, config: Any, *, force: Sequence[str] = ()) -> Iterator[E
     store, runtime = ArtifactStore(config.store), config.runtime
     store.check_writable()
     results = results_in(store)
-    progress = StageProgress(PrefectBoard())
-    pool = _open_pool(runtime, store.root, shown_to(current_sink(), progress))
+    progress = open_progress(runtime.workers)
+    pool = _open_pool(runtime, store.root, progress)
     tracker = Tracker(config.tracking, name, config, store)
     failure: BaseException | None = None
     run = Execution(
@@ -213,6 +216,8 @@ def open_run(name: str, config: Any, *, force: Sequence[str] = ()) -> Iterator[E
     finally:
         run.over.set()
         pool.close()
+        if failure is None or isinstance(failure, Exception):
+            progress.end()
         tracker.finish(failed=failure is not None)
         if failure is None or isinstance(failure, Exception):  # who interrupts a run does not wait for pages
             tracker.tell_gap()
