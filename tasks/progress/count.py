@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from tasks.progress.left import Costs, Running, StageTime, in_words, pace_of
+from tasks.progress.left import Costs, Running, StageTime, in_words, measured, pace_of
 from tasks.stage import StageCall
 from tasks.workers.pool import Progress
 
@@ -24,6 +24,7 @@ class RunCount:
         self._workers = workers
         self._clock = clock
         self._started: float | None = None
+        self._heard = clock()  # when something of the run was told last
         self._stages: dict[str, StageTime] = {}
         self._open: dict[str, StageCall] = {}  # by fingerprint
         self._looked = False  # whether earlier results were looked at
@@ -41,7 +42,8 @@ class RunCount:
     def start(self) -> None:
         """Computing begins; the time of the run counts from the first time on."""
         with self._lock:
-            self._started = self._clock() if self._started is None else self._started
+            self._heard = self._clock()
+            self._started = self._heard if self._started is None else self._started
 
     def open_stages(self) -> list[str]:
         """The names of the stages that have calls which are not there yet."""
@@ -65,9 +67,10 @@ class RunCount:
             call = self._open.get(progress.fingerprint)
             if call is None:
                 return
+            self._heard = self._clock()
             running = self._stages[call.stage.name].running
             if progress.fingerprint not in running:
-                running[progress.fingerprint] = Running(self._clock(), progress.done, progress.done, progress.total)
+                running[progress.fingerprint] = Running(self._heard, progress.done, progress.done, progress.total)
             running[progress.fingerprint].done = progress.done
             running[progress.fingerprint].total = progress.total
 
@@ -77,6 +80,7 @@ class RunCount:
             stage = self._stages[call.stage.name]
             if self._open.pop(call.ref.fingerprint, None) is None:
                 return stage  # it was there before: something that needed it computed it again
+            self._heard = self._clock()
             self.done += 1
             stage.rows += rows
             stage.end(call.ref.fingerprint, None if taken is None else taken[1])
@@ -95,17 +99,23 @@ class RunCount:
             return f"{self.done:,} of {self.total:,} stages{self._left()}"
 
     def _left(self) -> str:
-        now, pace = self._clock(), pace_of(self._stages)
-        left = {name: stage.left(now, self._workers, pace) for name, stage in self._stages.items() if stage.open}
-        known = [seconds for seconds in left.values() if seconds is not None]
+        pace = pace_of(self._stages)
+        left = {
+            name: stage.left(self._heard, self._workers, pace) for name, stage in self._stages.items() if stage.open
+        }
         unknown = [name for name, seconds in left.items() if seconds is None]
         if not left or (unknown and not self._looked):
             return ""
+        known = sum(seconds for seconds in left.values() if seconds is not None)
+        silence = self._clock() - self._heard
+        if 0 < known < silence:
+            return ", longer than earlier results took"
+        words = in_words(known - silence)
         if not unknown:
-            return f", about {in_words(sum(known))} left"
+            return f", about {words} left"
         named = ", ".join(unknown[:_NAMED]) + (f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else "")
         why = f"no earlier {named} to go by"
-        return f", at least {in_words(sum(known))} left ({why})" if sum(known) >= 1 else f", time left unknown ({why})"
+        return f", at least {words} left ({why})" if known else f", time left unknown ({why})"
 
     def summary(self) -> str:
         """What a run did, in at most two lines: calls computed and cached, its time, and the time by stage.
@@ -116,13 +126,13 @@ class RunCount:
             now = self._clock()
             computed = self.done - self.cached
             missing = f", {self.total - self.done:,} not there" if self.done < self.total else ""
-            took = in_words(now - (now if self._started is None else self._started))
+            took = measured(now - (now if self._started is None else self._started))
             first = f"{self.total:,} stages in {took}: {computed:,} computed, {self.cached:,} cached{missing}"
-            times = {name: stage.spans.seconds() for name, stage in self._stages.items() if stage.computed}
+            times = {name: stage.spans.seconds for name, stage in self._stages.items() if stage.computed}
             if not times:
                 return first
             longest = sorted(times, key=lambda name: times[name], reverse=True)
-            parts = [f"{name} {in_words(times[name])}" for name in longest[: 2 * _NAMED]]
+            parts = [f"{name} {measured(times[name])}" for name in longest[: 2 * _NAMED]]
             if rest := longest[2 * _NAMED :]:
-                parts.append(f"{len(rest)} more {in_words(sum(times[name] for name in rest))}")
+                parts.append(f"{len(rest)} more {measured(sum(times[name] for name in rest))}")
             return f"{first}\ntime by stage: {', '.join(parts)}"

@@ -28,16 +28,16 @@ class Spans:
     """The time that intervals cover together. Takes them in about the order in which they end."""
 
     def __init__(self) -> None:
+        self.seconds = 0.0
         self._spans: list[tuple[float, float]] = []
 
     def add(self, start: float, end: float) -> None:
         while self._spans and self._spans[-1][1] >= start:
             earlier = self._spans.pop()
+            self.seconds -= earlier[1] - earlier[0]
             start, end = min(start, earlier[0]), max(end, earlier[1])
+        self.seconds += end - start
         self._spans.append((start, end))
-
-    def seconds(self) -> float:
-        return sum(end - start for start, end in self._spans)
 
 
 @dataclass
@@ -107,8 +107,7 @@ class StageTime:
             own = running.left(now)
             if own is not None:
                 left += own - mean
-        covered = self.spans.seconds()
-        seen = self.seconds / covered if covered > 0 else self.at_once
+        seen = self.seconds / self.spans.seconds if self.spans.seconds > 0 else self.at_once
         return max(left, 0.0) / max(seen, min(workers, self.open), len(self.running), 1.0)
 
     def _mean(self, now: float, pace: float) -> float | None:
@@ -132,6 +131,15 @@ def pace_of(stages: Mapping[str, StageTime]) -> float:
 def in_words(seconds: float) -> str:
     """`12 s`, `6 min` or `2 h 10 min`: no finer than an estimate is."""
     if seconds < 90:
-        return f"{round(seconds)} s" if seconds >= 1 else "under 1 s"
+        return measured(seconds)
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def measured(seconds: float) -> str:
+    """`12 s`, `6 min 5 s` or `2 h 10 min`, of a time that was measured."""
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    return f"{round(seconds) // 60} min {round(seconds) % 60} s" if seconds < 3600 else in_words(seconds)

@@ -73,7 +73,7 @@ class Rates:
         times = [(float(item.record["started"]), float(item.record["seconds"])) for item in known]
         for started, seconds in sorted(times, key=sum):
             spans.add(started, started + seconds)
-        return max(sum(seconds for _, seconds in times) / spans.seconds(), 1.0) if spans.seconds() > 0 else 1.0
+        return max(sum(seconds for _, seconds in times) / spans.seconds, 1.0) if spans.seconds > 0 else 1.0
 
 
 def costs_of(store: ArtifactStore, stages: Sequence[str]) -> Costs:

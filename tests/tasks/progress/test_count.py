@@ -38,8 +38,8 @@ def _costs(**seconds: float) -> Costs:
 
 
 def _computed(count: RunCount, clock: Clock, call: StageCall, seconds: float) -> None:
-    count.end(call, 10, (clock.now, seconds))
     clock.now += seconds
+    count.end(call, 10, (clock.now - seconds, seconds))
 
 
 def test_line_adds_up_what_earlier_results_took() -> None:
@@ -76,6 +76,15 @@ def test_line_of_a_call_under_way_counts_what_is_done_of_it() -> None:
     assert count.line() == "0 of 2 stages, about 4 min left"  # 180 s at its own speed, and 60 s
 
 
+def test_line_counts_down_in_silence_and_does_not_promise_what_is_overdue() -> None:
+    count, clock, _ = _counted(1)
+    count.learn(_costs(numbers=300.0, sum=60.0))
+    clock.now += 120
+    assert count.line() == "0 of 2 stages, about 4 min left"
+    clock.now += 300
+    assert count.line() == "0 of 2 stages, longer than earlier results took"
+
+
 def test_line_says_which_stages_have_nothing_to_go_by() -> None:
     count, clock, calls = _counted(2)
     count.learn(_costs())
@@ -91,11 +100,11 @@ def test_summary_names_computed_cached_and_missing_and_counts_overlapping_time_o
     count.end(calls[2], 10, (clock.now + 30, 60.0))
     clock.now += 125
     assert count.summary().splitlines() == [
-        "4 stages in 2 min: 2 computed, 1 cached, 1 not there",
-        "time by stage: numbers 2 min",
+        "4 stages in 2 min 5 s: 2 computed, 1 cached, 1 not there",
+        "time by stage: numbers 1 min 30 s",
     ]
     count.end(calls[3], 0, (clock.now, 30.0))
-    assert count.summary().splitlines()[1] == "time by stage: numbers 2 min, sum 30 s"
+    assert count.summary().splitlines()[1] == "time by stage: numbers 1 min 30 s, sum 30 s"
     assert count.line() == "4 of 4 stages"
 
 
@@ -110,7 +119,7 @@ def test_spans_cover_what_intervals_cover_together() -> None:
     spans = Spans()
     for start, end in ((0.0, 10.0), (20.0, 30.0), (5.0, 35.0), (40.0, 41.0)):
         spans.add(start, end)
-    assert spans.seconds() == 36.0
+    assert spans.seconds == 36.0
 
 
 @pytest.mark.parametrize(
