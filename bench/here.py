@@ -67,12 +67,10 @@ def open_here(name: str, config: Any) -> Iterator[tuple[Execution, WorkerHere]]:
     store = ArtifactStore(config.store)
     worker = WorkerHere(store, config.runtime.work_dir)
     tracker = Tracker(config.tracking, name, config, store)
+    progress = open_progress(config.runtime.workers, None)
     failed = True
     try:
-        yield (
-            Execution(name, store, config.runtime, worker, tracker, open_progress(config.runtime.workers), TasksInTurn),
-            worker,
-        )
+        yield Execution(name, store, config.runtime, worker, tracker, progress, TasksInTurn), worker
         failed = False
     finally:
         tracker.finish(failed=failed)

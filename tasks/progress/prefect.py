@@ -68,8 +68,8 @@ class StageProgress:
     `clock` gives seconds. A board that fails is given up with one warning: progress never stops the work.
     """
 
-    def __init__(self, board: Board, clock: Callable[[], float] = time.monotonic) -> None:
-        self._board: Board | None = board
+    def __init__(self, board: Board | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._board = board
         self._clock = clock
         self._tallies: dict[str, _Tally] = {}
         self._stages: dict[str, str] = {}  # of a call's fingerprint

@@ -10,7 +10,7 @@ from latent_core.errors import LatentError
 from latent_core.store import Artifact
 from tasks.progress.count import RunCount
 from tasks.progress.left import Costs
-from tasks.progress.prefect import PrefectBoard, StageProgress
+from tasks.progress.prefect import Board, StageProgress
 from tasks.progress.results import headline, result_line, stage_line
 from tasks.progress.terminal import Display, current_display
 from tasks.stage import StageCall
@@ -78,6 +78,6 @@ class RunProgress:
         return self.count.percent(), self.count.line()
 
 
-def open_progress(workers: int) -> RunProgress:
-    """Progress of the flow run in which this is called."""
-    return RunProgress(RunCount(workers), StageProgress(PrefectBoard()), current_display())
+def open_progress(workers: int, board: Board | None) -> RunProgress:
+    """Progress of a run on so many workers, on the display of this process and on `board`."""
+    return RunProgress(RunCount(workers), StageProgress(board), current_display())

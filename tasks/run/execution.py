@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from latent_core.config.runtime import Runner, RuntimeConfig
 from latent_core.errors import InputError, LatentError, StageFailed
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from tasks.progress.prefect import PrefectBoard
 from tasks.progress.run import RunProgress, open_progress
 from tasks.run.attempt import Attempts
 from tasks.run.estimates import costs_of
@@ -194,7 +195,7 @@ def open_run(name: str, config: Any, *, force: Sequence[str] = ()) -> Iterator[E
     store, runtime = ArtifactStore(config.store), config.runtime
     store.check_writable()
     results = results_in(store)
-    progress = open_progress(runtime.workers)
+    progress = open_progress(runtime.workers, PrefectBoard())
     pool = _open_pool(runtime, store.root, progress)
     tracker = Tracker(config.tracking, name, config, store)
     failure: BaseException | None = None

@@ -39,7 +39,7 @@ class Site:
     def prefect(self, *words: str) -> str:
         """What a `prefect` command printed."""
         command = [sys.executable, "-m", "prefect", *words]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, cwd=ROOT, timeout=300)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, cwd=ROOT, timeout=900)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

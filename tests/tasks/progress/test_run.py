@@ -125,9 +125,27 @@ def test_log_has_results_and_the_run_every_ten_seconds(
     ]
 
 
-def test_bars_stand_under_the_run_and_results_and_log_lines_stay_above(tmp_path: Path) -> None:
+def _screen() -> tuple[io.StringIO, Console]:
     screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=100, legacy_windows=False)
+    return screen, Console(file=screen, force_terminal=True, width=100, legacy_windows=False)
+
+
+def test_log_lines_are_printed_above_the_bars_and_elsewhere_again_after_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen, console = _screen()
+    terminal_stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", terminal_stream)
+    handler = logging.StreamHandler(terminal_stream)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    with ProgressBars(console):
+        logging.getLogger("latent").warning("above")
+    logging.getLogger("latent").warning("after")
+    assert "above" in screen.getvalue() and terminal_stream.getvalue() == "after\n"
+
+
+def test_bars_stand_under_the_run_and_results_stay_above(tmp_path: Path) -> None:
+    screen, console = _screen()
     with ProgressBars(console) as bars, shown_by(bars):
         site = Site(tmp_path, bars)
         first, _, summed = site.calls

@@ -50,7 +50,7 @@ def test_finish_after_a_failure_leaves_out_what_needs_the_failed_stage(tmp_path:
         RuntimeConfig(),
         WorkerHere(store, str(tmp_path)),
         Tracker(tracking, "toy", tracking, store),
-        open_progress(1),
+        open_progress(1, None),
         lambda attempt: tasks,
     )
 
