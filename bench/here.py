@@ -11,7 +11,7 @@ from uuid import uuid4
 from flows.launch.registry import FlowEntry
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from latent_core.store.lease import LeaseTerms
-from tasks.progress.prefect import PrefectBoard, StageProgress
+from tasks.progress.run import open_progress
 from tasks.run.execution import Execution
 from tasks.run.prefect_tasks import Attempt, Ended
 from tasks.run.schedule import Schedule
@@ -67,12 +67,10 @@ def open_here(name: str, config: Any) -> Iterator[tuple[Execution, WorkerHere]]:
     store = ArtifactStore(config.store)
     worker = WorkerHere(store, config.runtime.work_dir)
     tracker = Tracker(config.tracking, name, config, store)
+    progress = open_progress(config.runtime.workers, None)
     failed = True
     try:
-        yield (
-            Execution(name, store, config.runtime, worker, tracker, StageProgress(PrefectBoard()), TasksInTurn),
-            worker,
-        )
+        yield Execution(name, store, config.runtime, worker, tracker, progress, TasksInTurn), worker
         failed = False
     finally:
         tracker.finish(failed=failed)

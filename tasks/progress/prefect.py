@@ -1,4 +1,4 @@
-"""Progress in Prefect's pages: one progress artifact a stage, over all its calls, with rows, tokens/s and time left."""
+"""Progress in Prefect's pages: one artifact over the run, and one a stage with rows, tokens/s and time left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from tasks.stage import StageCall
 from tasks.workers.pool import Progress
 
-INTERVAL = 10.0  # seconds between two updates of one stage's artifact
+INTERVAL = 10.0  # seconds between two updates of one artifact
+RUN_KEY = "progress"  # of the artifact over the whole run
 logger = logging.getLogger("latent")
 
 
@@ -67,12 +68,14 @@ class StageProgress:
     `clock` gives seconds. A board that fails is given up with one warning: progress never stops the work.
     """
 
-    def __init__(self, board: Board, clock: Callable[[], float] = time.monotonic) -> None:
-        self._board: Board | None = board
+    def __init__(self, board: Board | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._board = board
         self._clock = clock
         self._tallies: dict[str, _Tally] = {}
         self._stages: dict[str, str] = {}  # of a call's fingerprint
         self._lock = threading.Lock()
+        self._run: Any = None
+        self._run_shown = -INTERVAL
 
     def expect(self, call: StageCall) -> None:
         """One more call belongs to the stage."""
@@ -104,21 +107,36 @@ class StageProgress:
             if tally.entry is not None and (last or now - tally.shown >= INTERVAL):
                 self._show(call.stage.name, tally, now)
 
+    def show_run(self, say: Callable[[], tuple[float, str]], last: bool = False) -> None:
+        """Show how far the whole run is, when it is time to: `say` gives percent and words. `last` is always shown,
+        where anything was."""
+        with self._lock:
+            now = self._clock()
+            due = self._run is not None if last else now - self._run_shown >= INTERVAL
+            if self._board is not None and due:
+                self._run_shown = now
+                percent, words = say()
+                self._run = self._put(self._run, RUN_KEY, percent, words)
+
     def _show(self, stage: str, tally: _Tally, now: float) -> None:
+        tally.shown = now
+        key = f"progress-{stage.replace('_', '-')}"
+        tally.entry = self._put(tally.entry, key, tally.percent(), tally.describe(stage, now))
+
+    def _put(self, entry: Any, key: str, percent: float, description: str) -> Any:
+        """Create or update an entry; returns it."""
         import httpx
 
         if self._board is None:
-            return
-        tally.shown = now
-        percent, description = tally.percent(), tally.describe(stage, now)
+            return entry
         try:
-            if tally.entry is None:
-                tally.entry = self._board.create(f"progress-{stage.replace('_', '-')}", percent, description)
-            else:
-                self._board.update(tally.entry, percent, description)
+            if entry is None:
+                return self._board.create(key, percent, description)
+            self._board.update(entry, percent, description)
         except (httpx.HTTPError, OSError, RuntimeError) as error:
             logger.warning("progress is no longer shown in Prefect: %s", error)
             self._board = None
+        return entry
 
 
 class PrefectBoard:

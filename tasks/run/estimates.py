@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from latent_core.store import ArtifactStore, DamagedError, Manifest
+from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, Manifest
+from tasks.progress.left import Cost, Costs, Spans
 
+READ_AT_MOST = 200  # manifests of a stage, where a run that computes waits for its estimate
 NEWEST = 50  # manifests of a stage that are looked at: rates follow the machine as it is now
 
 
@@ -22,11 +26,15 @@ class Estimate:
 
 
 class Rates:
-    """Measured costs of the stages of a store. Reads all manifests, once."""
+    """Measured costs of the stages of a store. Reads all manifests, once.
 
-    def __init__(self, store: ArtifactStore) -> None:
+    With `stages` it reads theirs alone, of each the first `READ_AT_MOST` as they are listed, which is by hash.
+    """
+
+    def __init__(self, store: ArtifactStore, stages: Sequence[str] | None = None) -> None:
         self._by_stage: dict[str, list[Manifest]] = {}
-        for ref in store.list():
+        refs = store.list() if stages is None else _some_of(store, stages)
+        for ref in refs:
             try:
                 manifest = store.manifest(ref)
             except (DamagedError, FileNotFoundError):
@@ -54,6 +62,35 @@ class Rates:
             bytes=_scaled((float(sum(file.bytes for file in item.content.files)) for item in known), factors),
             based_on=len(known),
         )
+
+    def at_once(self, stage: str) -> float:
+        """How many calls of the stage were computed at a time: their seconds over the time that they cover together.
+
+        Calls that one engine generated in joined passes took the same seconds all of them.
+        """
+        known = self._by_stage.get(stage, [])
+        spans = Spans()
+        times = [(float(item.record["started"]), float(item.record["seconds"])) for item in known]
+        for started, seconds in sorted(times, key=sum):
+            spans.add(started, started + seconds)
+        return max(sum(seconds for _, seconds in times) / spans.seconds, 1.0) if spans.seconds > 0 else 1.0
+
+
+def costs_of(store: ArtifactStore, stages: Sequence[str]) -> Costs:
+    """What calls of these stages took in a store, for a run's progress."""
+    rates = Rates(store, stages)
+
+    @functools.cache
+    def cost(stage: str, rows: int | None) -> Cost | None:
+        estimate = rates.estimate(stage, rows)
+        return None if estimate is None else Cost(estimate.seconds, rates.at_once(stage))
+
+    return cost
+
+
+def _some_of(store: ArtifactStore, stages: Sequence[str]) -> Iterator[ArtifactRef]:
+    for stage in stages:
+        yield from itertools.islice(store.list(stage), READ_AT_MOST)
 
 
 def _scaled(values: Iterable[float], factors: Iterable[float]) -> float:

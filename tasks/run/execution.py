@@ -14,9 +14,10 @@ from typing import Any, Protocol
 from latent_core.config.runtime import Runner, RuntimeConfig
 from latent_core.errors import InputError, LatentError, StageFailed
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
-from tasks.progress.prefect import PrefectBoard, StageProgress
-from tasks.progress.terminal import current_sink, shown_to
+from tasks.progress.prefect import PrefectBoard
+from tasks.progress.run import RunProgress, open_progress
 from tasks.run.attempt import Attempts
+from tasks.run.estimates import costs_of
 from tasks.run.force import check_force
 from tasks.run.history import RunRecord
 from tasks.run.prefect_tasks import Attempt, Ended, StageTasks
@@ -25,7 +26,7 @@ from tasks.run.schedule import stored_parents
 from tasks.stage import Stage, StageCall
 from tasks.tracking.tracker import Tracker
 from tasks.workers.budget import Budget
-from tasks.workers.pool import Pool, ProgressSink
+from tasks.workers.pool import Pool, Progress, ProgressSink
 
 logger = logging.getLogger("latent")
 
@@ -53,7 +54,7 @@ class Execution(Run):
         runtime: RuntimeConfig,
         pool: Pool,
         tracker: Tracker,
-        progress: StageProgress,
+        progress: RunProgress,
         tasks: Callable[[Attempt], Tasks],
         force: frozenset[str] = frozenset(),
     ) -> None:
@@ -129,7 +130,10 @@ class Execution(Run):
         """
         check_force(self._attempts.force.names, self._calls)
         calls = self._attemptable()
-        self._tasks.run(calls, self._found_of(calls), self._ended)
+        found = self._found_of(calls)
+        if len(found) < len(calls):
+            self._progress.start(lambda stages: costs_of(self.store, stages))
+        self._tasks.run(calls, found, self._ended)
         for ref, call in self._calls.items():
             end = self._ended.get(ref)
             if end is not None and end.failure:
@@ -183,7 +187,7 @@ class Execution(Run):
     def _done(self, call: StageCall, artifact: Artifact, cached: bool) -> None:
         if call.ref not in self._shards:  # a merged artifact stands for its shards
             self._tracker.stage(artifact, cached=cached, label=call.label)
-        self._progress.finish(call)
+        self._progress.finish(call, artifact, cached)
 
 
 @contextmanager
@@ -202,9 +206,13 @@ def open_run(name: str, config: Any, *, force: Sequence[str] = ()) -> Iterator[E
     store, runtime = ArtifactStore(config.store), config.runtime
     store.check_writable()
     results = results_in(store)
-    progress = StageProgress(PrefectBoard())
-    followed = shown_to(current_sink(), progress, lambda now: tracker.follow(now))  # which is there by then
-    pool = _open_pool(runtime, store.root, followed)
+    progress = open_progress(runtime.workers, PrefectBoard())
+
+    def follow(word: Progress) -> None:
+        progress(word)
+        tracker.follow(word)
+
+    pool = _open_pool(runtime, store.root, follow)
     tracker = Tracker(config.tracking, name, config, store)
     record = RunRecord(store, tracker.journal, _flow_run_name())
     failure: BaseException | None = None
@@ -229,6 +237,8 @@ def open_run(name: str, config: Any, *, force: Sequence[str] = ()) -> Iterator[E
         link = run.tracking_url() if failure is None else None
         record.end(failure, run.result, computed=computed, stages=stages, link=link)
         pool.close()
+        if failure is None or isinstance(failure, Exception):
+            progress.end()
         tracker.finish(failed=failure is not None, why=failure)
         if failure is None or isinstance(failure, Exception):  # who interrupts a run does not wait for pages
             tracker.tell_gap()

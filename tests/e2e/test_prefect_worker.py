@@ -21,6 +21,7 @@ import pytest
 import yaml
 
 from latent_core.store import ArtifactStore
+from tests.support.webhook import webhook
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,7 @@ class Site:
     def prefect(self, *words: str) -> str:
         """What a `prefect` command printed."""
         command = [sys.executable, "-m", "prefect", *words]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, cwd=ROOT, timeout=300)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, cwd=ROOT, timeout=900)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -177,14 +178,44 @@ def test_two_flow_runs_of_one_configuration_at_once_give_one_result(site: Site, 
     assert [store.require(ref).manifest.content.metrics for ref in refs if ref.stage == "sum"] == [{"sum": 4}]
 
 
+def test_failed_run_and_regression_are_posted_to_a_webhook_by_the_automations_of_the_project(
+    site: Site, tmp_path: Path
+) -> None:
+    save = (
+        "import sys; from prefect.blocks.notifications import CustomWebhookNotificationBlock as Block; "
+        "block = Block(name='lab', url=sys.argv[1], json_data={'subject': '{{subject}}', 'text': '{{body}}'}); "
+        "print(block.save('lab', overwrite=True))"
+    )
+    with webhook() as hook:
+        command = [sys.executable, "-c", save, hook.url]
+        block = subprocess.check_output(command, env=site.environment, text=True, timeout=300).split()[-1]
+        automations = (ROOT / "deployments" / "automations" / "notifications.yaml").read_text()
+        (tmp_path / "notifications.yaml").write_text(automations.replace("BLOCK_ID", block))
+        site.prefect("automation", "create", "--from-file", str(tmp_path / "notifications.yaml"))
+        for word in ("regression", "failure"):
+            command = [sys.executable, "-m", "tests.support.failing_flow", word]
+            subprocess.run(command, env=site.environment, cwd=ROOT, check=True, timeout=300)
+        told = [hook.posted.get(timeout=300) for _ in range(2)]
+    subjects = sorted(item["subject"].partition(", run ")[0] for item in told)
+    assert subjects == ["Failed: reevaluate", "Regression: reevaluate"]
+    (regression,) = (item["text"] for item in told if item["subject"].startswith("Regression"))
+    assert "models:/toy@champion got worse" in regression and "/runs/flow-run/" in regression
+
+
 def test_deploy_all_gives_every_deployment_the_parameters_of_its_file(site: Site) -> None:
     site.prefect("work-pool", "create", "local-process", "--type", "process")
     site.prefect("--no-prompt", "deploy", "--all")
     files = {file.stem: yaml.safe_load(file.read_text()) for file in (ROOT / "deployments").glob("*.yaml")}
     found = {item["name"]: item["parameters"] for item in site.ask("deployments/filter", {}) if item["name"] != "toy"}
-    declared = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    named = {item["name"]: item["parameters"]["cfg"].strip("{} ").removeprefix("files.") for item in declared}
-    assert found == {name: {"cfg": files[file]} for name, file in named.items()}
+    declared = {
+        item["name"]: item["parameters"] for item in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    }
+    named = {
+        name: parameters["cfg"].strip("{} ").removeprefix("files.")
+        for name, parameters in declared.items()
+        if "cfg" in parameters
+    }
+    assert found == declared | {name: {"cfg": files[file]} for name, file in named.items()}
     site.prefect("deployment", "run", "tokenskip-math")
     (run,) = site.ask("flow_runs/filter", {"deployments": {"name": {"any_": ["tokenskip-math"]}}})
     assert run["parameters"] == {"cfg": files["tokenskip-math"]}

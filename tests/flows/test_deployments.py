@@ -17,14 +17,16 @@ from prefect.utilities.templating import apply_values
 from flows.launch.parameter_files import read_parameter_files
 from flows.launch.parameters import checked, load
 from flows.launch.registry import find_flow
+from flows.launch.short_form import PRESETS, settled
 from latent_core.config.base import StageConfig
-from latent_core.errors import InputError
+from latent_core.errors import InputError, RegressionFound, StageFailed
 
 ROOT = Path(__file__).parents[2]
 FILES = {"files": read_parameter_files(str(ROOT / "deployments"))}
-DEPLOYMENTS: list[dict[str, Any]] = apply_values(
-    yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"], FILES
-)
+EVERY: list[dict[str, Any]] = apply_values(yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"], FILES)
+DEPLOYMENTS = [item for item in EVERY if not item["name"].endswith("-short")]
+SHORT = [item for item in EVERY if item["name"].endswith("-short")]
+NOTIFICATIONS = ROOT / "deployments" / "automations" / "notifications.yaml"
 LOST, RESCHEDULE = yaml.safe_load((ROOT / "deployments" / "automations" / "lost-runs.yaml").read_text())["automations"]
 
 
@@ -42,7 +44,17 @@ def test_deployment_names_a_flow_and_a_file_of_valid_parameters(deployment: dict
 
 def test_prefect_file_repeats_no_parameters() -> None:
     written = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    assert all(re.fullmatch(r"{{ files\.[\w-]+ }}", item["parameters"]["cfg"]) for item in written)
+    full = [item["parameters"]["cfg"] for item in written if not item["name"].endswith("-short")]
+    assert full and all(re.fullmatch(r"{{ files\.[\w-]+ }}", parameters) for parameters in full)
+
+
+def test_every_flow_of_a_deployment_has_a_short_form_with_a_parameter_file_that_is_valid_for_it() -> None:
+    full = {item["entrypoint"] for item in DEPLOYMENTS}
+    assert {item["entrypoint"] for item in SHORT} == {f"{entrypoint}_short" for entrypoint in full}
+    for item in SHORT:
+        flow = item["name"].removesuffix("-short")
+        assert item["entrypoint"].endswith(f":{flow.replace('-', '_')}_short")
+        assert settled(find_flow(flow), **item["parameters"])
 
 
 def test_file_of_bad_parameters_stops_the_deploy_and_is_named(tmp_path: Path) -> None:
@@ -66,12 +78,8 @@ def test_reevaluation_is_scheduled() -> None:
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "deployments").glob("*.yaml")), ids=lambda file: file.name)
-def test_parameter_file_is_valid(file: Path) -> None:
-    own = ("compare", "compressor", "direct", "concise", "label-kinds", "grpo", "length", "reevaluate")
-    others = {"sketch-of-thought": "concise", "concise-gsm8k": "concise", "direct-constant": "direct"}
-    others |= dict.fromkeys(("rl-bandit", "rl-frozen-lake", "rl-countdown", "rl-sokoban"), "rl")
-    others |= {"grpo-length": "grpo"}
-    flow = file.stem if file.stem in own else others.get(file.stem, "tokenskip-math")
+def test_parameter_file_is_a_preset_of_one_flow_and_valid_for_it(file: Path) -> None:
+    (flow,) = (flow for flow, presets in PRESETS.items() if file.stem in presets)
     find_flow(flow).config.model_validate(yaml.safe_load(file.read_text()))
 
 
@@ -83,6 +91,28 @@ def test_automations_are_valid_and_heartbeats_come_often_enough_for_them() -> No
         int(item["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]) for item in DEPLOYMENTS
     }
     assert lost.trigger.within.total_seconds() >= 3 * max(beats)
+
+
+def test_run_that_failed_is_told_of_once_a_regression_as_such() -> None:
+    from prefect.server.events.schemas.automations import AutomationCore, EventTrigger
+    from prefect.server.events.schemas.events import Resource
+
+    text = NOTIFICATIONS.read_text().replace("BLOCK_ID", "11111111-2222-3333-4444-555555555555")
+    triggers = {}
+    for item in yaml.safe_load(text)["automations"]:
+        triggers[item["name"]] = AutomationCore.model_validate(item).trigger
+    told = {}
+    for error in (RegressionFound, StageFailed):
+        message = f"Flow run encountered an exception: {error.__name__}: what happened"
+        resource = Resource({"prefect.resource.id": "prefect.flow-run.1", "prefect.state-message": message})
+        told[error] = [
+            name
+            for name, trigger in triggers.items()
+            if isinstance(trigger, EventTrigger)
+            and trigger.match.matches(resource)
+            and trigger.expects("prefect.flow-run.Failed")
+        ]
+    assert told == {RegressionFound: ["latent-regression"], StageFailed: ["latent-failed-run"]}
 
 
 def test_only_runs_that_were_declared_lost_are_rescheduled() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,21 @@ def test_run_outside_a_prefect_flow_is_refused_before_anything_is_written(config
     with pytest.raises(InputError, match=r"^toy: is no Prefect flow run here"), open_run("toy", config):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_run_says_at_its_end_what_was_computed_and_what_was_cached(
+    config: ToyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    logger = logging.Logger("told")  # Prefect, when a flow starts, takes the handlers of the others away
+    logger.addFilter(lambda record: said.append(record.getMessage()) or False)
+    monkeypatch.setattr("tasks.progress.run.logger", logger)
+    monkeypatch.setattr("tasks.progress.terminal.logger", logger)
+    _execute(config, tmp_path / "log")
+    _execute(config, tmp_path / "log", last=5)
+    ends = [line.partition(": ")[2] for line in said if line.startswith("4 stages in ")]
+    assert ends == ["4 computed, 0 cached", "2 computed, 2 cached"]
+    assert any(line.startswith("numbers: 3 of 3, 9 rows") for line in said)
 
 
 def test_second_run_computes_nothing_and_its_tasks_are_cached(config: ToyConfig, tmp_path: Path) -> None:

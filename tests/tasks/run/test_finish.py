@@ -12,7 +12,7 @@ from bench.here import WorkerHere
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.errors import StageFailed
 from latent_core.store import ArtifactRef, ArtifactStore
-from tasks.progress.prefect import PrefectBoard, StageProgress
+from tasks.progress.run import open_progress
 from tasks.run.execution import Execution
 from tasks.run.prefect_tasks import Ended
 from tasks.run.schedule import Schedule
@@ -50,7 +50,7 @@ def test_finish_after_a_failure_leaves_out_what_needs_the_failed_stage(tmp_path:
         RuntimeConfig(),
         WorkerHere(store, str(tmp_path)),
         Tracker(tracking, "toy", tracking, store),
-        StageProgress(PrefectBoard()),
+        open_progress(1, None),
         lambda attempt: tasks,
     )
 

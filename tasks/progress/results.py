@@ -1,0 +1,36 @@
+"""What a finished stage's line says: rows, the number that the stage is run for, and seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from latent_core.store import Artifact
+from tasks.progress.left import StageTime, measured
+
+
+def headline(metrics: Mapping[str, Any]) -> str:
+    """The one number of a result, `accuracy 78.7 %` or `loss 0.176`; empty where a stage has none."""
+    match metrics:
+        case {"accuracy": {"value": float() | int() as accuracy}}:
+            return f"accuracy {100 * accuracy:.1f} %"
+        case {"success": {"value": float() | int() as success}}:
+            return f"success {100 * success:.1f} %"
+        case {"best_eval_loss": float() | int() as loss}:
+            return f"loss {loss:.3f}"
+        case _:
+            return ""
+
+
+def result_line(title: str, artifact: Artifact, seconds: float) -> str:
+    """`evaluate standard 0.5: 300 rows, accuracy 78.7 %, 16 s`."""
+    rows = f"{artifact.rows:,} rows" if artifact.rows else ""
+    return f"{title}: " + ", ".join(
+        filter(None, (rows, headline(artifact.manifest.content.metrics), measured(seconds)))
+    )
+
+
+def stage_line(name: str, stage: StageTime) -> str:
+    """`collect_shard: 30 of 30, 14,000 rows, 3 min 2 s`, of a stage whose results have no number of their own."""
+    rows = [f"{stage.rows:,} rows"] if stage.rows else []
+    return f"{name}: " + ", ".join([f"{stage.calls:,} of {stage.calls:,}", *rows, measured(stage.spans.seconds)])
