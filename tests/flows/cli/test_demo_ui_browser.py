@@ -79,12 +79,14 @@ def _slide(page, tab: str, ratio: float) -> None:
 
 def test_slider_moved_changes_what_is_struck_through_and_the_counts(page):
     _open(page, "Ratios side by side")
-    before = page.locator("#compare-columns section").first.inner_text()
-    assert before.startswith("0.5")
+    before = page.locator("#compare-columns section.chosen").inner_text()
+    ratios = page.locator("#compare-columns h4")
+    assert before.startswith("0.5") and ratios.all_inner_texts() == ["0.9", "0.7", "0.5", "0.3"]
     passes = re.search(r"server started: (\d+)", page.inner_text("#compare-columns"))[1]
     _slide(page, "compare", 0.2)
-    _wait_for_text(page, "#compare-columns section h4", "0.2")
-    section = page.locator("#compare-columns section").first
+    _wait_for_text(page, "#compare-columns section.chosen h4", "0.2")
+    assert ratios.all_inner_texts() == ["0.9", "0.7", "0.5", "0.3", "0.2"]
+    section = page.locator("#compare-columns section.chosen")
     assert len(section.locator("del").all_inner_texts()) and section.inner_text() != before
     kept = float(re.search(r"kept (\d\.\d+) in encoder", section.inner_text())[1])
     assert abs(kept - 0.2) < 0.05
@@ -98,7 +100,8 @@ def test_text_changed_is_compressed_and_explained_anew(page):
     assert page.inner_text("#custom-diff .diff") == "Quokkas eat 3 leaves and 3 leaves and then 3 more leaves."
     assert page.locator("#custom-diff del").count() > 0
     page.fill("#custom-text textarea", " ")
-    page.get_by_text("text: it is empty").wait_for()
+    _wait_for_text(page, "#custom-diff", "text: it is empty")
+    assert page.locator("#custom-diff .diff").count() == 0 and page.inner_text("#custom-heat").strip() == ""
 
 
 def test_sample_of_the_store_is_shown_and_wanders_to_the_other_tabs(page):
