@@ -71,8 +71,8 @@ def browser_tab(browser: SampleBrowser, page: gr.Blocks) -> None:
             shown = browser.step(link, by) if by else browser.show(link)
             return _updates(browser, shown)
         except LatentError as error:
-            choices = gr.Dropdown(choices=browser.choices(), value=link.run or None)
-            return [link, "", error_note(str(error)), choices, *[gr.skip()] * 4, *[gr.skip()] * 3]
+            on_offer = gr.Dropdown(choices=browser.choices(), value=None)
+            return [link, "", error_note(str(error)), on_offer, *[gr.skip()] * 7]
 
     def opened(request: gr.Request) -> list[Any]:
         return answer(Link.of(dict(request.query_params)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from latent_core.generate.completions import sample_schema
+from latent_core.identity import fingerprint
 from latent_core.store import ArtifactRef, ArtifactStore, begin
 from latent_core.ui.graded import Evaluated, EvaluatedRun
 
@@ -61,3 +63,13 @@ def run_in(root: Path) -> EvaluatedRun:
             evaluated(store, "c", "standard", 0.5, {1: "wrong", 2: "wrong"}, QUESTIONS - 1),
         ),
     )
+
+
+def report_in(
+    store: ArtifactStore, title: str, parents: Mapping[str, ArtifactRef], started: float = 0.0
+) -> ArtifactRef:
+    """An empty report of this title, made from `parents`, by role."""
+    config = {"title": title}
+    identity = fingerprint("report", 1, config, {role: ref.fingerprint for role, ref in parents.items()})
+    with begin(store, ArtifactRef("report", identity)) as out:
+        return out.commit(config=config, parents=parents, record={"started": started}).ref

@@ -12,7 +12,7 @@ from latent_core.dual import DualVocabulary, build_dual
 from latent_core.errors import InputError
 from latent_core.models.source import open_model
 from latent_core.store import ArtifactRef, ArtifactStore, begin
-from latent_core.ui.catalog import Kind, ModelCatalog, Offer, base_offers, stored_offers
+from latent_core.ui.catalog import Kind, KnownName, ModelCatalog, Offer, base_offers, stored_offers
 
 
 @pytest.fixture
@@ -42,6 +42,20 @@ def test_stored_models_are_offered_by_kind_the_newest_first(mini, tmp_path):
         next(path for path, _ in store.files() if "b" * 64 in path and path.endswith("config.json"))
     ).unlink()
     assert f"train/{'b' * 12}" not in catalog.names(Kind.STANDARD)
+
+
+def test_stored_models_have_the_names_that_people_gave_them_and_a_champion_is_first(mini, tmp_path):
+    store = ArtifactStore(tmp_path / "store")
+    for started, letter in ((100.0, "a"), (200.0, "b"), (300.0, "c")):
+        _stored(store, "train", letter * 64, mini, started)
+    names = {"a" * 64: KnownName("toy 1, champion", is_champion=True), "b" * 64: KnownName("toy 2")}
+    offers = stored_offers(store, ("train",), names)
+    assert [offer.name for offer in offers] == [
+        "toy 1, champion (train/aaaaaaaa)",
+        f"train/{'c' * 12}",
+        "toy 2 (train/bbbbbbbb)",
+    ]
+    assert "train/aaaaaaaaaaaa" in offers[0].remark
 
 
 def test_dual_of_a_base_is_built_once_and_mirrors_it(mini, tmp_path):
