@@ -35,8 +35,8 @@ def build_page(demo: Demo) -> gr.Blocks:
                 compared = compare_tab(demo)
             with gr.Tab("Why is the actual rate not my target?") as why:
                 explained = why_tab(demo, why)
-            with gr.Tab("Samples", id=SAMPLES_TAB):
-                browser_tab(demo.browser, page)
+            with gr.Tab("Samples", id=SAMPLES_TAB) as samples:
+                browser_tab(demo.browser, page, samples)
             with gr.Tab("Playground"):
                 playground_tab(demo, page)
         texts = [custom, compared, explained]

@@ -23,6 +23,7 @@ _WORDS = {
     Show.DISAGREE: "the two disagree",
 }
 _FOLLOW = "query => { if (query) history.replaceState(history.state, '', query) }"
+_FOLLOW_IF_OPEN = f"query => {{ if (document.querySelector('#browse-sample')?.offsetParent) ({_FOLLOW})(query) }}"
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -34,13 +35,13 @@ def viewer_page(browser: SampleBrowser) -> gr.Blocks:
             "<header><h1>Samples</h1><p>What models wrote, how it was graded and why; two models side by side. The "
             "page's address leads back to the sample that is open.</p></header>"
         )
-        with gr.Tabs(), gr.Tab("Samples", id=SAMPLES_TAB):
-            browser_tab(browser, page)
+        with gr.Tabs(), gr.Tab("Samples", id=SAMPLES_TAB) as tab:
+            browser_tab(browser, page, tab)
     return page
 
 
-def browser_tab(browser: SampleBrowser, page: gr.Blocks) -> None:
-    """Fill the tab; `page` tells when it is opened, and at which address."""
+def browser_tab(browser: SampleBrowser, page: gr.Blocks, tab: gr.Tab) -> None:
+    """Fill the tab; `page` tells at which address it was opened, which follows what is looked at in the open `tab`."""
     run = gr.Dropdown([], label="Run", elem_id="browse-run")
     with gr.Row():
         with gr.Column(scale=1, min_width=300):
@@ -109,7 +110,8 @@ def browser_tab(browser: SampleBrowser, page: gr.Blocks) -> None:
     rows.input(lambda link, key: answer(_with(link, sample=key)), [state, rows], outputs, **_QUIET)
     for button, by in steps:
         button.click(lambda link, by=by: answer(link, by), state, outputs, **_QUIET)
-    query.change(None, query, None, js=_FOLLOW, api_visibility="private")
+    query.change(None, query, None, js=_FOLLOW_IF_OPEN, api_visibility="private")
+    tab.select(None, query, None, js=_FOLLOW, api_visibility="private")
 
 
 def _with(link: Link, **changes: str) -> Link:

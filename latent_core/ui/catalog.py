@@ -100,7 +100,7 @@ def stored_offers(
 ) -> list[Offer]:
     """The models among a store's artifacts of `stages`, champions before others, the newest first.
 
-    `names` is by fingerprint; a model without one is called by its address. Damaged models are left out.
+    `names` is by fingerprint; a model without one is called by its kind and date. Damaged models are left out.
     """
     found = []
     for ref in store.list():
@@ -116,10 +116,11 @@ def stored_offers(
         started = float(artifact.manifest.record["started"])
         is_dual = any(item.path.endswith(f"/{FILE_NAME}") for item in artifact.manifest.content.files)
         kind = Kind.DUAL if is_dual else Kind.STANDARD
-        address = f"{ref.stage}/{ref.fingerprint[:12]}"
+        made = time.strftime("%Y-%m-%d %H:%M", time.localtime(started))
         known = names.get(ref.fingerprint)
-        name = address if known is None else f"{known.words} ({ref.stage}/{ref.fingerprint[:8]})"
-        remark = f"From the store, {time.strftime('%Y-%m-%d %H:%M', time.localtime(started))}, {address}."
+        words = f"{kind} of {made}" if known is None else known.words
+        name = f"{words} ({ref.stage}/{ref.fingerprint[:8]})"
+        remark = f"From the store, {made}, {ref}."
         rank = (known is None or not known.is_champion, -started)
         found.append((rank, Offer(name, kind, remark, partial(model_in, artifact))))
     return [offer for _, offer in sorted(found, key=lambda item: item[0])]

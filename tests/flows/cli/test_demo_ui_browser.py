@@ -122,8 +122,10 @@ def test_sample_of_the_store_is_shown_and_wanders_to_the_other_tabs(page):
 
 
 def test_samples_are_filtered_shown_side_by_side_and_found_again_by_their_address(page, demo_address):
+    assert not urlsplit(page.url).query
     _open(page, "Samples")
     _wait_for_text(page, "#browse-sample", "What is 0?")
+    page.wait_for_function("location.search.endsWith('sample=q0')")
     page.locator("#browse-condition input").click()
     page.get_by_role("option", name="ratio 0.5").click()
     page.locator("#browse-show label", has_text="disagree 4").click()
