@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
+from flows.parts.places import places
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
 from flows.parts.sharded import collected_shards, question_ranges
@@ -77,7 +78,8 @@ def compose(cfg: ConciseConfig, run: Run) -> ArtifactRef:
         "train/concise": trained,
         "contamination": checked,
     }
-    return run.stage(write_report, ReportConfig(title=title, reference="base"), ReportInputs(evaluations, stages))
+    page = ReportConfig(title=title, reference="base", margin=cfg.margin, places=places(cfg.tracking))
+    return run.stage(write_report, page, ReportInputs(evaluations, stages))
 
 
 def few_shot(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, contamination, evaluated_once, untrained_and_baselines
+from flows.parts.places import places
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
 from latent_core.config.direct import DirectConfig
@@ -53,7 +54,8 @@ def compose(cfg: DirectConfig, run: Run) -> ArtifactRef:
     title = f"Direct answers on {cfg.benchmark.name} with {short_name(cfg.model)}"
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.prepare.questions)
     stages = {"prepare/direct": prepared, "train/direct": trained, "contamination": checked}
-    return run.stage(write_report, ReportConfig(title=title, reference="base"), ReportInputs(evaluations, stages))
+    page = ReportConfig(title=title, reference="base", margin=cfg.margin, places=places(cfg.tracking))
+    return run.stage(write_report, page, ReportInputs(evaluations, stages))
 
 
 ENTRY = FlowEntry("direct", DirectConfig, compose, direct, show, conclude)

@@ -8,6 +8,7 @@ from flows.launch.registry import FlowEntry
 from flows.parts.engines import require_rollout_engine
 from flows.parts.evaluations import contamination, evaluated_at_ratios
 from flows.parts.lengths import measured_lengths
+from flows.parts.places import places
 from flows.parts.publish import publish, show
 from flows.parts.questions import fitted
 from flows.parts.ratios import check_asked, ratio_tokens_of, trained_ratios, warn_of_untrained
@@ -67,7 +68,8 @@ def compose(cfg: GrpoFlowConfig, run: Run) -> ArtifactRef:
     stages = {TRAINED: trained, "contamination": checked}
     if references is not None:
         stages["reference_lengths"] = references
-    return run.stage(write_report, ReportConfig(title=title), ReportInputs(evaluations, stages))
+    page = ReportConfig(title=title, margin=cfg.margin, places=places(cfg.tracking))
+    return run.stage(write_report, page, ReportInputs(evaluations, stages))
 
 
 ENTRY = FlowEntry("grpo", GrpoFlowConfig, compose, grpo, show, conclude)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import evaluated_at_ratios
+from flows.parts.places import places
 from flows.parts.publish import publish, show
 from flows.parts.questions import fitted_questions
 from flows.parts.ratios import check_asked, ratio_tokens_of, trained_ratios, warn_of_untrained
@@ -65,7 +66,7 @@ def compose(cfg: ReevaluateConfig, run: Run) -> ArtifactRef:
         asked.evaluate, run, model.parent, problems, "model", text_format=asked.text_format
     )
     title = f"{cfg.model} on {asked.benchmark.name}"
-    report = run.stage(write_report, ReportConfig(title=title), ReportInputs(evaluations))
+    report = run.stage(write_report, ReportConfig(title=title, places=places(cfg.tracking)), ReportInputs(evaluations))
     accepted = _accepted_evaluations(run)
     before = {condition: ref for condition, ref in accepted.items() if evaluations.get(condition, ref) != ref}
     if before:

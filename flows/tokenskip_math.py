@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from flows.launch.registry import FlowEntry
 from flows.parts.evaluations import Evaluations, contamination, evaluated_at_ratios, intervened, untrained_and_baselines
+from flows.parts.places import places
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
 from flows.parts.training_sets import (
@@ -70,7 +71,7 @@ def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
             evaluations |= found | intervened(cfg.evaluate, run, trained, test_split, found)
     stages["contamination"] = contamination(run, cfg.benchmark, cfg.evaluate.questions, questions_trained_on(cfg))
     title = f"TokenSkip on {cfg.benchmark.name} with {short_name(cfg.model)}"
-    page = ReportConfig(title=title, latent_rows=cfg.train.latent_rows)
+    page = ReportConfig(title=title, latent_rows=cfg.train.latent_rows, margin=cfg.margin, places=places(cfg.tracking))
     return run.stage(write_report, page, ReportInputs(evaluations, stages))
 
 

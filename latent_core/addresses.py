@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+TEMPORARY_SERVER = "LATENT_TEMPORARY_PREFECT_SERVER"
+"""Environment variable with the address of the Prefect server that ends with the run, where there is one: no address to
+link to."""
+
 
 def holds_password(address: str) -> bool:
     """Whether the address has the form `scheme://user:password@host`."""

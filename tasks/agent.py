@@ -11,6 +11,7 @@ from latent_core.rl.curves import Curves, with_diagnosis
 from latent_core.store import ArtifactWriter
 from tasks.inputs import EnvironmentInput, Model
 from tasks.stage import Outcome, Workplace, stage
+from tasks.workers.training import checkpoints_of, training_progress
 from tasks.workers.warm import cool_down
 
 ROLLOUTS = "rollouts.parquet"
@@ -35,8 +36,8 @@ def train_agent(out: ArtifactWriter, inputs: AgentInputs, config: AgentConfig, w
             inputs.environment.name,
             config,
             out_dir=directory,
-            checkpoint_dir=workplace.scratch / "checkpoints",
-            progress=lambda done, total: workplace.progress(done, total, 0),
+            checkpoint_dir=checkpoints_of(workplace),
+            progress=training_progress(workplace),
         )
     accounting: Counter[str] = Counter()
     curves = Curves()

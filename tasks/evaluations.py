@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import Any
 
 from latent_core.errors import InputError
 from latent_core.evaluation.condition import Condition, condition_of
@@ -38,7 +39,20 @@ def evaluation_of(condition: Condition, artifact: Artifact) -> Evaluation:
         lambda: scores_of(artifact),
         list(islice(SAMPLES.rows(artifact), SAMPLES_SHOWN)),
         Pace(float(record["seconds"]), float(record["tokens_per_second"])) if is_generated else None,
+        lambda ids: _first_samples(artifact, frozenset(ids)),
     )
+
+
+def _first_samples(artifact: Artifact, ids: frozenset[str]) -> list[dict[str, Any]]:
+    """The first row of each of these questions, with all texts; reads no further than the last of them."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in SAMPLES.rows(artifact):
+        name = str(row["question_id"])
+        if name in ids and name not in found:
+            found[name] = dict(row)
+            if len(found) == len(ids):
+                break
+    return list(found.values())
 
 
 def evaluations_behind(report: Artifact) -> dict[Condition, Reference]:

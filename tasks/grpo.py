@@ -14,6 +14,7 @@ from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.inputs import Model, ProblemsInput
 from tasks.stage import Outcome, Workplace, stage
 from tasks.tables import REFERENCES
+from tasks.workers.training import checkpoints_of, training_progress
 from tasks.workers.warm import cool_down
 
 ROLLOUTS = "rollouts.parquet"
@@ -42,9 +43,9 @@ def train_policy(out: ArtifactWriter, inputs: GrpoInputs, config: GrpoConfig, wo
             config,
             benchmark=source.name,
             out_dir=directory,
-            checkpoint_dir=workplace.scratch / "checkpoints",
+            checkpoint_dir=checkpoints_of(workplace),
             references=_references(inputs, workplace),
-            progress=lambda done, total: workplace.progress(done, total, 0),
+            progress=training_progress(workplace),
         )
     verdicts: Counter[str] = Counter()
     accounting: Counter[str] = Counter()

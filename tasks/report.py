@@ -9,13 +9,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any, NamedTuple
 
+from pydantic import Field
+
 from latent_core.compress.corpus import RatioDrift
-from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
+from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 from latent_core.config.tokenskip import Variant
 from latent_core.config.training import LatentRows
 from latent_core.evaluation.condition import Condition, by_role, role_of
-from latent_core.report import Evaluation, Provenance, build_entries, figures, render_report
+from latent_core.report import Evaluation, Place, Provenance, build_entries, figures, render_report
+from latent_core.report.disagreements import disagreements
+from latent_core.report.exports import latex_tables, paired_csv, pdf_tables, results_csv
 from latent_core.report.names import full_name
+from latent_core.report.paired import MARGIN, build_paired
+from latent_core.report.paired_tables import paired_markdown, paired_tables
+from latent_core.report.plots import looks
+from latent_core.report.runs import RanStage, loss_figure
 from latent_core.report.table import markdown_table, results
 from latent_core.report.training_plots import Figured, training_figures
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
@@ -27,6 +35,8 @@ from tasks.stage import Outcome, Workplace, stage
 from tasks.tables import COMPRESSED
 
 REPORT_HTML, TABLE_MARKDOWN = "report.html", "table.md"
+RESULTS_CSV, PAIRED_CSV, PAIRED_MARKDOWN = "results.csv", "comparisons.csv", "comparisons.md"
+TABLES_LATEX, TABLES_PDF = "tables.tex", "tables.pdf"
 _POLICY = "grpo"  # the stage
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "llmlingua", "math-verify", "prefect", "mlflow")
 
@@ -38,6 +48,10 @@ class ReportConfig(StageConfig):
     latent_rows: Annotated[LatentRows, IDENTITY] = LatentRows.TRAINABLE
     reference: Annotated[str | None, IDENTITY, OMITTED_AT_DEFAULT] = None
     """The model with which those that were not trained on ratios are compared."""
+    margin: Annotated[float, IDENTITY, OMITTED_AT_DEFAULT, Field(gt=0, lt=1)] = MARGIN
+    """The loss of accuracy, as a share of the questions, that a claim of non-inferiority must exclude."""
+    places: Annotated[tuple[Place, ...], RUNTIME] = ()
+    """Where the run can be looked at further."""
 
 
 class ReportInputs(NamedTuple):
@@ -53,7 +67,8 @@ class ReportInputs(NamedTuple):
         return {**by_role(self.evaluations), **self.stages}
 
 
-@stage("report", version=5, shown=True)
+# 6: claims of non-inferiority, paired comparisons, what was run, disagreements, and the tables as CSV, LaTeX and PDF
+@stage("report", version=6, shown=True)
 def write_report(out: ArtifactWriter, inputs: ReportInputs, config: ReportConfig, workplace: Workplace) -> Outcome:
     evaluations = {condition: workplace.artifact(ref) for condition, ref in inputs.evaluations.items()}
     found = [evaluation_of(condition, artifact) for condition, artifact in evaluations.items()]
@@ -63,7 +78,12 @@ def write_report(out: ArtifactWriter, inputs: ReportInputs, config: ReportConfig
     notes = _frozen_notes({condition.model for condition in evaluations}, config.latent_rows)
     notes += _following_notes(found)
     notes += [finding(artifact) for _, artifact in stages if artifact.ref.stage == CONTAMINATION]
+    ran = [RanStage(role, one.ref.stage, one.manifest.content.metrics, one.manifest.record) for role, one in stages]
+    paired = build_paired(found, margin=config.margin)
+    shown = {"Results": results(entries)} | {title: table for title, _, table in paired_tables(paired)}
+    losses = loss_figure(ran, {model: look.colour for model, look in looks(entries).items()})
     trainings = [figure for _, artifact in stages for figure in _training(artifact)]
+    trainings += [] if losses is None else [losses]
     html = render_report(
         config.title,
         entries,
@@ -73,24 +93,37 @@ def write_report(out: ArtifactWriter, inputs: ReportInputs, config: ReportConfig
         provenance=Provenance(
             rows=[
                 {
-                    "stage": role,
+                    "stage": one.role,
                     "fingerprint": artifact.ref.fingerprint,
                     "version": str(artifact.manifest.content.stage_version),
-                    "commit": str(artifact.manifest.record["environment"].get("commit", "not recorded")),
+                    "commit": one.commit,
+                    "date, UTC": one.date or "not recorded",
                 }
-                for role, artifact in stages
+                for one, (_, artifact) in zip(ran, stages, strict=True)
             ],
             environment={"commit of this page": code_version()} | {name: version(name) for name in _LIBRARIES},
         ),
         more_figures=trainings,
+        paired=paired,
+        ran=ran,
+        disagreeing=disagreements(found),
+        places=config.places,
+        files=(TABLE_MARKDOWN, RESULTS_CSV, PAIRED_CSV, PAIRED_MARKDOWN, TABLES_LATEX, TABLES_PDF),
     )
-    with out.open(REPORT_HTML) as page:
-        page.write(html.encode())
-    with out.open(TABLE_MARKDOWN) as table:
-        table.write(markdown_table(results(entries)).encode())
-    for name, svg in (figures(entries) | {one.name: one.svg for one in trainings}).items():
-        with out.open(f"figures/{name}.svg") as figure:
-            figure.write(svg)
+    texts = {
+        REPORT_HTML: html,
+        TABLE_MARKDOWN: markdown_table(shown["Results"]),
+        RESULTS_CSV: results_csv(entries),
+        PAIRED_CSV: paired_csv(paired),
+        PAIRED_MARKDOWN: paired_markdown(entries, paired),
+        TABLES_LATEX: latex_tables(shown),
+    }
+    drawn = figures(entries) | {one.name: one.svg for one in trainings}
+    files = {name: text.encode() for name, text in texts.items()} | {TABLES_PDF: pdf_tables(shown)}
+    files |= {f"figures/{name}.svg": svg for name, svg in drawn.items()}
+    for name, content in files.items():
+        with out.open(name) as file:
+            file.write(content)
     return Outcome(accounting={"kept": len(entries)})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar, get_type_hints
@@ -26,13 +26,18 @@ class Outcome:
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
+Measured = Callable[[Sequence[Mapping[str, float]]], None]
+"""Takes numbers by name, "step" among them: what training logs while it lasts."""
+
+
 @dataclass(frozen=True)
 class Workplace(Opener):
-    """Where a stage runs: the store that its inputs are opened from, a folder that survives a killed attempt, and a
-    way to show progress."""
+    """Where a stage runs: the store that its inputs are opened from, a folder that survives a killed attempt, and ways
+    to show progress and what was measured so far."""
 
     scratch: Path
     progress: Callable[[int, int, int], None]  # (items done, items in all, tokens so far)
+    measured: Measured = lambda entries: None  # goes out with the next progress
 
 
 Body = Callable[[ArtifactWriter, I, C, Workplace], Outcome]

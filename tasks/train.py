@@ -13,6 +13,7 @@ from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.inputs import Model
 from tasks.stage import Outcome, Workplace, stage
 from tasks.tables import TRAIN, VALIDATION, Table, token_schema
+from tasks.workers.training import checkpoints_of, training_progress
 from tasks.workers.warm import cool_down
 
 
@@ -33,7 +34,6 @@ def train(out: ArtifactWriter, inputs: TrainInputs, config: TrainConfig, workpla
     latent_ids: range | tuple[()] = ()
     if (vocabulary := DualVocabulary.find(model_dir)) is not None:
         latent_ids = range(vocabulary.visible_size, vocabulary.visible_size + vocabulary.latent_size)
-    checkpoints = workplace.scratch / "checkpoints"
     with out.directory("weights") as directory:
         result = trainer.train(
             model_dir,
@@ -41,9 +41,9 @@ def train(out: ArtifactWriter, inputs: TrainInputs, config: TrainConfig, workpla
             _examples(prepared, VALIDATION),
             config,
             out_dir=directory,
-            checkpoint_dir=checkpoints,
+            checkpoint_dir=checkpoints_of(workplace),
             latent_ids=latent_ids,
-            progress=lambda done, total: workplace.progress(done, total, 0),
+            progress=training_progress(workplace),
         )
     return Outcome(
         metrics={

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import artifacts, compress, dual, track
+from flows.cli import artifacts, compress, config, dual, track
 from flows.cli.running import ConfigFile, DryRun, Force, Overrides, run_or_plan
 from flows.launch.ending import ENDING
 from latent_core.errors import InputError, LatentError, StageFailed
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(artifacts.app, name="artifacts")
 app.add_typer(compress.app, name="compress")
+app.add_typer(config.app, name="config")
 app.add_typer(dual.app, name="dual")
 app.add_typer(track.app, name="track")
 
@@ -78,6 +79,21 @@ def plan(flow: FlowName, config: ConfigFile = None, overrides: Overrides = []) -
     show_plan(flow, config, overrides, [])
 
 
+@app.command()
+def sweep(
+    flow: FlowName,
+    over: Annotated[list[str], typer.Option(help="section.field=value,value; may be repeated: all combinations")],
+    config: ConfigFile = None,
+    overrides: Overrides = [],  # noqa: B006
+    out: Annotated[Path | None, typer.Option(help="Also write all results to this .csv or .json file")] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Run a flow over all combinations of some parameters' values; what points share is computed once."""
+    from flows.cli.sweep import sweep as run_over
+
+    run_over(flow, config, overrides, over, out, dry_run)
+
+
 @app.command("eval")
 def evaluate(
     model: Annotated[
@@ -125,15 +141,54 @@ def models(
 
 @app.command()
 def compare(
-    before: Annotated[str, typer.Argument(help="Evaluation, evaluate/FINGERPRINT; may be shortened")],
-    after: Annotated[str, typer.Argument(help="Evaluation to compare with it, of the same questions")],
+    before: Annotated[str, typer.Argument(help="evaluate/FINGERPRINT, or a run (id, last, last~1) or report")],
+    after: Annotated[str, typer.Argument(help="What to compare with it, on the same questions")],
     store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output")] = False,
 ) -> None:
-    """Compare two evaluations question by question: accuracy, McNemar's test, tokens."""
+    """Compare two evaluations, or all of two runs, question by question: accuracy, McNemar's test, tokens."""
     from flows.cli.comparison import show
 
-    show(before, after, store, as_json)
+    show(before, after, artifacts.open_store(store), as_json)
+
+
+@app.command()
+def runs(
+    flow: Annotated[str | None, typer.Argument(metavar="[FLOW]", help="Only runs of this flow")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first")] = 20,
+    store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output")] = False,
+) -> None:
+    """List what was run when: what was new about it, what became of it, its report and accuracies."""
+    from flows.cli.runs import list_runs
+
+    list_runs(artifacts.open_store(store), flow, limit, as_json)
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="Run (id, last, last~1), stage/fingerprint, or YAML file")],
+    after: Annotated[str, typer.Argument(metavar="B", help="What to compare with it")],
+    flow: Annotated[str | None, typer.Option(help="The flow of two files, to fill in its defaults")] = None,
+    store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output")] = False,
+) -> None:
+    """Say why two runs, artifacts or parameter files differ, down to the first cause."""
+    from flows.cli.diff import show_difference
+
+    show_difference(before, after, artifacts.open_store(store), flow, as_json)
+
+
+@app.command("open")
+def open_(
+    what: Annotated[str, typer.Argument(metavar="RUN|ARTIFACT", help="Run (id, last, last~1) or stage/fingerprint")],
+    only_print: Annotated[bool, typer.Option("--print", help="Only say where it is")] = False,
+    store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
+) -> None:
+    """Open the report of a run, or the page or folder of an artifact, in the browser; or print where it is."""
+    from flows.cli.opening import open_page
+
+    open_page(what, artifacts.open_store(store), only_print)
 
 
 @app.command()

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from flows.parts.publish import show_where_to_look
 from latent_core.errors import RegressionFound
 from latent_core.store import Artifact
 from tasks.progress.terminal import ProgressBars, shown_by
+from tasks.run.plan import Plan
 from tasks.tracking.tracker import gaps_told
 
 # Set before Prefect is imported: a quiet client.
@@ -37,12 +39,37 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
 
     Raises the verdict on the result, such as RegressionFound, whether anything was computed or not.
     """
+    prepare()
+    entry = find_flow(flow)
+    config = load(entry.config, file, overrides)
+    done = run_missing(entry, config, force)
+    entry.show(done.result)
+    show_where_to_look(done.planned.tracking, done.gaps)
+    if done.verdict is not None:
+        raise done.verdict
+    return done.result
+
+
+def prepare() -> None:
+    """Settings of this process that a run wants, before Prefect is imported: a quiet client, and a log."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("latent").setLevel(logging.INFO)
-    entry = find_flow(flow)
-    config = load(entry.config, file, overrides)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A flow whose result is there: its plan as it was before, what MLflow lacks, and a verdict on the result."""
+
+    planned: Plan
+    result: Artifact
+    gaps: Sequence[str] = ()
+    verdict: RegressionFound | None = None
+
+
+def run_missing(entry: FlowEntry, config: Any, force: Sequence[str]) -> Done:
+    """Run what is missing of a flow, if anything is; raises what the flow fails with, other than a verdict."""
     planned, result = plan(entry, config, force)
     verdict: RegressionFound | None = None
     gaps: list[str] = []
@@ -65,12 +92,7 @@ def execute(flow: str, file: Path | None, overrides: Sequence[str], force: Seque
                 log_warnings(planned)
     except RegressionFound as found:  # the table says more than the verdict alone
         verdict = found
-    artifact = planned.store.require(result)
-    entry.show(artifact)
-    show_where_to_look(planned.tracking, gaps)
-    if verdict is not None:
-        raise verdict
-    return artifact
+    return Done(planned, planned.store.require(result), gaps, verdict)
 
 
 def execute_entry(entry: FlowEntry, config: Any, force: Sequence[str]) -> None:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from types import MappingProxyType
+from typing import Any, TypeVar, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
 from latent_core.config.base import StageConfig
+from latent_core.config.fields import sections_of
 from latent_core.errors import InputError
 
 C = TypeVar("C", bound=StageConfig)
 _SUGGESTED = 3  # places that a hint names at most
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _ALIKE = 0.75  # difflib's ratio; at its default of 0.6 "steps" is like "store"
 
 
-def load(model: type[C], file: Path | None, overrides: Sequence[str] = ()) -> C:
-    """Read `file` (YAML) and apply `overrides` such as `collect.questions=100`.
+def load(model: type[C], file: Path | None, overrides: Sequence[str] = (), chosen: Mapping[str, Any] = _NOTHING) -> C:
+    """Read `file` (YAML), apply `overrides` such as `collect.questions=100`, and then values `chosen` by path.
 
     Values of overrides are YAML too. Raises InputError listing every wrong field, one a line.
     """
@@ -30,6 +32,8 @@ def load(model: type[C], file: Path | None, overrides: Sequence[str] = ()) -> C:
         _check_kind(model, file, values)
     for override in overrides:
         _apply(values, override)
+    for path, value in chosen.items():
+        _set(values, path, value, f"--over: {path}")
     return checked(model, values)
 
 
@@ -98,17 +102,23 @@ def _apply(values: dict[str, Any], override: str) -> None:
     path, equals, raw = override.partition("=")
     if not equals or not path:
         raise InputError(f"--set: {override!r} must look like section.field=value")
+    try:
+        value = yaml.load(raw, _Loader)
+    except yaml.YAMLError as error:
+        problem = _one_line(error)
+        raise InputError(f"--set: the value in {override!r} is not YAML ({problem}); fix or quote it") from error
+    _set(values, path, value, f"--set: {override!r}")
+
+
+def _set(values: dict[str, Any], path: str, value: Any, source: str) -> None:
     *sections, last = path.split(".")
     target = values
     for section in sections:
         if not isinstance(target.setdefault(section, {}), dict):
-            raise InputError(f"--set: {section} in {override!r} is not a section")
+            option, _, text = source.partition(" ")
+            raise InputError(f"{option} {section} in {text} is not a section")
         target = target[section]
-    try:
-        target[last] = yaml.load(raw, _Loader)
-    except yaml.YAMLError as error:
-        problem = _one_line(error)
-        raise InputError(f"--set: the value in {override!r} is not YAML ({problem}); fix or quote it") from error
+    target[last] = value
 
 
 def _is_consequence(item: Any, found: Sequence[Any]) -> bool:
@@ -160,14 +170,8 @@ def _paths(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tupl
     for name, field in model.model_fields.items():
         yield (*above, name)
         if get_origin(field.annotation) is not tuple:  # what stands in a list has no name of its own
-            for section in _sections(field):
+            for section in sections_of(field):
                 yield from _paths(section, (*above, name))
-
-
-def _sections(field: FieldInfo) -> list[type[BaseModel]]:
-    """The kinds of section that a field can hold."""
-    options = [field.annotation, *get_args(field.annotation)]
-    return [item for item in options if isinstance(item, type) and issubclass(item, BaseModel)]
 
 
 def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
@@ -177,7 +181,7 @@ def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
         if part.isdecimal():
             continue
         field = current.model_fields.get(part)
-        sections = _sections(field) if field else []
+        sections = sections_of(field) if field else []
         if not sections:
             return []
         current = sections[0]

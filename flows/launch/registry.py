@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from flows.launch.names import naming
 from latent_core.config.base import StageConfig
 from latent_core.errors import InputError
 from latent_core.store import Artifact, ArtifactRef
@@ -50,6 +51,7 @@ class FlowEntry:
 
         return flow(
             name=self.name,
+            flow_run_name=naming(self.name, self.config),
             task_runner=ThreadPoolTaskRunner(),  # type: ignore[arg-type]
             persist_result=True,
             result_serializer="json",
@@ -57,24 +59,41 @@ class FlowEntry:
         )(self.execute)
 
 
-_MODULES = {
-    "tokenskip-math": "flows.tokenskip_math",
-    "mini": "flows.mini",
-    "direct": "flows.direct",
-    "concise": "flows.concise",
-    "compressor": "flows.compressor",
-    "label-kinds": "flows.label_kinds",
-    "compare": "flows.compare",
-    "grpo": "flows.grpo",
-    "rl": "flows.rl",
-    "length": "flows.length",
-    "reevaluate": "flows.reevaluate",
+_FLOWS = {  # the module of a flow, and where its parameters are declared: to read these no library need be loaded
+    "tokenskip-math": ("flows.tokenskip_math", "latent_core.config.tokenskip", "TokenSkipConfig"),
+    "mini": ("flows.mini", "latent_core.config.mini", "MiniConfig"),
+    "direct": ("flows.direct", "latent_core.config.direct", "DirectConfig"),
+    "concise": ("flows.concise", "latent_core.config.concise", "ConciseConfig"),
+    "compressor": ("flows.compressor", "latent_core.config.compressor", "CompressorConfig"),
+    "label-kinds": ("flows.label_kinds", "latent_core.config.label_kinds", "LabelKindsConfig"),
+    "compare": ("flows.compare", "latent_core.config.compare", "CompareConfig"),
+    "grpo": ("flows.grpo", "latent_core.config.grpo", "GrpoFlowConfig"),
+    "rl": ("flows.rl", "latent_core.config.rl", "RlFlowConfig"),
+    "length": ("flows.length", "latent_core.config.length_arms", "LengthArmsConfig"),
+    "reevaluate": ("flows.reevaluate", "latent_core.config.reevaluate", "ReevaluateConfig"),
 }
+
+
+def flow_names() -> list[str]:
+    """The names of all flows."""
+    return list(_FLOWS)
 
 
 def find_flow(name: str) -> FlowEntry:
     """Raises InputError for an unknown name."""
-    if name not in _MODULES:
-        raise InputError(f"flow: unknown flow {name!r}; choose one of {', '.join(_MODULES)}")
-    entry: FlowEntry = import_module(_MODULES[name]).ENTRY
+    _check(name)
+    entry: FlowEntry = import_module(_FLOWS[name][0]).ENTRY
     return entry
+
+
+def parameters_of(name: str) -> type[StageConfig]:
+    """The parameters of a flow, without loading what the flow computes with. Raises InputError for an unknown name."""
+    _check(name)
+    _, module, declared = _FLOWS[name]
+    found: type[StageConfig] = getattr(import_module(module), declared)
+    return found
+
+
+def _check(name: str) -> None:
+    if name not in _FLOWS:
+        raise InputError(f"flow: unknown flow {name!r}; choose one of {', '.join(_FLOWS)}")

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import httpx
 
+from latent_core.addresses import TEMPORARY_SERVER
 from latent_core.errors import InfrastructureError
 from latent_core.processes import deaf_to
 
@@ -124,7 +125,7 @@ def ensure_server(logs: Path) -> TemporaryServer | None:
         return None
     server = TemporaryServer(logs.absolute() / f"prefect-server-{os.getpid()}.log")
     server.start()
-    os.environ["PREFECT_API_URL"] = server.url
+    os.environ["PREFECT_API_URL"] = os.environ[TEMPORARY_SERVER] = server.url
     refresh_global_settings_context()
     return server
 

@@ -15,7 +15,7 @@ from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError
 from latent_core.store import Artifact, ArtifactRef
 from tasks.findings import CONTAMINATION, finding
-from tasks.report import REPORT_HTML, TABLE_MARKDOWN
+from tasks.report import PAIRED_MARKDOWN, REPORT_HTML, TABLE_MARKDOWN
 from tasks.run.execution import Execution
 from tasks.train import train
 
@@ -25,14 +25,18 @@ logger = logging.getLogger("latent")
 def publish(run: Execution, report: ArtifactRef) -> dict[str, str]:
     """Wait for the report, publish it in Prefect's Artifacts tab, and return where it lies."""
     from prefect.artifacts import create_link_artifact, create_markdown_artifact
+    from prefect.runtime import flow_run
 
     artifact = run.artifact(report)
     found = "".join(f"{line}\n\n" for line in findings(artifact))
     page = page_of(artifact)
     table = artifact.read_bytes(TABLE_MARKDOWN).decode()
+    claims = artifact.read_bytes(PAIRED_MARKDOWN).decode() if PAIRED_MARKDOWN in _files(artifact) else ""
     create_markdown_artifact(
         key=f"{run.name}-results",
-        markdown=f"{table}\n{found}Report: `{page}`\n\nMLflow: {run.tracked()}\n",
+        markdown="\n".join(
+            [table, claims, f"{found}{how_to_open(artifact, flow_run.id)}\n", f"MLflow: {run.tracked()}\n"]
+        ),
         description="Results per condition",
     )
     link = run.tracking_url()
@@ -51,9 +55,27 @@ def findings(report: Artifact) -> list[str]:
     return [] if found is None else [finding(found)]
 
 
+def _files(report: Artifact) -> set[str]:
+    return {file.path for file in report.manifest.content.files}
+
+
 def page_of(report: Artifact) -> str:
     """Path or URL of a report's HTML page."""
     return f"{report.store.root.rstrip('/')}/{report.key(REPORT_HTML)}"
+
+
+def how_to_open(report: Artifact, flow_run_id: str | None = None) -> str:
+    """For pages of a browser, which opens no files of another machine: a link where the page is served, else a way.
+
+    Of a flow run the command also says how its MLflow pages are opened.
+    """
+    page = page_of(report)
+    if page.startswith(("http://", "https://")):
+        return f"Report: [{page}]({page})"
+    where = "" if "://" in page else " on the machine that has the store"
+    what = flow_run_id or str(report.ref)
+    command = f"latent open {what} --store {shlex.quote(report.store.root)}"
+    return f"Report: `{page}`. To open it, and to see how MLflow is opened{where}: `{command}`"
 
 
 def trained_models(report: Artifact) -> dict[str, ArtifactRef]:

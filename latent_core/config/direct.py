@@ -37,6 +37,8 @@ class DirectConfig(StageConfig):
     prepare: Annotated[DirectExamplesConfig, IDENTITY] = DirectExamplesConfig()
     train: Annotated[TrainConfig, IDENTITY] = TrainConfig()
     evaluate: Annotated[EvaluateOnceConfig, IDENTITY] = EvaluateOnceConfig()
+    margin: Annotated[float, IDENTITY, Field(gt=0, lt=1)] = 0.03
+    """Share of the questions that the report's claims of non-inferiority must exclude losing."""
     store: Annotated[str, RUNTIME] = ".latent/store"
     """Where artifacts live: a local path or s3://bucket/prefix."""
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()

@@ -148,6 +148,8 @@ class GrpoFlowConfig(StageConfig):
     benchmark: Annotated[BenchmarkConfig, WIRING] = BenchmarkConfig()
     grpo: Annotated[GrpoConfig, IDENTITY] = GrpoConfig()
     evaluate: Annotated[GrpoEvaluateConfig, IDENTITY] = GrpoEvaluateConfig()
+    margin: Annotated[float, IDENTITY, Field(gt=0, lt=1)] = 0.03
+    """Share of the questions that the report's claims of non-inferiority must exclude losing."""
     store: Annotated[str, RUNTIME] = ".latent/store"
     """Where artifacts live: a local path or s3://bucket/prefix."""
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()

@@ -78,6 +78,8 @@ class TrackingConfig(StageConfig):
     uri: Annotated[str | None, RUNTIME] = None
     """MLflow tracking URI without a password; unset means MLFLOW_TRACKING_URI, or sqlite:///.latent/mlflow.db."""
     experiment: Annotated[str, RUNTIME] = "latent-reasoning"
+    system_metrics: Annotated[bool, RUNTIME] = False
+    """Measure the machine that the run was started on (processors, memory, disk, network, GPUs) while it lasts."""
 
     @field_validator("uri")
     @classmethod

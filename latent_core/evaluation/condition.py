@@ -86,6 +86,12 @@ def seeded(model: str, seed: int | None) -> str:
     return model if seed is None else f"{model}-seed{seed}"
 
 
+def seeded_name(name: str) -> tuple[str, int | None]:
+    """The model and the seed in a name that `seeded` made; its inverse."""
+    found = _SEEDED.fullmatch(name)
+    return (name, None) if found is None else (found["model"], int(found["seed"]))
+
+
 def role_of(condition: Condition) -> str:
     """The parent role of an evaluation in a report, e.g. evaluation/dual-seed1/ratio 0.5.
 
@@ -114,8 +120,8 @@ def condition_of(role: str) -> Condition | None:
         kind, ratio = _read_ending(ending)
     except ValueError as error:
         raise InputError(f"{role}: this release knows no such condition ({error})") from error
-    found = _SEEDED.fullmatch(name)
-    return Condition(name, kind, ratio) if found is None else Condition(found["model"], kind, ratio, int(found["seed"]))
+    model, seed = seeded_name(name)
+    return Condition(model, kind, ratio, seed)
 
 
 def _read_ending(ending: str) -> tuple[Kind, float | None]:

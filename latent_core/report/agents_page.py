@@ -13,7 +13,8 @@ from latent_core.report.agents_tables import arms_table, differences_table, numb
 from latent_core.report.comparison_tables import plain_table
 from latent_core.report.entries import Provenance
 from latent_core.report.episodes import ShownEpisode
-from latent_core.report.html import STYLE, inline_svg
+from latent_core.report.html import STYLE
+from latent_core.report.inline import inline_svg
 
 if TYPE_CHECKING:
     from markupsafe import Markup

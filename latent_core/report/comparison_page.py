@@ -13,7 +13,8 @@ from latent_core.report.comparison import INTERVENTIONS, Comparison
 from latent_core.report.comparison_plots import FIGURES
 from latent_core.report.comparison_tables import ARMS, BY_RATIO, COMPRESSIONS, LEVELS, plain_table
 from latent_core.report.entries import Provenance
-from latent_core.report.html import STYLE, inline_svg
+from latent_core.report.html import STYLE
+from latent_core.report.inline import inline_svg
 from latent_core.report.length_tables import LEGENDS
 from latent_core.report.numbers import decimal, percent, whole
 from latent_core.report.table import Results

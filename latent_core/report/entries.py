@@ -5,9 +5,9 @@ A model that was not trained on ratios has no ratio 1.0 of its own and is paired
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from latent_core.errors import InputError
 from latent_core.evaluation.condition import Condition, Kind
@@ -30,13 +30,15 @@ class Pace:
 @dataclass(frozen=True)
 class Evaluation:
     """A finished evaluation to report. `scores` reads its numbers, for pairing; `samples` are its first rows, for
-    reading; `pace` is None where nothing was generated."""
+    reading; `pace` is None where nothing was generated; `find` reads the first sample of each question with these ids.
+    """
 
     condition: Condition
     summary: Summary
     scores: Callable[[], Scores]
     samples: Sequence[Row] = ()
     pace: Pace | None = None
+    find: Callable[[Collection[str]], Sequence[Row]] = lambda ids: ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,14 @@ class Provenance:
 
     rows: Sequence[Mapping[str, str]] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Place(NamedTuple):
+    """Where a run can be looked at further: `address` of a page that a server shows, else `how` to open one."""
+
+    name: str
+    address: str | None
+    how: str
 
 
 def build_entries(evaluations: Sequence[Evaluation], *, reference: str | None = None) -> list[ReportEntry]:

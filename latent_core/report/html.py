@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from latent_core.report.cost import cost_rows
-from latent_core.report.entries import Provenance, ReportEntry, Row, without_baseline
-from latent_core.report.names import full_name
-from latent_core.report.numbers import decimal, free, label, percent, points, whole
+from latent_core.report.disagreements import DisagreeingPair
+from latent_core.report.entries import Place, Provenance, ReportEntry, Row, without_baseline
+from latent_core.report.headlines import headlines
+from latent_core.report.inline import both_widths, theme_of_figures, themed
+from latent_core.report.numbers import free, label, percent, whole
+from latent_core.report.paired import Paired
+from latent_core.report.paired_tables import paired_tables
 from latent_core.report.plots import figures, looks
+from latent_core.report.runs import RanStage, environments, sampling_rows, training_rows
 from latent_core.report.samples import compared_samples
 from latent_core.report.seeds import over_seeds
 from latent_core.report.table import columns, html_table, logprob_cell, logprob_difference_cell
 from latent_core.report.training_plots import Figured
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 TEMPLATE = Path(__file__).with_name("template.html.jinja")
 STYLE = Path(__file__).with_name("style.css")
@@ -36,17 +36,9 @@ FIGURES = {
     ),
     "lengths": (
         "Output lengths. Each panel is one evaluation on the same axis, its height scaled to its own highest bin; the "
-        "black line is the median, “cut” the share stopped at the length limit, a dash what was not evaluated."
+        "upright line is the median, “cut” the share stopped at the length limit, a dash what was not evaluated."
     ),
 }
-
-
-class Finding(NamedTuple):
-    """A headline number: what it is, its value, whose it is."""
-
-    title: str
-    value: str
-    detail: str
 
 
 class Plain(NamedTuple):
@@ -66,30 +58,44 @@ def render_report(
     accounting: Sequence[Mapping[str, Any]],
     provenance: Provenance,
     more_figures: Sequence[Figured] = (),
+    paired: Paired | None = None,
+    ran: Sequence[RanStage] = (),
+    disagreeing: Sequence[DisagreeingPair] = (),
+    places: Sequence[Place] = (),
+    files: Sequence[str] = (),
 ) -> str:
     """The page. The same input gives the same text.
 
     `notes` are sentences in plain text. `compression` (requested and achieved ratio, answer retention, …) and
     `accounting` (rows of each stage, kept and why not) become tables as they are: keys are headings, and a key that a
-    row lacks shows a dash. `more_figures` stand after those of the evaluations. All text is escaped.
+    row lacks shows a dash. `more_figures` stand after those of the evaluations. `ran` are the stages whose settings the
+    page states, `files` names of files beside the page. All text is escaped.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
+    paired = Paired() if paired is None else paired
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    drawn = figures(entries)
+    drawn, narrow = figures(entries), figures(entries, narrow=True)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        style=Markup(STYLE.read_text(encoding="utf-8")),
+        style=Markup(STYLE.read_text(encoding="utf-8") + theme_of_figures()),
         title=title,
         subtitle=_subtitle(entries),
-        notes=[*notes, *_own_notes(entries)],
-        findings=_findings(entries),
+        notes=[*notes, *_own_notes(entries), *_skipped_notes(paired)],
+        findings=headlines(entries, paired),
+        paired=paired_tables(paired),
+        trainings=_plain(training_rows(ran)),
+        samplings=_plain(sampling_rows(ran)),
+        ran_in=environments(ran),
+        disagreeing=disagreeing,
+        places=places,
+        files=files,
         results=Markup(html_table(entries)),  # escapes every cell itself
         columns=columns(entries),
         figures=[
-            (one.name, one.caption, inline_svg(one.name, one.svg, one.caption))
+            (one.name, one.caption, both_widths(one))
             for one in (
-                *(Figured(name, FIGURES[name], drawn[name]) for name in FIGURES if name in drawn),
+                *(Figured(name, FIGURES[name], drawn[name], narrow[name]) for name in FIGURES if name in drawn),
                 *more_figures,
             )
         ],
@@ -100,7 +106,7 @@ def render_report(
         logprob=_plain(_logprob(entries)),
         compression=_plain(compression),
         questions=compared_samples(entries),
-        colours={model: look.colour for model, look in looks(entries).items()},
+        colours={model: themed(look.colour) for model, look in looks(entries).items()},
         accounting=_plain(accounting),
         provenance=_plain(provenance.rows),
         environment=dict(provenance.environment),
@@ -129,48 +135,11 @@ def _own_notes(entries: Sequence[ReportEntry]) -> list[str]:
     return notes
 
 
-def _findings(entries: Sequence[ReportEntry]) -> list[Finding]:
-    """Best accuracy, most accuracy per token, and the least reasoning without a measurable loss of accuracy.
-
-    Answers after a replaced reasoning are no way to reason, and not among them.
-    """
-    entries = [entry for entry in entries if not entry.condition.kind.intervenes]
-    if not entries:
-        return []
-    best = max(entries, key=lambda entry: (entry.summary.accuracy.value, -entry.summary.tokens.value))
-    findings = [
-        Finding("Best accuracy", percent(best.summary.accuracy.value), f"{_who(best)}, {_tokens(best)}"),
+def _skipped_notes(paired: Paired) -> list[str]:
+    return [
+        f"{name} holds other questions, ratios or seeds than the first model, so it is in no paired comparison."
+        for name in paired.skipped
     ]
-    efficient = [entry for entry in entries if entry.summary.efficiency is not None]
-    if efficient:
-        most = max(efficient, key=lambda entry: entry.summary.efficiency or 0.0)
-        value = f"{100 * (most.summary.efficiency or 0.0):.0f}"
-        findings.append(Finding("Most accuracy per 1000 tokens, points", value, f"{_who(most)}, {_tokens(most)}"))
-    shorter = [entry for entry in entries if _saves_tokens_without_measured_loss(entry)]
-    if shorter:
-        least = min(shorter, key=lambda entry: entry.reasoning_ratio or 0.0)
-        saved = percent(1 - (least.reasoning_ratio or 0.0))
-        detail = ""
-        if least.difference:
-            value, low, high = (points(bound) for bound in least.difference.accuracy)
-            detail = f", {value} points of accuracy ({low} to {high})"
-        findings.append(Finding("Most reasoning saved with no loss measured", saved, _who(least) + detail))
-    return findings
-
-
-def _saves_tokens_without_measured_loss(entry: ReportEntry) -> bool:
-    """Whether the interval of its difference to ratio 1.0 does not exclude zero: with few questions, it seldom does."""
-    if entry.difference is None or entry.reasoning_ratio is None:
-        return False
-    return entry.reasoning_ratio < 1 and entry.difference.accuracy.high >= 0
-
-
-def _who(entry: ReportEntry) -> str:
-    return full_name(entry.condition)
-
-
-def _tokens(entry: ReportEntry) -> str:
-    return f"{decimal(entry.summary.tokens.value)} tokens"
 
 
 def _levels(entries: Sequence[ReportEntry]) -> dict[str, Any] | None:
@@ -247,18 +216,3 @@ def _plain(rows: Sequence[Row]) -> Plain | None:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) or (isinstance(value, str) and value.endswith(" %"))
-
-
-def inline_svg(name: str, svg: bytes, caption: str) -> Markup:
-    """An SVG file as an element of the page: without prolog, scaled by the page, its ids made the page's own."""
-    from markupsafe import Markup
-
-    text = svg.decode()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = text.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
-    head, rest = text.split(">", 1)
-    head = re.sub(r'\s(width|height)="[^"]*"', "", head)
-    label_text = escape(caption)
-    return Markup(f'{head} role="img" aria-label="{label_text}">{rest}')  # matplotlib escapes the text of its elements

@@ -27,6 +27,7 @@ MARKERS = ("o", "s", "D", "^", "v", "P")
 FIXED = {"base": ("#5f6b76", "X")}  # the untrained model is the reference, in grey
 HOLLOW = ("o", "s", "^", "v", "D")  # a model's baselines keep its colour and are told apart by these
 WIDTH = 7.6  # inches: 547 points, the measure of the page's text column
+NARROW = 3.9  # inches: at this width a phone's 360 pixels show type of 9 points as 11.5 pixels
 
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -68,21 +69,25 @@ def looks(entries: Sequence[ReportEntry]) -> dict[str, Look]:
     }
 
 
-def figures(entries: Sequence[ReportEntry]) -> dict[str, bytes]:
-    """SVG files by name: `pareto`, `lengths`, and `ratios` where any entry has a requested and a reasoning ratio."""
+def figures(entries: Sequence[ReportEntry], *, narrow: bool = False) -> dict[str, bytes]:
+    """SVG files by name: `pareto`, `lengths`, and `ratios` where any entry has a requested and a reasoning ratio.
+
+    `narrow` draws them for the width of a phone.
+    """
     # After a replaced reasoning nothing was reasoned: such an entry is in the tables, and no way to shorten.
     entries = [entry for entry in entries if not entry.condition.kind.intervenes]
     if not entries:
         return {}
-    drawn = {"pareto": svg_of("pareto", lambda: _pareto(entries))}
+    drawn = {"pareto": svg_of("pareto", lambda: _pareto(entries, narrow))}
     if any(_both_ratios(entry) for entry in entries):
-        drawn["ratios"] = svg_of("ratios", lambda: _ratios(entries))
-    return drawn | {"lengths": svg_of("lengths", lambda: _lengths(entries))}
+        drawn["ratios"] = svg_of("ratios", lambda: _ratios(entries, narrow))
+    lengths = _narrow_lengths if narrow else _lengths
+    return drawn | {"lengths": svg_of("lengths", lambda: lengths(entries))}
 
 
 def svg_of(name: str, draw: Callable[[], Figure]) -> bytes:
     """A figure in the report's style; the same drawing under the same name gives the same bytes."""
-    with _style({"svg.hashsalt": name}):
+    with styled({"svg.hashsalt": name}):
         target = io.BytesIO()
         metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
         draw().savefig(target, format="svg", metadata=metadata, transparent=True)
@@ -90,7 +95,7 @@ def svg_of(name: str, draw: Callable[[], Figure]) -> bytes:
 
 
 @contextmanager
-def _style(more: Mapping[str, Any]) -> Iterator[None]:
+def styled(more: Mapping[str, Any]) -> Iterator[None]:
     """The figures' style on matplotlib's own defaults, so that a user's matplotlibrc changes nothing."""
     import matplotlib
 
@@ -142,10 +147,10 @@ def _line(kind: Kind, look: Look, entries: Sequence[ReportEntry]) -> dict[str, A
     }
 
 
-def _pareto(entries: Sequence[ReportEntry]) -> Figure:
+def _pareto(entries: Sequence[ReportEntry], narrow: bool) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, 4.3), layout="constrained")
+    figure = Figure(figsize=(NARROW if narrow else WIDTH, 4.3), layout="constrained")
     axes = figure.subplots()
     chosen = looks(entries)
     for (model, kind), members in _series(entries).items():
@@ -173,7 +178,7 @@ def _pareto(entries: Sequence[ReportEntry]) -> Figure:
     axes.set_xlabel("mean reasoning tokens per question")
     axes.set_ylabel("accuracy, %")
     axes.margins(0.08)
-    _legend(figure)
+    _legend(figure, 2 if narrow else 4)
     return figure
 
 
@@ -189,10 +194,10 @@ def _frontier(axes: Axes, entries: Sequence[ReportEntry]) -> None:
         axes.step(across, up, where="post", color="#e3e7eb", linewidth=5, zorder=1, label="frontier")
 
 
-def _ratios(entries: Sequence[ReportEntry]) -> Figure:
+def _ratios(entries: Sequence[ReportEntry], narrow: bool) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, 4.3), layout="constrained")
+    figure = Figure(figsize=(NARROW if narrow else WIDTH, 4.3), layout="constrained")
     axes = figure.subplots()
     chosen = looks(entries)
     top = 1.0
@@ -218,8 +223,8 @@ def _ratios(entries: Sequence[ReportEntry]) -> Figure:
     axes.set_xlim(0, 1.04)
     axes.set_ylim(0, 1.04 * top)
     axes.set_xlabel("requested ratio")
-    axes.set_ylabel("reasoning ratio (reasoning tokens against ratio 1.0)")
-    _legend(figure)
+    axes.set_ylabel("reasoning ratio" if narrow else "reasoning ratio (reasoning tokens against ratio 1.0)")
+    _legend(figure, 2 if narrow else 4)
     return figure
 
 
@@ -229,10 +234,8 @@ def _lengths(entries: Sequence[ReportEntry]) -> Figure:
     conditions = _ordered_conditions(entries)
     models = list(dict.fromkeys(entry.model for entry in entries))
     chosen = looks(entries)
-    filled = [place for entry in entries for place, count in enumerate(entry.summary.histogram) if count]
-    low, high = max(0, min(filled) - 1), max(filled) + 2
-    edges = [*HISTOGRAM_EDGES, 2 * HISTOGRAM_EDGES[-1]][low : high + 1]
-    places = range(len(edges))  # one step a bin: the bins are geometric, so this is a logarithmic axis
+    # One step a bin: the bins are geometric, so this is a logarithmic axis.
+    low, high, edges, ticks = _length_axis(entries)
     height = 0.8 + 0.62 * len(conditions)
     # Measuring the labels of every panel would take most of the report's time; these margins hold them by design.
     figure = Figure(figsize=(WIDTH, height))
@@ -260,13 +263,54 @@ def _lengths(entries: Sequence[ReportEntry]) -> Figure:
                 axes.spines["bottom"].set_visible(False)
             else:
                 _lengths_panel(axes, entry, low, high, chosen[model].colour)
-    ticks = [place for place in places if (low + place - 1) % 4 == 0 and low + place > 0]
     ticks = ticks[:: 2 if len(ticks) * len(models) > 18 else 1]
     for axes in grid[-1]:
         axes.set_xlim(0, len(edges) - 1)
         axes.set_xticks(ticks, [_short(edges[place]) for place in ticks])
     figure.supxlabel("output tokens, logarithmic", y=0.08 / height, va="bottom", fontsize=9, color=MUTED)
     return figure
+
+
+def _narrow_lengths(entries: Sequence[ReportEntry]) -> Figure:
+    """One panel below the other, model by model."""
+    from matplotlib.figure import Figure
+
+    chosen = looks(entries)
+    ordered = sorted(entries, key=lambda entry: list(chosen).index(entry.model))
+    low, high, edges, ticks = _length_axis(entries)
+    heads = [place for place, entry in enumerate(ordered) if place == 0 or entry.model != ordered[place - 1].model]
+    heights = [1.45 if place in heads else 1.0 for place in range(len(ordered))]
+    height = 0.6 + 0.58 * sum(heights)
+    figure = Figure(figsize=(NARROW, height))
+    grid = figure.subplots(
+        len(ordered), 1, sharex=True, squeeze=False,
+        gridspec_kw={
+            "left": 1.2 / NARROW, "right": 0.99, "bottom": 0.5 / height, "top": 1 - 0.3 / height, "hspace": 0.65,
+        },
+    )  # fmt: skip
+    for axes, entry, place in zip(grid.flat, ordered, range(len(ordered)), strict=True):
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        if place in heads:
+            colour = chosen[entry.model].colour
+            axes.set_title(_clipped(entry.model, 30), loc="left", fontsize=9.5, fontweight="bold", color=colour)
+        name = _clipped(entry.name, 16)
+        axes.set_ylabel(name, rotation=0, ha="right", va="center", color=INK, labelpad=6, fontsize=8.5)
+        _lengths_panel(axes, entry, low, high, chosen[entry.model].colour)
+    axes = grid[-1][0]
+    axes.set_xlim(0, len(edges) - 1)
+    axes.set_xticks(ticks, [_short(edges[place]) for place in ticks])
+    figure.supxlabel("output tokens, logarithmic", y=0.08 / height, va="bottom", fontsize=9, color=MUTED)
+    return figure
+
+
+def _length_axis(entries: Sequence[ReportEntry]) -> tuple[int, int, list[int], list[int]]:
+    """The bins that hold anything, from and to; their edges; and the places of round numbers among these."""
+    filled = [place for entry in entries for place, count in enumerate(entry.summary.histogram) if count]
+    low, high = max(0, min(filled) - 1), max(filled) + 2
+    edges = [*HISTOGRAM_EDGES, 2 * HISTOGRAM_EDGES[-1]][low : high + 1]
+    ticks = [place for place in range(len(edges)) if (low + place - 1) % 4 == 0 and low + place > 0]
+    return low, high, edges, ticks
 
 
 def _ordered_conditions(entries: Sequence[ReportEntry]) -> list[str]:
@@ -316,5 +360,5 @@ def _grid(axes: Axes) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def _legend(figure: Figure) -> None:
-    figure.legend(loc="outside upper left", ncols=4, handlelength=2.2, columnspacing=1.6)
+def _legend(figure: Figure, columns: int) -> None:
+    figure.legend(loc="outside upper left", ncols=columns, handlelength=2.2, columnspacing=1.6)

@@ -46,7 +46,7 @@ def compared_samples(entries: Sequence[ReportEntry]) -> list[ComparedQuestion]:
         name = key[0] if key[1] == 0 else f"{key[0]}, sample {key[1]}"
         question = ComparedQuestion(str(rows[key]["question"]).strip(), str(rows[key]["gold"]), name)
         for entry, samples in zip(entries, by_entry, strict=True):
-            column = _column(entry.name, samples[key]) if key in samples else SampleColumn(entry.name)
+            column = sample_column(entry.name, samples[key]) if key in samples else SampleColumn(entry.name)
             question.models.setdefault(entry.model, []).append(column)
         compared.append(question)
     return compared
@@ -56,7 +56,8 @@ def _key(row: Row) -> tuple[str, int]:
     return str(row["question_id"]), int(row["sample_index"])
 
 
-def _column(condition: str, row: Row) -> SampleColumn:
+def sample_column(condition: str, row: Row) -> SampleColumn:
+    """One output of an evaluation, as it is shown under the name of its condition."""
     before, reasoning, after = _parts(str(row["completion"]).strip(), str(row["reasoning"] or "").strip())
     length = len(before) + len(reasoning) + len(after)
     room = LONGEST_TEXT

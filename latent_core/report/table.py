@@ -210,7 +210,7 @@ def _fitting(table: Results, width: int) -> list[int]:
 def markdown_table(table: Results) -> str:
     """A GitHub table; what would end a cell or start markup in it is escaped. `read_markdown` is the inverse."""
     lines = [table.titles, ["---:" if number else "---" for number in table.number]]
-    lines += [[_markdown(cell) for cell in row] for row in table.rows]
+    lines += [[markdown_text(cell) for cell in row] for row in table.rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
@@ -221,7 +221,7 @@ def read_markdown(text: str) -> Results:
 
 
 def html_table(entries: Sequence[ReportEntry]) -> str:
-    """A `<table>`; a model's name heads its rows and is not repeated on them."""
+    """A `<table>`; a model's name heads its rows and is not repeated on them, but for narrow screens (`whose`)."""
     heads = columns(entries)
     head = "".join(
         f'<th scope="col"{_css(column)} title="{escape(column.meaning)}">{escape(column.title)}</th>'
@@ -232,19 +232,24 @@ def html_table(entries: Sequence[ReportEntry]) -> str:
         first = entry.model != above
         above = entry.model
         cells = [
-            f"<td{_css(column)}>{escape(cell) if first or place else ''}</td>"
+            f"<td{_css(column)}>{_whose(row[0]) if place == 1 else ''}{escape(cell) if first or place else ''}</td>"
             for place, (column, cell) in enumerate(zip(heads, row, strict=True))
         ]
         start = '<tr class="first">' if first else "<tr>"
         body.append(f"{start}{''.join(cells)}</tr>")
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return f'<table class="pair"><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
+
+
+def _whose(model: str) -> str:
+    return f'<span class="whose">{escape(model)}</span>'
 
 
 def _css(column: Column) -> str:
     return ' class="number"' if column.number else ""
 
 
-def _markdown(cell: str) -> str:
+def markdown_text(cell: str) -> str:
+    """On one line, with what would start markup escaped."""
     return escape(" ".join(cell.split()), quote=False).replace("\\", "\\\\").replace("|", "\\|")
 
 
@@ -253,5 +258,5 @@ _ESCAPED = re.compile(r"\\(.)")
 
 
 def _plain(cell: str) -> str:
-    """The inverse of `_markdown`."""
+    """The inverse of `markdown_text`."""
     return unescape(_ESCAPED.sub(r"\1", cell))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from latent_core.report.plots import COLOURS, INK, MUTED, WIDTH, svg_of
+from latent_core.report.plots import COLOURS, INK, MUTED, NARROW, WIDTH, svg_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,11 +67,12 @@ _BOUNDS: Mapping[str, Callable[[float], float]] = {
 
 
 class Figured(NamedTuple):
-    """A figure, as SVG, and what it says."""
+    """A figure, as SVG, and what it says; `narrow` is the same for narrow screens, empty where it was not drawn."""
 
     name: str
     caption: str
     svg: bytes
+    narrow: bytes = b""
 
 
 def training_figures(steps: Steps) -> list[Figured]:
@@ -79,10 +80,14 @@ def training_figures(steps: Steps) -> list[Figured]:
     arms = {"policy": Arm(COLOURS[0], [steps])}
     drawn = (("training", _TRAINING_CAPTION, _TRAINING), ("reasoning", REASONING_CAPTION, REASONING))
     return [
-        Figured(name, caption, svg_of(name, partial(panels_figure, arms, found)))
-        for name, caption, panels in drawn
-        if (found := measured(arms, panels))
+        panelled(name, caption, arms, found) for name, caption, panels in drawn if (found := measured(arms, panels))
     ]
+
+
+def panelled(name: str, caption: str, arms: Mapping[str, Arm], panels: Sequence[Panel]) -> Figured:
+    """Panels drawn for wide and for narrow screens."""
+    drawn = (svg_of(name, partial(panels_figure, arms, panels, narrow=narrow)) for narrow in (False, True))
+    return Figured(name, caption, *drawn)
 
 
 def measured(arms: Mapping[str, Arm], panels: Sequence[Panel]) -> tuple[Panel, ...]:
@@ -92,14 +97,19 @@ def measured(arms: Mapping[str, Arm], panels: Sequence[Panel]) -> tuple[Panel, .
 
 
 def panels_figure(
-    arms: Mapping[str, Arm], panels: Sequence[Panel], add: Callable[[Axes, Panel], None] = lambda axes, panel: None
+    arms: Mapping[str, Arm],
+    panels: Sequence[Panel],
+    add: Callable[[Axes, Panel], None] = lambda axes, panel: None,
+    *,
+    narrow: bool = False,
 ) -> Figure:
-    """Two panels a row; `add` may draw more into each. One arm alone has no legend."""
+    """Two panels a row, one where it is narrow; `add` may draw more into each. One arm alone has no legend."""
     from matplotlib.figure import Figure
 
-    rows = (len(panels) + 1) // 2
-    figure = Figure(figsize=(WIDTH, 0.5 + 2.7 * rows), layout="constrained")
-    grid = figure.subplots(rows, 2, squeeze=False, sharex=True)
+    columns = 1 if narrow else 2
+    rows = (len(panels) + columns - 1) // columns
+    figure = Figure(figsize=(NARROW if narrow else WIDTH, 0.5 + 2.7 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
     for axes, panel in zip(grid.flat, panels, strict=False):
         _curves(axes, arms, panel)
         _bound(axes, arms, panel)
@@ -108,12 +118,14 @@ def panels_figure(
             axes.set_ylim(-3, 103)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
-    for axes in grid.flat[max(0, len(panels) - 2) : len(panels)]:  # the last of both columns
+    for axes in grid.flat[max(0, len(panels) - columns) : len(panels)]:  # the last of each column
         axes.set_xlabel("step")
         axes.tick_params(labelbottom=True)
     handles, labels = grid[0][0].get_legend_handles_labels()
     if len(labels) > 1:
-        figure.legend(handles, labels, loc="outside upper left", ncols=5, handlelength=2.2, columnspacing=1.6)
+        figure.legend(
+            handles, labels, loc="outside upper left", ncols=2 if narrow else 5, handlelength=2.2, columnspacing=1.6
+        )
     return figure
 
 

@@ -31,6 +31,7 @@ from latent_core.rl.rollouts import Rollouts, check_references, rollout_schema
 from latent_core.rl.value_head import Critic
 from latent_core.sft.checkpoints import newest_checkpoint, step_of
 from latent_core.sft.rank import Progress, checkpoint_callback, progress_callback
+from latent_core.sft.training_log import log_callback
 from latent_core.sft.weights import adapter_config, is_mixed, learning_rows, load_model, parameters_of, save_trained
 
 ROLLOUTS = "rollouts"  # folder beside the checkpoints
@@ -169,7 +170,7 @@ def train_policy(
         train_dataset=Dataset.from_dict({"prompt": ["-"] * sizes.rollouts}),
         processing_class=tokenizer,
         peft_config=adapter_config(config, rows),
-        callbacks=[checkpoint_callback(config.save_every), progress_callback(progress)],
+        callbacks=[checkpoint_callback(config.save_every), log_callback(checkpoint_dir), progress_callback(progress)],
     )
     require_own_logits(trainer.model)
     trainable, total = parameters_of(trainer.model)

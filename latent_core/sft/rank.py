@@ -19,6 +19,7 @@ from latent_core.sft.phase_loss import PhaseLoss, machine_of
 from latent_core.sft.plan import evaluation_batches, micro_batch_size, micro_batches, steps_of
 from latent_core.sft.planned_trainer import Head, planned_trainer
 from latent_core.sft.token_rows import PaddedCollator, TokenRows
+from latent_core.sft.training_log import log_callback
 from latent_core.sft.weights import (
     adapter_config,
     compute_type,
@@ -105,7 +106,11 @@ def fit(job: Job, progress: Progress | None = None) -> TrainResult | None:
         eval_dataset=_dataset(job.validation) if has_validation else None,
         processing_class=tokenizer,
         peft_config=adapter_config(config, rows),
-        callbacks=[checkpoint_callback(config.save_every, args.save_steps), progress_callback(progress)],
+        callbacks=[
+            checkpoint_callback(config.save_every, args.save_steps),
+            log_callback(job.checkpoint_dir),
+            progress_callback(progress),
+        ],
     )
     if config.support is LossSupport.PHASE:
         require_own_logits(trainer.model)

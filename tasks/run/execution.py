@@ -18,6 +18,7 @@ from tasks.progress.prefect import PrefectBoard, StageProgress
 from tasks.progress.terminal import current_sink, shown_to
 from tasks.run.attempt import Attempts
 from tasks.run.force import check_force
+from tasks.run.history import RunRecord
 from tasks.run.prefect_tasks import Attempt, Ended, StageTasks
 from tasks.run.protocol import Run
 from tasks.run.schedule import stored_parents
@@ -60,6 +61,8 @@ class Execution(Run):
         self.store = store
         self.tags: dict[str, str] = {}
         self.over = threading.Event()
+        self.result: ArtifactRef | None = None
+        """What was asked for last: the flow's result, once it is there."""
         self._tracker = tracker
         self._progress = progress
         self._attempts = Attempts(store, runtime, pool, force, self._done, self.over)
@@ -72,6 +75,7 @@ class Execution(Run):
         if call.ref not in self._calls:
             self._calls[call.ref] = call
             self._progress.expect(call)
+            self._tracker.expect(call)
             self._attempts.learn(call)
         return call.ref
 
@@ -113,7 +117,9 @@ class Execution(Run):
     def artifact(self, ref: ArtifactRef) -> Artifact:
         """Compute what is missing, and return the artifact of a stage."""
         self.finish()
-        return self.store.require(ref)
+        artifact = self.store.require(ref)
+        self.result = ref
+        return artifact
 
     def finish(self) -> None:
         """Compute every stage added so far; raises the first failure that is not the consequence of another.
@@ -133,6 +139,11 @@ class Execution(Run):
         """How a stage ended: Completed, Cached, or the name of a failure's state; None when it was not tried."""
         end = self._ended.get(ref)
         return end.state if end is not None else None
+
+    def counts(self) -> tuple[int, int]:
+        """How many stages this run computed, and how many it has; shards count each."""
+        computed = sum(end.state == "Completed" for end in self._ended.values())
+        return computed, len(self._calls)
 
     def tracked(self) -> str:
         """Which MLflow run this is, and what MLflow lacks of it and why, in words."""
@@ -171,7 +182,7 @@ class Execution(Run):
 
     def _done(self, call: StageCall, artifact: Artifact, cached: bool) -> None:
         if call.ref not in self._shards:  # a merged artifact stands for its shards
-            self._tracker.stage(artifact, cached=cached)
+            self._tracker.stage(artifact, cached=cached, label=call.label)
         self._progress.finish(call)
 
 
@@ -192,8 +203,10 @@ def open_run(name: str, config: Any, *, force: Sequence[str] = ()) -> Iterator[E
     store.check_writable()
     results = results_in(store)
     progress = StageProgress(PrefectBoard())
-    pool = _open_pool(runtime, store.root, shown_to(current_sink(), progress))
+    followed = shown_to(current_sink(), progress, lambda now: tracker.follow(now))  # which is there by then
+    pool = _open_pool(runtime, store.root, followed)
     tracker = Tracker(config.tracking, name, config, store)
+    record = RunRecord(store, tracker.journal, _flow_run_name())
     failure: BaseException | None = None
     run = Execution(
         name,
@@ -212,10 +225,20 @@ def open_run(name: str, config: Any, *, force: Sequence[str] = ()) -> Iterator[E
         raise
     finally:
         run.over.set()
+        computed, stages = run.counts()
+        link = run.tracking_url() if failure is None else None
+        record.end(failure, run.result, computed=computed, stages=stages, link=link)
         pool.close()
-        tracker.finish(failed=failure is not None)
+        tracker.finish(failed=failure is not None, why=failure)
         if failure is None or isinstance(failure, Exception):  # who interrupts a run does not wait for pages
             tracker.tell_gap()
+
+
+def _flow_run_name() -> str:
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    return context.flow_run.name if context is not None and context.flow_run is not None else ""
 
 
 def _open_pool(runtime: RuntimeConfig, root: str, sink: ProgressSink) -> Pool:

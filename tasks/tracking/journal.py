@@ -22,11 +22,12 @@ CHAMPIONS = ".champions"
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """A stage of the run; `cached` says that the store had it already."""
+    """A stage of the run; `cached` says that the store had it already, `label` tells it from others of its stage."""
 
     stage: str
     fingerprint: str
     cached: bool
+    label: str = ""  # older journals have none
 
     @property
     def ref(self) -> ArtifactRef:
@@ -47,7 +48,8 @@ class JournalModel:
 class Journal:
     """One attempt at a flow's run: a flow run that is retried leaves several, each under an id of its own.
 
-    Attempts of one run share `flow_run_id`, which is empty outside Prefect. Times are seconds since the epoch.
+    Attempts of one run share `flow_run_id`, which is empty outside Prefect. Times are seconds since the epoch. `code`
+    is the version of this code, `command` the program that started the run, `reason` why it failed or was cancelled.
     """
 
     id: str
@@ -60,15 +62,19 @@ class Journal:
     tags: dict[str, str] = field(default_factory=dict)
     stages: list[JournalEntry] = field(default_factory=list)
     models: list[JournalModel] = field(default_factory=list)
+    user: str = ""  # as the three below, empty in older journals
+    code: str = ""
+    command: str = ""
+    reason: str = ""
 
     @property
     def run(self) -> str:
         """What all attempts at the same run have in common."""
         return self.flow_run_id or self.id
 
-    def close(self, status: str) -> None:
-        """`status` is FINISHED or FAILED."""
-        self.status, self.ended = status, time.time()
+    def close(self, status: str, reason: str = "") -> None:
+        """`status` is FINISHED, FAILED or KILLED, which is MLflow's word for cancelled."""
+        self.status, self.reason, self.ended = status, reason, time.time()
 
     def write(self, store: ArtifactStore) -> None:
         """Best effort: a store that cannot be written costs a warning, not the finished run."""
@@ -164,6 +170,10 @@ def _together(attempts: Sequence[Journal]) -> Journal:
         tags,
         list(stages.values()),
         models,
+        last.user,
+        last.code,
+        last.command,
+        last.reason,
     )
 
 

@@ -23,6 +23,8 @@ from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.inputs import Model, ModelInput
 from tasks.tracking.client import answering, connect
 from tasks.tracking.journal import Journal, JournalModel, promotions
+from tasks.tracking.stage_runs import whole_run
+from tasks.tracking.version_text import VersionText, version_text
 
 logger = logging.getLogger("latent")
 CHAMPION = "champion"
@@ -143,10 +145,19 @@ def in_store(version: Any, store: ArtifactStore) -> ArtifactRef:
     return ref
 
 
-def register(client: Any, name: str, ref: ArtifactRef, store: ArtifactStore, variant: str) -> str:
+def register(
+    client: Any,
+    name: str,
+    ref: ArtifactRef,
+    store: ArtifactStore,
+    variant: str,
+    text: VersionText | None = None,
+    run_id: str | None = None,
+) -> str:
     """Make the trained model at `ref` a version of `name` unless it is one; returns the version.
 
-    The variant (standard, dual) becomes an alias of its newest version.
+    The variant (standard, dual) becomes an alias of its newest version. `text` is what else is said of it, `run_id` the
+    MLflow run of its training, which a version that exists already cannot be given any more.
     """
     from mlflow.exceptions import MlflowException
 
@@ -158,11 +169,26 @@ def register(client: Any, name: str, ref: ArtifactRef, store: ArtifactStore, var
     known = versions(client, name, ref.fingerprint)
     if known:
         version = str(known[0].version)
+        _tell(client, known[0], text)
     else:
         tags = {"stage": ref.stage, "fingerprint": ref.fingerprint, "store": store.root, "variant": variant}
-        version = str(client.create_model_version(name, source=_source(ref, store), tags=tags).version)
+        said = {} if text is None else {"description": text.description}
+        tags |= {} if text is None else text.tags
+        made = client.create_model_version(name, source=_source(ref, store), run_id=run_id, tags=tags, **said)
+        version = str(made.version)
     client.set_registered_model_alias(name, variant, version)
     return version
+
+
+def _tell(client: Any, version: Any, text: VersionText | None) -> None:
+    """Add what a later run knows of a version; a description that somebody wrote stays."""
+    if text is None:
+        return
+    for name, value in text.tags.items():
+        if version.tags.get(name) != value:
+            client.set_model_version_tag(version.name, version.version, name, value)
+    if not version.description:
+        client.update_model_version(version.name, version.version, description=text.description)
 
 
 def _source(ref: ArtifactRef, store: ArtifactStore) -> str:
@@ -180,7 +206,7 @@ def set_champion(config: TrackingConfig, name: str, version: str) -> str:
     return number
 
 
-def sync_registry(store: ArtifactStore, client: Any, written: Sequence[Journal]) -> int:
+def sync_registry(store: ArtifactStore, client: Any, experiment_id: str, written: Sequence[Journal]) -> int:
     """Register, in the order of the runs, what the registry lacks; returns how many versions that were.
 
     The aliases of a model that lacked a version become what the runs left, and its champion, where it has none, what
@@ -189,7 +215,7 @@ def sync_registry(store: ArtifactStore, client: Any, written: Sequence[Journal])
     lacking: set[str] = set()
     count = 0
     last: dict[tuple[str, str], JournalModel] = {}
-    for model in (model for journal in written for model in journal.models):
+    for journal, model in ((each, model) for each in written for model in each.models):
         known = versions(client, model.name, model.fingerprint)
         found = None if known else store.get(model.stage, model.fingerprint)
         if not known and (found is None or found.problems()):
@@ -197,7 +223,9 @@ def sync_registry(store: ArtifactStore, client: Any, written: Sequence[Journal])
             continue
         last[model.name, model.variant] = model
         if not known:
-            register(client, model.name, ArtifactRef(model.stage, model.fingerprint), store, model.variant)
+            ref = ArtifactRef(model.stage, model.fingerprint)
+            text = version_text(journal, ref, model.variant, store)
+            register(client, model.name, ref, store, model.variant, text, whole_run(client, experiment_id, ref))
             lacking.add(model.name)
             count += 1
     for (name, variant), model in last.items():

@@ -23,10 +23,20 @@ from latent_core.config.base import StageConfig
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import LatentError
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
-from tasks.tracking.client import one_line, tracking_uri
-from tasks.tracking.journal import Journal, JournalEntry, JournalModel
-from tasks.tracking.mlflow import close_parent, create_parent, log_artifact_run, nested_tags, open_client, open_parent
+from tasks.environment import code_version
+from tasks.stage import StageCall
+from tasks.tracking.client import one_line, open_client, tracking_uri
+from tasks.tracking.code_version import command, user
+from tasks.tracking.description import describe
+from tasks.tracking.ending import is_cancellation, reason
+from tasks.tracking.journal import Journal, JournalEntry, JournalModel, runs
+from tasks.tracking.live import LiveRuns
 from tasks.tracking.models import register
+from tasks.tracking.parents import close_parent, create_parent, log_headline, nested_tags, open_parent
+from tasks.tracking.stage_runs import log_artifact_run, whole_run
+from tasks.tracking.system_metrics import start_monitor
+from tasks.tracking.version_text import version_text
+from tasks.workers.pool import Progress
 
 if TYPE_CHECKING:
     from mlflow.exceptions import MlflowException
@@ -64,12 +74,19 @@ class Tracker:
             flow_run_id=flow_run_id,
             config=parameters.model_dump(mode="json"),
             started=time.time(),
+            user=user(),
+            code=code_version() if config.enabled else "",
+            command=command(),
         )
         self._patience = PATIENCE if tracking_uri(config).startswith("http") else LOCAL_PATIENCE
         self._client: Any = None
         self._experiment_id = ""
         self._parent_id = ""
-        self._there: frozenset[ArtifactRef] = frozenset()  # stages that an earlier attempt at the run has logged
+        self._is_resumed = False
+        self._logged: dict[ArtifactRef, str] = {}  # the runs of stages, also those of earlier attempts and other runs
+        self._calls: dict[str, StageCall] = {}  # by fingerprint
+        self._live = LiveRuns()
+        self._monitor: Any = None
         self._off = not config.enabled
         self._outage = ""
         self._refusals: set[str] = set()
@@ -81,23 +98,49 @@ class Tracker:
             self._actions.put(self._open)
             self._thread.start()
 
-    def stage(self, artifact: Artifact, *, cached: bool) -> None:
-        """A nested run for one artifact."""
-        entry = JournalEntry(artifact.ref.stage, artifact.ref.fingerprint, cached)
+    def stage(self, artifact: Artifact, *, cached: bool, label: str = "") -> None:
+        """A nested run for one artifact, unless it is cached and has one: then that is linked."""
+        entry = JournalEntry(artifact.ref.stage, artifact.ref.fingerprint, cached, label)
         self.journal.stages.append(entry)
 
         def write() -> None:
-            if entry.ref in self._there:
+            log_headline(self._client, self._parent_id, entry, artifact.manifest)
+            if entry.ref in self._logged:
                 return
-            tags = nested_tags(self.journal, entry, self._parent_id)
-            log_artifact_run(self._client, self._experiment_id, artifact, tags)
+            first = whole_run(self._client, self._experiment_id, entry.ref) if cached else None
+            if first is None:
+                tags = nested_tags(self.journal, entry, self._parent_id)
+                description = describe(artifact.manifest, entry, self.journal)
+                live = self._live.take(self._client, entry.ref)
+                first = log_artifact_run(self._client, self._experiment_id, artifact, tags, description, live)
+            self._logged[entry.ref] = first
 
         self._do(write)
+
+    def expect(self, call: StageCall) -> None:
+        """The run may compute this call: what its progress measures can be followed."""
+        self._calls[call.ref.fingerprint] = call
+
+    def follow(self, progress: Progress) -> None:
+        """What a stage measured while it computes, as training does, goes to a run that is open until it is done."""
+        call = self._calls.get(progress.fingerprint)
+        if call is not None and progress.measured:
+            self._do(
+                lambda: self._live.log(
+                    self._client, self._experiment_id, self._parent_id, self.journal, call, progress.measured
+                )
+            )
 
     def register_model(self, name: str, ref: ArtifactRef, variant: str) -> None:
         """Make a trained model a version of `name` in the model registry."""
         self.journal.models.append(JournalModel(name, variant, ref.stage, ref.fingerprint))
-        self._do(lambda: register(self._client, name, ref, self._store, variant))
+
+        def write() -> None:
+            run_id = self._logged.get(ref) or whole_run(self._client, self._experiment_id, ref)
+            text = version_text(self.journal, ref, variant, self._store)
+            register(self._client, name, ref, self._store, variant, text, run_id)
+
+        self._do(write)
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Tags of the parent run, by which later runs find it."""
@@ -128,15 +171,26 @@ class Tracker:
         uri = "" if self._off else without_password(self._client.tracking_uri)
         return f"{uri}/#/experiments/{self._experiment_id}/runs/{self._parent_id}" if uri.startswith("http") else None
 
-    def finish(self, *, failed: bool) -> None:
-        """Close the parent run, and leave the journal from which it can be rebuilt."""
+    def finish(self, *, failed: bool, why: BaseException | None = None) -> None:
+        """Close the parent run, and leave the journal from which it can be rebuilt. `why` is what ended the run early;
+        what is no error of the run, such as Ctrl-C, has cancelled it."""
         if not self._config.enabled:
             return
-        self.journal.close("FAILED" if failed else "FINISHED")
+        status = ("KILLED" if is_cancellation(why) else "FAILED") if failed else "FINISHED"
+        self.journal.close(status, reason(why))
         self.journal.write(self._store)
-        self._do(lambda: close_parent(self._client, self._parent_id, self.journal))
+        self._do(self._close)
         self._wait()
         self._actions.put(None)
+
+    def _close(self) -> None:
+        whole = self.journal
+        if self._is_resumed:  # what earlier attempts did belongs to the run too
+            whole = next((found for found in runs(self._store) if found.run == whole.run), whole)
+        close_parent(self._client, self._experiment_id, self._parent_id, whole, self._store, self._logged)
+        self._live.end(self._client, self.journal.status)
+        if self._monitor is not None:
+            self._monitor.finish()
 
     def tell_gap(self) -> None:
         """Say of a finished run what MLflow lacks of it: on its Prefect page, and to whoever asked (`gaps_told`)."""
@@ -152,11 +206,17 @@ class Tracker:
         self._client, self._experiment_id = open_client(self._config)
         if not self.journal.flow_run_id:  # nothing that could be tried again
             self._parent_id = create_parent(self._client, self._experiment_id, self.journal)
+            self._measure_machine(resumed=False)
             return
-        parent = open_parent(self._client, self._experiment_id, self.journal)
+        parent = open_parent(self._client, self._experiment_id, self.journal, is_mine=True)
         if parent.status != "RUNNING":
             self._client.update_run(parent.id, status="RUNNING")
-        self._parent_id, self._there = parent.id, parent.stages
+        self._parent_id, self._logged, self._is_resumed = parent.id, dict(parent.stages), not parent.is_new
+        self._measure_machine(resumed=self._is_resumed)
+
+    def _measure_machine(self, *, resumed: bool) -> None:
+        if self._config.system_metrics:
+            self._monitor = start_monitor(self._client.tracking_uri, self._parent_id, resumed=resumed)
 
     def _do(self, action: Callable[[], object]) -> None:
         if not self._off:

@@ -35,20 +35,25 @@ def _compute(call: StageCall, workplace: Workplace, confirm: Callable[[], None])
         artifact = out.commit(
             stage_version=call.stage.version,
             config=call.config,
-            parents={role: _reference(parent) for role, parent in call.parents.items()},
+            parents=references_of(call),
             accounting=outcome.accounting,
             metrics=outcome.metrics,
-            record=dict(outcome.record) | _record_of(call),
+            record=dict(outcome.record) | record_of(call),
         )
     shutil.rmtree(workplace.scratch, ignore_errors=True)
     return artifact
+
+
+def references_of(call: StageCall) -> dict[str, Reference]:
+    """The inputs of a call by role, as its manifest names them."""
+    return {role: _reference(parent) for role, parent in call.parents.items()}
 
 
 def _reference(parent: Input) -> Reference:
     return Reference(parent.stage if isinstance(parent, ArtifactRef) else None, parent.fingerprint)
 
 
-def _record_of(call: StageCall) -> dict[str, Any]:
+def record_of(call: StageCall) -> dict[str, Any]:
     """What computed it, with which parameters (the runtime ones too), on which benchmarks."""
     problems = {role: parent for role, parent in call.parents.items() if isinstance(parent, ProblemsInput)}
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,13 +18,14 @@ from tasks.workers.joined import perform_with
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a worker is with a call."""
+    """How far a worker is with a call, and what it measured since it last said so."""
 
     title: str
     fingerprint: str
     done: int
     total: int
     tokens: int
+    measured: tuple[Mapping[str, float], ...] = ()
 
 
 ProgressSink = Callable[[Progress], None]
@@ -67,11 +68,14 @@ def perform_remotely(
 
 def workplace_for(call: StageCall, store: ArtifactStore, scratch: Path, sink: ProgressSink) -> Workplace:
     """A folder of the call's own below `scratch`, and its progress to `sink`."""
+    waiting: list[Mapping[str, float]] = []
 
     def progress(done: int, total: int, tokens: int) -> None:
-        sink(Progress(call.title, call.ref.fingerprint, done, total, tokens))
+        measured = tuple(waiting)
+        waiting.clear()
+        sink(Progress(call.title, call.ref.fingerprint, done, total, tokens, measured))
 
-    return Workplace(store, scratch / call.ref.key, progress)
+    return Workplace(store, scratch / call.ref.key, progress, waiting.extend)
 
 
 def set_environment(threads: int) -> None:

@@ -33,7 +33,7 @@ def _check_latent(words: list[str]) -> None:
     overrides = options.get("overrides", ())
     if words[1] == "eval":
         load(ReevaluateConfig, None, ["evaluate.sampling={}", *overrides])
-    if "flow" in options:
+    if "flow" in options and "config" in options:
         config = None if options["config"] is None else ROOT / options["config"]
         load(find_flow(options["flow"]).config, config, overrides)
         stages = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tasks").glob("*.py"))

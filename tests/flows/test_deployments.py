@@ -69,7 +69,7 @@ def test_reevaluation_is_scheduled() -> None:
 def test_parameter_file_is_valid(file: Path) -> None:
     own = ("compare", "compressor", "direct", "concise", "label-kinds", "grpo", "length", "reevaluate")
     others = {"sketch-of-thought": "concise", "concise-gsm8k": "concise", "direct-constant": "direct"}
-    others |= dict.fromkeys(("rl-bandit", "rl-frozen-lake", "rl-countdown"), "rl")
+    others |= dict.fromkeys(("rl-bandit", "rl-frozen-lake", "rl-countdown", "rl-sokoban"), "rl")
     others |= {"grpo-length": "grpo"}
     flow = file.stem if file.stem in own else others.get(file.stem, "tokenskip-math")
     find_flow(flow).config.model_validate(yaml.safe_load(file.read_text()))

@@ -17,7 +17,7 @@ import pytest
 from pydantic import ValidationError
 
 from flows.launch.plan import plan
-from flows.launch.registry import _MODULES, FlowEntry, find_flow
+from flows.launch.registry import FlowEntry, find_flow, flow_names, parameters_of
 from latent_core.config.base import Role, StageConfig
 from latent_core.config.ppo import GaeConfig, ValueConfig
 from latent_core.errors import InputError
@@ -245,7 +245,7 @@ def _changes(entry: FlowEntry, base: Values, path: tuple[str, ...], role: Role, 
     return found
 
 
-@pytest.mark.parametrize("flow", _MODULES)
+@pytest.mark.parametrize("flow", flow_names())
 def test_every_field_enters_fingerprints_exactly_as_its_role_says(flow: str, folder: Path) -> None:
     entry = find_flow(flow)
     found = {}
@@ -259,3 +259,8 @@ def test_every_field_enters_fingerprints_exactly_as_its_role_says(flow: str, fol
         if not any(f"{flow} {name}".endswith(end) for end in INERT):
             found[name] = _changes(entry, values, path, role, others), role is not Role.RUNTIME
     assert {name: changes for name, (changes, told) in found.items() if changes is not told} == {}
+
+
+@pytest.mark.parametrize("flow", flow_names())
+def test_parameters_of_a_flow_are_those_that_its_entry_has(flow: str) -> None:
+    assert parameters_of(flow) is find_flow(flow).config

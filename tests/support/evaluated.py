@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from latent_core.evaluation.condition import Condition, Kind
@@ -23,4 +23,8 @@ def evaluated(
 ) -> Evaluation:
     """An evaluation of which the first `shown` rows are shown."""
     condition = Condition(model, kind, ratio, seed)
-    return Evaluation(condition, summarise(rows), lambda: read_scores(rows), rows[:shown], pace)
+
+    def find(ids: Collection[str]) -> list[Mapping[str, Any]]:
+        return [row for row in rows if row["question_id"] in ids and row["sample_index"] == 0]
+
+    return Evaluation(condition, summarise(rows), lambda: read_scores(rows), rows[:shown], pace, find)

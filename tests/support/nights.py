@@ -91,7 +91,7 @@ def _answered(call: StageCall, right: int) -> StageCall:
     """The call with a body that needs no model."""
 
     def body(out: ArtifactWriter, inputs: EvaluateInputs, config: EvaluateCondition, workplace: Workplace) -> Outcome:
-        rows = [_row(number, number < right) for number in range(config.questions)]
+        rows = [answered_row(number, number < right) for number in range(config.questions)]
         with SAMPLES.write(out) as table:
             table.extend(rows)
         metrics = summarise(rows).to_metrics()
@@ -100,7 +100,7 @@ def _answered(call: StageCall, right: int) -> StageCall:
     return replace(call, stage=replace(call.stage, body=body))
 
 
-def _row(number: int, is_right: bool) -> dict[str, Any]:
+def answered_row(number: int, is_right: bool) -> dict[str, Any]:
     return dict.fromkeys(sample_schema().names) | {
         "question_id": f"q{number}",
         "sample_index": 0,

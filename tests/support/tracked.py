@@ -17,9 +17,16 @@ def database(tables: Path, folder: Path) -> TrackingConfig:
 
 
 def fields_of(config: TrackingConfig) -> dict[tuple[str, str], Any]:
-    """Everything that an experiment's runs hold, by parent and identity, but for MLflow's own ids."""
+    """Everything that an experiment's runs hold, by parent and identity, and with identities for MLflow's ids."""
     client, experiment = open_client(config)
     runs = client.search_runs([experiment], max_results=1000)
+    ids = {run.info.run_id: run.data.tags.get("fingerprint", run.data.tags.get("latent.run", "")) for run in runs}
+
+    def named(text: str) -> str:
+        for run_id, name in ids.items():
+            text = text.replace(run_id, name).replace(f"[{run_id[:8]}]", f"[{name[:8]}]")
+        return text
+
     parents = {run.info.run_id: run.data.tags.get("latent.run", "") for run in runs}
     found = {}
     for run in runs:
@@ -35,7 +42,11 @@ def fields_of(config: TrackingConfig) -> dict[tuple[str, str], Any]:
         ]
         info = {name: getattr(run.info, name) for name in ("status", "start_time", "end_time", "user_id", "run_name")}
         folder = Path(client.download_artifacts(run.info.run_id, ""))
-        files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        key = above, run.data.tags.get("fingerprint", run.data.tags.get("latent.run", ""))
-        found[key] = (info, run.data.params, histories, tags, inputs, files)
+        files = {
+            str(path.relative_to(folder)): named(path.read_text()).encode()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        tags = {name: named(value) for name, value in tags.items()}
+        found[above, ids[run.info.run_id]] = (info, run.data.params, histories, tags, inputs, files)
     return found

@@ -9,6 +9,7 @@ from latent_core.config.training import LatentRows
 from latent_core.evaluation.condition import Condition, Kind, role_of
 from latent_core.evaluation.following import following
 from latent_core.evaluation.summary import summarise
+from latent_core.report import Place
 from latent_core.store import ArtifactRef
 from tasks.report import REPORT_HTML, TABLE_MARKDOWN, ReportConfig, ReportInputs, write_report
 from tasks.tables import SAMPLES
@@ -62,6 +63,17 @@ def test_report_shows_each_evaluation_and_what_the_stages_counted(bench: StageBe
     assert "A report" in page and "1234" in page.replace(",", "") and "unparsed" in page
     assert "The latent rows of dual were frozen" in page
     assert "of 10 test questions, 0 are also among the 20 training questions" in page
+    files = {item.path for item in made.manifest.content.files}
+    assert {"results.csv", "comparisons.csv", "comparisons.md", "tables.tex", "tables.pdf"} <= files
+    assert "dual,base,1.0" in made.read_bytes("comparisons.csv").decode()
+    assert "Most reasoning saved, accuracy within 3 points of the untrained model" in page
+
+
+def test_report_keeps_its_fingerprint_at_the_usual_margin_and_wherever_its_links_lead(bench: StageBench) -> None:
+    inputs = ReportInputs({Condition("base", Kind.UNTRAINED, 1.0): _evaluation(bench, 2, 80)})
+    plain = write_report.call(ReportConfig(title="t"), inputs).ref
+    assert write_report.call(ReportConfig(title="t", places=(Place("MLflow", "http://m", ""),)), inputs).ref == plain
+    assert write_report.call(ReportConfig(title="t", margin=0.05), inputs).ref != plain
 
 
 def test_report_draws_the_training_of_a_policy_that_was_diagnosed_and_of_no_other(bench: StageBench) -> None:

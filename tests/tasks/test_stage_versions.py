@@ -117,7 +117,7 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (prepare_direct, DirectExamplesConfig(), "12a76cb2bc90daf9"),
     (mini_card, CardConfig(title="t", summary="s"), "62fed6492e15ad4e"),
     (compressor_card, CardConfig(title="t", summary="s"), "d903f9548e2782b8"),
-    (write_report, ReportConfig(title="t"), "2b9f785e1cf39ea0"),
+    (write_report, ReportConfig(title="t"), "47bf1d17ece12e7b"),
     (mini_init, MiniInitConfig(), "31c5c00b9d4f692b"),
     (mini_corpus, MiniCorpusConfig(), "0b1bb3759f8d3cac"),
     (label_words, LabelWordsConfig(), "fddeb11adfec1493"),

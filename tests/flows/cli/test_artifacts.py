@@ -1,4 +1,4 @@
-"""`latent artifacts show --hashed`: what a fingerprint is computed from, to compare two artifacts."""
+"""`latent artifacts` and `latent compare`: what a fingerprint is computed from, what each artifact was made for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from flows.cli.main import app
 from latent_core.store import ArtifactRef, ArtifactStore, begin
+from tests.support.lab import Lab, two_runs
 
 GOLDENS = Path(__file__).parents[2] / "latent_core" / "store" / "goldens"
 
@@ -41,3 +42,38 @@ def test_show_hashed_prints_only_what_was_hashed_the_same_for_each_format(tmp_pa
         "identity": {"questions": 2, "ratio": 0.5},
         "parents": {"model": "train/e373664847a2", "problems": "ab" * 32},
     }
+
+
+def test_ls_says_when_how_large_how_accurate_and_for_what_report(tmp_path: Path) -> None:
+    lab = two_runs(tmp_path)
+    listed = CliRunner().invoke(app, ["artifacts", "ls", "--stage", "evaluate", "--store", lab.store.root]).output
+    (line,) = [line for line in listed.splitlines() if "25.0 %" in line]
+    assert "dual, ratio 0.5" in line and "kB" in line and line.split()[2].count("-") == 2
+    found = json.loads(CliRunner().invoke(app, ["artifacts", "ls", "--json", "--store", lab.store.root]).output)
+    by_stage = {item["stage"]: item for item in found}
+    assert by_stage["train"]["made_for"] == ["train/dual"] and by_stage["report"]["title"] == "TokenSkip"
+    assert by_stage["collect"]["made_for"] == ["train (samples)"]
+
+
+def test_compare_names_what_it_compares_and_takes_whole_runs(tmp_path: Path) -> None:
+    lab = two_runs(tmp_path)
+    whole = CliRunner().invoke(app, ["compare", "last~1", "last", "--store", lab.store.root]).output
+    (line,) = [line for line in whole.splitlines() if "dual, ratio 0.5" in line]
+    assert all(word in line for word in ("75.0%", "25.0%", "-50.0 points", "fell"))
+    assert "TokenSkip" in whole and "for all 2 conditions together" in whole
+    refs = [str(item["fingerprint"]) for item in _evaluations(lab, "dual, ratio 0.5")]
+    words = [f"evaluate/{ref}" for ref in refs]
+    pair = CliRunner().invoke(app, ["compare", *words, "--store", lab.store.root]).output
+    assert pair.splitlines()[0].startswith("before      dual, ratio 0.5, evaluate/")
+
+
+def test_compare_of_a_run_with_an_evaluation_is_refused(tmp_path: Path) -> None:
+    lab = two_runs(tmp_path)
+    (evaluation, _) = _evaluations(lab, "dual, ratio 1")
+    words = ["compare", "last", f"evaluate/{evaluation['fingerprint']}", "--store", lab.store.root]
+    assert "name two of a kind" in str(CliRunner().invoke(app, words).exception)
+
+
+def _evaluations(lab: Lab, name: str) -> list[dict[str, object]]:
+    output = CliRunner().invoke(app, ["artifacts", "ls", "--json", "--store", lab.store.root]).output
+    return [item for item in json.loads(output) if item["made_for"] == [name]]

@@ -11,7 +11,10 @@ from xml.etree import ElementTree
 import pytest
 
 from latent_core.evaluation.condition import Kind
-from latent_core.report import Evaluation, Provenance, ReportEntry, build_entries, figures, render_report
+from latent_core.report import Evaluation, Place, Provenance, ReportEntry, build_entries, figures, render_report
+from latent_core.report.disagreements import disagreements
+from latent_core.report.paired import build_paired
+from latent_core.report.runs import RanStage
 from tests.support.evaluated import evaluated
 
 HOSTILE = "</span><script>alert(1)</script><img src=x onerror=alert(2)>\" onload='x' $\\frac{1}{2}$ {{ 7 * 7 }}"
@@ -58,7 +61,7 @@ def test_page_holds_every_section_and_number(whole_page: str) -> None:
         "0.543", "5,312", "Too long", "ab" * 32, "s3://bucket/collect", "2.13.0", "What is 1 + 2?", "Right answer: 4",
     ):  # fmt: skip
         assert text in page.text, text
-    assert sum(tag == "svg" for tag, _ in page.elements) == 3
+    assert sum(tag == "svg" for tag, _ in page.elements) == 2 * 3  # for wide and for narrow screens
 
 
 def test_page_needs_neither_network_nor_script(whole_page: str) -> None:
@@ -183,20 +186,41 @@ def test_page_question_that_a_condition_did_not_sample_keeps_its_column(rows: Ca
     assert Page(render(entries)).text.count("Not among the stored samples.") == 2
 
 
-@pytest.mark.parametrize(("correct", "expected"), [(8, "51.0 %"), (0, None)])
-def test_page_headline_saves_reasoning_only_where_no_loss_is_measured(
-    rows: Callable[..., Any], correct: int, expected: str | None
-) -> None:
-    made = [(1.0, 8, 196), (0.5, correct, 96)]
-    entries = build_entries([evaluated("m", rows(right, tokens), ratio=ratio) for ratio, right, tokens in made])
-    text = Page(render(entries)).text
-    assert ("Most reasoning saved with no loss measured" in text) == (expected is not None)
-    assert expected is None or expected in text
-
-
 def test_page_headlines_name_no_condition_whose_reasoning_was_replaced(rows: Callable[..., Any]) -> None:
     """Emptied reasoning has the fewest tokens and, where the model guesses well, the best accuracy."""
     made = [(Kind.RATIO, 1.0, 7, 196), (Kind.RATIO, 0.5, 6, 96), (Kind.EMPTY_REASONING, 0.5, 8, 16)]
     entries = build_entries([evaluated("m", rows(right, tokens), kind, ratio) for kind, ratio, right, tokens in made])
     headlines = Page(render(entries)).text.partition("Model")[0]
-    assert "m, ratio 1" in headlines and "m, ratio 0.5" in headlines and "empty" not in headlines
+    assert "m, ratio 1" in headlines and "empty" not in headlines
+
+
+def test_page_figures_have_no_colour_that_dark_mode_could_not_set(whole_page: str) -> None:
+    figures_of = whole_page[whole_page.index('<figure id="figure-pareto"') : whole_page.index('<section id="cost"')]
+    assert not re.findall(r"#[0-9a-f]{6}\b", figures_of)
+    used = set(re.findall(r"var\((--[a-z0-9-]+)\)", figures_of))
+    light, dark = whole_page.split("@media screen and (prefers-color-scheme: dark)")
+    for name in used:
+        assert f"{name}:" in light and f"{name}:" in dark.partition("</style>")[0], name
+
+
+def test_page_states_what_was_run_where_models_disagree_and_where_to_look(rows: Callable[..., Any]) -> None:
+    found = [
+        evaluated("base", rows(6, 40), Kind.UNTRAINED, 1.0),
+        evaluated("standard", rows(4, 40)),
+        evaluated("standard", rows(3, 20), ratio=0.5),
+    ]
+    record = {"parameters": {"learning_rate": 0.002, "sampling": {"engine": "vllm"}}, "environment": {"torch": "9.9"}}
+    html = render(
+        build_entries(found),
+        paired=build_paired(found),
+        ran=[RanStage("train/standard", "train", record=record), RanStage("evaluation/a/b", "evaluate", record=record)],
+        disagreeing=disagreements(found),
+        places=[Place("MLflow", "http://mlflow.lab", ""), Place("Prefect", None, "prefect server start")],
+        files=["results.csv"],
+    )
+    page = Page(html)
+    for text in ("Trained against untrained", "0.002", "vllm", "9.9", "prefect server start", "Where models disagree"):
+        assert text in page.text, text
+    assert "Of 8 questions 0 are right in the first only, 2 in the second only." in page.text
+    links = {attributes.get("href") for tag, attributes in page.elements if tag == "a"}
+    assert {"http://mlflow.lab", "results.csv", "#disagreements", "#run", "#paired"} <= links

@@ -145,13 +145,18 @@ def _registry(tracking: TrackingConfig) -> tuple[list[object], dict[str, str]]:
     """Everything that the registry says of the model `m`, but for the times."""
     client, _ = open_client(tracking)
     versions = client.search_model_versions("name = 'm'")
-    fields = [(int(item.version), item.source, item.status, item.run_id, item.tags) for item in versions]
+    sources = [client.get_run(item.run_id).data.tags["fingerprint"] if item.run_id else "" for item in versions]
+    fields = [
+        (int(item.version), item.source, item.status, source, item.description, item.tags)
+        for item, source in zip(versions, sources, strict=True)
+    ]
     return sorted(fields), {name: str(version) for name, version in client.get_registered_model("m").aliases.items()}
 
 
 def _run_that_trained(tracking: TrackingConfig, store: ArtifactStore, models: dict[str, ArtifactRef]) -> None:
     tracker = Tracker(tracking, "flow", TrackingConfig(), store)
     for variant, ref in models.items():
+        tracker.stage(store.require(ref), cached=True, label=variant)
         tracker.register_model("m", ref, variant)
     tracker.finish(failed=False)
 

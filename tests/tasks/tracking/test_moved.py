@@ -21,6 +21,7 @@ from tasks.tracking.moved import put_right
 from tasks.tracking.tracker import Tracker
 
 Move = Callable[[Path, Path], object]
+PARENT, STAGE = ["config.json", "stages.json"], ["identity.json"]  # the files of the runs of a flow and of a stage
 
 
 def _tracking(checkout: Path) -> TrackingConfig:
@@ -69,9 +70,9 @@ def test_checkout_in_a_new_place_keeps_its_files_and_writes_no_more_into_the_old
     before = _files(old)
     new = tmp_path / "new"
     move(old, new)
-    assert _listed(new) == [["config.json"], ["identity.json"]]
+    assert _listed(new) == [PARENT, STAGE]
     _run(new, 1)
-    assert _listed(new) == [["config.json"], ["config.json"], ["identity.json"], ["identity.json"]]
+    assert _listed(new) == [PARENT, PARENT, STAGE, STAGE]
     assert _files(old) == (before if move is shutil.copytree else {})
     client, experiment = open_client(_tracking(new))
     places = [client.get_experiment(experiment).artifact_location]
@@ -97,7 +98,7 @@ def test_copy_inside_its_original_keeps_to_its_own_place(tmp_path: Path) -> None
     new, original = Path(shutil.move(tmp_path / "aside", old / "copy")), _files(old / ".latent")
     _run(new, 1)
     assert _files(old / ".latent") == original
-    assert _listed(new) == [["config.json"], ["config.json"], ["identity.json"], ["identity.json"]]
+    assert _listed(new) == [PARENT, PARENT, STAGE, STAGE]
     _run(new, 2)
     assert len(_listed(new)) == 6
 

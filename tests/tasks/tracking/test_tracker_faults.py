@@ -21,7 +21,7 @@ from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
 from tasks.run.execution import open_run
-from tasks.tracking import mlflow as tracking
+from tasks.tracking import parents
 from tasks.tracking import tracker as tracker_module
 from tasks.tracking.mlflow import open_client, sync
 from tasks.tracking.tracker import Tracker
@@ -249,7 +249,7 @@ def test_runs_rebuilt_after_an_outage_equal_the_live_ones_field_by_field(tmp_pat
     rebuilt = database(tables, tmp_path / "rebuilt")
     done = sync(ArtifactStore(config.store), rebuilt)
     live = fields_of(config.tracking)
-    assert len(live) == 2 + 2 + 3 and done == (2, 5, 0, 0)
+    assert len(live) == 2 + 2 + 2 and done == (2, 4, 1, 0)  # the cached stage is linked, not logged again
     assert live == fields_of(rebuilt)
     assert sync(ArtifactStore(config.store), config.tracking)[:2] == (0, 0)
 
@@ -262,9 +262,10 @@ def test_rebuilt_stage_run_has_every_kind_of_field(tmp_path: Path, tables: Path)
     fields = fields_of(live)
     assert fields == fields_of(rebuilt)
     parent, cached, computed = (next(fields[key] for key in fields if test(key, fields[key])) for test in _KINDS)
-    assert parent[3]["latent.model"] == "m" and set(parent[5]) == {"config.json"}
+    assert parent[3]["latent.model"] == "m" and set(parent[5]) == {"config.json", "stages.json"}
     assert cached[3]["cache"] == "hit" and computed[3]["cache"] == "miss"
     _, params, histories, _, inputs, files = computed
+    assert params.pop("inputs/model").startswith("numbers/") and params.pop("stage_version") == "1"
     assert params == {"seed": "1", "nested/ratio": "0.5", "nested/name": "x", "list": "[1, 2]"}
     assert [value[:2] for value in histories["train/loss"]] == [(10, 2.0), (20, 1.0)]
     assert histories["rows/wrong"][0][1] == 2 and histories["accuracy/value"][0][1] == 0.5
@@ -284,8 +285,8 @@ def test_run_that_was_half_written_when_the_server_died_is_completed(tmp_path: P
     live, half = (database(tables, tmp_path / name) for name in ("live", "half"))
     journal = _track(live, store).journal
     client, experiment = open_client(half)
-    parent = tracking.create_parent(client, experiment, journal)
+    parent = parents.create_parent(client, experiment, journal)
     tags = {"stage": "numbers", "fingerprint": journal.stages[1].fingerprint}
-    client.create_run(experiment, tags={**tags, **tracking.nested_tags(journal, journal.stages[1], parent)})
+    client.create_run(experiment, tags={**tags, **parents.nested_tags(journal, journal.stages[1], parent)})
     assert sync(store, half) == (0, 2, 0, 0)
     assert fields_of(half) == fields_of(live)
