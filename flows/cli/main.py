@@ -255,7 +255,9 @@ def demo_ui(
 def view(
     words: Annotated[
         list[str],
-        typer.Argument(metavar="RUN...", help="Report or evaluation, stage/FINGERPRINT, or several: seen together"),
+        typer.Argument(
+            metavar="RUN...", help="Run as `latent runs` lists it, or a report or evaluation; several are seen together"
+        ),
     ],
     store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
     host: Annotated[str, typer.Option(help="Address to listen on; the page has no login")] = "127.0.0.1",

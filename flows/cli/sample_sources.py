@@ -5,29 +5,32 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 
+from flows.cli.tables import date
 from latent_core.errors import InputError
 from latent_core.evaluation.condition import Condition, Kind, condition_of, role_ending
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, Manifest
 from latent_core.ui.browser import SampleBrowser, Source
 from latent_core.ui.graded import Evaluated, EvaluatedRun, GradedSamples
+from tasks.compare_arms import compare_arms
 from tasks.evaluations import evaluations_behind
 from tasks.report import write_report
+from tasks.run.history import find_run
 from tasks.tables import SAMPLES
 
+_REPORTS = (write_report.name, compare_arms.name)
 _SHORT = 12  # hexadecimal digits of a fingerprint that a link names a run by
 
 
 def sample_browser(store: ArtifactStore, named: Sequence[str] = ()) -> SampleBrowser:
     """The browser over a store's reports, the newest first; `named` are looked at together and come before them.
 
-    `named` are reports and evaluations, stage/fingerprint. Raises InputError for one that cannot be found or has no
-    samples.
+    `named` are runs as `latent runs` lists them, reports and evaluations as stage/fingerprint. Raises InputError for
+    one that cannot be found or has no samples.
     """
     samples = GradedSamples(SAMPLES.file)
-    own = [_named_source(store, list(dict.fromkeys(store.find(word) for word in named)))] if named else []
+    own = [_named_source(store, list(dict.fromkeys(_named(store, word) for word in named)))] if named else []
 
     def sources() -> list[Source]:
         known = {source.key for source in own}
@@ -40,10 +43,20 @@ def sample_browser(store: ArtifactStore, named: Sequence[str] = ()) -> SampleBro
     return browser
 
 
+def _named(store: ArtifactStore, word: str) -> ArtifactRef:
+    if "/" in word:
+        return store.find(word)
+    past = find_run(store, word)
+    if past.result is None:
+        raise InputError(f"run: {past.short} is {past.state} and has no result; name one of its evaluations instead")
+    return past.result
+
+
 def _reports(store: ArtifactStore) -> list[Source]:
     found = [
         (float(manifest.record["started"]), Source(_key(ref), _title(manifest), partial(_report, store, ref)))
-        for ref, manifest in store.committed(write_report.name)
+        for stage in _REPORTS
+        for ref, manifest in store.committed(stage)
         if isinstance(manifest, Manifest)
     ]
     return [source for _, source in sorted(found, key=lambda item: -item[0])]
@@ -80,8 +93,8 @@ def _opened(store: ArtifactStore, ref: ArtifactRef) -> EvaluatedRun:
     content = artifact.manifest.content
     if not content.shards and not any(item.path == SAMPLES.file for item in content.files):
         raise InputError(
-            f"artifact: {ref} has no samples to look at; name a report (report/FINGERPRINT) or an evaluation "
-            "(evaluate/FINGERPRINT)"
+            f"artifact: {ref} has no samples to look at; name a run (`latent runs`), a report "
+            "(report/FINGERPRINT) or an evaluation (evaluate/FINGERPRINT)"
         )
     model, condition, ratio = _described(store, artifact)
     alone = Evaluated(model, condition, ratio, artifact)
@@ -128,9 +141,8 @@ def _described(store: ArtifactStore, evaluation: Artifact) -> tuple[str, str, fl
 
 
 def _title(manifest: Manifest) -> str:
-    when = datetime.fromtimestamp(float(manifest.record["started"]))
     name = manifest.content.identity.get("title", manifest.ref.stage)
-    return f"{when:%Y-%m-%d %H:%M}, {name} ({_short(manifest.ref)})"
+    return f"{date(manifest.record['started'])}, {name} ({_short(manifest.ref)})"
 
 
 def _key(ref: ArtifactRef) -> str:

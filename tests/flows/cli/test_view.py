@@ -12,7 +12,9 @@ from flows.cli.sample_sources import sample_browser
 from latent_core.errors import InputError
 from latent_core.store import ArtifactRef, ArtifactStore, begin
 from latent_core.ui.browser import Link
+from tasks.run.history import find_run
 from tests.support.graded import report_in, run_in
+from tests.support.lab import QUESTIONS, two_runs
 
 
 @pytest.fixture
@@ -51,6 +53,16 @@ def test_named_report_opens_first_and_others_stay_on_offer(store, old, new):
     browser = sample_browser(store, [str(old)])
     assert [key for _, key in browser.choices()] == [f"report/{ref.fingerprint[:12]}" for ref in (old, new)]
     assert browser.show(Link()).beside is None  # one model
+
+
+def test_run_named_by_its_id_opens_its_report(tmp_path):
+    lab = two_runs(tmp_path)
+    shown = sample_browser(lab.store, ["last"]).show(Link())
+    assert shown.run.key == f"report/{find_run(lab.store, 'last').result.fingerprint[:12]}"
+    assert (shown.link.condition, len(shown.listed)) == ("dual/ratio 1", QUESTIONS)
+    failed = lab.run(3e-3, None, InputError("train: no"))
+    with pytest.raises(InputError, match=f"run: {failed[:8]} is failed and has no result"):
+        sample_browser(lab.store, [failed])
 
 
 def test_evaluations_named_alone_are_called_as_reports_call_them_and_seen_together(store, new):
