@@ -10,23 +10,41 @@ from latent_core.errors import InputError
 from latent_core.store import ArtifactStore
 
 if TYPE_CHECKING:
+    from gradio import Blocks
+
+    from latent_core.config.runtime import TrackingConfig
     from latent_core.ui.catalog import Offer
     from latent_core.ui.demo import Demo
 
 
-def serve(store: str, compressor: str, model: str, host: str, port: int, share: bool) -> None:
+def serve(
+    store: str, compressor: str, model: str, host: str, port: int, share: bool, tracking: TrackingConfig | None = None
+) -> None:
     """Open the page at host and port until it is interrupted.
 
     Raises InputError when the extra `ui` is not installed, and when the port is taken.
     """
+    require_gradio("demo-ui")
+    from latent_core.ui.app import build_page
+
+    launch(build_page(open_demo(store, compressor, model, tracking)), host, port, share)
+
+
+def require_gradio(command: str) -> None:
+    """Raises InputError when the extra `ui` is not installed."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
-        import gradio
+        import gradio  # noqa: F401
     except ImportError as error:
-        raise InputError("demo-ui: needs gradio; install the extra, pip install 'latent-reasoning[ui]'") from error
-    from latent_core.ui.app import build_page, launch_options
+        raise InputError(f"{command}: needs gradio; install the extra, pip install 'latent-reasoning[ui]'") from error
 
-    page = build_page(open_demo(store, compressor, model))
+
+def launch(page: Blocks, host: str, port: int, share: bool) -> None:
+    """Serve a page until it is interrupted. Raises InputError for a port that cannot be had."""
+    import gradio
+
+    from latent_core.ui.app import launch_options
+
     try:
         page.launch(server_name=host, server_port=port, share=share, **launch_options())
     except OSError as error:
@@ -35,11 +53,15 @@ def serve(store: str, compressor: str, model: str, host: str, port: int, share: 
         gradio.close_all(verbose=False)
 
 
-def open_demo(store: str, compressor: str, model: str) -> Demo:
+def open_demo(store: str, compressor: str, model: str, tracking: TrackingConfig | None = None) -> Demo:
     """What the page stands on: the compressor, the counting tokenizer, the store's samples and models.
+
+    With `tracking` the models are also called as MLflow's registry calls them.
 
     Raises InputError for a model or compressor that cannot be found.
     """
+    from flows.cli.model_names import names_in
+    from flows.cli.sample_sources import sample_browser
     from latent_core.compress import ScoringOptions, check_scores_texts, open_compressor
     from latent_core.models import tokens
     from latent_core.models.family import load_tokenizer
@@ -63,7 +85,9 @@ def open_demo(store: str, compressor: str, model: str) -> Demo:
     )
 
     def offers() -> list[Offer]:
-        trained = stored_offers(opened, (train.name, train_policy.name))
-        return [*trained, *base_offers(model, directory), *stored_offers(opened, (build_dual.name,))]
+        names = names_in(opened, tracking)
+        trained = stored_offers(opened, (train.name, train_policy.name), names)
+        return [*trained, *base_offers(model, directory), *stored_offers(opened, (build_dual.name,), names)]
 
-    return Demo(cache, Path(model).name, SampleLibrary(opened, SAMPLES.file), ModelCatalog(offers))
+    library = SampleLibrary(opened, SAMPLES.file)
+    return Demo(cache, Path(model).name, library, ModelCatalog(offers), sample_browser(opened))

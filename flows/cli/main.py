@@ -243,11 +243,30 @@ def demo_ui(
     share: Annotated[
         bool, typer.Option("--share", help="Also open a public link through gradio.live; anyone can use it")
     ] = False,
+    uri: track.TrackingUri = None,
 ) -> None:
-    """Open the demo page: compression at any ratio, why rates differ, models answering side by side."""
+    """Open the demo page: compression at any ratio, why rates differ, samples, models answering side by side."""
     from flows.cli.demo_ui import serve
 
-    serve(store, compressor, model, host, port, share)
+    serve(store, compressor, model, host, port, share, track.tracking_at(uri))
+
+
+@app.command()
+def view(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...", help="Run as `latent runs` lists it, or a report or evaluation; several are seen together"
+        ),
+    ],
+    store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
+    host: Annotated[str, typer.Option(help="Address to listen on; the page has no login")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 7861,
+) -> None:
+    """Open a page of a run's samples: what was wrong, cut or disagreed on, and why; two models side by side."""
+    from flows.cli.view import view
+
+    view(words, store, host, port)
 
 
 def _quoted(text: str) -> str:

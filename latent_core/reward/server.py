@@ -1,4 +1,4 @@
-"""The scorer over HTTP: POST /score, POST /score_batch, GET /health, GET /metrics (Prometheus).
+"""The scorer over HTTP: POST /score, POST /score_batch, GET /health, GET /metrics (Prometheus), GET /docs.
 
 Status codes: 413 for a body over the limit, 422 for a request that cannot be scored (the message names the field), 503
 when too much waits or the server shuts down, 504 when a score took too long, 500 for damaged weights. SIGTERM stops new
@@ -21,7 +21,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -29,6 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from latent_core.errors import InputError, LatentError
 from latent_core.models import tokens
 from latent_core.reward.batcher import Batcher, Overloaded
+from latent_core.reward.docs_page import docs_page
 from latent_core.reward.scorer import Scorer
 from latent_core.reward.scores import LOWEST, MALFORMED, Score, ScoreRequest, Status
 
@@ -148,7 +149,8 @@ def create_app(scorer: Scorer, model: str, limits: ServerLimits = ServerLimits()
             metrics.scores.labels(score.status.value).inc()
         return [ScoreAnswer(**vars(score)) for score in found]
 
-    app = FastAPI(title="Latent scorer", lifespan=lifespan)
+    # FastAPI's own pages load their scripts from elsewhere.
+    app = FastAPI(title="Latent scorer", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.batcher = batcher
     app.add_middleware(_BodyLimit, limit=limits.body_bytes)
     _answer_errors(app, limits)
@@ -163,21 +165,29 @@ def create_app(scorer: Scorer, model: str, limits: ServerLimits = ServerLimits()
         metrics.seconds.labels(path).observe(time.monotonic() - started)
         return response
 
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(docs_page(app.openapi()))
+
     @app.get("/health")
     async def health() -> Health:
+        """Which model answers, and the bounds of its scores."""
         dual = scorer.readable.vocabulary is not None
         return Health(status="ok", model=model, dual=dual, context=scorer.context, bounds=Bounds())
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def exposition() -> Response:
+        """Prometheus metrics, as text."""
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     @app.post("/score", responses=_RESPONSES)
     async def score(body: ScoreBody) -> ScoreAnswer:
+        """Score one completion: mean log-probability of the gold answer after it, in nats a token."""
         return (await scores_of([body]))[0]
 
     @app.post("/score_batch", responses=_RESPONSES)
     async def score_batch(body: BatchBody) -> BatchAnswer:
+        """Score several completions together, answered in their order."""
         return BatchAnswer(items=await scores_of(body.items))
 
     return app

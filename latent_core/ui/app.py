@@ -7,6 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from latent_core.ui.browser import Link
+from latent_core.ui.browser_tab import SAMPLES_TAB, browser_tab
 from latent_core.ui.demo import Demo
 from latent_core.ui.messages import guarded
 from latent_core.ui.playground_tab import playground_tab
@@ -24,8 +26,8 @@ def build_page(demo: Demo) -> gr.Blocks:
             "once; a ratio then decides which words stay. Models trained on the result reason in fewer "
             "tokens.</p></header>"
         )
-        with gr.Tabs():
-            with gr.Tab("Samples"):
+        with gr.Tabs() as tabs:
+            with gr.Tab("Compression"):
                 pick, picked = samples_tab(demo)
             with gr.Tab("Custom text"):
                 custom = custom_tab(demo)
@@ -33,11 +35,19 @@ def build_page(demo: Demo) -> gr.Blocks:
                 compared = compare_tab(demo)
             with gr.Tab("Why is the actual rate not my target?") as why:
                 explained = why_tab(demo, why)
+            with gr.Tab("Samples", id=SAMPLES_TAB) as samples:
+                browser_tab(demo.browser, page, samples)
             with gr.Tab("Playground"):
                 playground_tab(demo, page)
         texts = [custom, compared, explained]
         picked.change(lambda text: [text] * len(texts), picked, texts, show_progress="hidden", api_visibility="private")
         page.load(guarded(lambda: gr.Dropdown(choices=demo.library.sources())), None, pick, api_visibility="private")
+
+        def follow(request: gr.Request) -> Any:
+            """Opens the tab that the address leads to."""
+            return gr.skip() if Link.of(dict(request.query_params)) == Link() else gr.Tabs(selected=SAMPLES_TAB)
+
+        page.load(follow, None, tabs, show_progress="hidden", api_visibility="private")
     return page
 
 

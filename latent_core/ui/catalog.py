@@ -6,13 +6,14 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 from latent_core.dual.storage import FILE_NAME
 from latent_core.errors import InputError
@@ -39,6 +40,17 @@ class Offer:
     kind: Kind
     remark: str
     locate: Callable[[], Path]
+
+
+@dataclass(frozen=True)
+class KnownName:
+    """What people call a model of the store; `is_champion` where somebody made it the champion of its name."""
+
+    words: str
+    is_champion: bool = False
+
+
+_NO_NAMES: Mapping[str, KnownName] = MappingProxyType({})
 
 
 class ModelCatalog:
@@ -83,8 +95,13 @@ def base_offers(name: str, directory: Path) -> list[Offer]:
     ]
 
 
-def stored_offers(store: ArtifactStore, stages: Sequence[str]) -> list[Offer]:
-    """The models among a store's artifacts of `stages`, the newest first; damaged ones are left out."""
+def stored_offers(
+    store: ArtifactStore, stages: Sequence[str], names: Mapping[str, KnownName] = _NO_NAMES
+) -> list[Offer]:
+    """The models among a store's artifacts of `stages`, champions before others, the newest first.
+
+    `names` is by fingerprint; a model without one is called by its kind and date. Damaged models are left out.
+    """
     found = []
     for ref in store.list():
         if ref.stage not in stages:
@@ -99,10 +116,14 @@ def stored_offers(store: ArtifactStore, stages: Sequence[str]) -> list[Offer]:
         started = float(artifact.manifest.record["started"])
         is_dual = any(item.path.endswith(f"/{FILE_NAME}") for item in artifact.manifest.content.files)
         kind = Kind.DUAL if is_dual else Kind.STANDARD
-        name = f"{ref.stage}/{ref.fingerprint[:12]}"
-        remark = f"From the store, {time.strftime('%Y-%m-%d %H:%M', time.localtime(started))}."
-        found.append((started, Offer(name, kind, remark, partial(model_in, artifact))))
-    return [offer for _, offer in sorted(found, key=lambda item: -item[0])]
+        made = time.strftime("%Y-%m-%d %H:%M", time.localtime(started))
+        known = names.get(ref.fingerprint)
+        words = f"{kind} of {made}" if known is None else known.words
+        name = f"{words} ({ref.stage}/{ref.fingerprint[:8]})"
+        remark = f"From the store, {made}, {ref}."
+        rank = (known is None or not known.is_champion, -started)
+        found.append((rank, Offer(name, kind, remark, partial(model_in, artifact))))
+    return [offer for _, offer in sorted(found, key=lambda item: item[0])]
 
 
 def _load(offer: Offer) -> Player:

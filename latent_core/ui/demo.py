@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from latent_core.compress.selection import SelectionOptions
 from latent_core.config.compress import RatioOf
 from latent_core.ui import markup
+from latent_core.ui.browser import SampleBrowser
 from latent_core.ui.catalog import ModelCatalog
 from latent_core.ui.compression import CompressionCache
 from latent_core.ui.explanations import explain
@@ -26,6 +27,7 @@ class Demo:
     target: str
     library: SampleLibrary
     catalog: ModelCatalog
+    browser: SampleBrowser
 
     def compress(self, text: str, ratio: float, ratio_of: str, keeps: Sequence[str]) -> tuple[str, str, str]:
         """Counts and diff, heat map, and the compressed text, as HTML."""
@@ -37,10 +39,11 @@ class Demo:
         )
 
     def compare(self, text: str, ratio: float, ratio_of: str, keeps: Sequence[str]) -> str:
-        """The slider's ratio beside the fixed ones, and how often the encoder has read a text."""
-        views = self.cache.views(text, (ratio, *COLUMN_RATIOS), _options(ratio_of, keeps))
+        """The slider's ratio among the fixed ones, the largest first, and how often the encoder has read a text."""
+        ratios = sorted({ratio, *COLUMN_RATIOS}, reverse=True)
+        views = self.cache.views(text, tuple(ratios), _options(ratio_of, keeps))
         passes = f"Encoder passes since the page's server started: {self.cache.passes}. The slider adds none."
-        return markup.side_by_side(views, self.target) + markup.note(passes)
+        return markup.side_by_side(views, self.target, ratio) + markup.note(passes)
 
     def explain(self, text: str, ratio: float) -> str:
         """Why the achieved rate differs from the request, in the text's own numbers."""

@@ -19,12 +19,12 @@ def explain(cache: CompressionCache, text: str, ratio: float, target: str) -> st
     scored = cache.scored(text)
     if ratio == 1 or not scored.tokens:
         return note("At ratio 1 the text is passed on unchanged: there is nothing to explain. Choose a smaller one.")
-    ratios = tuple(dict.fromkeys((ratio, *_TABLE_RATIOS)))
+    ratios = tuple(sorted({ratio, *_TABLE_RATIOS}, reverse=True))
     long = scored if _windows_of(scored) > 1 else cache.scored(lengthened(cache, text))
     solved = [cache.view_of(scored, step, rates.SOLVED).target_share for step in ratios]
     return (
         "<div class='causes'>"
-        + threshold_section(rates.thresholds(scored, ratios), solved, target)
+        + threshold_section(rates.thresholds(scored, ratios), solved, target, ratio)
         + window_section(rates.windows(long, ratio), ratio, long is scored)
         + mismatch_section(rates.mismatch(cache, scored, ratio), target)
         + bias_section(rates.bias(cache, scored), target)
@@ -43,9 +43,9 @@ def lengthened(cache: CompressionCache, text: str) -> str:
     return f"{longer}\n\n{TERSE}"[:MAX_CHARACTERS]
 
 
-def threshold_section(found: Sequence[Threshold], solved: Sequence[float], target: str) -> str:
-    """`solved` has, for each threshold, the share of target tokens when k is solved for."""
-    here = found[0]
+def threshold_section(found: Sequence[Threshold], solved: Sequence[float], target: str, ratio: float) -> str:
+    """`solved` has, for each threshold, the share of target tokens when k is solved for; `ratio` is the one asked."""
+    here = next(row for row in found if row.ratio == ratio)
     words = ", ".join(f"“{word}”" for word in here.on_threshold[:4])
     boundary = (
         f"Exactly on it: {words}, dropped because a word must lie above." if words else "No word lies exactly on it."

@@ -5,16 +5,35 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
+from latent_core.boxes import scan_boxes
 from latent_core.compress.alignment import AlignedWord, Alignment
 from latent_core.ui.compression import CompressionView
 
 # The page's HTML component reads its value through two template languages: their marks must not survive either.
 _TEMPLATE_MARKS = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;", "\\": "&#92;", "@": "&#64;"})
 
+_MATHS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
+_CHOSEN = " class='chosen'"
+
 
 def escape(text: str) -> str:
     """`text` for an element's content or a quoted attribute."""
     return html.escape(text).translate(_TEMPLATE_MARKS)
+
+
+def with_boxes(text: str) -> str:
+    r"""`text` as `escape` gives it, but a `\boxed{...}` is drawn as a box, without the `$` around it."""
+    boxes = sorted(scan_boxes(text)[0], key=lambda box: box.opening)
+    parts, place = [], 0
+    for box in boxes:
+        if box.opening < place:
+            continue  # inside the one before
+        before, end = text[place : box.opening], box.behind
+        opened = next((pair for pair in _MATHS if before.endswith(pair[0]) and text.startswith(pair[1], end)), ("", ""))
+        before, end = before.removesuffix(opened[0]), end + len(opened[1])
+        parts += [escape(before), f"<span class='boxed'>{escape(text[box.start : box.end].strip())}</span>"]
+        place = end
+    return "".join([*parts, escape(text[place:])])
 
 
 def diff(view: CompressionView) -> str:
@@ -71,10 +90,11 @@ def compressed(view: CompressionView) -> str:
     return f"<div class='text result'>{escape(view.compressed.text)}</div>"
 
 
-def side_by_side(views: Sequence[CompressionView], target: str) -> str:
-    """One column a view, the first one set off: its counts and its diff."""
+def side_by_side(views: Sequence[CompressionView], target: str, chosen: float) -> str:
+    """One column a view, its counts and its diff; that of the ratio `chosen` is set off."""
     columns = "".join(
-        f"<section><h4>{view.ratio:g}</h4><p class='small'>{_line(view, target)}</p>{diff(view)}</section>"
+        f"<section{_CHOSEN if view.ratio == chosen else ''}><h4>{view.ratio:g}</h4>"
+        f"<p class='small'>{_line(view, target)}</p>{diff(view)}</section>"
         for view in views
     )
     return f"<div class='columns'>{columns}</div>"
@@ -90,6 +110,11 @@ def note(text: str) -> str:
     return f"<p class='small'>{escape(text)}</p>"
 
 
+def error_note(text: str) -> str:
+    """What went wrong, in the place of the result that could not be made."""
+    return f"<p class='error'><b>That does not work.</b> {escape(text)}</p>"
+
+
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A plain table; columns of numbers are aligned right."""
     lines = list(rows)
@@ -99,7 +124,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         f"<tr>{''.join(_cell('td', value, right) for value, right in zip(line, number, strict=True))}</tr>"
         for line in lines
     )
-    return f"<table class='plain'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class='wide'><table class='plain'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _cell(tag: str, value: str, number: bool) -> str:

@@ -1,4 +1,7 @@
-"""Errors on the page: what a user can mend becomes one message; anything else keeps its traceback in the log."""
+"""Errors on the page: what a user can mend becomes one message; anything else keeps its traceback in the log.
+
+A message takes the place of the result, so that no older result stays below it.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from typing import Any
 import gradio as gr
 
 from latent_core.errors import LatentError
-from latent_core.ui.markup import escape
+from latent_core.ui.markup import error_note, escape
 
 
 def guarded(answer: Callable[..., Any]) -> Callable[..., Any]:
-    """`answer`, with a LatentError shown as a message."""
+    """`answer`, whose results are no HTML, with a LatentError shown as a message over the page."""
 
     @wraps(answer)
     def answered(*values: Any) -> Any:
@@ -25,15 +28,29 @@ def guarded(answer: Callable[..., Any]) -> Callable[..., Any]:
     return answered
 
 
-def guarded_stream(answer: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:
-    """The same for an answer that comes piece by piece."""
+def told(answer: Callable[..., Any], results: int = 1) -> Callable[..., Any]:
+    """`answer`, which gives `results` pieces of HTML: a LatentError takes the place of the first, the others go."""
+
+    @wraps(answer)
+    def answered(*values: Any) -> Any:
+        try:
+            return answer(*values)
+        except LatentError as error:
+            message = error_note(str(error))
+            return message if results == 1 else (message, *[""] * (results - 1))
+
+    return answered
+
+
+def told_stream(answer: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:
+    """The same for one piece of HTML that comes again and again."""
 
     @wraps(answer)
     def answered(*values: Any) -> Iterator[str]:
         try:
             yield from answer(*values)
         except LatentError as error:
-            raise _shown(error) from error
+            yield error_note(str(error))
 
     return answered
 

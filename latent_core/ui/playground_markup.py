@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from latent_core.ui.markup import escape
+from latent_core.ui.markup import escape, with_boxes
 from latent_core.ui.playground import Part, Progress, Stretch
 
 _STATES = {None: "writing …", "stop": "finished", "length": "cut at the limit"}
@@ -41,4 +41,4 @@ def _stretch(stretch: Stretch, first_latent: int | None) -> str:
             f"<div class='latent' tabindex='0' title='{text}'><div class='codes' aria-hidden='true'>{chips}</div>"
             f"<div class='decoded text'>{text}</div></div>"
         )
-    return f"<div class='text {stretch.part}'>{escape(stretch.text.strip())}</div>"
+    return f"<div class='text {stretch.part}'>{with_boxes(stretch.text.strip())}</div>"

@@ -8,7 +8,7 @@ from latent_core.benchmarks.word_problems import generate_problem
 from latent_core.ui.catalog import Kind, ModelCatalog
 from latent_core.ui.demo import Demo
 from latent_core.ui.markup import note
-from latent_core.ui.messages import guarded, guarded_stream
+from latent_core.ui.messages import guarded, told_stream
 from latent_core.ui.playground import MAX_NEW_TOKENS, MAX_QUESTION
 from latent_core.ui.tabs import ratio_slider
 
@@ -39,7 +39,7 @@ def playground_tab(demo: Demo, page: gr.Blocks) -> None:
     )
     running = gr.on(
         [start.click, question.submit],
-        guarded_stream(demo.play),
+        told_stream(demo.play),
         [question, ratio, tokens, standard, dual],
         stage,
         api_name="play",

@@ -10,7 +10,7 @@ from latent_core.config.compress import RatioOf
 from latent_core.ui import markup
 from latent_core.ui.compression import MAX_CHARACTERS
 from latent_core.ui.demo import Demo
-from latent_core.ui.messages import guarded
+from latent_core.ui.messages import guarded, told
 from latent_core.ui.presets import PRESETS
 from latent_core.ui.samples import PRESET_SOURCE, Page
 
@@ -32,7 +32,7 @@ def samples_tab(demo: Demo) -> tuple[gr.Dropdown, gr.State]:
                 back, forth = gr.Button("← previous", size="sm"), gr.Button("next →", size="sm")
             question = gr.HTML(markup.problem(first.samples[0].question, first.samples[0].answer))
             controls = _controls("sample")
-        with gr.Column(scale=2, min_width=420):
+        with gr.Column(scale=2, min_width=320):
             results = _results(demo, first.samples[0].reasoning, "sample")
 
     def turn(source: str, page: Page, step: int) -> tuple[Page, gr.Radio]:
@@ -57,7 +57,7 @@ def samples_tab(demo: Demo) -> tuple[gr.Dropdown, gr.State]:
     rows.input(guarded(show), [page, rows], [question, picked], show_progress="hidden", api_visibility="private")
     gr.on(
         [picked.change, *(control.change for control in controls)],
-        guarded(demo.compress),
+        told(demo.compress, 3),
         [picked, *controls],
         results,
         api_name="compress_sample",
@@ -72,11 +72,11 @@ def custom_tab(demo: Demo) -> gr.Textbox:
         with gr.Column(scale=1, min_width=320):
             text = _text_box("custom-text")
             controls = _controls("custom")
-        with gr.Column(scale=2, min_width=420):
+        with gr.Column(scale=2, min_width=320):
             results = _results(demo, PRESETS[0].reasoning, "custom")
     gr.on(
         [text.change, *(control.change for control in controls)],
-        guarded(demo.compress),
+        told(demo.compress, 3),
         [text, *controls],
         results,
         api_name="compress",
@@ -94,7 +94,7 @@ def compare_tab(demo: Demo) -> gr.Textbox:
     columns = gr.HTML(demo.compare(PRESETS[0].reasoning, 0.5, RatioOf.ENCODER_WORDS, ()), elem_id="compare-columns")
     gr.on(
         [text.change, *(control.change for control in controls)],
-        guarded(demo.compare),
+        told(demo.compare),
         [text, *controls],
         columns,
         api_name="compare",
@@ -113,14 +113,14 @@ def why_tab(demo: Demo, tab: gr.Tab) -> gr.Textbox:
     inputs = [text, ratio]
     # While its tab is not open, another text costs nothing here.
     tab.select(
-        guarded(demo.explain),
+        told(demo.explain),
         inputs,
         causes,
         show_progress="hidden",
         api_name="explain_on_opening",
         api_visibility="private",
     )
-    gr.on([text.input, ratio.change], guarded(demo.explain), inputs, causes, api_name="explain", **_LIVE)
+    gr.on([text.input, ratio.change], told(demo.explain), inputs, causes, api_name="explain", **_LIVE)
     return text
 
 

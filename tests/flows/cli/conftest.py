@@ -10,6 +10,7 @@ import pytest
 
 from latent_core.store import ArtifactRef, ArtifactStore, begin
 from tasks.tables import SAMPLES
+from tests.support.graded import report_in, run_in
 
 SAMPLE_COUNT = 11
 
@@ -36,7 +37,7 @@ def _sample(index: int) -> dict[str, object]:
 
 @pytest.fixture(scope="session")
 def demo_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page's address; its store holds one collect artifact of SAMPLE_COUNT samples."""
+    """The page's address; its store holds one collect artifact of SAMPLE_COUNT samples, and a report of `run_in`."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("LATENT_CACHE", str(tmp_path_factory.mktemp("cache")))
     from flows.cli.demo_ui import open_demo
@@ -47,6 +48,8 @@ def demo_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with SAMPLES.write(out) as table:
             table.extend(map(_sample, range(SAMPLE_COUNT)))
         out.commit()
+    parents = {f"evaluation/{one.key}": one.artifact.ref for one in run_in(root).evaluations}
+    report_in(ArtifactStore(root), "A run", parents)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

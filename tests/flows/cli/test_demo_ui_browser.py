@@ -79,12 +79,14 @@ def _slide(page, tab: str, ratio: float) -> None:
 
 def test_slider_moved_changes_what_is_struck_through_and_the_counts(page):
     _open(page, "Ratios side by side")
-    before = page.locator("#compare-columns section").first.inner_text()
-    assert before.startswith("0.5")
+    before = page.locator("#compare-columns section.chosen").inner_text()
+    ratios = page.locator("#compare-columns h4")
+    assert before.startswith("0.5") and ratios.all_inner_texts() == ["0.9", "0.7", "0.5", "0.3"]
     passes = re.search(r"server started: (\d+)", page.inner_text("#compare-columns"))[1]
     _slide(page, "compare", 0.2)
-    _wait_for_text(page, "#compare-columns section h4", "0.2")
-    section = page.locator("#compare-columns section").first
+    page.wait_for_function("document.querySelector('#compare-columns section.chosen h4').textContent == '0.2'")
+    assert ratios.all_inner_texts() == ["0.9", "0.7", "0.5", "0.3", "0.2"]
+    section = page.locator("#compare-columns section.chosen")
     assert len(section.locator("del").all_inner_texts()) and section.inner_text() != before
     kept = float(re.search(r"kept (\d\.\d+) in encoder", section.inner_text())[1])
     assert abs(kept - 0.2) < 0.05
@@ -98,7 +100,8 @@ def test_text_changed_is_compressed_and_explained_anew(page):
     assert page.inner_text("#custom-diff .diff") == "Quokkas eat 3 leaves and 3 leaves and then 3 more leaves."
     assert page.locator("#custom-diff del").count() > 0
     page.fill("#custom-text textarea", " ")
-    page.get_by_text("text: it is empty").wait_for()
+    _wait_for_text(page, "#custom-diff", "text: it is empty")
+    assert page.locator("#custom-diff .diff").count() == 0 and page.inner_text("#custom-heat").strip() == ""
 
 
 def test_sample_of_the_store_is_shown_and_wanders_to_the_other_tabs(page):
@@ -116,6 +119,51 @@ def test_sample_of_the_store_is_shown_and_wanders_to_the_other_tabs(page):
     _wait_for_text(page, "#why-causes", "4 · The errors do not cancel")
     assert page.input_value("#why-text textarea").startswith("Sample 10:")
     assert page.locator("#why-causes svg polyline").count() == 3
+
+
+def test_samples_are_filtered_shown_side_by_side_and_found_again_by_their_address(page, demo_address):
+    assert not urlsplit(page.url).query
+    _open(page, "Samples")
+    _wait_for_text(page, "#browse-sample", "What is 0?")
+    page.wait_for_function("location.search.endsWith('sample=q0')")
+    page.locator("#browse-condition input").click()
+    page.get_by_role("option", name="ratio 0.5").click()
+    page.locator("#browse-show label", has_text="disagree 4").click()
+    _wait_for_text(page, "#browse-sample", "What is 2?")
+    page.click("#browse-next")
+    _wait_for_text(page, "#browse-sample", "What is 4?")
+    columns = page.locator("#browse-sample section")
+    dual, standard = columns.all_inner_texts()
+    assert dual.startswith("dual, ratio 0.5") and "Answer -1, which is not equal to the gold answer, 4." in dual
+    assert standard.startswith("standard, ratio 0.5") and "Answer 4, which is the gold answer." in standard
+    assert columns.first.locator(".boxed").inner_text() == "-1"
+    page.wait_for_function("location.search.endsWith('show=disagree&sample=q4')")
+    address = page.url
+    page.goto("about:blank")
+    page.goto(address)
+    _wait_for_text(page, "#browse-sample", "What is 4?")
+    assert page.locator("#browse-sample section").all_inner_texts() == [dual, standard]
+    assert page.locator("#browse-rows input:checked").input_value() == "q4"
+    assert page.get_by_role("tab", name="Samples").get_attribute("aria-selected") == "true"
+    page.goto(demo_address + "/?run=report/nowhere")
+    _wait_for_text(page, "#browse-sample .error", "run: 'report/nowhere' is not on this page")
+
+
+def test_tabs_keep_the_pages_width_and_fit_a_narrow_screen(page):
+    tabs = ["Compression", "Custom text", "Ratios side by side", "Why is the actual rate", "Samples", "Playground"]
+    widths = set()
+    for name in tabs:
+        _open(page, name)
+        widths.add(page.evaluate("document.querySelector('.gradio-container').getBoundingClientRect().width"))
+    assert len(widths) == 1
+    page.set_viewport_size({"width": 390, "height": 844})
+    for name in tabs:
+        tab = page.get_by_role("tab", name=name)
+        if not tab.is_visible():
+            page.locator(".overflow-menu > button").click()
+            tab = page.locator(".overflow-dropdown button", has_text=name)
+        tab.click()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
 
 
 def test_attack_in_the_custom_text_is_shown_as_text_and_does_nothing(page):

@@ -47,6 +47,16 @@ def _request(scorer: Scorer, completion: str, gold: str = "7") -> ScoreRequest:
     return ScoreRequest(prompt, scorer.encode_completion(completion, latent=False), gold)
 
 
+def test_docs_describe_every_path_and_load_nothing_from_elsewhere(scorer: Scorer) -> None:
+    with TestClient(create_app(scorer, "mini")) as client:
+        page = client.get("/docs")
+        assert [client.get(path).status_code for path in ("/redoc", "/openapi.json")] == [404, 200]
+    assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
+    for words in ("POST /score<", "POST /score_batch<", "GET /health<", "GET /metrics<", "items[].gold", "503"):
+        assert words in page.text
+    assert "list of integer" in page.text and "<script" not in page.text and "//" not in page.text
+
+
 def test_text_ids_and_batches_give_the_scorers_own_score(scorer: Scorer) -> None:
     request = _request(scorer, BODY["completion"])
     (expected,) = scorer.score([request])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from latent_core.dual import DualVocabulary, build_dual
 from latent_core.errors import InputError
 from latent_core.models.source import open_model
 from latent_core.store import ArtifactRef, ArtifactStore, begin
-from latent_core.ui.catalog import Kind, ModelCatalog, Offer, base_offers, stored_offers
+from latent_core.ui.catalog import Kind, KnownName, ModelCatalog, Offer, base_offers, stored_offers
 
 
 @pytest.fixture
@@ -35,13 +36,29 @@ def test_stored_models_are_offered_by_kind_the_newest_first(mini, tmp_path):
     _stored(store, "train", "b" * 64, mini, 200.0)
     _stored(store, "train", "c" * 64, tmp_path / "dual", 150.0)
     catalog = ModelCatalog(lambda: [*stored_offers(store, ("train",)), *base_offers("latent-mini", mini)])
-    assert catalog.names(Kind.STANDARD) == [f"train/{'b' * 12}", f"train/{'a' * 12}", "latent-mini"]
-    assert catalog.names(Kind.DUAL) == [f"train/{'c' * 12}", "dual of latent-mini"]
-    assert catalog.player(f"train/{'c' * 12}").model.vocabulary is not None
+    standard, dual = catalog.names(Kind.STANDARD), catalog.names(Kind.DUAL)
+    assert [name.rpartition(" ")[2] for name in standard] == ["(train/bbbbbbbb)", "(train/aaaaaaaa)", "latent-mini"]
+    assert [name.rpartition(" ")[2] for name in dual] == ["(train/cccccccc)", "latent-mini"]
+    assert re.fullmatch(r"dual of [\d-]{10} \d\d:\d\d \(train/c{8}\)", dual[0])
+    assert catalog.player(dual[0]).model.vocabulary is not None
     store.local_path(
         next(path for path, _ in store.files() if "b" * 64 in path and path.endswith("config.json"))
     ).unlink()
-    assert f"train/{'b' * 12}" not in catalog.names(Kind.STANDARD)
+    assert catalog.names(Kind.STANDARD) == standard[1:]
+
+
+def test_stored_models_have_the_names_that_people_gave_them_and_a_champion_is_first(mini, tmp_path):
+    store = ArtifactStore(tmp_path / "store")
+    for started, letter in ((100.0, "a"), (200.0, "b"), (300.0, "c")):
+        _stored(store, "train", letter * 64, mini, started)
+    names = {"a" * 64: KnownName("toy 1, champion", is_champion=True), "b" * 64: KnownName("toy 2")}
+    offers = stored_offers(store, ("train",), names)
+    assert [offer.name.partition(" of ")[0] for offer in offers] == [
+        "toy 1, champion (train/aaaaaaaa)",
+        "standard",
+        "toy 2 (train/bbbbbbbb)",
+    ]
+    assert "train/aaaaaaaaaaaa" in offers[0].remark
 
 
 def test_dual_of_a_base_is_built_once_and_mirrors_it(mini, tmp_path):

@@ -53,13 +53,25 @@ def test_markup_of_an_attack_is_inert_everywhere():
         markup.heat_map(view.alignment),
         markup.compressed(view),
         markup.counts(view, ATTACK),
-        markup.side_by_side([view, view], ATTACK),
+        markup.side_by_side([view, view], ATTACK, 0.5),
         markup.problem(sample.question, sample.answer),
         markup.note(ATTACK),
+        markup.error_note(ATTACK),
+        markup.with_boxes(ATTACK),
         markup.table((ATTACK,), [(ATTACK,)]),
     ):
         _check_inert(html)
         assert "alert" in _plain(html)
+
+
+def test_boxes_are_drawn_without_their_macro_and_dollars_and_the_rest_stays_text():
+    html = markup.with_boxes(r"So $x$ is $\boxed{\frac{1}{2}}$, or \boxed{\boxed{3} <b>} and \boxed{open.")
+    assert re.findall(r"<span class='boxed'>(.*?)</span>", html) == [
+        markup.escape(r"\frac{1}{2}"),
+        markup.escape(r"\boxed{3} <b>"),
+    ]
+    assert _plain(html) == r"So $x$ is \frac{1}{2}, or \boxed{3} <b> and \boxed{open."
+    _check_inert(html)
 
 
 def test_diff_of_a_repeated_word_strikes_the_occurrence_that_was_dropped():

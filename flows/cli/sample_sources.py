@@ -1,0 +1,153 @@
+"""Which evaluations the browser of samples offers: those of a store's reports, and those that somebody names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from flows.cli.tables import date
+from latent_core.errors import InputError
+from latent_core.evaluation.condition import Condition, Kind, condition_of, role_ending
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore, Manifest
+from latent_core.ui.browser import SampleBrowser, Source
+from latent_core.ui.graded import Evaluated, EvaluatedRun, GradedSamples
+from tasks.compare_arms import compare_arms
+from tasks.evaluations import evaluations_behind
+from tasks.report import write_report
+from tasks.run.history import find_run
+from tasks.tables import SAMPLES
+
+_REPORTS = (write_report.name, compare_arms.name)
+_SHORT = 12  # hexadecimal digits of a fingerprint that a link names a run by
+
+
+def sample_browser(store: ArtifactStore, named: Sequence[str] = ()) -> SampleBrowser:
+    """The browser over a store's reports, the newest first; `named` are looked at together and come before them.
+
+    `named` are runs as `latent runs` lists them, reports and evaluations as stage/fingerprint. Raises InputError for
+    one that cannot be found or has no samples.
+    """
+    samples = GradedSamples(SAMPLES.file)
+    own = [_named_source(store, list(dict.fromkeys(_named(store, word) for word in named)))] if named else []
+
+    def sources() -> list[Source]:
+        known = {source.key for source in own}
+        return [*own, *(source for source in _reports(store) if source.key not in known)]
+
+    browser = SampleBrowser(samples, sources)
+    for source in own:
+        for evaluated in source.open().evaluations:
+            samples.index(evaluated)
+    return browser
+
+
+def _named(store: ArtifactStore, word: str) -> ArtifactRef:
+    if "/" in word:
+        return store.find(word)
+    past = find_run(store, word)
+    if past.result is None:
+        raise InputError(f"run: {past.short} is {past.state} and has no result; name one of its evaluations instead")
+    return past.result
+
+
+def _reports(store: ArtifactStore) -> list[Source]:
+    found = [
+        (float(manifest.record["started"]), Source(_key(ref), _title(manifest), partial(_report, store, ref)))
+        for stage in _REPORTS
+        for ref, manifest in store.committed(stage)
+        if isinstance(manifest, Manifest)
+    ]
+    return [source for _, source in sorted(found, key=lambda item: -item[0])]
+
+
+def _named_source(store: ArtifactStore, refs: Sequence[ArtifactRef]) -> Source:
+    runs = [_opened(store, ref) for ref in refs]
+    if len(runs) == 1:
+        return Source(runs[0].key, runs[0].title, lambda: runs[0])
+    evaluations = [one for run in runs for one in run.evaluations]
+    together = EvaluatedRun(
+        "+".join(run.key for run in runs),
+        " and ".join(run.title for run in runs),
+        _told_apart(evaluations),
+        tuple(name for run in runs for name in run.missing),
+    )
+    return Source(together.key, together.title, lambda: together)
+
+
+def _told_apart(evaluations: Sequence[Evaluated]) -> tuple[Evaluated, ...]:
+    """Each evaluation once; those of one name are told apart by their address."""
+    single = {one.artifact.ref: one for one in evaluations}.values()
+    names = Counter(one.key for one in single)
+    return tuple(
+        replace(one, model=f"{one.model} ({_short(one.artifact.ref)})") if names[one.key] > 1 else one for one in single
+    )
+
+
+def _opened(store: ArtifactStore, ref: ArtifactRef) -> EvaluatedRun:
+    """A report's evaluations, or an evaluation alone."""
+    artifact = store.require(ref)
+    if _conditions(artifact):
+        return _report(store, ref)
+    content = artifact.manifest.content
+    if not content.shards and not any(item.path == SAMPLES.file for item in content.files):
+        raise InputError(
+            f"artifact: {ref} has no samples to look at; name a run (`latent runs`), a report "
+            "(report/FINGERPRINT) or an evaluation (evaluate/FINGERPRINT)"
+        )
+    model, condition, ratio = _described(store, artifact)
+    alone = Evaluated(model, condition, ratio, artifact)
+    return EvaluatedRun(_key(ref), f"{alone.name}, {_short(ref)}", (alone,))
+
+
+def _report(store: ArtifactStore, ref: ArtifactRef) -> EvaluatedRun:
+    report = store.require(ref)
+    found, missing = [], []
+    for condition, parent in _conditions(report).items():
+        artifact = None if parent is None else store.get(parent.stage, parent.fingerprint)
+        ending = role_ending(condition)
+        if artifact is None:
+            missing.append(f"{condition.trained_model}, {ending}")
+        else:
+            found.append(Evaluated(condition.trained_model, ending, condition.ratio, artifact))
+    if not found:
+        raise InputError(f"artifact: the store has none of the evaluations of {ref} any more; run it again")
+    return EvaluatedRun(_key(ref), _title(report.manifest), tuple(found), tuple(missing))
+
+
+def _conditions(report: Artifact) -> dict[Condition, ArtifactRef | None]:
+    """Models that were trained on ratios come first, and of each the largest ratio."""
+    behind = evaluations_behind(report)
+    order = sorted(behind, key=lambda one: (one.kind is not Kind.RATIO, one.trained_model, -(one.ratio or 0.0)))
+    return {condition: behind[condition].ref for condition in order}
+
+
+def _described(store: ArtifactStore, evaluation: Artifact) -> tuple[str, str, float | None]:
+    """Model, condition and ratio: as a report calls them, else from what the evaluation was made of."""
+    for _, manifest in store.committed(write_report.name):
+        for role, parent in manifest.content.parents.items() if isinstance(manifest, Manifest) else ():
+            condition = condition_of(role) if parent.ref == evaluation.ref else None
+            if condition is not None:
+                return condition.trained_model, role_ending(condition), condition.ratio
+    content = evaluation.manifest.content
+    parent = content.parents.get("model")
+    model = evaluation.ref.stage if parent is None else f"{parent.stage or 'model'} {parent.fingerprint[:8]}"
+    ratio = content.identity.get("ratio")
+    if not isinstance(ratio, (int, float)):
+        return model, evaluation.ref.stage, None
+    prompting = str(content.identity.get("prompting", "ratio"))
+    return model, f"{prompting} {ratio:g}", float(ratio)
+
+
+def _title(manifest: Manifest) -> str:
+    name = manifest.content.identity.get("title", manifest.ref.stage)
+    return f"{date(manifest.record['started'])}, {name} ({_short(manifest.ref)})"
+
+
+def _key(ref: ArtifactRef) -> str:
+    return f"{ref.stage}/{ref.fingerprint[:_SHORT]}"
+
+
+def _short(ref: ArtifactRef) -> str:
+    return f"{ref.stage}/{ref.fingerprint[:8]}"
