@@ -126,13 +126,15 @@ def _conditions(report: Artifact) -> dict[Condition, ArtifactRef | None]:
 def _described(store: ArtifactStore, evaluation: Artifact) -> tuple[str, str, float | None]:
     """Model, condition and ratio: as a report calls them, else from what the evaluation was made of."""
     for _, manifest in store.committed(write_report.name):
-        for role, parent in manifest.content.parents.items() if isinstance(manifest, Manifest) else ():
+        if not isinstance(manifest, Manifest):
+            continue
+        for role, parent in manifest.content.parents.items():
             condition = condition_of(role) if parent.ref == evaluation.ref else None
             if condition is not None:
                 return condition.trained_model, role_ending(condition), condition.ratio
     content = evaluation.manifest.content
-    parent = content.parents.get("model")
-    model = evaluation.ref.stage if parent is None else f"{parent.stage or 'model'} {parent.fingerprint[:8]}"
+    evaluated = content.parents.get("model")
+    model = evaluation.ref.stage if evaluated is None else f"{evaluated.stage or 'model'} {evaluated.fingerprint[:8]}"
     ratio = content.identity.get("ratio")
     if not isinstance(ratio, (int, float)):
         return model, evaluation.ref.stage, None

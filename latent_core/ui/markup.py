@@ -24,7 +24,8 @@ def escape(text: str) -> str:
 def with_boxes(text: str) -> str:
     r"""`text` as `escape` gives it, but a `\boxed{...}` is drawn as a box, without the `$` around it."""
     boxes = sorted(scan_boxes(text)[0], key=lambda box: box.opening)
-    parts, place = [], 0
+    parts: list[str] = []
+    place = 0
     for box in boxes:
         if box.opening < place:
             continue  # inside the one before
