@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from latent_core.identity import fingerprint
-from latent_core.store import ArtifactRef, ArtifactStore, begin
+from latent_core.store import ArtifactRef, ArtifactStore, Manifest, begin
 from tasks.run import estimates
 from tasks.run.estimates import Rates, costs_of
 
@@ -67,7 +67,12 @@ def test_costs_of_a_run_read_the_stages_asked_for_and_not_more_than_so_many(
     _add(store, "train", 0, 9.0)
     read: list[str] = []
     manifest = ArtifactStore.manifest
-    monkeypatch.setattr(ArtifactStore, "manifest", lambda self, ref: read.append(ref.stage) or manifest(self, ref))
+
+    def noted(self: ArtifactStore, ref: ArtifactRef) -> Manifest:
+        read.append(ref.stage)
+        return manifest(self, ref)
+
+    monkeypatch.setattr(ArtifactStore, "manifest", noted)
     cost = costs_of(store, ["collect"])
     assert read == ["collect"] * 3 and cost("train", None) is None
     found = cost("collect", 100)
