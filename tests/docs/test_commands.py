@@ -19,7 +19,7 @@ from latent_core.config.reevaluate import ReevaluateConfig
 from tests.support.pages import ROOT, Block, all_blocks, commands
 
 SHELL = all_blocks("bash", "sh")
-OTHERS = set("apt-get curl dask diff export git kubectl mlflow pip pre-commit ray runuser sbatch".split())
+OTHERS = set("apt-get curl dask diff export git kubectl mlflow pip pre-commit ray runuser sbatch sed".split())
 
 
 def _check_latent(words: list[str]) -> None:

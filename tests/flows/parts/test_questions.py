@@ -17,6 +17,7 @@ from flows.cli.evaluation import contamination_line
 from flows.launch.parameter_files import read_parameter_files
 from flows.launch.plan import log_warnings, plan
 from flows.launch.registry import find_flow
+from flows.launch.short_form import settled
 from latent_core.errors import InputError
 
 ROOT = Path(__file__).parents[3]
@@ -112,8 +113,10 @@ def test_no_deployment_asks_for_more_questions_than_its_benchmark_has() -> None:
     files = {"files": read_parameter_files(str(ROOT / "deployments"))}
     checked = 0
     for deployment in apply_values(yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"], files):
-        name = deployment["entrypoint"].partition(":")[2].replace("_", "-")
-        config = find_flow(name).config.model_validate(deployment["parameters"]["cfg"])
+        name, parameters = deployment["entrypoint"].partition(":")[2].replace("_", "-"), deployment["parameters"]
+        entry = find_flow(name.removesuffix("-short"))
+        is_whole = "cfg" in parameters
+        config = entry.config.model_validate(parameters["cfg"]) if is_whole else settled(entry, **parameters)
         benchmark = getattr(config, "benchmark", None)
         if benchmark is None or benchmark.name not in sizes:
             continue

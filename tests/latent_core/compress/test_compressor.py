@@ -83,14 +83,16 @@ def test_compress_what_is_no_list_of_texts_is_refused(classifiers, texts, messag
 
 def test_compress_fifty_thousand_words_costs_no_more_in_spans(classifiers):
     text = "We know that 3 of the 12 children can't swim. " * 5_000
-    seconds = []
-    for spans in (False, True):
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    for spans in 2 * (False, True):  # the faster of two, since other work on the machine slows one down
         compressor = MultiRatioCompressor(classifiers.metaspace, ScoringOptions(spans=spans))
         started = time.process_time()
         result = compressor.compress([text], [0.5, 1.0])[0]
-        seconds.append(time.process_time() - started)
+        seconds[spans].append(time.process_time() - started)
         assert result[1.0].text == text and 0 < len(result[0.5].text) < len(text)
-    assert seconds[1] < 2.5 * seconds[0]  # it was 4.4 when the tokens were listed again for every window
+    assert min(seconds[True]) < 2.5 * min(
+        seconds[False]
+    )  # it was 4.4 when the tokens were listed again for every window
 
 
 def test_score_words_does_not_depend_on_the_batch(classifiers, make_math_text):
