@@ -39,6 +39,8 @@ class Side:
 
 def show_difference(before: str, after: str, store: ArtifactStore, flow: str | None, as_json: bool) -> None:
     """Print the difference. Raises InputError for what cannot be found, or cannot be compared with the other."""
+    if flow is not None and flow not in flow_names():
+        raise InputError(f"--flow: unknown flow {flow!r}; choose one of {', '.join(flow_names())}")
     one, other = (_side(word, store, flow) for word in (before, after))
     if (one.config is None or other.config is None) and (one.ref is None or other.ref is None):
         raise InputError(
@@ -85,12 +87,10 @@ def _model(one: Side, other: Side) -> Any:
     flow = one.flow or other.flow
     if other.flow is not None and flow != other.flow:
         return None  # runs of two flows have no defaults in common
-    if flow is not None and flow not in flow_names():
-        raise InputError(f"--flow: unknown flow {flow!r}; choose one of {', '.join(flow_names())}")
     if flow is None and one.config is not None and other.config is not None:
         fitting = [name for name in flow_names() if _fits(name, one.config) and _fits(name, other.config)]
         flow = fitting[0] if len(fitting) == 1 else None
-    return None if flow is None else parameters_of(flow)
+    return parameters_of(flow) if flow in flow_names() else None  # a run's may be of another release
 
 
 def _fits(flow: str, config: Mapping[str, Any]) -> bool:

@@ -6,11 +6,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from latent_core.evaluation.condition import Condition, condition_of
+from latent_core.errors import InputError
+from latent_core.evaluation.condition import Condition, Kind, condition_of
 from latent_core.report.names import full_name
 from latent_core.store import ArtifactRef, ArtifactStore, Manifest
 
 _PLAY = "play/"  # what the roles of measured play begin with in a report of agents
+_PLAIN = (Kind.RATIO, Kind.TRAINED, Kind.UNTRAINED)
+_APART = (Kind.START, Kind.GRPO, Kind.AUTO, Kind.AUTO_START, Kind.AUTO_GRPO)  # never averaged with the ratio asked for
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,9 @@ def _result(role: str, manifest: Manifest) -> Result | None:
     if not isinstance(found, dict) or "value" not in found:
         return None
     tokens = metrics.get("tokens")
-    condition = None if is_play else condition_of(role)
+    condition = None if is_play else _condition(role)
     return Result(
-        role.removeprefix(_PLAY) if condition is None else full_name(condition),
+        role.partition("/")[2] if condition is None else full_name(condition),
         metric,
         float(found["value"]),
         found.get("low"),
@@ -80,19 +83,29 @@ def _result(role: str, manifest: Manifest) -> Result | None:
     )
 
 
+def _condition(role: str) -> Condition | None:
+    try:
+        return condition_of(role)
+    except InputError:  # of a newer release, which is called what its role says
+        return None
+
+
 def headline(results: Sequence[Result]) -> str:
     """One line: for each model its accuracy at its largest and its smallest ratio, means over seeds.
 
-    `base 93.0, dual 91.3 to 71.0, standard 90.0 to 66.3 %`. Baselines by prompts and interventions are left out.
+    `base 93.0, dual 91.3 to 71.0, standard 90.0 to 66.3 %`. A model before and after reinforcement learning, or at a
+    ratio of its own choice, stands by itself: `policy start 80.0, policy grpo 85.0`. Baselines by prompts and
+    interventions are left out.
     """
     by_model: dict[str, dict[float, list[float]]] = {}
     for result in results:
         condition = result.condition
         if condition is None:
             by_model.setdefault(result.name, {}).setdefault(1.0, []).append(result.value)
-        elif condition.kind.value in ("ratio", "untrained", "trained", "grpo", "start", "auto ratio"):
+        elif condition.kind in _PLAIN or condition.kind in _APART:
             ratio = 1.0 if condition.ratio is None else condition.ratio
-            by_model.setdefault(condition.model, {}).setdefault(ratio, []).append(result.value)
+            name = condition.model if condition.kind in _PLAIN else f"{condition.model} {condition.kind.value}"
+            by_model.setdefault(name, {}).setdefault(ratio, []).append(result.value)
     if not by_model:
         return ""
     scale, unit = (100.0, " %") if all(result.metric == "accuracy" for result in results) else (1.0, "")

@@ -21,6 +21,7 @@ from typing import Any
 from latent_core.errors import InfrastructureError, InputError, LatentError
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.environment import code_version
+from tasks.tracking.ending import is_cancellation
 from tasks.tracking.journal import FOLDER, Journal, runs
 
 logger = logging.getLogger("latent")
@@ -129,11 +130,11 @@ class RunRecord:
 def _state(failure: BaseException | None) -> RunState:
     if failure is None:
         return RunState.FINISHED
-    return RunState.FAILED if isinstance(failure, Exception) else RunState.CANCELLED
+    return RunState.CANCELLED if is_cancellation(failure) else RunState.FAILED
 
 
 def _reason(failure: BaseException | None) -> str:
-    if failure is None or not isinstance(failure, Exception):
+    if failure is None or is_cancellation(failure):
         return ""
     text = " ".join(str(failure).split())
     return (text if isinstance(failure, LatentError) else f"{type(failure).__name__}: {text}")[:_LONGEST_FAILURE]
@@ -148,6 +149,9 @@ def past_runs(store: ArtifactStore) -> list[PastRun]:
     for attempt, values in begun.items():
         try:
             past = PastRun(**values)
+            if not isinstance(past.config, Mapping):
+                raise ValueError("its config is no mapping")
+            past = replace(past, started=float(past.started))
             if attempt in ended:
                 past = _closed(past, ended[attempt])
         except (TypeError, ValueError) as error:

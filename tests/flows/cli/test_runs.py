@@ -117,3 +117,35 @@ def test_open_prints_the_report_of_a_run_and_why_another_has_none(tmp_path: Path
     lab.run(3e-3, None, StageFailed("train dual: out of memory"))
     result = CliRunner().invoke(app, ["open", "30000000", "--store", lab.store.root])
     assert isinstance(result.exception, InputError) and "failed and has no result" in str(result.exception)
+
+
+def test_run_that_prefect_cancels_is_cancelled_and_not_failed(tmp_path: Path) -> None:
+    from prefect.exceptions import CancelledRun
+
+    lab = Lab(tmp_path)
+    lab.run(1e-3, None, CancelledRun("by hand"))
+    past = find_run(lab.store, "last")
+    assert past.state is RunState.CANCELLED and past.failure == ""
+
+
+@pytest.mark.parametrize("changes", [{"config": None}, {"started": None}, {"started": "soon"}])
+def test_record_of_other_kinds_of_values_costs_itself_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, changes: dict[str, object]
+) -> None:
+    lab = two_runs(tmp_path)
+    record = tmp_path / "store" / ".runs" / f"1{'0' * 31}.begun"
+    record.write_text(json.dumps(json.loads(record.read_text()) | changes))
+    assert "20000000" in _said("runs", lab=lab) and "no whole record" in caplog.text
+
+
+def test_diff_of_runs_of_a_flow_that_this_release_does_not_have_compares_them_as_written(tmp_path: Path) -> None:
+    lab = two_runs(tmp_path)
+    for record in (tmp_path / "store" / ".runs").glob("*.begun"):
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"flow": "of-old"}))
+    assert "train.learning_rate" in _said("diff", "last~1", "last", lab=lab)
+
+
+def test_diff_for_an_unknown_flow_names_the_option(tmp_path: Path) -> None:
+    lab = two_runs(tmp_path)
+    result = CliRunner().invoke(app, ["diff", "last~1", "last", "--flow", "nothing", "--store", lab.store.root])
+    assert isinstance(result.exception, InputError) and str(result.exception).startswith("--flow: unknown flow")
