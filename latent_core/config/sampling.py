@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from latent_core.addresses import holds_password
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, StageConfig
 
 
@@ -60,6 +61,13 @@ class OpenAiConfig(StageConfig):
     """Price of a million prompt tokens, in any currency; the manifest records the cost."""
     completion_price: Annotated[float, RUNTIME, Field(ge=0)] = 0.0
     """Price of a million completion tokens."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _has_no_password(cls, url: str) -> str:
+        if holds_password(url):  # parameters are shown and recorded in many places
+            raise ValueError("leave the password out; a key is read from the environment variable OPENAI_API_KEY")
+        return url
 
 
 class SamplingConfig(StageConfig):

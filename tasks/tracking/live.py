@@ -58,9 +58,9 @@ class LiveRuns:
         return live
 
     def end(self, client: Any, status: str) -> None:
-        """The flow's run has ended: so have the stages that were not done."""
+        """The flow's run has ended: so have the stages that were not done, none of which is a finished run of them."""
         for live in self._open.values():
-            client.set_terminated(live.id, status)
+            client.set_terminated(live.id, "KILLED" if status == "FINISHED" else status)
         self._open.clear()
 
 

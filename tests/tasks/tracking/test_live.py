@@ -86,6 +86,18 @@ def test_training_that_fails_leaves_its_losses_in_a_failed_run_that_sync_keeps(
     assert run.info.status == "FAILED" and run.data.metrics == {"train/loss": 2.0}
 
 
+def test_training_that_was_not_done_when_its_run_finished_is_no_finished_run_of_it(
+    tmp_path: Path, tables: Path, store: ArtifactStore, call: StageCall
+) -> None:
+    """Another run may have made the artifact meanwhile."""
+    tracking = database(tables, tmp_path / "live")
+    tracker = _tracker(tracking, store, call)
+    tracker.follow(_progress(call, 10, FIRST))
+    tracker.finish(failed=False)
+    (run,) = _runs(tracking, "tags.stage = 'numbers'")
+    assert run.info.status == "KILLED"
+
+
 def test_what_a_stage_measured_goes_out_once_with_its_next_progress(
     tmp_path: Path, store: ArtifactStore, call: StageCall
 ) -> None:

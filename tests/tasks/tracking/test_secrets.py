@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from latent_core.addresses import without_password
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
+from latent_core.config.sampling import OpenAiConfig
 from latent_core.errors import InputError
 from latent_core.store import ArtifactStore
 from tasks.run.execution import open_run
@@ -74,6 +75,8 @@ def test_store_whose_address_holds_a_key_is_refused_without_repeating_it() -> No
 def test_tracking_address_with_a_password_belongs_into_the_environment() -> None:
     with pytest.raises(ValidationError, match="MLFLOW_TRACKING_URI"):
         TrackingConfig(uri=f"postgresql://user:{CANARY}@host/db")
+    with pytest.raises(ValidationError, match=r"base_url\n.*OPENAI_API_KEY"):
+        OpenAiConfig(base_url=f"http://user:{CANARY}@host/v1")
     shown = without_password(f"postgresql://user:{CANARY}@host:5432/db")
     assert shown == "postgresql://user:***@host:5432/db"
     assert without_password("sqlite:////a@b/c.db") == "sqlite:////a@b/c.db"
