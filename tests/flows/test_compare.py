@@ -239,7 +239,9 @@ def test_plan_of_the_whole_deployment_is_quick_and_has_every_arm(tmp_path: Path)
         ),
     ],
 )
-def test_parameters_without_a_meaning_are_refused_in_one_line(settings: dict[str, Any], message: str) -> None:
+def test_comparison_parameters_without_a_meaning_are_refused_in_one_line(
+    settings: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError, match=message) as error:
         checked(CompareConfig, SMALL | settings)
     assert "\n" not in str(error.value)

@@ -124,7 +124,7 @@ def test_plan_of_the_whole_deployment_has_every_arm(tmp_path: Path) -> None:
         ({"evaluate": {"auto_ratio": True}}, r"evaluate\.auto_ratio: asks for no length"),
     ],
 )
-def test_parameters_without_a_meaning_are_refused_in_one_line(settings: dict[str, Any], message: str) -> None:
+def test_length_parameters_without_a_meaning_are_refused_in_one_line(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message) as error:
         checked(LengthArmsConfig, SMALL | settings)
     assert "\n" not in str(error.value)

@@ -164,11 +164,11 @@ def test_model_alone_finds_a_dual_models_tokens_less_likely_than_its_sampler(
         assert sum(gaps) > 0
 
 
+@pytest.mark.parametrize("model_dir", ["dual"], indirect=True)  # a plain model has no phases to add to
 def test_end_bias_of_the_sampler_is_in_the_trainers_log_probabilities(
     model_dir: Path, readable: ReadableModel, machine: PhaseMachine | None
 ) -> None:
-    if machine is None:
-        pytest.skip("a plain model has no phases, so nothing to add to")
+    assert machine is not None
     biased = replace(machine, end_bias=4.0)
     model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32).eval()
     opening = Dialogue(readable, INSTRUCTION).opening(generate_problem("test", 1, difficulty=1).question)

@@ -98,7 +98,7 @@ def test_made_problem_is_solved_by_a_program_written_from_its_text() -> None:
 
 @settings(max_examples=4)
 @given(actions=st.lists(st.text(max_size=60), min_size=1, max_size=3))
-def test_any_text_is_an_answer(actions: list[str]) -> None:
+def test_any_text_is_code_that_is_judged(actions: list[str]) -> None:
     environment = _opened(DOUBLE)
     for turn, action in enumerate(actions, 1):
         _, reward, terminated, truncated, _ = environment.step(action)

@@ -80,7 +80,7 @@ def test_answer_without_anything_to_grade_is_told_so_and_uses_up_a_try() -> None
 
 @settings(max_examples=20)
 @given(actions=st.lists(st.text(max_size=40) | st.text(r"\boxed{}$0123", max_size=20), min_size=1, max_size=4))
-def test_any_text_is_an_answer(actions: list[str]) -> None:
+def test_any_text_answers_a_static_problem(actions: list[str]) -> None:
     spec = find_environment("static")
     environment = spec.open()
     environment.reset(4)
