@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from flows.cli.listing import named
+from flows.cli.listing import REPORTS, named
 from flows.cli.tables import console, date, print_json
 from latent_core.errors import InputError
 from latent_core.evaluation.regression import Judgement, judge
@@ -19,9 +19,7 @@ from latent_core.report.names import full_name
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, DamagedError, Manifest
 from latent_core.store.causes import uses_of
 from tasks.evaluations import scores_of, stored_evaluations, summary_of
-from tasks.run.history import find_run
-
-_REPORTS = ("report", "compare_arms")
+from tasks.run.history import named_result
 
 
 def show(before: str, after: str, store: ArtifactStore, as_json: bool) -> None:
@@ -29,23 +27,15 @@ def show(before: str, after: str, store: ArtifactStore, as_json: bool) -> None:
 
     Raises InputError for an evaluation beside a run, and for runs that share no condition.
     """
-    first, second = _artifact(before, store), _artifact(after, store)
-    is_whole = [artifact.ref.stage in _REPORTS for artifact in (first, second)]
+    lacking = "has no report to compare"
+    first, second = (store.require(named_result(store, word, lacking)) for word in (before, after))
+    is_whole = [artifact.ref.stage in REPORTS for artifact in (first, second)]
     if is_whole[0] != is_whole[1]:
         raise InputError(f"{before}, {after}: one is a whole run, the other an evaluation; name two of a kind")
     if is_whole[0]:
         _show_runs(first, second, as_json)
     else:
         _show_pair(first, second, as_json)
-
-
-def _artifact(word: str, store: ArtifactStore) -> Artifact:
-    if "/" in word:
-        return store.require(store.find(word))
-    past = find_run(store, word)
-    if past.result is None:
-        raise InputError(f"run: {past.short} is {past.state} and has no report to compare")
-    return store.require(past.result)
 
 
 def _show_pair(first: Artifact, second: Artifact, as_json: bool) -> None:
@@ -95,7 +85,7 @@ def _titles(store: ArtifactStore, evaluations: list[Artifact]) -> dict[str, tupl
     """By fingerprint, what reports of this store call an evaluation. Raises DamagedError for a damaged report."""
     wanted = {artifact.ref.fingerprint for artifact in evaluations}
     reports: list[Manifest] = []
-    for _, item in (found for stage in _REPORTS for found in store.committed(stage)):
+    for _, item in (found for stage in REPORTS for found in store.committed(stage)):
         if isinstance(item, DamagedError):
             raise item
         reports.append(item)

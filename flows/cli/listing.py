@@ -14,7 +14,8 @@ from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, Manifest
 from latent_core.store.causes import uses_of
 
 _MOST_USES = 3  # that a line names
-_REPORTS = ("report", "report_agents", "compare_arms")  # whose roles say what an artifact was made for
+REPORTS = ("report", "compare_arms")  # stages whose parents are evaluations; loading these takes longer than a listing
+_NAMING = (*REPORTS, "report_agents")  # whose roles say what an artifact was made for
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def listed(store: ArtifactStore, stage: str | None, check: bool) -> list[Listed]
     found = list(store.committed(stage))
     read = [item for _, item in found if isinstance(item, Manifest)]
     if stage is not None:  # what it was made for is said by others
-        read += [item for name in _REPORTS for _, item in store.committed(name) if isinstance(item, Manifest)]
+        read += [item for name in _NAMING for _, item in store.committed(name) if isinstance(item, Manifest)]
     uses = uses_of(read)
     return [_listed(store, ref, manifest, uses.get(ref.fingerprint, set()), check) for ref, manifest in found]
 
@@ -90,7 +91,7 @@ def _listed(
 
 def _names(uses: set[tuple[str, str]]) -> Iterator[str]:
     """What reports call an artifact; without one, the stages that were made from it."""
-    by_report = [role for stage, role in uses if stage in _REPORTS]
+    by_report = [role for stage, role in uses if stage in _NAMING]
     for role in by_report:
         yield named(role)
     if not by_report:

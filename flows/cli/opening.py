@@ -63,7 +63,4 @@ def _tracking(config: Mapping[str, Any]) -> TrackingConfig:
 
 
 def _result(past: PastRun) -> ArtifactRef:
-    if past.result is None:
-        why = f": {past.failure}" if past.failure else ""
-        raise InputError(f"run: {past.short} is {past.state} and has no result{why}")
-    return past.result
+    return past.require_result("has no result" + (f": {past.failure}" if past.failure else ""))

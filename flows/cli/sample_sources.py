@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from flows.cli.listing import REPORTS
 from flows.cli.tables import date
 from latent_core.errors import InputError
 from latent_core.evaluation.condition import Condition, Kind, condition_of, role_ending
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, Manifest
 from latent_core.ui.browser import SampleBrowser, Source
 from latent_core.ui.graded import Evaluated, EvaluatedRun, GradedSamples
-from tasks.compare_arms import compare_arms
 from tasks.evaluations import evaluations_behind
 from tasks.report import write_report
-from tasks.run.history import find_run
+from tasks.run.history import named_result
 from tasks.tables import SAMPLES
 
-_REPORTS = (write_report.name, compare_arms.name)
+_LACKING = "has no result; name one of its evaluations instead"
 _SHORT = 12  # hexadecimal digits of a fingerprint that a link names a run by
 
 
@@ -30,7 +30,8 @@ def sample_browser(store: ArtifactStore, named: Sequence[str] = ()) -> SampleBro
     one that cannot be found or has no samples.
     """
     samples = GradedSamples(SAMPLES.file)
-    own = [_named_source(store, list(dict.fromkeys(_named(store, word) for word in named)))] if named else []
+    refs = list(dict.fromkeys(named_result(store, word, _LACKING) for word in named))
+    own = [_named_source(store, refs)] if refs else []
 
     def sources() -> list[Source]:
         known = {source.key for source in own}
@@ -43,19 +44,10 @@ def sample_browser(store: ArtifactStore, named: Sequence[str] = ()) -> SampleBro
     return browser
 
 
-def _named(store: ArtifactStore, word: str) -> ArtifactRef:
-    if "/" in word:
-        return store.find(word)
-    past = find_run(store, word)
-    if past.result is None:
-        raise InputError(f"run: {past.short} is {past.state} and has no result; name one of its evaluations instead")
-    return past.result
-
-
 def _reports(store: ArtifactStore) -> list[Source]:
     found = [
         (float(manifest.record["started"]), Source(_key(ref), _title(manifest), partial(_report, store, ref)))
-        for stage in _REPORTS
+        for stage in REPORTS
         for ref, manifest in store.committed(stage)
         if isinstance(manifest, Manifest)
     ]

@@ -21,24 +21,28 @@ from tasks.run.history import past_runs
 logger = logging.getLogger("latent")
 _MOST_FIELDS = 3
 _LONGEST_VALUE = 24  # signs
-_LONGEST = 200  # signs of a name: Prefect's pages cut there
+LONGEST = 200  # signs of a name: Prefect's pages cut there
 
 
 def naming(flow: str, model: type[StageConfig]) -> Callable[[], str]:
     """A flow's `flow_run_name` for Prefect, which calls it inside the run."""
 
     def name() -> str:
-        from prefect.context import FlowRunContext
-
-        context = FlowRunContext.get()
-        given = {} if context is None else (context.parameters or {})
         try:
-            config = model.model_validate(given.get("cfg", {}))
+            config = model.model_validate(given_parameters().get("cfg", {}))
         except ValidationError:  # the flow itself says what is wrong
             return flow
         return run_name(flow, config, newest_config(flow, config))
 
     return name
+
+
+def given_parameters() -> Mapping[str, Any]:
+    """The parameters with which Prefect runs the present flow; none outside a flow run."""
+    from prefect.context import FlowRunContext
+
+    context = FlowRunContext.get()
+    return {} if context is None else (context.parameters or {})
 
 
 def newest_config(flow: str, config: StageConfig) -> Mapping[str, Any] | None:
@@ -60,7 +64,7 @@ def run_name(flow: str, config: StageConfig, before: Mapping[str, Any] | None) -
     if isinstance(benchmark, Mapping) and isinstance(benchmark.get("name"), str):
         words.append(short_name(benchmark["name"]))
     new = "" if before is None else new_values(differences(before, values, type(config)))
-    return f"{' '.join(words)}{new and f': {new}'}"[:_LONGEST]
+    return f"{' '.join(words)}{new and f': {new}'}"[:LONGEST]
 
 
 def new_values(found: Iterable[Difference]) -> str:

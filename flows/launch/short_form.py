@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from flows.launch.names import LONGEST, given_parameters
 from flows.launch.parameters import load
 from flows.launch.registry import FlowEntry, find_flow
 from latent_core.config.base import StageConfig
@@ -29,7 +30,6 @@ PRESETS = {  # the files in it, by the flow that they are for
     "label-kinds": ("label-kinds",),
     "compare": ("compare",),
 }
-_LONGEST = 200  # signs of a run's name
 
 
 def short_flow(name: str) -> Any:
@@ -67,11 +67,8 @@ def _named(flow: str) -> Any:
     """A run's name: its flow, the parameter file, and what differs from it."""
 
     def name() -> str:
-        from prefect.context import FlowRunContext
-
-        context = FlowRunContext.get()
-        given = {} if context is None else (context.parameters or {})
+        given = given_parameters()
         differs = ", ".join(given.get("overrides", ()))
-        return f"{flow} {given.get('preset', '')}{differs and f': {differs}'}"[:_LONGEST]
+        return f"{flow} {given.get('preset', '')}{differs and f': {differs}'}"[:LONGEST]
 
     return name

@@ -16,14 +16,18 @@ def places(tracking: TrackingConfig) -> tuple[Place, ...]:
     """MLflow, unless tracking is off, and Prefect. No address has a password."""
     found = [_prefect()]
     if tracking.enabled:
-        uri = without_password(tracking_uri(tracking))
+        uri = shown_uri(tracking)
         experiment = f"experiment {tracking.experiment}"
         if uri.startswith("http"):
             found.insert(0, Place("MLflow", uri, experiment))
         else:
-            local = uri.replace(f"sqlite:///{Path.cwd()}/", "sqlite:///")
-            found.insert(0, Place("MLflow", None, f"mlflow server --backend-store-uri {quote(local)}  # {experiment}"))
+            found.insert(0, Place("MLflow", None, f"mlflow server --backend-store-uri {quote(uri)}  # {experiment}"))
     return tuple(found)
+
+
+def shown_uri(tracking: TrackingConfig) -> str:
+    """Where MLflow's records are: without a password, and relative to this folder for a database in it."""
+    return without_password(tracking_uri(tracking)).replace(f"sqlite:///{Path.cwd()}/", "sqlite:///")
 
 
 def _prefect() -> Place:

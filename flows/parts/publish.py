@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from latent_core.addresses import without_password
+from flows.parts.places import shown_uri
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError
 from latent_core.store import Artifact, ArtifactRef
@@ -113,7 +113,7 @@ def show_where_to_look(tracking: TrackingConfig, gaps: Sequence[str] = ()) -> No
             put_right(database)  # MLflow's own server, which is named below, would look in the old place
         except InfrastructureError as error:
             logger.warning(error)
-    uri = without_password(tracking_uri(tracking)).replace(f"sqlite:///{Path.cwd()}/", "sqlite:///")
+    uri = shown_uri(tracking)
     if tracking.enabled and uri.startswith("http"):
         typer.echo(f"MLflow:  {uri}")
     elif tracking.enabled:

@@ -18,10 +18,10 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from latent_core.errors import InfrastructureError, InputError, LatentError
+from latent_core.errors import InfrastructureError, InputError
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.environment import code_version
-from tasks.tracking.ending import is_cancellation
+from tasks.tracking.ending import is_cancellation, reason
 from tasks.tracking.journal import FOLDER, Journal, runs
 
 logger = logging.getLogger("latent")
@@ -74,6 +74,12 @@ class PastRun:
     @property
     def seconds(self) -> float | None:
         return None if self.ended is None else self.ended - self.started
+
+    def require_result(self, lacking: str = "has no result") -> ArtifactRef:
+        """The result; raises InputError where there is none, whose message ends with what the run is `lacking`."""
+        if self.result is None:
+            raise InputError(f"run: {self.short} is {self.state} and {lacking}")
+        return self.result
 
 
 @dataclass(frozen=True)
@@ -136,8 +142,7 @@ def _state(failure: BaseException | None) -> RunState:
 def _reason(failure: BaseException | None) -> str:
     if failure is None or is_cancellation(failure):
         return ""
-    text = " ".join(str(failure).split())
-    return (text if isinstance(failure, LatentError) else f"{type(failure).__name__}: {text}")[:_LONGEST_FAILURE]
+    return " ".join(reason(failure).split())[:_LONGEST_FAILURE]
 
 
 def past_runs(store: ArtifactStore) -> list[PastRun]:
@@ -247,6 +252,14 @@ def find_run(store: ArtifactStore, word: str, found: Sequence[PastRun] | None = 
         what = f"{len(matches)} runs begin with" if matches else "no run is"
         raise InputError(f"run: {what} {word!r} in {store.root}; `latent runs` lists them")
     return matches[0]
+
+
+def named_result(store: ArtifactStore, word: str, lacking: str) -> ArtifactRef:
+    """What a reader means by `stage/fingerprint`, or by a run, of which the result stands for it.
+
+    Raises InputError where none or several are meant, and as `PastRun.require_result` does.
+    """
+    return store.find(word) if "/" in word else find_run(store, word).require_result(lacking)
 
 
 def run_before(known: Sequence[PastRun], past: PastRun) -> PastRun | None:
