@@ -129,6 +129,7 @@ def forget_peak(place: Place) -> None:
     if place.on_gpu:
         import torch
 
+        torch.cuda.init()  # without it there is no account to reset
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 
