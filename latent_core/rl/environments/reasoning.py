@@ -76,9 +76,10 @@ def may_be_scored(dataset: str, answer: str) -> bool:
 
 def draw(dataset: str, seed: int, settings: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The data set of a seed and its one puzzle. Raises EnvironmentFailed where its generator finds none."""
+    package = reasoning_gym()  # that it cannot be imported is no fault of the seed
     # One data set a puzzle: some draw a whole set from their seed, so that puzzles would depend on its size.
     try:
-        made = reasoning_gym().create_dataset(dataset, seed=seed, size=1, **settings)
+        made = package.create_dataset(dataset, seed=seed, size=1, **settings)
         return made, made[0]
     except Exception as error:  # a generator may give up in any way
         raise EnvironmentFailed(
