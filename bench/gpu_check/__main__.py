@@ -69,7 +69,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(prefix="gpu_check_") as scratch:
         place = Place(arguments.device, arguments.tiny, Path(scratch))
-        context = context_for(arguments.device, arguments.patience)
+        context = context_for(arguments.device, len(chosen), arguments.patience)
         record["processes"] = context.get_start_method()
         for check in chosen:
             left = arguments.seconds - (time.monotonic() - started)
