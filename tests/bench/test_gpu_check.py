@@ -91,7 +91,7 @@ def test_unknown_check_is_refused_with_the_known_ones() -> None:
 
 def test_check_of_the_head_alone_writes_its_rows_and_the_machine(tmp_path: Path) -> None:
     out = tmp_path / "found.json"
-    done = _checked("--only", "head", "--json", str(out))
+    done = _checked("--only", "head", "--patience", "10", "--json", str(out))
     assert done.returncode == 0, done.stderr
     written = json.loads(out.read_text())
     assert [row["what"] for row in written["results"]["rows"]] == ["full loss", "phase loss", "phase / full"]
