@@ -44,6 +44,7 @@ ENVIRONMENT = {
     "TRL_EXPERIMENTAL_SILENCE": "1",
     "TRANSFORMERS_VERBOSITY": "error",
 }
+IMPORT_SECONDS = 30.0  # that a process which is no fork may take before its check begins
 LEAST_SECONDS = 5.0  # of what is left of the whole, for a check to be started
 
 
@@ -69,15 +70,16 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(prefix="gpu_check_") as scratch:
         place = Place(arguments.device, arguments.tiny, Path(scratch))
-        context = context_for(arguments.device, arguments.patience)
+        context = context_for(arguments.device, len(chosen), arguments.patience)
         record["processes"] = context.get_start_method()
+        start = IMPORT_SECONDS if record["processes"] == "spawn" else 0.0
         for check in chosen:
             left = arguments.seconds - (time.monotonic() - started)
             if left < LEAST_SECONDS:
                 outcome = skipped(check, f"not run: the {arguments.seconds:.0f} seconds are over")
                 said(outcome.rows[0])
             else:
-                outcome = run(check, place, context, min(check.seconds * arguments.patience, left), said)
+                outcome = run(check, place, context, min((check.seconds + start) * arguments.patience, left), said)
             record["rows"] += [row._asdict() for row in outcome.rows]
             record["checks"][check.name] = {"seconds": outcome.seconds, "tracebacks": outcome.tracebacks}
             record["seconds"] = time.monotonic() - started

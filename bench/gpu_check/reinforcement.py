@@ -25,7 +25,7 @@ def check(place: Place, findings: Findings) -> None:
 
     folder = dual_folder(place)
     common = {"steps": STEPS, "micro_batch_size": place.sized(8, 2), "diagnose_every": 1}
-    rollout = {"samples": place.sized(8, 2), "max_new_tokens": place.sized(192, 96), "engine": "transformers"}
+    rollout = {"samples": place.sized(8, 2), "max_new_tokens": place.sized(256, 128), "engine": "transformers"}
     grpo = GrpoConfig.model_validate(
         {
             **common,

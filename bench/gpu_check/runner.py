@@ -41,8 +41,10 @@ class Failure(NamedTuple):
     traceback: str
 
 
-def context_for(device: str, patience: float = 1.0) -> Any:
-    """How processes are started here. Where a fork cannot use the GPU, by spawning."""
+def context_for(device: str, checks: int, patience: float = 1.0) -> Any:
+    """How processes are started here. Where a fork cannot use the GPU, or loading all is for one check, by spawning."""
+    if checks == 1:
+        return multiprocessing.get_context("spawn")
     forking = multiprocessing.get_context("forkserver")
     forking.set_forkserver_preload([PRELOAD])
     try:

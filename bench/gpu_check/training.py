@@ -15,7 +15,7 @@ from bench.gpu_check.place import REFERENCE, Place, dual_folder, forget_peak, in
 STEPS, SAVE_EVERY = 6, 2
 METHODS = ("lora", "full")
 REFERENCES = "training.json"
-TOLERANCES = {"float32": 2e-3, "bfloat16": 0.05}  # relative, of the mean losses of two steps each
+TOLERANCES = {"float32": 2e-3, "bfloat16": 0.1}  # relative, of the mean losses of two steps each
 RESUME_TOLERANCE = 2e-3  # a GPU adds gradients up in no fixed order
 
 

@@ -30,6 +30,10 @@ def check_v2(place: Place, findings: Findings) -> None:
     if not place.on_gpu:
         findings.skip("vLLM, Model Runner V2", "runs on GPUs only")
         return
+    if find_spec("vllm") is not None:
+        from latent_core.serving import constraint, constraint_v2
+
+        constraint.PROCESSOR = constraint_v2.PROCESSOR  # what the engine hands to vLLM, in this process alone
     _checked(place, findings, "Model Runner V2")
 
 

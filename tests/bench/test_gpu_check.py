@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from bench.gpu_check.checks import CHECKS, Check
-from bench.gpu_check.findings import FAILED, OK, SKIPPED, WRONG, Findings, Row
+from bench.gpu_check.findings import FAILED, OK, SKIPPED, WRONG, Row
 from bench.gpu_check.place import Place
 from bench.gpu_check.runner import run
 from bench.gpu_check.sampling import agreement
 from bench.phase_memory import Shape, batch_of, loss_of
+from tests.support import gpu_checks
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,31 +32,6 @@ def test_ways_measure_the_full_and_the_masked_loss_of_the_same_batch() -> None:
             assert float(loss_of(way, batch)) == pytest.approx(float(expected), abs=1e-5)
 
 
-def _says_and_raises(place: Place, findings: Findings) -> None:
-    findings.note("first", "said before it failed", number=place.number)
-    findings.expect(False, "second", "not as it should be")
-    raise RuntimeError("a line\nand another")
-
-
-def _crashes(place: Place, findings: Findings) -> None:
-    findings.note("first", "said before it died")
-    print("printed before it died", flush=True)
-    os._exit(9)
-
-
-def _needs_another_library(place: Place, findings: Findings) -> None:
-    import a_library_that_nobody_has.part  # type: ignore[import-not-found]  # noqa: F401
-
-
-def _needs_a_module_of_ours(place: Place, findings: Findings) -> None:
-    import latent_core.nothing  # type: ignore[import-not-found]  # noqa: F401
-
-
-def _never_ends(place: Place, findings: Findings) -> None:
-    findings.note("first", f"CUDA_VISIBLE_DEVICES {os.environ.get('CUDA_VISIBLE_DEVICES')!r}")
-    time.sleep(600)
-
-
 def _ran(function: object, tmp_path: Path, *, limit: float = 60.0, processes: int = 1) -> tuple[list[Row], list[str]]:
     check = Check("one", function, 1.0, processes)  # type: ignore[arg-type]
     told: list[Row] = []
@@ -68,14 +42,15 @@ def _ran(function: object, tmp_path: Path, *, limit: float = 60.0, processes: in
 
 
 def test_check_that_raises_keeps_its_rows_and_becomes_one_with_its_traceback(tmp_path: Path) -> None:
-    rows, tracebacks = _ran(_says_and_raises, tmp_path)
+    rows, tracebacks = _ran(gpu_checks.says_and_raises, tmp_path)
     assert [row.status for row in rows] == [OK, WRONG, FAILED]
+    assert rows[0].found == "CUDA_VISIBLE_DEVICES is ''"  # without a GPU in play none may be used
     assert rows[2].found == "failed: RuntimeError: a line"
-    assert "_says_and_raises" in tracebacks[0] and "and another" in tracebacks[0]
+    assert "says_and_raises" in tracebacks[0] and "and another" in tracebacks[0]
 
 
 def test_check_whose_process_dies_keeps_its_rows_and_becomes_one(tmp_path: Path) -> None:
-    rows, tracebacks = _ran(_crashes, tmp_path)
+    rows, tracebacks = _ran(gpu_checks.dies, tmp_path)
     assert [(row.status, row.found) for row in rows] == [
         (OK, "said before it died"),
         (FAILED, "failed: its process died with exit code 9"),
@@ -84,18 +59,17 @@ def test_check_whose_process_dies_keeps_its_rows_and_becomes_one(tmp_path: Path)
 
 
 def test_check_that_needs_an_absent_library_is_skipped_but_not_one_that_needs_a_module_of_ours(tmp_path: Path) -> None:
-    rows, _ = _ran(_needs_another_library, tmp_path)
+    rows, _ = _ran(gpu_checks.needs_another_library, tmp_path)
     assert [(row.status, row.found) for row in rows] == [(SKIPPED, "a_library_that_nobody_has is not installed")]
-    rows, _ = _ran(_needs_a_module_of_ours, tmp_path)
+    rows, _ = _ran(gpu_checks.needs_a_module_of_ours, tmp_path)
     assert [row.status for row in rows] == [FAILED]
 
 
 def test_check_without_an_end_is_stopped_at_its_limit_in_every_process(tmp_path: Path) -> None:
-    rows, _ = _ran(_never_ends, tmp_path, limit=20.0, processes=2)
-    assert [row.found for row in rows if row.status == OK] == ["CUDA_VISIBLE_DEVICES ''"] * 2
-    assert [(row.what, row.found) for row in rows if row.status == FAILED] == [
-        ("one, process 0", "failed: no end within 20 s"),
-        ("one, process 1", "failed: no end within 20 s"),
+    rows, _ = _ran(gpu_checks.never_ends, tmp_path, limit=1.0, processes=2)
+    assert [(row.what, row.found) for row in rows] == [
+        ("one, process 0", "failed: no end within 1 s"),
+        ("one, process 1", "failed: no end within 1 s"),
     ]
 
 
@@ -117,7 +91,7 @@ def test_unknown_check_is_refused_with_the_known_ones() -> None:
 
 def test_check_of_the_head_alone_writes_its_rows_and_the_machine(tmp_path: Path) -> None:
     out = tmp_path / "found.json"
-    done = _checked("--only", "head", "--json", str(out))
+    done = _checked("--only", "head", "--patience", "10", "--json", str(out))
     assert done.returncode == 0, done.stderr
     written = json.loads(out.read_text())
     assert [row["what"] for row in written["results"]["rows"]] == ["full loss", "phase loss", "phase / full"]
