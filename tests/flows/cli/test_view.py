@@ -76,6 +76,20 @@ def test_two_reports_seen_together_hold_each_evaluation_once(store, old, new):
     assert sorted(one.key for one in shown.run.evaluations) == ["dual/ratio 0.5", "dual/ratio 1", "standard/ratio 0.5"]
 
 
+def test_condition_of_a_newer_release_is_called_as_its_report_does_and_shown(store, evaluations):
+    newer = {role.replace("dual/ratio 0.5", "dual/whisper 0.5"): ref for role, ref in evaluations.items()}
+    report = report_in(store, "Newer", newer, 300.0)
+    shown = sample_browser(store, [str(report)]).show(Link(condition="dual/whisper 0.5"))
+    assert (shown.link.condition, shown.link.beside) == ("dual/whisper 0.5", "standard/ratio 0.5")
+    assert [one.name for one in shown.run.evaluations] == [
+        "dual, ratio 1",
+        "standard, ratio 0.5",
+        "dual, whisper 0.5",
+    ]
+    alone = sample_browser(store, [str(newer["evaluation/dual/whisper 0.5"])]).show(Link())
+    assert alone.link.condition == "dual/whisper 0.5" and alone.listed
+
+
 def test_evaluation_that_is_gone_is_named(store, new):
     store.set_aside(ArtifactRef("evaluate", "c" * 64))
     assert sample_browser(store, [str(new)]).show(Link()).notes == ("missing or damaged: standard, ratio 0.5",)
