@@ -16,7 +16,9 @@ from latent_core.identity import fingerprint
 from latent_core.report.names import label
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
 from tasks.tracking import tracker as tracker_module
+from tasks.tracking.curves import curves
 from tasks.tracking.description import read_label
+from tasks.tracking.journal import Journal, JournalEntry
 from tasks.tracking.mlflow import open_client, sync
 from tasks.tracking.parameters import flat_parameters, is_taken
 from tasks.tracking.tracker import Tracker
@@ -75,14 +77,29 @@ def _runs(tracking: TrackingConfig, wanted: str = "") -> list[Any]:
 
 
 def test_labels_of_all_conditions_are_read_back() -> None:
-    for model in ("dual", "lm_surprisal span", "base"):
+    for model in ("dual", "lm_surprisal span", "policy"):
         for seed in (None, 0, 12):
             for kind in Kind:
-                ratio = 1.0 if kind is Kind.UNTRAINED else 0.25 if kind.takes_ratio else None
-                condition = Condition(model, kind, ratio, seed)
-                is_trained = kind is not Kind.UNTRAINED
-                found = read_label(label(condition), is_truncated=kind is Kind.TRUNCATE, is_trained=is_trained)
-                assert found == condition
+                if kind is not Kind.UNTRAINED:
+                    condition = Condition(model, kind, 0.25 if kind.takes_ratio else None, seed)
+                    assert read_label(label(condition), is_truncated=kind is Kind.TRUNCATE) == condition
+    base = Condition("base", Kind.UNTRAINED, 1.0)
+    assert read_label(label(base)) == base
+
+
+@pytest.mark.parametrize("trainer", ["train", "grpo", "agent"])
+def test_models_without_ratios_are_lines_of_their_own_beside_a_base_that_was_trained_before(
+    store: ArtifactStore, trainer: str
+) -> None:
+    before, after = (_made(store, trainer, {"seed": seed}, {}).ref for seed in (1, 2))
+    evaluated = {"base": _evaluated(store, before, 1.0, 0.5), "concise": _evaluated(store, after, 1.0, 0.7)}
+    journal = Journal("run", "concise", "", {}, 0.0)
+    found = [
+        (JournalEntry(one.ref.stage, one.ref.fingerprint, False, name), one.manifest) for name, one in evaluated.items()
+    ]
+    drawn = [(curve.name, [point.ratio for point in curve.points]) for curve in curves(journal, found)]
+    assert drawn == [("base by ratio · gsm8k", [1.0]), ("concise trained by ratio · gsm8k", [1.0])]
+    assert curves(journal, found[1:]) == []
 
 
 def test_parameters_that_mlflow_cannot_hold_are_told_and_not_cut() -> None:
@@ -110,6 +127,8 @@ def test_pages_of_a_run_say_what_it_was_and_rebuilt_ones_say_the_same(
     assert parent.data.tags["mlflow.user"] == parent.info.user_id != ""
     assert parent.data.metrics["accuracy/dual-seed1 ratio 0.5"] == pytest.approx(0.65)
     assert parent.data.metrics["tokens/standard-seed1 ratio 1"] == 100
+    histories = [open_client(live)[0].get_metric_history(parent.info.run_id, name) for name in parent.data.metrics]
+    assert [len(history) for history in histories] == [1] * 12
     evaluations = [run for run in runs if run.data.tags.get("stage") == "evaluate"]
     said = {json.dumps(run.data.params, sort_keys=True) for run in evaluations}
     assert len(said) == len(evaluations) == 6
@@ -182,6 +201,7 @@ def test_registered_version_has_source_run_description_and_measured_accuracy(
     [
         (StageFailed("train dual: no room on the disk"), "FAILED", "train dual: no room on the disk"),
         (ValueError("bad"), "FAILED", "ValueError: bad"),
+        (ValueError("https://canary@host/v1?api_key=canary"), "FAILED", "ValueError: https://***@host/v1?api_key=***"),
         (SystemExit(143), "KILLED", "ended by SIGTERM"),
         (KeyboardInterrupt(), "KILLED", "KeyboardInterrupt"),
     ],
