@@ -86,11 +86,11 @@ def run_missing(entry: FlowEntry, config: Any, force: Sequence[str]) -> Done:
             with gaps_told() as gaps:
                 execute_entry(entry, config, force)
         else:
-            found = planned.store.require(result)
+            artifact = planned.store.require(result)
             try:
-                entry.conclude(config, planned, found)
+                entry.conclude(config, planned, artifact)
             except RegressionFound as fallen:
-                _record(entry, config, planned, found, started, fallen)
+                _record(entry, config, planned, artifact, started, fallen)
                 raise
             if planned.unrecorded:
                 console.print(f"all {len(planned.lines)} stages are in the store: running the flow for its record")
@@ -101,7 +101,7 @@ def run_missing(entry: FlowEntry, config: Any, force: Sequence[str]) -> Done:
                 for note in planned.notes:
                     console.print(note, soft_wrap=True)
                 log_warnings(planned)
-                _record(entry, config, planned, found, started)
+                _record(entry, config, planned, artifact, started)
     except RegressionFound as found:  # the table says more than the verdict alone
         verdict = found
     return Done(planned, planned.store.require(result), gaps, verdict)
