@@ -11,6 +11,7 @@ from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
 from flows.parts.sharded import collected_shards, question_ranges
 from latent_core.config.concise import ConciseConfig, FewShotConfig
+from latent_core.evaluation.condition import BASE
 from latent_core.models.source import short_name
 from latent_core.store import Artifact, ArtifactRef
 from tasks.concise import (
@@ -78,7 +79,7 @@ def compose(cfg: ConciseConfig, run: Run) -> ArtifactRef:
         "train/concise": trained,
         "contamination": checked,
     }
-    page = ReportConfig(title=title, reference="base", margin=cfg.margin, places=places(cfg.tracking))
+    page = ReportConfig(title=title, reference=BASE, margin=cfg.margin, places=places(cfg.tracking))
     return run.stage(write_report, page, ReportInputs(evaluations, stages))
 
 

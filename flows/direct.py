@@ -10,6 +10,7 @@ from flows.parts.places import places
 from flows.parts.publish import publish, show, trained_models
 from flows.parts.questions import fitted
 from latent_core.config.direct import DirectConfig
+from latent_core.evaluation.condition import BASE
 from latent_core.models.source import short_name
 from latent_core.store import Artifact, ArtifactRef
 from tasks.direct import PrepareDirectInputs, prepare_direct
@@ -54,7 +55,7 @@ def compose(cfg: DirectConfig, run: Run) -> ArtifactRef:
     title = f"Direct answers on {cfg.benchmark.name} with {short_name(cfg.model)}"
     checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.prepare.questions)
     stages = {"prepare/direct": prepared, "train/direct": trained, "contamination": checked}
-    page = ReportConfig(title=title, reference="base", margin=cfg.margin, places=places(cfg.tracking))
+    page = ReportConfig(title=title, reference=BASE, margin=cfg.margin, places=places(cfg.tracking))
     return run.stage(write_report, page, ReportInputs(evaluations, stages))
 
 

@@ -18,7 +18,7 @@ from flows.parts.questions import fitted
 from flows.parts.ratios import PLAIN, check_asked, ratio_tokens_of, trained_ratios
 from latent_core.config.length_arms import LengthArm, LengthArmsConfig
 from latent_core.evaluation.arm_comparisons import Pair
-from latent_core.evaluation.condition import Condition, Kind, seeded
+from latent_core.evaluation.condition import BASE, Condition, Kind, seeded
 from latent_core.store import ArtifactRef
 from tasks.compare_arms import CompareArms, CompareArmsInputs, ComparisonFamily, compare_arms
 from tasks.grpo import GrpoInputs, train_policy
@@ -58,7 +58,7 @@ def compose(cfg: LengthArmsConfig, run: Run) -> ArtifactRef:
         known |= trained_ratios(start, run.store) or PLAIN
         before = evaluated_at_ratios(cfg.evaluate, run, start, test_split, arm_name(form, START))
         plain = Condition(arm_name(form, START), Kind.RATIO, 1.0)
-        evaluations.setdefault(Condition("base", Kind.UNTRAINED, 1.0), before[plain])
+        evaluations.setdefault(Condition(BASE, Kind.UNTRAINED, 1.0), before[plain])
         for seed in cfg.seeds:  # the same model whatever the seed, so that arms are paired with it seed by seed
             evaluations |= {
                 Condition(condition.model, condition.kind, condition.ratio, seed): ref

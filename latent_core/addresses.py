@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
 
 TEMPORARY_SERVER = "LATENT_TEMPORARY_PREFECT_SERVER"
 """Environment variable with the address of the Prefect server that ends with the run, where there is one: no address to
 link to."""
 
+_HIDDEN = "***"
+# A password may have a slash, as SQLAlchemy takes it; host:port/path is told from it by the port.
+_CREDENTIALS = re.compile(
+    r"""(?P<scheme>[a-z][a-z0-9+.-]*)://
+        (?: (?P<user>[^\s:/?\#@\[]*) : (?!\d*(?:[/?\#\s]|$)) (?P<password>[^\s@]*(?:@[^\s/?\#@]*(?=@))*)
+          | (?P<alone>[^\s:/?\#@\[]+) ) @""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_PARAMETER = re.compile(r"(?P<start>[?&][^\s=&?#]+)=(?P<value>[^\s&#\"'<>)]+)")
+_SECRET = re.compile(r"(?:pass(?:word|wd)?|pwd|token|secret|key|sig(?:nature)?|credentials?|auth(?:orization)?)$", re.I)
+_NO_PASSWORDS = ("", "x-oauth-basic")  # beside a token that stands as the user's name
+
 
 def holds_password(address: str) -> bool:
-    """Whether the address has the form `scheme://user:password@host`."""
-    return "://" in address and bool(urlsplit(address).password)
+    """Whether the address holds a secret: user:password@host, a token as the name of an HTTP user, or a parameter of
+    its query such as password, token or api_key."""
+    return without_passwords(address) != address
 
 
-def without_password(address: str) -> str:
-    """The address with `***` for its password."""
-    if not holds_password(address):
-        return address
-    parts = urlsplit(address)
-    _, _, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{parts.username}:***@{host}").geturl()
+def without_passwords(text: str) -> str:
+    """An address, or a text with addresses in it, with `***` for every secret that `holds_password` knows."""
+    return _PARAMETER.sub(_parameter, _CREDENTIALS.sub(_credentials, text))
+
+
+def _credentials(found: re.Match[str]) -> str:
+    scheme, user, password = found["scheme"], found["user"], found["password"]
+    if user is None:
+        is_token = scheme.lower().rpartition("+")[2] in ("http", "https")  # others name a user, as git@host does
+        return f"{scheme}://{_HIDDEN}@" if is_token else found[0]
+    return f"{scheme}://{_HIDDEN}@" if password in _NO_PASSWORDS else f"{scheme}://{user}:{_HIDDEN}@"
+
+
+def _parameter(found: re.Match[str]) -> str:
+    return f"{found['start']}={_HIDDEN}" if _SECRET.search(found["start"]) else found[0]

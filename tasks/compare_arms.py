@@ -12,10 +12,10 @@ from pydantic import Field
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, StageConfig
 from latent_core.evaluation.arm_comparisons import Pair
 from latent_core.evaluation.arms import Point, read_arm
-from latent_core.evaluation.condition import Condition, Kind, by_role, role_of
+from latent_core.evaluation.condition import BASE, Condition, Kind, by_role, role_of
 from latent_core.evaluation.summary import Summary
 from latent_core.report import Provenance
-from latent_core.report.comparison import BASE, Family, Intervened, Trained, build_comparison
+from latent_core.report.comparison import Family, Intervened, Trained, build_comparison
 from latent_core.report.comparison_page import render_comparison
 from latent_core.report.comparison_plots import comparison_figures
 from latent_core.report.comparison_tables import markdown, tables

@@ -35,7 +35,7 @@ def list_artifacts(
         return
     # Not rich: its tables measure every cell first, which takes seconds for ten thousand lines.
     typer.echo(
-        f"{'stage':<18} {'fingerprint':<12} {'made':<16} {'rows':>9} {'took':>7} {'size':>9} {'accuracy':>8}  "
+        f"{'stage':<18} {'fingerprint':<12} {'made':<16} {'rows':>9} {'took':>10} {'size':>9} {'accuracy':>8}  "
         f"{'state':<9}  made for"
     )
     for item in listing:

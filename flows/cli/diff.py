@@ -68,7 +68,7 @@ def _side(word: str, store: ArtifactStore, flow: str | None) -> Side:
     """A parameter file, `stage/fingerprint`, or a run, of which the result stands for it."""
     path = Path(word)
     if path.suffix in (".yaml", ".yml") or path.is_file():
-        return Side(f"file {word}", read(path), flow)
+        return Side(f"file {word}", read(path, "file"), flow)
     if "/" in word:
         ref = store.find(word)
         record = store.manifest(ref).record

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flows.cli.tables import date, duration, size
+from flows.cli.tables import date, size
 from latent_core.errors import InputError
 from latent_core.evaluation.condition import condition_of
 from latent_core.report.names import full_name
 from latent_core.store import ArtifactRef, ArtifactStore, DamagedError, Manifest
 from latent_core.store.causes import uses_of
+from tasks.progress.durations import duration
 
 _MOST_USES = 3  # that a line names
 REPORTS = ("report", "compare_arms")  # stages whose parents are evaluations; loading these takes longer than a listing
@@ -40,12 +41,13 @@ class Listed:
         """For people: one line."""
         start = f"{self.stage:<18} {self.fingerprint[:12]}"
         if self.rows is None or self.bytes is None:
-            return f"{start} {'-':<16} {'-':>9} {'-':>7} {'-':>9} {'-':>8}  {self.state}"
+            return f"{start} {'-':<16} {'-':>9} {'-':>10} {'-':>9} {'-':>8}  {self.state}"
         accuracy = "" if self.accuracy is None else f"{100 * self.accuracy:.1f} %"
+        took = "" if self.seconds is None else duration(self.seconds)
         uses = [self.title] if self.title else list(self.made_for[:_MOST_USES])
         more = f" and {len(self.made_for) - _MOST_USES} more" if len(self.made_for) > _MOST_USES else ""
         return (
-            f"{start} {date(self.started):<16} {self.rows:>9,} {duration(self.seconds):>7} {size(self.bytes):>9} "
+            f"{start} {date(self.started):<16} {self.rows:>9,} {took:>10} {size(self.bytes):>9} "
             f"{accuracy:>8}  {self.state:<9}  {'; '.join(uses)}{more}"
         ).rstrip()
 

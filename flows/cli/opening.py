@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from pydantic import ValidationError
 
 from flows.parts.publish import show_where_to_look
 from latent_core.config.runtime import TrackingConfig
@@ -29,7 +30,11 @@ def open_page(word: str, store: ArtifactStore, only_print: bool) -> None:
     if past is not None and past.link:
         typer.echo(f"MLflow:  {past.link}")
     elif past is not None:
-        show_where_to_look(_tracking(past.config))
+        tracking = _tracking(past.config)
+        if tracking is None:
+            typer.echo("MLflow:  not known: the run's record has no section `tracking` that this release can read")
+        else:
+            show_where_to_look(tracking)
     if only_print or not sys.stdout.isatty():
         return
     try:
@@ -56,10 +61,15 @@ def page_file(artifact: Artifact) -> Path:
     return copy
 
 
-def _tracking(config: Mapping[str, Any]) -> TrackingConfig:
-    """Where a run was tracked, of which only these fields matter."""
+def _tracking(config: Mapping[str, Any]) -> TrackingConfig | None:
+    """Where a run was tracked, of which only these fields matter; None where an old record says it in another way."""
     given = config.get("tracking") or {}
-    return TrackingConfig.model_validate({name: given[name] for name in ("enabled", "uri") if name in given})
+    if not isinstance(given, Mapping):
+        return None
+    try:
+        return TrackingConfig.model_validate({name: given[name] for name in ("enabled", "uri") if name in given})
+    except ValidationError:
+        return None
 
 
 def _result(past: PastRun) -> ArtifactRef:

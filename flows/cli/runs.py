@@ -10,10 +10,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from flows.cli.tables import console, date, duration, print_json
+from flows.cli.tables import console, date, print_json
 from flows.launch.registry import flow_names, parameters_of
 from latent_core.config.differences import Difference, differences, shown
 from latent_core.store import ArtifactRef, ArtifactStore
+from tasks.progress.durations import duration
 from tasks.run.headlines import Result, headline, results_behind
 from tasks.run.history import PastRun, RunState, past_runs, run_before
 
@@ -42,7 +43,7 @@ def list_runs(store: ArtifactStore, flow: str | None, limit: int, as_json: bool)
         table.add_row(
             past.short,
             date(past.started),
-            duration(past.seconds),
+            "" if past.seconds is None else duration(past.seconds),
             escape(past.flow),
             escape(_news(news[past.id])),
             _state(past),
@@ -82,7 +83,8 @@ def _value(value: Any) -> str:
 def _state(past: PastRun) -> str:
     style = _STYLES.get(past.state, "yellow")
     attempts = f", attempt {past.attempts}" if past.attempts > 1 else ""
-    return f"[{style}]{past.state}[/{style}]{attempts}"
+    cached = ", all cached" if past.state is RunState.FINISHED and past.stages and past.computed == 0 else ""
+    return f"[{style}]{past.state}[/{style}]{cached}{attempts}"
 
 
 def _as_json(past: PastRun, news: Sequence[Difference] | None, results: Sequence[Result]) -> Mapping[str, Any]:

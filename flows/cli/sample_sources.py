@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from flows.cli.listing import REPORTS
 from flows.cli.tables import date
 from latent_core.errors import InputError
-from latent_core.evaluation.condition import Condition, Kind, condition_of, role_ending
+from latent_core.evaluation.condition import Kind, condition_of, role_ending
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, Manifest
 from latent_core.ui.browser import SampleBrowser, Source
 from latent_core.ui.graded import Evaluated, EvaluatedRun, GradedSamples
-from tasks.evaluations import evaluations_behind
 from tasks.report import write_report
 from tasks.run.history import named_result
 from tasks.tables import SAMPLES
@@ -80,7 +80,7 @@ def _told_apart(evaluations: Sequence[Evaluated]) -> tuple[Evaluated, ...]:
 def _opened(store: ArtifactStore, ref: ArtifactRef) -> EvaluatedRun:
     """A report's evaluations, or an evaluation alone."""
     artifact = store.require(ref)
-    if _conditions(artifact):
+    if _asked(artifact):
         return _report(store, ref)
     content = artifact.manifest.content
     if not content.shards and not any(item.path == SAMPLES.file for item in content.files):
@@ -88,50 +88,74 @@ def _opened(store: ArtifactStore, ref: ArtifactRef) -> EvaluatedRun:
             f"artifact: {ref} has no samples to look at; name a run (`latent runs`), a report "
             "(report/FINGERPRINT) or an evaluation (evaluate/FINGERPRINT)"
         )
-    model, condition, ratio = _described(store, artifact)
-    alone = Evaluated(model, condition, ratio, artifact)
+    asked = _described(store, artifact)
+    alone = Evaluated(asked.model, asked.condition, asked.ratio, artifact)
     return EvaluatedRun(_key(ref), f"{alone.name}, {_short(ref)}", (alone,))
 
 
 def _report(store: ArtifactStore, ref: ArtifactRef) -> EvaluatedRun:
     report = store.require(ref)
     found, missing = [], []
-    for condition, parent in _conditions(report).items():
+    for asked, parent in _asked(report).items():
         artifact = None if parent is None else store.get(parent.stage, parent.fingerprint)
-        ending = role_ending(condition)
         if artifact is None:
-            missing.append(f"{condition.trained_model}, {ending}")
+            missing.append(f"{asked.model}, {asked.condition}")
         else:
-            found.append(Evaluated(condition.trained_model, ending, condition.ratio, artifact))
+            found.append(Evaluated(asked.model, asked.condition, asked.ratio, artifact))
     if not found:
         raise InputError(f"artifact: the store has none of the evaluations of {ref} any more; run it again")
     return EvaluatedRun(_key(ref), _title(report.manifest), tuple(found), tuple(missing))
 
 
-def _conditions(report: Artifact) -> dict[Condition, ArtifactRef | None]:
+class Asked(NamedTuple):
+    """What was asked of which model, as people read it; `ratio` is None where none was asked for, or none is known."""
+
+    model: str
+    condition: str
+    ratio: float | None
+    is_ratio: bool = False  # as the model was trained on ratios
+
+
+def _asked(report: Artifact) -> dict[Asked, ArtifactRef | None]:
     """Models that were trained on ratios come first, and of each the largest ratio."""
-    behind = evaluations_behind(report)
-    order = sorted(behind, key=lambda one: (one.kind is not Kind.RATIO, one.trained_model, -(one.ratio or 0.0)))
-    return {condition: behind[condition].ref for condition in order}
+    behind = {
+        asked: parent.ref
+        for role, parent in report.manifest.content.parents.items()
+        if (asked := _of_role(role)) is not None
+    }
+    order = sorted(behind, key=lambda one: (not one.is_ratio, one.model, -(one.ratio or 0.0)))
+    return {asked: behind[asked] for asked in order}
 
 
-def _described(store: ArtifactStore, evaluation: Artifact) -> tuple[str, str, float | None]:
-    """Model, condition and ratio: as a report calls them, else from what the evaluation was made of."""
+def _of_role(role: str) -> Asked | None:
+    """What the role of an evaluation says; None for another role. A kind of a newer release is called as there."""
+    try:
+        condition = condition_of(role)
+    except InputError:
+        model, _, ending = role.partition("/")[2].rpartition("/")
+        return Asked(model, ending, None)
+    if condition is None:
+        return None
+    return Asked(condition.trained_model, role_ending(condition), condition.ratio, condition.kind is Kind.RATIO)
+
+
+def _described(store: ArtifactStore, evaluation: Artifact) -> Asked:
+    """As a report calls it, else from what the evaluation was made of."""
     for _, manifest in store.committed(write_report.name):
         if not isinstance(manifest, Manifest):
             continue
         for role, parent in manifest.content.parents.items():
-            condition = condition_of(role) if parent.ref == evaluation.ref else None
-            if condition is not None:
-                return condition.trained_model, role_ending(condition), condition.ratio
+            asked = _of_role(role) if parent.ref == evaluation.ref else None
+            if asked is not None:
+                return asked
     content = evaluation.manifest.content
     evaluated = content.parents.get("model")
     model = evaluation.ref.stage if evaluated is None else f"{evaluated.stage or 'model'} {evaluated.fingerprint[:8]}"
     ratio = content.identity.get("ratio")
     if not isinstance(ratio, (int, float)):
-        return model, evaluation.ref.stage, None
+        return Asked(model, evaluation.ref.stage, None)
     prompting = str(content.identity.get("prompting", "ratio"))
-    return model, f"{prompting} {ratio:g}", float(ratio)
+    return Asked(model, f"{prompting} {ratio:g}", float(ratio))
 
 
 def _title(manifest: Manifest) -> str:

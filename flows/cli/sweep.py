@@ -73,8 +73,10 @@ def show_results(done: Sequence[PointResult]) -> None:
     table = Table(*done[0].point.values, "accuracy, %" if _is_accuracy(done) else "return", "report")
     for item in done:
         values = [escape(shown(value)) for value in item.point.values.values()]
-        result = headline(item.results).removesuffix(" %") if not item.failure else f"failed: {item.failure}"
-        table.add_row(*values, escape(result), "" if item.report is None else str(item.report))
+        result = headline(item.results).removesuffix(" %")  # of a point with a verdict too, which has its report
+        failure = f"failed: {item.failure}" if item.failure else ""
+        told = "; ".join(filter(None, (result, failure)))
+        table.add_row(*values, escape(told), "" if item.report is None else str(item.report))
     console().print(table)
 
 

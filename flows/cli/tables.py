@@ -33,16 +33,6 @@ def size(count: int) -> str:
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
-def duration(seconds: float | None) -> str:
-    """`8 s`, `12 min`, `3 h 20 min`."""
-    if seconds is None:
-        return ""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
 def print_json(values: Any) -> None:
     """For programs: one JSON document."""
     typer.echo(json.dumps(values, indent=1, ensure_ascii=False))

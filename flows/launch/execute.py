@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from flows.launch.ending import ENDING
+from flows.launch.names import newest_config, run_name
 from flows.launch.parameters import load
 from flows.launch.plan import log_warnings, plan
 from flows.launch.registry import FlowEntry, find_flow
@@ -20,7 +23,9 @@ from flows.parts.publish import show_where_to_look
 from latent_core.errors import RegressionFound
 from latent_core.store import Artifact
 from tasks.progress.terminal import ProgressBars, shown_by
+from tasks.run.history import RunRecord
 from tasks.run.plan import Plan
+from tasks.tracking.journal import Journal
 from tasks.tracking.tracker import gaps_told
 
 # Set before Prefect is imported: a quiet client.
@@ -70,6 +75,7 @@ class Done:
 
 def run_missing(entry: FlowEntry, config: Any, force: Sequence[str]) -> Done:
     """Run what is missing of a flow, if anything is; raises what the flow fails with, other than a verdict."""
+    started = time.time()
     planned, result = plan(entry, config, force)
     verdict: RegressionFound | None = None
     gaps: list[str] = []
@@ -80,7 +86,12 @@ def run_missing(entry: FlowEntry, config: Any, force: Sequence[str]) -> Done:
             with gaps_told() as gaps:
                 execute_entry(entry, config, force)
         else:
-            entry.conclude(config, planned, planned.store.require(result))
+            artifact = planned.store.require(result)
+            try:
+                entry.conclude(config, planned, artifact)
+            except RegressionFound as fallen:
+                _record(entry, config, planned, artifact, started, fallen)
+                raise
             if planned.unrecorded:
                 console.print(f"all {len(planned.lines)} stages are in the store: running the flow for its record")
                 with gaps_told() as gaps:
@@ -90,9 +101,24 @@ def run_missing(entry: FlowEntry, config: Any, force: Sequence[str]) -> Done:
                 for note in planned.notes:
                     console.print(note, soft_wrap=True)
                 log_warnings(planned)
+                _record(entry, config, planned, artifact, started)
     except RegressionFound as found:  # the table says more than the verdict alone
         verdict = found
     return Done(planned, planned.store.require(result), gaps, verdict)
+
+
+def _record(
+    entry: FlowEntry,
+    config: Any,
+    planned: Plan,
+    result: Artifact,
+    started: float,
+    verdict: RegressionFound | None = None,
+) -> None:
+    """What `latent runs` tells of a run of which the store had everything, so that no flow was run."""
+    name = run_name(entry.name, config, newest_config(entry.name, config))
+    journal = Journal(uuid.uuid4().hex, entry.name, "", config.model_dump(mode="json"), started)
+    RunRecord(planned.store, journal, name).end(verdict, result.ref, stages=len(planned.lines))
 
 
 def execute_entry(entry: FlowEntry, config: Any, force: Sequence[str]) -> None:

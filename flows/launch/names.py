@@ -16,7 +16,7 @@ from latent_core.config.differences import Difference, differences, shown
 from latent_core.errors import InfrastructureError, InputError
 from latent_core.models.source import short_name
 from latent_core.store import ArtifactStore
-from tasks.run.history import past_runs
+from tasks.run.history import last_config
 
 logger = logging.getLogger("latent")
 _MOST_FIELDS = 3
@@ -48,7 +48,7 @@ def given_parameters() -> Mapping[str, Any]:
 def newest_config(flow: str, config: StageConfig) -> Mapping[str, Any] | None:
     """The parameters of the newest run of the flow in the store of `config`; None without one that can be read."""
     try:
-        return next((past.config for past in past_runs(ArtifactStore(config.store)) if past.flow == flow), None)  # type: ignore[attr-defined]
+        return last_config(ArtifactStore(config.store), flow)  # type: ignore[attr-defined]
     except (OSError, InfrastructureError, InputError) as error:
         logger.debug("the run is named without a look at earlier ones: %s", error)
         return None

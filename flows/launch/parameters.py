@@ -73,18 +73,21 @@ def _one_line(error: yaml.YAMLError) -> str:
     return " ".join(str(error).split())
 
 
-def read(file: Path) -> dict[str, Any]:
-    """What a parameter file holds, unchecked; raises InputError for a file that is not a YAML mapping."""
+def read(file: Path, name: str = "--config") -> dict[str, Any]:
+    """What a parameter file holds, unchecked; `name` is what was asked for it.
+
+    Raises InputError for a file that is not a YAML mapping.
+    """
     if not file.is_file():
-        raise InputError(f"--config: {file} {'is not a file' if file.exists() else 'does not exist'}")
+        raise InputError(f"{name}: {file} {'is not a file' if file.exists() else 'does not exist'}")
     try:
         values = yaml.load(file.read_text(encoding="utf-8"), _Loader) or {}
     except UnicodeDecodeError as error:
-        raise InputError(f"--config: {file} is not UTF-8 text ({error.reason} at byte {error.start})") from error
+        raise InputError(f"{name}: {file} is not UTF-8 text ({error.reason} at byte {error.start})") from error
     except yaml.YAMLError as error:
-        raise InputError(f"--config: {file} is not YAML ({_one_line(error)})") from error
+        raise InputError(f"{name}: {file} is not YAML ({_one_line(error)})") from error
     if not isinstance(values, dict):
-        raise InputError(f"--config: {file} must hold a mapping of sections")
+        raise InputError(f"{name}: {file} must hold a mapping of sections")
     return values
 
 

@@ -13,6 +13,7 @@ from flows.launch.parameters import load
 from flows.launch.registry import FlowEntry, find_flow
 from latent_core.config.base import StageConfig
 from latent_core.store import ArtifactRef
+from tasks.progress.durations import estimated
 from tasks.run.estimates import Estimate, Rates
 from tasks.run.plan import Plan, open_plan
 
@@ -69,8 +70,4 @@ def _about(estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
     tokens = f", {estimate.tokens:,.0f} tokens" if estimate.tokens else ""
-    hours, rest = divmod(round(estimate.seconds), 3600)
-    duration = (
-        f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s" if rest > 90 else f"{rest} s"
-    )
-    return f"{duration}{tokens}, {estimate.bytes / 1e9:.2g} GB"
+    return f"{estimated(estimate.seconds)}{tokens}, {estimate.bytes / 1e9:.2g} GB"

@@ -18,6 +18,7 @@ from flows.launch.execute import prepare, run_missing
 from flows.launch.parameters import load
 from flows.launch.plan import plan
 from flows.launch.registry import FlowEntry, find_flow
+from latent_core.addresses import without_passwords
 from latent_core.config.base import Role, StageConfig
 from latent_core.config.differences import shown
 from latent_core.config.fields import described
@@ -165,7 +166,7 @@ def run_sweep(sweep: SweepPlan, say: Callable[[str], None]) -> list[PointResult]
             failure = "" if finished.verdict is None else str(finished.verdict)
             done.append(PointResult(planned.point, finished.result.ref, failure))
         except (LatentError, OSError) as error:
-            failure = " ".join(str(error).split())
+            failure = " ".join(without_passwords(str(error)).split())
             done.append(PointResult(planned.point, None, failure or type(error).__name__))
         if failure:
             say(f"point {number} failed: {failure}")

@@ -17,7 +17,7 @@ from latent_core.config.evaluate import (
 from latent_core.config.prompting import Prompting, TextFormat
 from latent_core.config.ratio_form import AUTO, AskedRatio
 from latent_core.config.sampling import LogprobsOf
-from latent_core.evaluation.condition import Condition, Kind
+from latent_core.evaluation.condition import BASE, Condition, Kind
 from latent_core.report.names import label
 from latent_core.store import ArtifactRef
 from tasks.contamination import CheckContamination, ContaminationInputs, check_contamination
@@ -95,10 +95,10 @@ def evaluated_once(
 
 
 def untrained_and_baselines(
-    settings: EvaluateWithBaseConfig, run: Run, model: Model, problems: ProblemsInput, name: str = "base"
+    settings: EvaluateWithBaseConfig, run: Run, model: Model, problems: ProblemsInput
 ) -> Evaluations:
     """The base model as it is, and the baselines of the settings."""
-    plain = Condition(name, Kind.UNTRAINED, 1.0)
+    plain = Condition(BASE, Kind.UNTRAINED, 1.0)
     conditions = {plain: _condition(settings, 1.0)}
     shorter = [ratio for ratio in settings.ratios if ratio < 1]
     for baseline in settings.baselines:
@@ -106,12 +106,12 @@ def untrained_and_baselines(
             kind, prompting = Kind[baseline.name], Prompting(baseline.value)
             for ratio in shorter if kind.takes_ratio else [None]:
                 prompted = _condition(settings, 1.0 if ratio is None else ratio, prompting)
-                conditions[Condition(name, kind, ratio)] = prompted
+                conditions[Condition(BASE, kind, ratio)] = prompted
     found = _evaluated(settings, run, model, problems, conditions)
     if Baseline.TRUNCATE in settings.baselines:
         inputs = TruncateInputs(found[plain], model, problems)
         for ratio in shorter:
-            cut = Condition(name, Kind.TRUNCATE, ratio)
+            cut = Condition(BASE, Kind.TRUNCATE, ratio)
             found[cut] = run.stage(truncate, TruncateCondition(ratio=ratio), inputs, label=label(cut))
     return found
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from shlex import quote
 
-from latent_core.addresses import TEMPORARY_SERVER, without_password
+from latent_core.addresses import TEMPORARY_SERVER, without_passwords
 from latent_core.config.runtime import TrackingConfig
 from latent_core.report import Place
 from tasks.tracking.client import tracking_uri
@@ -27,7 +27,7 @@ def places(tracking: TrackingConfig) -> tuple[Place, ...]:
 
 def shown_uri(tracking: TrackingConfig) -> str:
     """Where MLflow's records are: without a password, and relative to this folder for a database in it."""
-    return without_password(tracking_uri(tracking)).replace(f"sqlite:///{Path.cwd()}/", "sqlite:///")
+    return without_passwords(tracking_uri(tracking)).replace(f"sqlite:///{Path.cwd()}/", "sqlite:///")
 
 
 def _prefect() -> Place:
@@ -38,7 +38,7 @@ def _prefect() -> Place:
     api = PREFECT_API_URL.value()
     if not api or api == os.environ.get(TEMPORARY_SERVER):
         return Place("Prefect", None, "prefect server start")
-    pages = without_password(str(PREFECT_UI_URL.value() or api.removesuffix("/").removesuffix("/api"))).rstrip("/")
+    pages = without_passwords(str(PREFECT_UI_URL.value() or api.removesuffix("/").removesuffix("/api"))).rstrip("/")
     context = FlowRunContext.get()
     run = context.flow_run if context is not None else None
     return Place("Prefect", pages if run is None else f"{pages}/runs/flow-run/{run.id}", "")

@@ -32,14 +32,13 @@ def publish(run: Execution, report: ArtifactRef) -> dict[str, str]:
     page = page_of(artifact)
     table = artifact.read_bytes(TABLE_MARKDOWN).decode()
     claims = artifact.read_bytes(PAIRED_MARKDOWN).decode() if PAIRED_MARKDOWN in _files(artifact) else ""
+    tracked, link = run.tracked(), run.tracking_url()
+    where = f"MLflow: {tracked}" if link is None else f"MLflow: {tracked}, [open it]({link})"
     create_markdown_artifact(
         key=f"{run.name}-results",
-        markdown="\n".join(
-            [table, claims, f"{found}{how_to_open(artifact, flow_run.id)}\n", f"MLflow: {run.tracked()}\n"]
-        ),
+        markdown="\n".join([table, claims, f"{found}{how_to_open(artifact, flow_run.id)}\n", f"{where}\n"]),
         description="Results per condition",
     )
-    link = run.tracking_url()
     if link is not None:
         create_link_artifact(key=f"{run.name}-mlflow", link=link, link_text="MLflow run", description="Tracked run")
     return {"report": page, "fingerprint": artifact.ref.fingerprint}

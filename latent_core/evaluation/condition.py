@@ -14,6 +14,8 @@ from typing import TypeVar
 
 from latent_core.errors import InputError
 
+BASE = "base"
+"""What every run calls the model that it evaluates as it is, whatever that was before; never one that it trained."""
 _SEEDED = re.compile(r"(?P<model>.+)-seed(?P<seed>0|[1-9]\d*)")
 _PREFIX = "evaluation/"
 T = TypeVar("T")

@@ -20,13 +20,13 @@ from latent_core.evaluation.arm_comparisons import (
 from latent_core.evaluation.arm_measures import ArmMeasures, Spread, Untrained, measure, spread
 from latent_core.evaluation.arms import Arm, Point, read_arm
 from latent_core.evaluation.asked_lengths import AskedLengths, asked_lengths
+from latent_core.evaluation.condition import BASE
 from latent_core.evaluation.crossed_bootstrap import Draws, draw
 from latent_core.evaluation.multiple import ALPHA
 from latent_core.evaluation.scores import Scores
 from latent_core.evaluation.summary import SEED, Summary
 
 Row = Mapping[str, Any]
-BASE = "base"  # the untrained model's name
 INTERVENTIONS = "Interventions on the reasoning"  # the title of their table
 
 

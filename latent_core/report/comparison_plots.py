@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from latent_core.evaluation.arm_comparisons import Difference
+from latent_core.evaluation.condition import BASE
 from latent_core.evaluation.multiple import Verdict
 from latent_core.report.comparison import ArmResult, Comparison
 from latent_core.report.comparison_tables import at_cell
@@ -56,7 +57,7 @@ def _accuracy(comparison: Comparison) -> Figure:
         axes.plot(across, up, color=colour, marker=marker, markersize=5, linewidth=1.5, label=arm.name, zorder=3)
 
     figure = _panels(comparison, draw, "mean reasoning tokens per question", "accuracy, %")
-    grey, marker = FIXED["base"]
+    grey, marker = FIXED[BASE]
     for axes in figure.axes:
         for item in comparison.baselines:
             place = item.reasoning, 100 * item.accuracy

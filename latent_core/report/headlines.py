@@ -85,7 +85,8 @@ def _saved(control: str, rows: Sequence[Kept], margin: float) -> Headline:
 
 
 def _saved_of_itself(paired: Paired) -> Headline:
-    """The same against ratio 1; a model that is worse than the untrained one has nothing to boast of."""
+    """The same against ratio 1; a row that is worse than the untrained model claims nothing, unless it is shown to lose
+    less than the margin: the difference stands beside its claim."""
     against_base = {(row.difference.pair.arm, row.difference.ratio): row for row in paired.against_base}
 
     def is_below_base(row: Kept) -> bool:

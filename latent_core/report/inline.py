@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from latent_core.evaluation.condition import BASE
 from latent_core.report.plots import COLOURS, FIXED, INK, MUTED, RULE
 from latent_core.report.training_plots import Figured
 
@@ -21,7 +22,7 @@ _VARIABLES = {
     "#eef1f4": "hair",  # grids
     "#e3e7eb": "frontier",
     "#ffffff": "paper",  # inside and around markers
-    FIXED["base"][0]: "base",
+    FIXED[BASE][0]: BASE,
     **{colour: f"series-{place}" for place, colour in enumerate(COLOURS)},
 }
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from latent_core.evaluation.arm_comparisons import Difference, Pair, compare_at_ratios, compare_on_average
 from latent_core.evaluation.arms import Arm, Point, read_arm
-from latent_core.evaluation.condition import Kind
+from latent_core.evaluation.condition import BASE, Kind
 from latent_core.evaluation.multiple import Verdict
 from latent_core.evaluation.noninferiority import is_non_inferior, noninferiority_p
 from latent_core.evaluation.question_draws import QuestionDraws, draw_questions
@@ -23,7 +23,7 @@ from latent_core.report.entries import Evaluation
 
 MARGIN = 0.03
 RESAMPLES = 4000  # variances alone are taken from them, each known to 2 % of its square root
-STANDARD, BASE = "standard", "base"
+STANDARD = "standard"
 _TRAINED = (Kind.RATIO, Kind.TRAINED, Kind.START, Kind.GRPO)
 _PLAIN = 1.0  # where a model that takes no ratio stands on the axis of ratios
 

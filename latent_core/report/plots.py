@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from latent_core.evaluation.condition import Kind
+from latent_core.evaluation.condition import BASE, Kind
 from latent_core.evaluation.summary import HISTOGRAM_EDGES
 from latent_core.report.entries import ReportEntry
 from latent_core.report.names import short_name
@@ -24,7 +24,7 @@ INK, MUTED, RULE = "#1f2933", "#66717d", "#d9dee3"
 # Okabe and Ito's colours, which stay apart under the common colour blindnesses; each has a marker of its own as well.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#a97900", "#5b3a9b")
 MARKERS = ("o", "s", "D", "^", "v", "P")
-FIXED = {"base": ("#5f6b76", "X")}  # the untrained model is the reference, in grey
+FIXED = {BASE: ("#5f6b76", "X")}  # the untrained model is the reference, in grey
 HOLLOW = ("o", "s", "^", "v", "D")  # a model's baselines keep its colour and are told apart by these
 WIDTH = 7.6  # inches: 547 points, the measure of the page's text column
 NARROW = 3.9  # inches: at this width a phone's 360 pixels show type of 9 points as 11.5 pixels

@@ -8,8 +8,7 @@ from latent_core.config.agents import AgentConfig, Estimator
 from latent_core.rl.agent_rollouts import AgentRollouts, agent_schema
 from latent_core.rl.environments import find_environment
 from latent_core.rl.launch import launch, launches
-from latent_core.rl.rollout_files import RolloutFiles
-from latent_core.rl.training import ROLLOUTS, PolicyResult, Sizes, train_policy
+from latent_core.rl.training import ROLLOUTS, PolicyResult, Sizes, launched_result, train_policy
 from latent_core.sft.rank import Progress
 
 # TRL's dapo is a mean over tokens, which PPO has too; the others sum over a constant length, as Dr. GRPO does.
@@ -34,8 +33,7 @@ def reinforce_agent(
         measured = launch(
             "agent", model_dir, config, more, out_dir=out_dir, checkpoint_dir=checkpoint_dir, progress=progress
         )
-        files = RolloutFiles(checkpoint_dir / ROLLOUTS, agent_schema(values=config.estimator is Estimator.PPO))
-        return PolicyResult(**measured, rollouts=files.rows(range(0, config.steps, config.iterations)))
+        return launched_result(measured, config, checkpoint_dir, agent_schema(values=config.estimator is Estimator.PPO))
     rollouts = AgentRollouts(find_environment(environment), model_dir, config, checkpoint_dir / ROLLOUTS)
     return train_policy(
         model_dir,

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from latent_core.benchmarks.problem import Problem
 from latent_core.config.grpo import GrpoConfig
@@ -34,6 +34,9 @@ from latent_core.sft.rank import Progress, checkpoint_callback, progress_callbac
 from latent_core.sft.training_log import log_callback
 from latent_core.sft.weights import adapter_config, is_mixed, learning_rows, load_model, parameters_of, save_trained
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 ROLLOUTS = "rollouts"  # folder beside the checkpoints
 
 
@@ -50,6 +53,14 @@ class PolicyResult:
     total_parameters: int
     resumed_from_step: int
     rollouts: Iterator[dict[str, Any]]
+
+
+def launched_result(
+    measured: Mapping[str, Any], config: PolicyUpdateConfig, checkpoint_dir: Path, schema: pa.Schema
+) -> PolicyResult:
+    """What `launch` measured, with the rollouts of every step, which its processes left beside the checkpoints."""
+    files = RolloutFiles(checkpoint_dir / ROLLOUTS, schema)
+    return PolicyResult(**measured, rollouts=files.rows(range(0, config.steps, config.iterations)))
 
 
 class RolloutSource(Protocol):
@@ -107,8 +118,7 @@ def reinforce(
             checkpoint_dir=checkpoint_dir,
             progress=progress,
         )
-        files = RolloutFiles(checkpoint_dir / ROLLOUTS, rollout_schema(length=config.length.is_on))
-        return PolicyResult(**measured, rollouts=files.rows(range(0, config.steps, config.iterations)))
+        return launched_result(measured, config, checkpoint_dir, rollout_schema(length=config.length.is_on))
     rollouts = Rollouts(
         problems,
         model_dir,

@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from latent_core.store.layout import MANIFEST, PROBE, RESULTS
-from latent_core.store.root import Root
+from latent_core.store.root import Root, written_at
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,9 @@ def attempts(root: Root, listed: Mapping[str, dict[str, Any]]) -> Iterator[Lefto
         if key.startswith(".") and not key.startswith(PROBE):
             continue  # journals of runs, results of tasks: no artifacts, and nobody's leftovers
         if len(parts) >= 3 and parts[2] != MANIFEST:  # a lease that is held is young: it is renewed
-            folders.setdefault("/".join(parts[:3]), []).append((int(info["size"]), _written(info)))
+            folders.setdefault("/".join(parts[:3]), []).append((int(info["size"]), written_at(info)))
         elif key.startswith(PROBE):
-            yield Leftover(key, 1, int(info["size"]), max(0.0, now - _written(info)))
+            yield Leftover(key, 1, int(info["size"]), max(0.0, now - written_at(info)))
     for folder, files in sorted(folders.items()):
         newest = max(written for _, written in files)
         yield Leftover(folder, len(files), sum(size for size, _ in files), max(0.0, now - newest))
@@ -50,7 +49,7 @@ def results(listed: Mapping[str, dict[str, Any]]) -> Iterator[Leftover]:
     now = time.time()
     for key, info in listed.items():
         if key.startswith(f"{RESULTS}/"):
-            yield Leftover(key, 1, int(info["size"]), max(0.0, now - _written(info)))
+            yield Leftover(key, 1, int(info["size"]), max(0.0, now - written_at(info)))
 
 
 def _empty_attempts(root: Root) -> Iterator[tuple[str, float]]:
@@ -62,11 +61,3 @@ def _empty_attempts(root: Root) -> Iterator[tuple[str, float]]:
         with suppress(FileNotFoundError):  # its writer may just be leaving
             if not any(path.is_file() for path in folder.rglob("*")):
                 yield folder.relative_to(base).as_posix(), folder.stat().st_mtime
-
-
-def _written(info: dict[str, Any]) -> float:
-    """Modification time of a listed file in seconds: local listings call it `mtime`, S3 `LastModified`."""
-    stamp = info.get("mtime", info.get("LastModified"))
-    if isinstance(stamp, datetime):
-        return stamp.timestamp()
-    return float(stamp) if stamp is not None else time.time()

@@ -9,9 +9,11 @@ import errno
 import logging
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -244,6 +246,11 @@ class Root:
                 continue
             yield path.removeprefix(f"{self._base}/"), info
 
+    def newest_first(self, below: str) -> list[str]:
+        """The keys of the files below a key, by when they were written. One flat listing."""
+        found = sorted(((written_at(info), key) for key, info in self.files(below)), reverse=True)
+        return [key for _, key in found]
+
     def folders(self) -> list[str]:
         """The names of the folders directly below the root."""
         try:
@@ -266,3 +273,11 @@ def _discard(remote: Any, root: str, cause: BaseException) -> None:
             remote.discard()
     if isinstance(remote, AbstractBufferedFile):
         remote.closed = True  # its finalizer would upload what is left
+
+
+def written_at(info: dict[str, Any]) -> float:
+    """Modification time of a listed file in seconds: local listings call it `mtime`, S3 `LastModified`."""
+    stamp = info.get("mtime", info.get("LastModified"))
+    if isinstance(stamp, datetime):
+        return stamp.timestamp()
+    return float(stamp) if stamp is not None else time.time()

@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from tasks.progress.left import Costs, Running, StageTime, in_words, measured, pace_of
+from tasks.progress.durations import duration, estimated
+from tasks.progress.left import Costs, Running, StageTime, pace_of
 from tasks.stage import StageCall
 from tasks.workers.pool import Progress
 
@@ -110,7 +111,7 @@ class RunCount:
         silence = self._clock() - self._heard
         if 0 < known < silence:
             return ", longer than earlier results took"
-        words = in_words(known - silence)
+        words = estimated(known - silence)
         if not unknown:
             return f", about {words} left"
         named = ", ".join(unknown[:_NAMED]) + (f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else "")
@@ -126,13 +127,13 @@ class RunCount:
             now = self._clock()
             computed = self.done - self.cached
             missing = f", {self.total - self.done:,} not there" if self.done < self.total else ""
-            took = measured(now - (now if self._started is None else self._started))
+            took = duration(now - (now if self._started is None else self._started))
             first = f"{self.total:,} stages in {took}: {computed:,} computed, {self.cached:,} cached{missing}"
             times = {name: stage.spans.seconds for name, stage in self._stages.items() if stage.computed}
             if not times:
                 return first
             longest = sorted(times, key=lambda name: times[name], reverse=True)
-            parts = [f"{name} {measured(times[name])}" for name in longest[: 2 * _NAMED]]
+            parts = [f"{name} {duration(times[name])}" for name in longest[: 2 * _NAMED]]
             if rest := longest[2 * _NAMED :]:
-                parts.append(f"{len(rest)} more {measured(sum(times[name] for name in rest))}")
+                parts.append(f"{len(rest)} more {duration(sum(times[name] for name in rest))}")
             return f"{first}\ntime by stage: {', '.join(parts)}"

@@ -126,20 +126,3 @@ def pace_of(stages: Mapping[str, StageTime]) -> float:
     measured = [stage for stage in stages.values() if stage.expected_computed > 0]
     expected = sum(stage.expected_computed for stage in measured)
     return sum(stage.seconds for stage in measured) / expected if expected else 1.0
-
-
-def in_words(seconds: float) -> str:
-    """`12 s`, `6 min` or `2 h 10 min`: no finer than an estimate is."""
-    if seconds < 90:
-        return measured(seconds)
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def measured(seconds: float) -> str:
-    """`12 s`, `6 min 5 s` or `2 h 10 min`, of a time that was measured."""
-    if seconds < 1:
-        return "under 1 s"
-    if seconds < 90:
-        return f"{round(seconds)} s"
-    return f"{round(seconds) // 60} min {round(seconds) % 60} s" if seconds < 3600 else in_words(seconds)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from latent_core.store import Artifact
-from tasks.progress.left import StageTime, measured
+from tasks.progress.durations import duration
+from tasks.progress.left import StageTime
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
@@ -26,11 +27,11 @@ def result_line(title: str, artifact: Artifact, seconds: float) -> str:
     """`evaluate standard 0.5: 300 rows, accuracy 78.7 %, 16 s`."""
     rows = f"{artifact.rows:,} rows" if artifact.rows else ""
     return f"{title}: " + ", ".join(
-        filter(None, (rows, headline(artifact.manifest.content.metrics), measured(seconds)))
+        filter(None, (rows, headline(artifact.manifest.content.metrics), duration(seconds)))
     )
 
 
 def stage_line(name: str, stage: StageTime) -> str:
     """`collect_shard: 30 of 30, 14,000 rows, 3 min 2 s`, of a stage whose results have no number of their own."""
     rows = [f"{stage.rows:,} rows"] if stage.rows else []
-    return f"{name}: " + ", ".join([f"{stage.calls:,} of {stage.calls:,}", *rows, measured(stage.spans.seconds)])
+    return f"{name}: " + ", ".join([f"{stage.calls:,} of {stage.calls:,}", *rows, duration(stage.spans.seconds)])

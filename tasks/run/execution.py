@@ -216,6 +216,7 @@ def open_run(name: str, config: Any, *, force: Sequence[str] = ()) -> Iterator[E
     tracker = Tracker(config.tracking, name, config, store)
     record = RunRecord(store, tracker.journal, _flow_run_name())
     failure: BaseException | None = None
+    link: str | None = None
     run = Execution(
         name,
         store,
@@ -228,13 +229,14 @@ def open_run(name: str, config: Any, *, force: Sequence[str] = ()) -> Iterator[E
     )
     try:
         yield run
+        run.over.set()
+        link = run.tracking_url()  # here, so that Ctrl-C while it waits ends the run as it does anywhere else
     except BaseException as error:
         failure = error
         raise
     finally:
         run.over.set()
         computed, stages = run.counts()
-        link = run.tracking_url() if failure is None else None
         record.end(failure, run.result, computed=computed, stages=stages, link=link)
         pool.close()
         if failure is None or isinstance(failure, Exception):

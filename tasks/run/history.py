@@ -169,6 +169,20 @@ def past_runs(store: ArtifactStore) -> list[PastRun]:
     return sorted(found, key=lambda past: past.started, reverse=True)
 
 
+def last_config(store: ArtifactStore, flow: str) -> Mapping[str, Any] | None:
+    """The parameters of the flow's newest run that left a record, None without one.
+
+    Records are read from the newest file on until one is the flow's. Runs of which journals alone tell are not seen.
+    """
+    for key in store.newest_first(FOLDER):
+        read = _read(store, [key.removeprefix(f"{FOLDER}/")]) if key.endswith(_BEGUN) else {}
+        for begun in read.values():
+            if begun.get("flow") == flow and isinstance(begun.get("config"), dict):
+                config: dict[str, Any] = begun["config"]
+                return config
+    return None
+
+
 def _read(store: ArtifactStore, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     found = {}
     for key, raw in store.read_many([f"{FOLDER}/{name}" for name in names]):

@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from latent_core.addresses import without_password
+from latent_core.addresses import without_passwords
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError
 from tasks.tracking.moved import artifacts_of, embedded_database, put_right
@@ -73,12 +73,10 @@ def answering(config: TrackingConfig) -> Iterator[None]:
     try:
         yield
     except (MlflowException, RequestException, SQLAlchemyError) as error:
-        where = without_password(tracking_uri(config))
-        raise InfrastructureError(f"tracking: {where} does not do its work ({one_line(error, config)})") from error
+        where = without_passwords(tracking_uri(config))
+        raise InfrastructureError(f"tracking: {where} does not do its work ({one_line(error)})") from error
 
 
-def one_line(error: Exception | str, config: TrackingConfig) -> str:
-    """What went wrong, short enough for a page and without the password of the tracking server's address."""
-    uri = tracking_uri(config).rstrip("/")
-    text = str(error).replace(uri, without_password(uri))
-    return shorten(text, _LONGEST_REASON, placeholder=" …")
+def one_line(error: Exception | str) -> str:
+    """What went wrong, short enough for a page and without passwords."""
+    return shorten(without_passwords(str(error)), _LONGEST_REASON, placeholder=" …")

@@ -26,9 +26,9 @@ _SHARED = ("model", "variant", "seed", "benchmark")
 
 
 class Point(NamedTuple):
-    """An evaluation at a ratio."""
+    """An evaluation, and the ratio at which it is drawn."""
 
-    condition: Condition
+    ratio: float
     manifest: Manifest
     description: Description
 
@@ -46,7 +46,7 @@ def condition_of(entry: JournalEntry, manifest: Manifest) -> Condition | None:
     metrics = manifest.content.metrics
     if not isinstance(metrics.get("accuracy"), Mapping) or not isinstance(metrics.get("tokens"), Mapping):
         return None
-    return evaluated_condition(entry.stage, entry.label, manifest)
+    return evaluated_condition(entry.stage, entry.label)
 
 
 def headline(entry: JournalEntry, manifest: Manifest) -> dict[str, float]:
@@ -70,25 +70,31 @@ def evaluations(journal: Journal, store: ArtifactStore) -> list[tuple[JournalEnt
 
 
 def curves(journal: Journal, manifests: Iterable[tuple[JournalEntry, Manifest]]) -> list[Curve]:
-    """The curves of a run's evaluations, in the order of the run. The base model as it is stands at ratio 1."""
+    """The curves of a run's evaluations, in the order of the run; none where no ratio was asked for.
+
+    The base model as it is stands at ratio 1, and so does a model that was not trained on ratios.
+    """
     groups: dict[tuple[str, Kind, str], list[Point]] = {}
     for entry, manifest in manifests:
         condition = condition_of(entry, manifest)
-        if condition is None or condition.ratio is None:
+        ratio = None if condition is None else 1.0 if condition.kind is Kind.TRAINED else condition.ratio
+        if condition is None or ratio is None:
             continue
         description = describe(manifest, entry, journal)
         benchmark = description.parameters.get("benchmark", "")
         group = condition.trained_model, condition.kind, benchmark
-        groups.setdefault(group, []).append(Point(condition, manifest, description))
+        groups.setdefault(group, []).append(Point(ratio, manifest, description))
+    if all(kind is Kind.TRAINED for _, kind, _ in groups):
+        return []
     return [_curve(name, kind, benchmark, points) for (name, kind, benchmark), points in groups.items()]
 
 
 def _curve(name: str, kind: Kind, benchmark: str, found: Sequence[Point]) -> Curve:
-    points = tuple(sorted(found, key=lambda point: point.condition.ratio or 0.0))
+    points = tuple(sorted(found, key=lambda point: point.ratio))
     how = "" if kind in (Kind.RATIO, Kind.UNTRAINED) else f" {kind.value}"
     model = points[0].description.parameters.get("model", "")
     title = " · ".join(filter(None, (f"{name}{how} by ratio", model, benchmark)))
-    shown = [[point.manifest.content.fingerprint, point.condition.ratio] for point in points]
+    shown = [[point.manifest.content.fingerprint, point.ratio] for point in points]
     digest = hashlib.sha256(canonical_json([title, shown]).encode()).hexdigest()
     return Curve(ArtifactRef(STAGE, digest), title, points)
 
@@ -99,11 +105,11 @@ def log_curve(client: Any, experiment_id: str, curve: Curve, tags: Mapping[str, 
 
     parameters = curve.points[0].description.parameters
     about = {name: parameters[name] for name in _SHARED if name in parameters}
-    about["ratios"] = ", ".join(f"{point.condition.ratio:g}" for point in curve.points)
+    about["ratios"] = ", ".join(f"{point.ratio:g}" for point in curve.points)
     ended = max(_end_of(point.manifest) for point in curve.points)
     run_id = begin_run(client, experiment_id, curve.ref, Description(curve.name, about), tags, ended)
     metrics = [
-        Metric(f"{PREFIX}/{name}", value, ended, round(100 * (point.condition.ratio or 0.0)))
+        Metric(f"{PREFIX}/{name}", value, ended, round(100 * point.ratio))
         for point in curve.points
         for name, value in _measures(point.manifest.content.metrics).items()
     ]
@@ -120,7 +126,7 @@ def _table(curve: Curve) -> str:
     table.writeheader()
     for point in curve.points:
         content = point.manifest.content
-        ends = {"ratio": point.condition.ratio, "fingerprint": content.fingerprint}
+        ends = {"ratio": point.ratio, "fingerprint": content.fingerprint}
         table.writerow(ends | _measures(content.metrics))
     return text.getvalue()
 

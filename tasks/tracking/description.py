@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from latent_core.evaluation.condition import Condition, Kind, seeded_name
+from latent_core.evaluation.condition import BASE, Condition, Kind, seeded_name
 from latent_core.models.source import short_name
 from latent_core.report.names import condition_name
 from latent_core.store import Manifest
@@ -36,7 +36,7 @@ def describe(manifest: Manifest, entry: JournalEntry | None, journal: Journal | 
     about: dict[str, str] = {}
     if model := _text(config.get("model")):
         about["model"] = model
-    condition = evaluated_condition(content.stage, label, manifest)
+    condition = evaluated_condition(content.stage, label)
     if condition is not None:
         about |= {"variant": condition.model, "condition": condition_name(condition)}
         if condition.ratio is not None:
@@ -61,15 +61,14 @@ def describe(manifest: Manifest, entry: JournalEntry | None, journal: Journal | 
     return Description(_named(title, model and short_name(model), benchmark), about)
 
 
-def evaluated_condition(stage: str, label: str, manifest: Manifest) -> Condition | None:
+def evaluated_condition(stage: str, label: str) -> Condition | None:
     """The condition of an evaluation, from the label of its stage; None for what is none, or has no label."""
     if stage not in EVALUATIONS or not label:
         return None
-    model = manifest.content.parents.get("model")
-    return read_label(label, is_truncated=stage == "truncate", is_trained=model is not None and model.stage == "train")
+    return read_label(label, is_truncated=stage == "truncate")
 
 
-def read_label(label: str, *, is_truncated: bool = False, is_trained: bool = True) -> Condition:
+def read_label(label: str, *, is_truncated: bool = False) -> Condition:
     """The condition that `latent_core.report.names.label` wrote: dual-seed1 0.5, base reduce 0.5, base."""
     words, _, last = label.rpartition(" ")
     ratio = _ratio(last)
@@ -79,7 +78,7 @@ def read_label(label: str, *, is_truncated: bool = False, is_trained: bool = Tru
             return _condition(rest.removesuffix(f" {kind.value}"), kind, ratio)
     if ratio is not None and words:
         return _condition(words, Kind.TRUNCATE if is_truncated else Kind.RATIO, ratio)
-    return _condition(label, Kind.TRAINED) if is_trained else _condition(label, Kind.UNTRAINED, 1.0)
+    return Condition(BASE, Kind.UNTRAINED, 1.0) if label == BASE else _condition(label, Kind.TRAINED)
 
 
 def _condition(name: str, kind: Kind, ratio: float | None = None) -> Condition:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+from latent_core.addresses import without_passwords
 from latent_core.errors import LatentError
 
 _SIGNALS = 128  # a program's exit status is this and the number of the signal that ended it
@@ -17,9 +18,11 @@ def is_cancellation(why: BaseException | None) -> bool:
 
 
 def reason(why: BaseException | None) -> str:
-    """Why the run ended early; empty where nothing was raised."""
-    if why is None:
-        return ""
+    """Why the run ended early, without the passwords of addresses in it; empty where nothing was raised."""
+    return "" if why is None else without_passwords(_words(why))
+
+
+def _words(why: BaseException) -> str:
     if isinstance(why, LatentError):
         return str(why)
     if isinstance(why, SystemExit) and isinstance(why.code, int) and why.code - _SIGNALS in signal.valid_signals():

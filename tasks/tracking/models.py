@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from latent_core.addresses import without_password
+from latent_core.addresses import without_passwords
 from latent_core.config.chat import DEFAULT_CHAT, ChatConfig
 from latent_core.config.runtime import MODEL_NAME, TrackingConfig
 from latent_core.errors import InputError
@@ -106,7 +106,7 @@ def version_of(client: Any, name: str, version: str) -> Any:
     except MlflowException as error:
         if error.error_code not in _UNKNOWN:
             raise
-        where = f"the MLflow registry at {without_password(client.tracking_uri)}"
+        where = f"the MLflow registry at {without_passwords(client.tracking_uri)}"
         spec = f"models:/{name}/{version}" if version.isdigit() else f"models:/{name}@{version}"
         if not versions(client, name):
             lack = f"is not in {where}: no run registered a model as {name} (tracking.register_as); see `latent models`"

@@ -6,7 +6,7 @@ All of it follows from the journal and the store, so that it can be rebuilt.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,13 +99,19 @@ def _origin(journal: Journal) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def log_headline(client: Any, parent_id: str, entry: JournalEntry, manifest: Manifest) -> None:
-    """Accuracy and tokens of an evaluation, as metrics of the flow's run; nothing for other stages."""
+def log_headline(
+    client: Any, parent_id: str, entry: JournalEntry, manifest: Manifest, *, known: Container[str] = ()
+) -> None:
+    """Accuracy and tokens of an evaluation, as metrics of the flow's run; nothing for other stages.
+
+    `known` are metrics that the run has already.
+    """
     from mlflow.entities import Metric
 
     ended = int((manifest.record["started"] + manifest.record["seconds"]) * 1000)
-    found = headline(entry, manifest)
-    log_metrics(client, parent_id, [Metric(taken_name(name), value, ended, 0) for name, value in found.items()])
+    found = {taken_name(name): value for name, value in headline(entry, manifest).items()}
+    lacking = [Metric(name, value, ended, 0) for name, value in found.items() if name not in known]
+    log_metrics(client, parent_id, lacking)
 
 
 def close_parent(
@@ -119,16 +125,16 @@ def close_parent(
     """Bring the run of a flow to its end, with its curves, its tags, its stages and a note. `logged`: stages' runs."""
     for name, value in journal.tags.items():
         client.set_tag(parent_id, name, value)
-    before = client.get_run(parent_id).data.tags
+    before = client.get_run(parent_id).data
     if journal.reason:
         client.set_tag(parent_id, FAILURE_TAG, shortened(journal.reason, LONGEST_TAG))
-    elif FAILURE_TAG in before:  # an earlier attempt's
+    elif FAILURE_TAG in before.tags:  # an earlier attempt's
         client.delete_tag(parent_id, FAILURE_TAG)
     # The end comes before what else there is to say: a process that is told to end may have no time for that.
     client.set_terminated(parent_id, journal.status, end_time=_milliseconds(journal.ended))
     found = evaluations(journal, store)
     for entry, manifest in found:
-        log_headline(client, parent_id, entry, manifest)
+        log_headline(client, parent_id, entry, manifest, known=before.metrics)
     shown = [_logged_curve(client, experiment_id, parent_id, journal, curve) for curve in curves(journal, found)]
     stages = [_listed(entry, logged) for entry in journal.stages]
     client.log_dict(parent_id, {"stages": stages}, STAGES_FILE)

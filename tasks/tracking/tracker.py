@@ -18,7 +18,7 @@ from contextvars import ContextVar, copy_context
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from latent_core.addresses import without_password
+from latent_core.addresses import without_passwords
 from latent_core.config.base import StageConfig
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import LatentError
@@ -104,9 +104,9 @@ class Tracker:
         self.journal.stages.append(entry)
 
         def write() -> None:
-            log_headline(self._client, self._parent_id, entry, artifact.manifest)
-            if entry.ref in self._logged:
+            if entry.ref in self._logged:  # by an earlier attempt
                 return
+            log_headline(self._client, self._parent_id, entry, artifact.manifest)
             first = whole_run(self._client, self._experiment_id, entry.ref) if cached else None
             if first is None:
                 tags = nested_tags(self.journal, entry, self._parent_id)
@@ -155,7 +155,7 @@ class Tracker:
     def describe(self) -> str:
         """The parent run's id and where it is tracked; empty when tracking is off."""
         self._wait()
-        return "" if self._off else f"run `{self._parent_id}` at `{without_password(self._client.tracking_uri)}`"
+        return "" if self._off else f"run `{self._parent_id}` at `{without_passwords(self._client.tracking_uri)}`"
 
     def gap(self) -> str:
         """What MLflow lacks of this run so far, and why, in a sentence; empty when it lacks nothing."""
@@ -168,7 +168,7 @@ class Tracker:
     def url(self) -> str | None:
         """A link to the parent run where the tracking server has pages."""
         self._wait()
-        uri = "" if self._off else without_password(self._client.tracking_uri)
+        uri = "" if self._off else without_passwords(self._client.tracking_uri)
         return f"{uri}/#/experiments/{self._experiment_id}/runs/{self._parent_id}" if uri.startswith("http") else None
 
     def finish(self, *, failed: bool, why: BaseException | None = None) -> None:
@@ -252,14 +252,14 @@ class Tracker:
                         self._give_up(str(error))
 
     def _leave_out(self, error: str) -> None:
-        reason = one_line(error, self._config)
+        reason = one_line(error)
         if reason not in self._refusals:
             self._refusals.add(reason)
             logger.warning("tracking: refused and left out (`latent track sync` tries it again): %s", reason)
 
     def _give_up(self, error: str) -> None:
         if not self._off:
-            reason = one_line(error, self._config)
+            reason = one_line(error)
             self._outage = f"{datetime.now():%H:%M} ({reason})"
             self._off = True
             logger.warning("tracking is off for the rest of this run (`latent track sync` rebuilds it): %s", reason)

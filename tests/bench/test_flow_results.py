@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.flow_results import flow_results, ran
+from bench.flow_results import flow_results, main, ran
 from latent_core.errors import InputError
 from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
@@ -37,6 +38,19 @@ def test_flow_results_have_the_numbers_and_the_seconds_of_every_stage_behind_the
     assert found["seconds"] == {"train": 3, "play": 20, "report_agents": 0}
     assert other.ref.stage == "train"  # of another report
     assert ran(report) == {"date": "2026-01-31", "commit": "abc", "versions": {"torch": "2"}}
+
+
+def test_results_file_says_when_and_with_what_the_flow_ran_and_not_this_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = _made(ArtifactStore(str(tmp_path / "store")), "report_agents", 0.4, {"arms": [1]})
+    words = ["flow_results", report.ref.key[:24], "--store", str(tmp_path / "store"), "--flow", "rl", "-c", "rl.yaml"]
+    monkeypatch.setattr(sys, "argv", [*words, "--json", str(tmp_path / "out.json")])
+    main()
+    written = json.loads((tmp_path / "out.json").read_text())
+    about = {"date": "2026-01-31", "commit": "abc", "versions": {"torch": "2"}, "run": "latent run rl -c rl.yaml"}
+    assert about.items() <= written["measured"].items() and "machine" in written["measured"]
+    assert written["results"]["arms"] == [1]
 
 
 def test_flow_results_of_what_is_no_report_are_refused(tmp_path: Path) -> None:

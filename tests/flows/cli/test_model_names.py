@@ -41,15 +41,25 @@ def test_runs_names_go_before_reports_and_the_stores_champion_is_known(store):
     }
 
 
+def test_newest_report_names_a_model_that_several_have(store):
+    report_in(store, "Later", {"train/mine": MODELS["a"], "grpo/policy": ArtifactRef("grpo", "d" * 64)}, 9.0)
+    report_in(store, "Between", {"train/other": MODELS["a"]}, 5.0)
+    found = names_in(store)
+    assert (found["a" * 64], found["d" * 64]) == (KnownName("mine of Later"), KnownName("policy of Later"))
+
+
 def test_registrys_names_and_champion_go_before_the_stores(store, tmp_path):
     tracking = TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db")
     client, _ = open_client(tracking)
     for letter, variant in (("b", "standard"), ("c", "dual")):
         register(client, "toy", MODELS[letter], store, variant)
     set_champion(tracking, "toy", "2")
+    client.create_registered_model("another-project")
+    client.create_model_version("another-project", str(tmp_path))
     found = names_in(store, tracking)
     assert found["b" * 64] == KnownName("toy 1, standard")
     assert found["c" * 64] == KnownName("toy 2, dual, champion", is_champion=True)
+    assert set(found) == {letter * 64 for letter in "abc"}
 
 
 def test_registry_that_does_not_answer_costs_its_names_and_one_warning(store, monkeypatch, caplog):

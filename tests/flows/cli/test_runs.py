@@ -119,6 +119,23 @@ def test_open_prints_the_report_of_a_run_and_why_another_has_none(tmp_path: Path
     assert isinstance(result.exception, InputError) and "failed and has no result" in str(result.exception)
 
 
+@pytest.mark.parametrize("odd", ["sqlite:///old.db", ["uri"], {"uri": "https://me:word@host"}, {"enabled": "perhaps"}])
+def test_open_of_an_odd_old_record_shows_the_report_and_says_what_is_not_known(tmp_path: Path, odd: object) -> None:
+    lab = Lab(tmp_path)
+    journal = lab.begin(1e-3)
+    journal.config["tracking"] = odd
+    RunRecord(lab.store, journal, "").end(None, lab.report(1e-3, 30))
+    printed = _said("open", "last", lab=lab)
+    assert "report.html" in printed.replace("\n", "")
+    assert "MLflow:  not known" in printed and "word" not in printed
+
+
+def test_diff_of_a_file_that_is_not_there_names_the_file(tmp_path: Path) -> None:
+    lab = two_runs(tmp_path)
+    result = CliRunner().invoke(app, ["diff", "last", "next.yaml", "--store", lab.store.root])
+    assert isinstance(result.exception, InputError) and str(result.exception) == "file: next.yaml does not exist"
+
+
 def test_run_that_prefect_cancels_is_cancelled_and_not_failed(tmp_path: Path) -> None:
     from prefect.exceptions import CancelledRun
 

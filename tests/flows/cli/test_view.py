@@ -14,7 +14,7 @@ from latent_core.store import ArtifactRef, ArtifactStore, begin
 from latent_core.ui.browser import Link
 from tasks.run.history import find_run
 from tests.support.graded import report_in, run_in
-from tests.support.lab import QUESTIONS, two_runs
+from tests.support.lab import QUESTIONS, Lab, two_runs
 
 
 @pytest.fixture
@@ -74,6 +74,36 @@ def test_evaluations_named_alone_are_called_as_reports_call_them_and_seen_togeth
 def test_two_reports_seen_together_hold_each_evaluation_once(store, old, new):
     shown = sample_browser(store, [str(old), str(new)]).show(Link())
     assert sorted(one.key for one in shown.run.evaluations) == ["dual/ratio 0.5", "dual/ratio 1", "standard/ratio 0.5"]
+
+
+def test_runs_seen_together_tell_models_of_one_name_apart(tmp_path):
+    lab = two_runs(tmp_path)
+    shown = sample_browser(lab.store, ["last~1", "last"]).show(Link())
+    assert len({one.key for one in shown.run.evaluations}) == len(shown.run.evaluations) == 4
+    for one in shown.run.evaluations:
+        assert one.model == f"dual (evaluate/{one.artifact.ref.fingerprint[:8]})"
+
+
+def test_evaluation_of_no_report_is_called_as_what_it_was_made_of(tmp_path):
+    lab = Lab(tmp_path)
+    trained = lab.commit("train", {"seed": 1}, {})
+    made = lab.commit("evaluate", {"ratio": 0.5, "prompting": "reduce"}, {"model": trained}, right=20)
+    shown = sample_browser(lab.store, [str(made)]).show(Link())
+    assert shown.link.condition == f"train {trained.fingerprint[:8]}/reduce 0.5"
+
+
+def test_condition_of_a_newer_release_is_called_as_its_report_does_and_shown(store, evaluations):
+    newer = {role.replace("dual/ratio 0.5", "dual/whisper 0.5"): ref for role, ref in evaluations.items()}
+    report = report_in(store, "Newer", newer, 300.0)
+    shown = sample_browser(store, [str(report)]).show(Link(condition="dual/whisper 0.5"))
+    assert (shown.link.condition, shown.link.beside) == ("dual/whisper 0.5", "standard/ratio 0.5")
+    assert [one.name for one in shown.run.evaluations] == [
+        "dual, ratio 1",
+        "standard, ratio 0.5",
+        "dual, whisper 0.5",
+    ]
+    alone = sample_browser(store, [str(newer["evaluation/dual/whisper 0.5"])]).show(Link())
+    assert alone.link.condition == "dual/whisper 0.5" and alone.listed
 
 
 def test_evaluation_that_is_gone_is_named(store, new):

@@ -13,6 +13,8 @@ from flows.launch import server
 from flows.launch.registry import FlowEntry, find_flow
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError, InputError
+from tasks.run.history import RunState, find_run
+from tasks.run.plan import PlannedStage
 
 
 def test_run_whose_prefect_server_is_gone_says_so_and_how_to_go_on(
@@ -102,6 +104,40 @@ def test_outage_of_tracking_is_the_last_thing_that_a_run_says_of_mlflow(
     assert lines[-2].strip().startswith("tracking was off from ") and "latent track sync" in lines[-2]
     execution.execute("reevaluate", None, settings, [])  # nothing to compute, nothing to track
     assert "tracking was off" not in capsys.readouterr().out
+
+
+def test_run_of_which_the_store_has_all_leaves_a_record_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flows.cli.runs import list_runs
+    from latent_core.errors import RegressionFound
+    from tests.support.lab import two_runs
+
+    lab = two_runs(tmp_path)
+    report = lab.report(2e-3, 10)
+    verdicts: list[RegressionFound] = []
+
+    def compose(config: Any, run: Any) -> Any:
+        run.lines.append(PlannedStage("report", report, hit=True, rows=None))
+        return report
+
+    def conclude(config: Any, run: Any, result: Any) -> None:
+        if verdicts:
+            raise verdicts[0]
+
+    flow = find_flow("tokenskip-math")
+    entry = FlowEntry(flow.name, flow.config, compose, flow.execute, lambda result: None, conclude)
+    config = flow.config.model_validate({"store": lab.store.root, "train": {"learning_rate": 2e-3}})
+    monkeypatch.setattr(execution, "execute_entry", lambda *words: pytest.fail("something was run"))
+    execution.run_missing(entry, config, [])
+    cached = find_run(lab.store, "last")
+    assert (cached.state, cached.computed, cached.stages, cached.result) == (RunState.FINISHED, 0, 1, report)
+    list_runs(lab.store, None, 1, False)
+    assert "finished, all cached" in capsys.readouterr().out
+    verdicts.append(RegressionFound("it got worse"))
+    assert execution.run_missing(entry, config, []).verdict is verdicts[0]
+    fallen = find_run(lab.store, "last")
+    assert (fallen.state, fallen.failure, fallen.result) == (RunState.FAILED, "it got worse", report)
 
 
 def test_work_dir_that_cannot_be_made_is_named_before_the_prefect_server_starts(tmp_path: Path) -> None:

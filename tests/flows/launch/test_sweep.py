@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from bench.here import run_here
 from flows.cli.main import app
-from flows.cli.sweep import write
+from flows.cli.sweep import show_results, write
 from flows.launch import execute as execution
 from flows.launch import sweep as sweeping
 from flows.launch.registry import FlowEntry
@@ -135,3 +135,15 @@ def test_results_of_a_sweep_are_a_row_for_each_point_and_condition(tmp_path: Pat
         ("0.003", "", ""),
     ]
     assert rows[-1]["failure"] == "out of memory"
+
+
+def test_point_with_a_verdict_shows_its_results_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lab, config = Lab(tmp_path), Toy.model_validate({"store": "s", "runtime": {}})
+    verdicts = {1e-3: "", 2e-3: "got worse since"}
+    done = [
+        PointResult(Point({"train.learning_rate": rate}, config), lab.report(rate, 30), verdict)
+        for rate, verdict in verdicts.items()
+    ]
+    show_results(with_results(lab.store, done))
+    good, worse = (line for line in capsys.readouterr().out.splitlines() if "dual 95.0 to 75.0" in line)
+    assert "0.002" in worse and "failed: got worse since" in worse and "failed" not in good

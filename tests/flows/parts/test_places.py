@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from flows.parts.places import places
@@ -37,6 +39,14 @@ def test_places_with_servers_are_their_addresses_without_passwords(monkeypatch: 
     mlflow, prefect = places(TrackingConfig())
     assert mlflow == ("MLflow", "https://me:***@mlflow.lab", "experiment latent-reasoning")
     assert prefect.address == "http://me:***@prefect.lab:4200"
+
+
+def test_place_of_a_flow_run_is_its_own_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.context import FlowRunContext
+
+    prefect_at(monkeypatch, "https://prefect.lab/api/")
+    monkeypatch.setattr(FlowRunContext, "get", lambda: SimpleNamespace(flow_run=SimpleNamespace(id="1a2b")))
+    assert places(TrackingConfig())[1].address == "https://prefect.lab/runs/flow-run/1a2b"
 
 
 def test_places_leave_out_a_temporary_server_and_tracking_that_is_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,6 +203,29 @@ def test_page_figures_have_no_colour_that_dark_mode_could_not_set(whole_page: st
         assert f"{name}:" in light and f"{name}:" in dark.partition("</style>")[0], name
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page_colours_stand_out_from_the_paper(whole_page: str, scheme: str) -> None:
+    """WCAG 2.2: a contrast of 4.5 for text, of 3 for lines and marks."""
+    parts = whole_page.partition("</style>")[0].split("@media screen and (prefers-color-scheme: dark)")
+    colours = {
+        name: [int(digits, 16) / (16 ** len(digits) - 1) for digits in re.findall("." * (len(value) // 3), value)]
+        for name, value in re.findall(r"--([a-z0-9-]+): #([0-9a-f]+)\b", parts[scheme == "dark"])
+    }
+    limits = dict.fromkeys(("ink", "muted", "good", "bad", "latent"), 4.5)
+    limits |= dict.fromkeys(("base", *(f"series-{place}" for place in range(6))), 3.0)
+    for name, limit in limits.items():
+        assert contrast(colours[name], colours["paper"]) >= limit, name
+
+
+def contrast(one: list[float], other: list[float]) -> float:
+    def luminance(colour: list[float]) -> float:
+        linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in colour]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
 def test_page_states_what_was_run_where_models_disagree_and_where_to_look(rows: Callable[..., Any]) -> None:
     found = [
         evaluated("base", rows(6, 40), Kind.UNTRAINED, 1.0),

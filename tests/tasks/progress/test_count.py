@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from tasks.progress.count import RunCount
-from tasks.progress.left import Cost, Costs, Spans, in_words
+from tasks.progress.durations import duration, estimated
+from tasks.progress.left import Cost, Costs, Spans
 from tasks.stage import StageCall
 from tasks.workers.pool import Progress
 from tests.support.toy_stages import Numbers, SumInputs, ToyInputs, add_up, count_up
@@ -123,7 +124,16 @@ def test_spans_cover_what_intervals_cover_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "under 1 s"), (42.4, "42 s"), (359.0, "6 min"), (7800.0, "2 h 10 min")]
+    ("seconds", "words", "estimate"),
+    [
+        (0.2, "under 1 s", "under 1 s"),
+        (42.4, "42 s", "42 s"),
+        (359.0, "5 min 59 s", "6 min"),
+        (599.8, "10 min", "10 min"),
+        (5200.0, "87 min", "87 min"),
+        (7200.0, "2 h", "2 h"),
+        (7800.0, "2 h 10 min", "2 h 10 min"),
+    ],
 )
-def test_duration_is_no_finer_than_an_estimate(seconds: float, words: str) -> None:
-    assert in_words(seconds) == words
+def test_duration_is_no_finer_than_is_known(seconds: float, words: str, estimate: str) -> None:
+    assert (duration(seconds), estimated(seconds)) == (words, estimate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import pytest
 
 from latent_core.config.runtime import RuntimeConfig
 from latent_core.errors import BudgetReached, InfrastructureError, InputError, StageFailed
-from latent_core.store import Artifact, ArtifactRef
-from tasks.run.execution import open_run
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore
+from tasks.run.execution import Execution, open_run
+from tasks.run.history import RunState, past_runs
 from tasks.run.plan import open_plan
 from tasks.run.prefect_tasks import StageTasks
 from tasks.run.protocol import Run
 from tasks.workers.budget import Budget
+from tasks.workers.processes import WorkerPool
 from tests.support.toy_stages import CopyInputs, Numbers, SumInputs, ToyConfig, ToyInputs, add_up, copy, count_up, draw
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -82,6 +85,27 @@ def test_run_says_at_its_end_what_was_computed_and_what_was_cached(
     ends = [line.partition(": ")[2] for line in said if line.startswith("4 stages in ")]
     assert ends == ["4 computed, 0 cached", "2 computed, 2 cached"]
     assert any(line.startswith("numbers: 3 of 3, 9 rows") for line in said)
+
+
+def test_run_interrupted_while_it_waits_for_mlflow_is_cancelled_and_closes_its_workers(
+    config: ToyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[WorkerPool] = []
+    close = WorkerPool.close
+
+    def noted(pool: WorkerPool) -> None:
+        closed.append(pool)
+        close(pool)
+
+    def interrupted(run: Execution) -> None:
+        sys.exit(130)  # as Ctrl-C ends the command while MLflow's database is locked
+
+    monkeypatch.setattr(WorkerPool, "close", noted)
+    monkeypatch.setattr(Execution, "tracking_url", interrupted)
+    with pytest.raises(SystemExit):
+        _execute(config, tmp_path / "log")
+    (past,) = past_runs(ArtifactStore(config.store))
+    assert (past.state, past.computed, len(closed)) == (RunState.CANCELLED, 4, 1)
 
 
 def test_second_run_computes_nothing_and_its_tasks_are_cached(config: ToyConfig, tmp_path: Path) -> None:

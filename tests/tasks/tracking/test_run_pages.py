@@ -15,8 +15,11 @@ from latent_core.evaluation.condition import Condition, Kind
 from latent_core.identity import fingerprint
 from latent_core.report.names import label
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
+from tasks.tracking import parents
 from tasks.tracking import tracker as tracker_module
+from tasks.tracking.curves import curves
 from tasks.tracking.description import read_label
+from tasks.tracking.journal import Journal, JournalEntry
 from tasks.tracking.mlflow import open_client, sync
 from tasks.tracking.parameters import flat_parameters, is_taken
 from tasks.tracking.tracker import Tracker
@@ -75,14 +78,29 @@ def _runs(tracking: TrackingConfig, wanted: str = "") -> list[Any]:
 
 
 def test_labels_of_all_conditions_are_read_back() -> None:
-    for model in ("dual", "lm_surprisal span", "base"):
+    for model in ("dual", "lm_surprisal span", "policy"):
         for seed in (None, 0, 12):
             for kind in Kind:
-                ratio = 1.0 if kind is Kind.UNTRAINED else 0.25 if kind.takes_ratio else None
-                condition = Condition(model, kind, ratio, seed)
-                is_trained = kind is not Kind.UNTRAINED
-                found = read_label(label(condition), is_truncated=kind is Kind.TRUNCATE, is_trained=is_trained)
-                assert found == condition
+                if kind is not Kind.UNTRAINED:
+                    condition = Condition(model, kind, 0.25 if kind.takes_ratio else None, seed)
+                    assert read_label(label(condition), is_truncated=kind is Kind.TRUNCATE) == condition
+    base = Condition("base", Kind.UNTRAINED, 1.0)
+    assert read_label(label(base)) == base
+
+
+@pytest.mark.parametrize("trainer", ["train", "grpo", "agent"])
+def test_models_without_ratios_are_lines_of_their_own_beside_a_base_that_was_trained_before(
+    store: ArtifactStore, trainer: str
+) -> None:
+    before, after = (_made(store, trainer, {"seed": seed}, {}).ref for seed in (1, 2))
+    evaluated = {"base": _evaluated(store, before, 1.0, 0.5), "concise": _evaluated(store, after, 1.0, 0.7)}
+    journal = Journal("run", "concise", "", {}, 0.0)
+    found = [
+        (JournalEntry(one.ref.stage, one.ref.fingerprint, False, name), one.manifest) for name, one in evaluated.items()
+    ]
+    drawn = [(curve.name, [point.ratio for point in curve.points]) for curve in curves(journal, found)]
+    assert drawn == [("base by ratio · gsm8k", [1.0]), ("concise trained by ratio · gsm8k", [1.0])]
+    assert curves(journal, found[1:]) == []
 
 
 def test_parameters_that_mlflow_cannot_hold_are_told_and_not_cut() -> None:
@@ -145,6 +163,21 @@ def test_accuracy_over_ratio_is_one_metric_of_one_run_a_variant_with_percents_as
     assert parent.data.tags["mlflow.note.content"].startswith("[Accuracy over ratio](#/metric?runs=")
 
 
+def test_headlines_are_sent_once(
+    tmp_path: Path, tables: Path, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    send = parents.log_metrics
+
+    def noted(client: Any, run_id: str, metrics: list[Any]) -> None:
+        sent.extend(metric.key for metric in metrics)
+        send(client, run_id, metrics)
+
+    monkeypatch.setattr(parents, "log_metrics", noted)
+    _tracked(database(tables, tmp_path / "live"), store)
+    assert len(sent) == len(set(sent)) == 2 * 2 * len(RATIOS)
+
+
 def test_cached_rerun_makes_one_run_that_links_to_the_first_ones(
     tmp_path: Path, tables: Path, store: ArtifactStore
 ) -> None:
@@ -182,6 +215,7 @@ def test_registered_version_has_source_run_description_and_measured_accuracy(
     [
         (StageFailed("train dual: no room on the disk"), "FAILED", "train dual: no room on the disk"),
         (ValueError("bad"), "FAILED", "ValueError: bad"),
+        (ValueError("https://canary@host/v1?api_key=canary"), "FAILED", "ValueError: https://***@host/v1?api_key=***"),
         (SystemExit(143), "KILLED", "ended by SIGTERM"),
         (KeyboardInterrupt(), "KILLED", "KeyboardInterrupt"),
     ],

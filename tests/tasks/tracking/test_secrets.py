@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from latent_core.addresses import without_password
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.config.sampling import OpenAiConfig
 from latent_core.errors import InputError
 from latent_core.store import ArtifactStore
 from tasks.run.execution import open_run
+from tasks.run.history import RunRecord, past_runs
+from tasks.tracking.journal import Journal
 from tests.support.toy_stages import Numbers, SumInputs, ToyConfig, ToyInputs, add_up, count_up
 
 CANARY = "canary-6f1d2c"
@@ -77,6 +78,13 @@ def test_tracking_address_with_a_password_belongs_into_the_environment() -> None
         TrackingConfig(uri=f"postgresql://user:{CANARY}@host/db")
     with pytest.raises(ValidationError, match=r"base_url\n.*OPENAI_API_KEY"):
         OpenAiConfig(base_url=f"http://user:{CANARY}@host/v1")
-    shown = without_password(f"postgresql://user:{CANARY}@host:5432/db")
-    assert shown == "postgresql://user:***@host:5432/db"
-    assert without_password("sqlite:////a@b/c.db") == "sqlite:////a@b/c.db"
+    with pytest.raises(ValidationError, match=r"base_url\n.*OPENAI_API_KEY"):
+        OpenAiConfig(base_url=f"http://host/v1?api_key={CANARY}")
+
+
+def test_run_record_names_no_secret_of_the_failure_that_ended_the_run(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    record = RunRecord(store, Journal("run", "toy", "", {}, 0.0), "toy")
+    record.end(InputError(f"scorer: https://{CANARY}@host/v1?token={CANARY} failed"), None)
+    assert list(_files_with(CANARY, tmp_path)) == []
+    assert past_runs(store)[0].failure == "scorer: https://***@host/v1?token=*** failed"
