@@ -7,6 +7,8 @@ constraint is named by `--logits-processors` instead (see `latent_core.serving.c
 from __future__ import annotations
 
 NAME = "dual"
+CONSTRAINT = "latent_core.serving.constraint:DualConstraint"
+"""What `--logits-processors` takes; here, so that a command is made without vLLM."""
 
 
 def register() -> None:
