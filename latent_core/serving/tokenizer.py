@@ -29,6 +29,7 @@ class DualTokenizer:
         self.dual_vocabulary = vocabulary
         self._family = chat_family(inner, is_dual=True) if family is None else family
         self.opens_think_itself = self._family.opens_think
+        self.names_ratio_first = self._family.echoes
         start, end = inner.convert_ids_to_tokens(list(vocabulary.think_ids))
         self.think_start, self.think_end = str(start), str(end)
         self.chat_template = generation_template(inner.chat_template, self._family)
@@ -44,6 +45,11 @@ class DualTokenizer:
         if name.startswith("__") or name == "_inner":  # copying looks for these before the fields are there
             raise AttributeError(name)
         return getattr(self._inner, name)
+
+    @property
+    def visible(self) -> Any:
+        """The wrapped tokenizer, which knows visible ids only."""
+        return self._inner
 
     def __len__(self) -> int:
         return self.dual_vocabulary.size
