@@ -99,7 +99,7 @@ def server_command(
         raise InputError(f"{extra[0]!r} is no flag: flags of vLLM's own go after --, as in -- --max-model-len 2048")
     tokenizer, family = open_family(model.files)
     dual = is_dual(model.files)
-    flags = [("--model", str(model.directory))]
+    flags: list[tuple[str, ...]] = [("--model", str(model.directory))]
     flags += _names(model)
     flags += [("--host", host), ("--port", str(port))]
     flags += [("--generation-config", "vllm")]  # what a request does not say is not taken from the checkpoint
@@ -129,6 +129,7 @@ def _dual_flags() -> list[tuple[str, ...]]:
         ("--logits-processors", CONSTRAINT),
         ("--tokenizer-mode", NAME),
         ("--reasoning-parser", NAME),
+        ("--structured-outputs-config.backend", "xgrammar"),  # the only one that takes a dual model's tokenizer
         # Of the distribution that a token is drawn from: vLLM's own run over visible and latent rows together.
         ("--logprobs-mode", "processed_logprobs"),
     ]
@@ -197,7 +198,7 @@ def _written(template: str) -> Path:
 
 
 def _names_of(flag: str) -> set[str]:
-    """All ways in which vLLM's parser takes a flag: with underscores, and a switch with and without its "no"."""
+    """All ways in which vLLM's parser takes a flag: underscores, switches with and without "no", whole sections."""
     bare = flag.removeprefix("--").removeprefix("no-")
-    spellings = {f"--{bare}", f"--no-{bare}"}
-    return spellings | {f"--{name[2:].replace('-', '_')}" for name in spellings}
+    spellings = {bare, f"no-{bare}", bare.partition(".")[0]}
+    return {f"--{name}" for name in spellings | {name.replace("-", "_") for name in spellings}}

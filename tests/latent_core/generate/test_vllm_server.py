@@ -61,6 +61,7 @@ def test_dual_model_is_served_with_constraint_tokenizer_parser_and_processed_log
     assert flags["--logits-processors"] == "latent_core.serving.constraint:DualConstraint"
     assert (flags["--tokenizer-mode"], flags["--reasoning-parser"]) == ("dual", "dual")
     assert flags["--logprobs-mode"] == "processed_logprobs"
+    assert flags["--structured-outputs-config.backend"] == "xgrammar"
     assert flags["--generation-config"] == "vllm"
     assert "--chat-template" not in flags  # the tokenizer mode brings it
 
@@ -71,6 +72,26 @@ def test_constraint_that_the_command_names_is_the_processor() -> None:
     from latent_core.serving.plugin import CONSTRAINT
 
     assert CONSTRAINT == PROCESSOR
+
+
+@pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed")
+def test_vllm_knows_every_flag_and_takes_its_value(dual_dir: Path, tmp_path: Path) -> None:
+    from vllm.entrypoints.launchers.cli_args import make_arg_parser
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    parser = make_arg_parser(FlexibleArgumentParser())
+
+    def parsed(model: ServedModel, device: Any) -> Any:
+        return parser.parse_args(list(server_command(model, "127.0.0.1", 8123, device).arguments[3:]))
+
+    dual, plain = ServedModel("m", dual_dir, dual_dir), ServedModel("m", PLAIN, PLAIN)
+    adapter = replace(plain, adapter_dir=_adapter(tmp_path / "odd=name, too"), base_name="base")
+    settings = parsed(dual, "cuda")
+    assert settings.max_model_len == -1  # vLLM's word for: what fits
+    assert settings.structured_outputs_config.backend == "xgrammar" and settings.logprobs_mode == "processed_logprobs"
+    settings = parsed(adapter, "cpu")
+    assert settings.lora_modules[0].path == str(adapter.adapter_dir) and settings.enable_chunked_prefill is False
+    assert Path(settings.chat_template).is_file() and settings.port == 8123
 
 
 def test_plain_thinking_model_is_started_inside_its_reasoning_as_in_training() -> None:
@@ -156,6 +177,13 @@ def test_users_flag_stands_for_ours(dual_dir: Path, flag: str) -> None:
     words = _command(dual_dir, extra=(*extra, "--enable-chunked-prefill")).arguments
     assert sum("max" in word and "len" in word for word in words) == 1 and words[-1] == "--enable-chunked-prefill"
     assert "1024" not in words and "--no-enable-chunked-prefill" not in words
+
+
+def test_users_section_stands_for_our_setting_in_it(dual_dir: Path) -> None:
+    flags = _flags(_command(dual_dir, extra=("--structured-outputs-config", "{}")))
+    assert "--structured-outputs-config.backend" not in flags
+    beside = _flags(_command(dual_dir, extra=("--structured-outputs-config.disable_any_whitespace", "true")))
+    assert beside["--structured-outputs-config.backend"] == "xgrammar"
 
 
 def test_word_that_is_no_flag_is_refused(dual_dir: Path) -> None:

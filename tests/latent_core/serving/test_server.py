@@ -43,6 +43,13 @@ QUESTION = (
     "Please reason step by step, and put your final answer within \\boxed{}.\n"
     "Tom has 3 apples and buys 4 more. How many apples does Tom have?"
 )
+FLAGS = (
+    "--structured-outputs-config.disable_any_whitespace",  # a small model loves its newlines
+    "true",
+    "--enable-auto-tool-choice",
+    "--tool-call-parser",
+    "hermes",
+)
 TURN = {"role": "user", "content": QUESTION}
 
 
@@ -72,7 +79,7 @@ def client(dual_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     model = ServedModel("dual", dual_dir, dual_dir)
-    command = server_command(model, "127.0.0.1", port, "cpu")
+    command = server_command(model, "127.0.0.1", port, "cpu", FLAGS)
     folder = tmp_path_factory.mktemp("server")
     environment = _environment(folder / "site") | command.environment
     with (folder / "log").open("w") as log:
@@ -207,7 +214,7 @@ def test_second_turn_is_held_and_a_raw_prompt_without_reasoning_is_held_at_once(
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"structured_outputs": {"json": {"type": "integer", "multipleOf": 5}}}, "structured output"),
+        ({"structured_outputs": {"json": {"type": "integer", "multipleOf": 5}}}, "xgrammar"),
         ({"structured_outputs": {"json": SCHEMA | {"patternProperties": {"^a": {"type": "string"}}}}}, "xgrammar"),
         ({"prompt_logprobs": 1}, "prompt_logprobs"),
         ({"vllm_xargs": {"dual_vocab": "perhaps"}}, "dual_vocab"),
