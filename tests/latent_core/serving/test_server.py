@@ -28,7 +28,7 @@ from latent_core.models.source import open_model
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(1800),
+    pytest.mark.timeout(5400),
     pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed"),
 ]
 
@@ -87,7 +87,7 @@ def client(dual_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             command.arguments, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=900) as client:
             _wait(client, server, folder / "log")
             yield client
     finally:
@@ -99,15 +99,19 @@ def client(dual_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def _wait(client: httpx.Client, server: subprocess.Popen[Any], log: Path) -> None:
-    until = time.monotonic() + 1200
+    until = time.monotonic() + 3600
     while time.monotonic() < until:
-        assert server.poll() is None, log.read_text()[-3000:]
+        assert server.poll() is None, _end_of(log)
         try:
             if client.get("/health").is_success:
                 return
         except httpx.TransportError:
             time.sleep(1)
-    pytest.fail(f"the server did not start: {log.read_text()[-3000:]}")
+    pytest.fail(f"the server did not start: {_end_of(log)}")
+
+
+def _end_of(log: Path) -> str:
+    return "\n".join(log.read_text().splitlines()[-5:])
 
 
 def _body(**settings: Any) -> dict[str, Any]:
