@@ -10,14 +10,8 @@ import typer
 from latent_core.config.chat import ChatConfig, Thinking
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InputError
-from latent_core.generate.vllm_server import (
-    Device,
-    ServedModel,
-    device_here,
-    lora_rank,
-    require_vllm,
-    server_command,
-)
+from latent_core.generate.vllm_engine import lora_rank
+from latent_core.generate.vllm_server import Device, ServedModel, device_here, require_vllm, server_command
 from latent_core.models.source import Adapter, merged, merged_directory, model_in, short_name
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.tracking.models import find_model
