@@ -211,6 +211,35 @@ def scorer(
 
 
 @app.command()
+def serve(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="As in eval: packaged name, directory (plain, dual or adapter), hub id, train/FINGERPRINT, or "
+            "models:/NAME@ALIAS"
+        ),
+    ],
+    flags: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- FLAGS]", help="Flags of vLLM's own; they stand for ours where both name one"),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; the server has no authentication")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    name: Annotated[str | None, typer.Option(help="What requests call the model; as given here without it")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda: what the flags are for")] = "auto",
+    store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
+    thinking: Annotated[
+        str, typer.Option(help="Whether the model thinks: auto (as its chat template has it), on or off")
+    ] = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the command")] = False,
+) -> None:
+    """Serve a model through vLLM's OpenAI-compatible server, with the flags that it needs."""
+    from flows.cli.serve import serve_model
+
+    serve_model(model, flags or [], host, port, name, device, store, thinking, dry_run)
+
+
+@app.command()
 def envs() -> None:
     """List the environments that agents are trained in: turns, and whether a best return is known."""
     from flows.cli.play import list_environments

@@ -29,6 +29,7 @@ KEY_VARIABLE = "OPENAI_API_KEY"
 _SEED_BITS = 31  # the least that servers accept
 _WORTH_A_RETRY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _LONGEST_PAUSE = 60.0  # seconds
+_PROBES = 4  # requests that may be asked for one token, to see whose log-probabilities a server gives
 
 
 class OpenAiEngine:
@@ -45,7 +46,7 @@ class OpenAiEngine:
         self._end_of_turn = int(self._tokenizer.convert_tokens_to_ids(family.end_of_turn))
         self._is_dual = DualVocabulary.find(model_dir) is not None
         self._warned = False
-        self._gives_samplers = False  # whether the server was seen to give the sampler's log-probabilities
+        self._gives: LogprobsOf | None = None  # whose log-probabilities the server was seen to give
         self._prompt_tokens = 0
         self._completion_tokens = 0
 
@@ -85,8 +86,8 @@ class OpenAiEngine:
                     finished({index: generation})
                 return generation
 
-            if sampling.logprobs_of is LogprobsOf.SAMPLER and not self._gives_samplers:
-                await self._require_sampler_logprobs(client, requests[0], sampling)
+            if sampling.logprobs:
+                await self._require_logprobs_of(client, requests, sampling)
             tasks = [asyncio.create_task(complete(index, request)) for index, request in enumerate(requests)]
             try:
                 return await asyncio.gather(*tasks)
@@ -94,21 +95,33 @@ class OpenAiEngine:
                 for task in tasks:
                     task.cancel()
 
-    async def _require_sampler_logprobs(
-        self, client: httpx.AsyncClient, request: Request, sampling: SamplingConfig
+    async def _require_logprobs_of(
+        self, client: httpx.AsyncClient, requests: Sequence[Request], sampling: SamplingConfig
     ) -> None:
+        """Raise InputError where the server's log-probabilities are not those that `sampling.logprobs_of` asks for."""
+        if self._gives is None:
+            self._gives = await self._seen_to_give(client, requests, sampling)
+        if self._gives is not sampling.logprobs_of:
+            other = "the model's" if self._gives is LogprobsOf.MODEL else "the sampler's"
+            mode = "processed_logprobs" if self._gives is LogprobsOf.MODEL else "raw_logprobs"
+            raise InputError(
+                f"sampling.logprobs_of: is {sampling.logprobs_of}, but {self._options.base_url} gives {other} "
+                f"log-probabilities; start it with --logprobs-mode {mode}, or set logprobs_of to {self._gives}"
+            )
+
+    async def _seen_to_give(
+        self, client: httpx.AsyncClient, requests: Sequence[Request], sampling: SamplingConfig
+    ) -> LogprobsOf:
         """Ask for one token that has no rival: under the sampler its log-probability is 0, under the model it is less.
 
-        A server decides at its start which of the two it gives. Raises InputError where it is the model's.
+        A server decides at its start which of the two it gives. A model may be sure of a token, so several are asked.
         """
         probe = sampling.model_copy(update={"temperature": 1.0, "top_k": 1, "top_p": 1.0, "max_new_tokens": 1})
-        generation = self._read(await self._post(client, self._body(request, probe)))
-        self._gives_samplers = generation.logprobs == (0.0,)
-        if not self._gives_samplers:
-            raise InputError(
-                f"sampling.logprobs_of: {self._options.base_url} does not give the sampler's log-probabilities; start "
-                "it with --logprobs-mode processed_logprobs, or leave logprobs_of at model"
-            )
+        for request in requests[:_PROBES]:
+            generation = self._read(await self._post(client, self._body(request, probe)))
+            if generation.logprobs != (0.0,):
+                return LogprobsOf.MODEL
+        return LogprobsOf.SAMPLER
 
     def _body(self, request: Request, sampling: SamplingConfig) -> dict[str, Any]:
         body: dict[str, Any] = {

@@ -110,9 +110,14 @@ def find_adapter(
     return Adapter(directory, base, fingerprint("merged_adapter", 1, {}, parents))
 
 
+def merged_directory(adapter: Adapter) -> Path:
+    """Where `merged` writes the model."""
+    return cache_dir() / "merged_adapters" / adapter.fingerprint
+
+
 def merged(spec: str, adapter: Adapter) -> ModelSource:
     """The adapter's base with the adapter merged in, once."""
-    target = cache_dir() / "merged_adapters" / adapter.fingerprint
+    target = merged_directory(adapter)
     if not target.is_dir():
         from latent_core.models.adapter import merge_adapter
 

