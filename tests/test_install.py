@@ -61,8 +61,19 @@ def test_make_takes_the_versions_that_pyproject_allows(tmp_path: Path, found: st
 def test_make_without_a_usable_python_says_which_it_wants_and_makes_nothing(tmp_path: Path) -> None:
     done = _make("install", "PYTHONS=python3.99", f"VENV={tmp_path}/new", run=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("No Python 3.11 to 3.13 with venv among python3.99; install one")
+    assert done.stderr.startswith("No Python 3.11 to 3.13 with the module venv is here: install one")
     assert not (tmp_path / "new").exists()
+
+
+def test_own_code_compiles_without_warnings_on_the_newest_allowed_python_that_is_here() -> None:
+    done = _make("test-newest")
+    (python,) = re.findall(r"^(\S+) -m venv .venv-newest$", done.stdout, re.MULTILINE)
+    code = "import sys\nfor file in sys.stdin.read().split():\n    compile(open(file, 'rb').read(), file, 'exec')"
+    folders = ("bench", "flows", "latent_core", "tasks", "tests")
+    files = [str(file) for folder in folders for file in (ROOT / folder).rglob("*.py")]
+    command = [python, "-W", "error::SyntaxWarning", "-W", "error::DeprecationWarning", "-c", code]
+    done = subprocess.run(command, input="\n".join(files), capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -28,11 +28,11 @@ FOLDERS = ("latent_core", "tasks", "flows")
 SMALL = {  # the demo with a few questions and steps
     "variants": ["standard"],
     "ratios": [0.5],
-    "collect.questions": 24,
-    "collect.shard_questions": 12,
+    "collect.questions": 12,
+    "collect.shard_questions": 6,
     "train.steps": 2,
     "train.eval_every": 2,
-    "evaluate.questions": 8,
+    "evaluate.questions": 4,
     "evaluate.baselines": [],
     "runtime.workers": 1,
 }
