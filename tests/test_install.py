@@ -29,22 +29,25 @@ def _make(*words: str, path: Path | None = None, run: bool = False) -> subproces
     """What make would do, or does: with the programs of `path` in front of the system's."""
     environment = {name: value for name, value in os.environ.items() if name not in ("VENV", "PYTHON", "TORCH_INDEX")}
     if path is not None:
-        environment["PATH"] = f"{path}:/usr/bin:/bin"
+        environment |= {"PATH": f"{path}:/usr/bin:/bin", "HOME": str(path)}
     command = ["make", "-C", str(ROOT), *([] if run else ["--dry-run"]), *words]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def _program(folder: Path, name: str, line: str) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(f"#!/bin/sh\n{line}\n")
     (folder / name).chmod(0o755)
 
 
-def test_make_takes_the_first_python_that_runs_has_an_allowed_version_and_makes_environments(tmp_path: Path) -> None:
+@pytest.mark.parametrize("usable", ["python3.12", ".pyenv/versions/3.12.9/bin/python3"])
+def test_make_takes_the_first_python_that_runs_and_makes_environments(tmp_path: Path, usable: str) -> None:
     _program(tmp_path, "python3", "echo too old; exit 1")
     _program(tmp_path, "python3.13", "echo not chosen in this folder >&2; exit 127")
-    _program(tmp_path, "python3.12", f'exec "{sys.executable}" "$@"')
+    _program(tmp_path, usable, f'exec "{sys.executable}" "$@"')
     done = _make("install", f"VENV={tmp_path}/new", path=tmp_path)
-    assert f"\npython3.12 -m venv {tmp_path}/new\n" in done.stdout
+    wanted = tmp_path / usable if "/" in usable else usable
+    assert f"\n{wanted} -m venv {tmp_path}/new\n" in done.stdout
 
 
 @pytest.mark.parametrize(
