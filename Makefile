@@ -5,7 +5,7 @@ USABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[
 USED = $(shell for name in $(1); do $$name -c '$(USABLE)' >/dev/null 2>&1 && echo $$name && break; done)
 PYTHON ?= $(call USED,$(PYTHONS))
 # Each lock has an environment of its own: .venv-gpu has gpu.lock, .venv-cpu-vllm cpu-vllm.lock, all others cpu.lock.
-VENV ?= .venv
+VENV := .venv
 BIN := $(VENV)/bin
 LOCK := $(or $(wildcard requirements/$(patsubst .venv-%,%,$(notdir $(VENV))).lock),requirements/cpu.lock)
 # Where pip also looks for torch, such as PyTorch's builds for the CPU, which vLLM's CPU build insists on.
