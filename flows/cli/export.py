@@ -92,8 +92,10 @@ def _found(what: str, store: ArtifactStore, tracking: TrackingConfig) -> Artifac
 
 def _model_of_run(word: str, store: ArtifactStore) -> ArtifactRef:
     past = find_run(store, word)
-    report = store.require(past.require_result("has no result to export"))
-    parents = report.manifest.content.parents
+    result = store.require(past.require_result("has no result to export"))
+    if _holds_model(result):
+        return result.ref
+    parents = result.manifest.content.parents
     trained = {role: parent.ref for role, parent in parents.items() if role.startswith(_TRAINED) and parent.ref}
     if len(trained) != 1:
         names = "; ".join(f"{ref} ({role.partition('/')[2]})" for role, ref in sorted(trained.items()))

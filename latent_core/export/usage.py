@@ -46,7 +46,7 @@ class Usage:
             )
         names.append('DTYPE = "float32"  # as evaluated on a CPU; "bfloat16" on a GPU')
         tokenizer = "tokenizer = AutoTokenizer.from_pretrained(MODEL)"
-        parts = ["\n".join(imports), "\n".join([*names, tokenizer, load]), self._prompt()]
+        parts = ["\n".join(imports), "\n".join([*names, tokenizer, load]), self.prompt_code()]
         if self.is_dual:
             parts.append(self._phases("model.config.dual_vocab"))
         parts += [self._complete(), self._answer(), f"print(answer({self._example()}))"]
@@ -62,7 +62,7 @@ class Usage:
             "tokenizer = AutoTokenizer.from_pretrained(MODEL)\n"
             "llm = LLM(MODEL)"
         )
-        parts = [f"{imports}from vllm import LLM, SamplingParams", names, self._prompt()]
+        parts = [f"{imports}from vllm import LLM, SamplingParams", names, self.prompt_code()]
         if self.is_dual:
             parts += [self._phases("AutoConfig.from_pretrained(MODEL).dual_vocab"), self._vllm_dual()]
         else:
@@ -80,7 +80,7 @@ class Usage:
         family = self.readable.family
         return family.thinks and not family.opens_think and not family.echoes
 
-    def _prompt(self) -> str:
+    def prompt_code(self) -> str:
         """`prompt(question, ratio)`, from the chat template where that gives the same text."""
         argument = "question, ratio=1.0" if self.ratios else "question"
         suffix = f"    told = {self._told()}\n" if self.ratios else ""
