@@ -39,8 +39,12 @@ def export_table(
     picked = pa.schema([schema.field(name) for name in chosen])
     rows = selected(artifact.batches(path, needed), chosen, filters, counts)
     if out is None:
-        write_rows(rows, picked, kind, sys.stdout.buffer, counts)
-        sys.stdout.buffer.flush()
+        try:
+            write_rows(rows, picked, kind, sys.stdout.buffer, counts)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # the reader, such as head, has enough; Python would flush once more at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return
     else:
         partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
         try:
