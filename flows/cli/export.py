@@ -51,6 +51,8 @@ def export(
         raise InputError(f"--format: is for data sets, and {what} is a model; leave it out")
     if adapter and (not is_model or isinstance(found, ModelInput)):
         raise InputError(f"--adapter: is for trained models of the store, and {what} is none; leave it out")
+    if licence is not None and isinstance(found, ModelInput):
+        raise InputError(f"--license: {what} is copied as it is, its card too; leave it out")
     written = _write(found, target, store, adapter, _FORMATS[kind or "datasets"], licence)
     name = what if isinstance(found, ModelInput) else str(found)
     typer.echo(f"{name}: {written.files} files, {size(written.bytes)}, in {target}; README.md says how to use them")

@@ -12,6 +12,11 @@ from latent_core.export.usage import Usage
 
 UNKNOWN_LICENCE = "it is not known here, see the base model's page"
 _TAGS = ("latent-reasoning", "chain-of-thought-compression")
+_CLASSIFIER = (
+    "It gives every token the logits of dropping and keeping it. With transformers it loads as "
+    "`AutoModelForTokenClassification`; with the package `latent-reasoning` it compresses texts at any ratio:\n\n"
+    "```bash\nlatent compress FILE --model DIR --ratio 0.5\n```"
+)
 
 
 @dataclass(frozen=True)
@@ -57,12 +62,13 @@ class Origin:
 class ModelCard:
     """All that the card says.
 
-    `adapter_of` is what code calls the model that an adapter is loaded on, and a sentence about how to get it.
+    `usage` is None for a token classifier of words, which compresses and is asked nothing. `adapter_of` is what code
+    calls the model that an adapter is loaded on, and a sentence about how to get it.
     """
 
     title: str
     summary: str
-    usage: Usage
+    usage: Usage | None
     is_adapter: bool
     base: Base | None = None
     adapter_of: tuple[str, str] = ("", "")
@@ -82,7 +88,7 @@ class ModelCard:
     def _metadata(self) -> str:
         from huggingface_hub import EvalResult, ModelCardData
 
-        tags = [*_TAGS, *(["dual-vocabulary"] if self.usage.is_dual else [])]
+        tags = [*_TAGS, *(["dual-vocabulary"] if self.usage is not None and self.usage.is_dual else [])]
         results = [
             EvalResult(
                 task_type="text-generation",
@@ -100,7 +106,7 @@ class ModelCard:
             base_model=base.hub if base else None,
             license=self.licence,
             library_name="peft" if self.is_adapter else "transformers",
-            pipeline_tag="text-generation",
+            pipeline_tag="token-classification" if self.usage is None else "text-generation",
             tags=tags,
             datasets=list(self.datasets) or None,
             model_name=self.title if results else None,
@@ -112,6 +118,8 @@ class ModelCard:
         return f"# {self.title}\n\n{self.summary}"
 
     def _results(self) -> str:
+        if self.usage is None:
+            return ""
         if not self.results:
             return "## Results\n\nThe store that this model was exported from holds no evaluation of it."
         lines = ["## Results", "", "| asked | benchmark | questions | accuracy (95 %) | reasoning tokens | tokens |"]
@@ -131,6 +139,8 @@ class ModelCard:
 
     def _use(self) -> str:
         usage = self.usage
+        if usage is None:
+            return f"## Use\n\n{_CLASSIFIER}"
         ratio = " The ratio is the share of its reasoning that the model shall write." if usage.ratios else ""
         called, where = self.adapter_of
         needs = f"{where}\n\n" if self.is_adapter else ""
@@ -141,25 +151,12 @@ class ModelCard:
             f"{needs}```python\n{usage.with_transformers(called if self.is_adapter else None)}```",
         ]
         if not self.is_adapter:
-            lines += ["With vLLM's offline engine:", f"```python\n{usage.with_vllm()}```", *self._server()]
+            lines += ["With vLLM's offline engine:", f"```python\n{usage.with_vllm()}```", *_server(usage)]
         return "\n\n".join(lines)
 
-    def _server(self) -> Iterator[str]:
-        if self.usage.is_dual:
-            return
-        yield (
-            "A server (`vllm serve DIR`) has a chat endpoint. The content of the user's turn is then"
-            f"\n\n```text\n{self.usage.content()}\n```"
-        )
-        if self.usage.opens_think:
-            yield (
-                "The chat endpoint writes the prompt without the open think mark that the model was trained with. Send "
-                "what `prompt` returns to the completions endpoint instead, with `add_special_tokens: false`."
-            )
-
     def _dual(self) -> str:
-        vocabulary = self.usage.readable.vocabulary
-        if vocabulary is None:
+        vocabulary = None if self.usage is None else self.usage.readable.vocabulary
+        if self.usage is None or vocabulary is None:
             return ""
         layout = (
             f"The model has {vocabulary.visible_size:,} visible ids and {vocabulary.latent_size:,} latent ones, which "
@@ -174,11 +171,8 @@ class ModelCard:
             "bring along."
         )
         served = (
-            "With the package `latent-reasoning` installed vLLM's server applies it to every request, and shows the "
-            "reasoning in words:\n\n```bash\n"
-            "python -m vllm.entrypoints.openai.api_server --model DIR \\\n"
-            "  --logits-processors latent_core.serving.constraint:DualConstraint \\\n"
-            "  --tokenizer-mode dual --reasoning-parser dual --generation-config vllm\n```"
+            "With the package `latent-reasoning` and vLLM installed, `latent serve DIR` starts an OpenAI-compatible "
+            "server that applies it to every request, and shows the reasoning in words."
         )
         content = f"The content of the user's turn is then\n\n```text\n{self.usage.content()}\n```"
         return "\n\n".join(["## The dual vocabulary", layout, rule, served, content])
@@ -210,6 +204,21 @@ def origin_table(origins: Sequence[Origin]) -> list[str]:
     lines = ["What it was made from. A fingerprint stands for parameters, code version and inputs:", ""]
     lines += ["| stage or input | version | fingerprint | made | commit |", "|---|---:|---|---|---|"]
     return [*lines, *map(_row, origins), ""]
+
+
+def _server(usage: Usage) -> Iterator[str]:
+    """How a server is asked, in paragraphs; that of a dual model stands beside its constraint."""
+    if usage.is_dual:
+        return
+    yield (
+        "A server (`vllm serve DIR`) has a chat endpoint. The content of the user's turn is then"
+        f"\n\n```text\n{usage.content()}\n```"
+    )
+    if usage.opens_think:
+        yield (
+            "The chat endpoint writes the prompt without the open think mark that the model was trained with. Send "
+            "what `prompt` returns to the completions endpoint instead, with `add_special_tokens: false`."
+        )
 
 
 def _row(origin: Origin) -> str:

@@ -26,6 +26,7 @@ _WAYS = {
     "train": "fine-tuned",
     "grpo": "trained by reinforcement learning",
     "agent": "trained by reinforcement learning in an environment",
+    "train_compressor": "trained to tell which words of a chain of thought can go",
     "build_dual": "with a dual vocabulary, before any training",
     "build_ratio_tokens": "with tokens for ratios, before any training",
 }
@@ -104,7 +105,9 @@ def _card(
 ) -> ModelCard:
     content = artifact.manifest.content
     results = provenance.results_of(content.fingerprint)
-    usage = Usage(ReadableModel.load(source), *_asked_as(artifact, provenance))
+    usage = None
+    if not _classifies(source):
+        usage = Usage(ReadableModel.load(source), *_asked_as(artifact, provenance))
     lineage = provenance.lineage(artifact)
     return ModelCard(
         title,
@@ -120,6 +123,12 @@ def _card(
         made_with=made_with(artifact.manifest),
         licence=licence or (base.licence if base is not None else None),
     )
+
+
+def _classifies(source: Path) -> bool:
+    """Whether a model is a token classifier, such as a compressor."""
+    kinds = json.loads((source / "config.json").read_text(encoding="utf-8")).get("architectures") or []
+    return any(str(kind).endswith("ForTokenClassification") for kind in kinds)
 
 
 def _asked_as(artifact: Artifact, provenance: Provenance) -> tuple[tuple[float, ...], int]:
@@ -138,13 +147,13 @@ def _asked_as(artifact: Artifact, provenance: Provenance) -> tuple[tuple[float, 
     return ratios, max((identity["sampling"]["max_new_tokens"] for identity in asked), default=_MOST_NEW_TOKENS)
 
 
-def _summary(artifact: Artifact, provenance: Provenance, usage: Usage, base: Base | None) -> str:
+def _summary(artifact: Artifact, provenance: Provenance, usage: Usage | None, base: Base | None) -> str:
     stage = artifact.ref.stage
     way = _WAYS.get(stage, f"made by the stage `{stage}`")
     words = [f"{base.name if base else 'A model'}, {way}."]
-    if usage.is_dual:
+    if usage is not None and usage.is_dual:
         words.append("It reasons in latent ids of a vocabulary of their own.")
-    if usage.ratios:
+    if usage is not None and usage.ratios:
         shown = ", ".join(f"{ratio:g}" for ratio in usage.ratios)
         words.append(
             f"Asked for a ratio ({shown}) it writes that share of its reasoning (TokenSkip, [arXiv 2502.12067]"

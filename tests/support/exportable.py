@@ -29,7 +29,14 @@ ENVIRONMENT = {"commit": "0123456789ab", "python": "3.11.7", "torch": "2.13.0"}
 class Exportable:
     """A collection in two shards, examples, a trained model with an adapter, and two evaluations."""
 
-    def __init__(self, folder: Path, model: str = "latent-mini", base: Reference | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: str = "latent-mini",
+        base: Reference | ArtifactRef | None = None,
+        *,
+        has_journal: bool = True,
+    ) -> None:
         self.store = ArtifactStore(folder / "store")
         self.base = base or Reference(None, MINI.fingerprint)
         benchmark = {"problems": {"name": "gsm8k", "train_path": None, "test_path": None}}
@@ -42,7 +49,8 @@ class Exportable:
         made = [JournalEntry(one.ref.stage, one.ref.fingerprint, False, "dual-seed1") for one in (self.trained,)]
         journal = Journal("e" * 32, "tokenskip-math", "", config, 1_700_000_000.0, stages=made)
         journal.close("FINISHED")
-        journal.write(self.store)
+        if has_journal:
+            journal.write(self.store)
 
     def _ref(self, stage: str, identity: Mapping[str, Any], parents: Mapping[str, Any]) -> ArtifactRef:
         prints = {role: parent.fingerprint for role, parent in parents.items()}

@@ -138,6 +138,7 @@ def test_export_of_a_sharded_table_holds_the_rows_of_all_shards_in_order(made: E
         (["prepare/", "out", "--format", "csv"], "--format: 'csv' is none of jsonl, datasets"),
         (["prepare/", "out", "--adapter"], "--adapter: is for trained models"),
         (["latent-mini", "out", "--adapter"], "--adapter: is for trained models"),
+        (["latent-mini", "out", "--license", "mit"], "--license: latent-mini is copied as it is"),
         (["report/", "out"], "WHAT: report/.* neither a model nor a table"),
         (["train/ffff", "out"], "no artifact matches 'train/ffff'"),
         (["first", "out"], "no run is 'first'"),
