@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from flows.cli.artifacts import open_store
 from flows.cli.tables import size
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InputError
@@ -15,11 +16,11 @@ from latent_core.export.rows import TableFormat
 from latent_core.models.source import EMBEDDED
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.export.dataset import export_dataset
-from tasks.export.model import Exported, export_model, export_source
+from tasks.export.model import export_model, export_source
 from tasks.export.provenance import Provenance
 from tasks.inputs import ModelInput
 from tasks.run.history import find_run
-from tasks.tracking.models import find_model
+from tasks.tracking.models import find_registered
 
 _FORMATS = {"jsonl": TableFormat.JSONL, "datasets": TableFormat.PARQUET}
 _TRAINED = ("train/", "grpo/", "agent/")  # roles of a report
@@ -28,7 +29,7 @@ _TRAINED = ("train/", "grpo/", "agent/")  # roles of a report
 def export(
     what: str,
     target: Path,
-    store: ArtifactStore,
+    root: str,
     tracking: TrackingConfig,
     *,
     adapter: bool,
@@ -37,7 +38,10 @@ def export(
     push: str | None,
     public: bool,
 ) -> None:
-    """Write `what` to the folder `target`, and push it where `push` names a repository. Bad input costs nothing."""
+    """Write `what` to the folder `target`, and push it where `push` names a repository. Bad input costs nothing.
+
+    `root` is where the store lies; a packaged model and a directory need none.
+    """
     check_new(target)
     if push is not None:
         check_push(push)
@@ -45,50 +49,45 @@ def export(
         raise InputError("--public: says who sees what is pushed; name the repository with --push")
     if kind is not None and kind not in _FORMATS:
         raise InputError(f"--format: {kind!r} is none of {', '.join(_FORMATS)}")
-    found = _found(what, store, tracking)
-    is_model = isinstance(found, ModelInput) or _holds_model(store.require(found))
-    if is_model and kind is not None:
-        raise InputError(f"--format: is for data sets, and {what} is a model; leave it out")
-    if adapter and (not is_model or isinstance(found, ModelInput)):
-        raise InputError(f"--adapter: is for trained models of the store, and {what} is none; leave it out")
-    if licence is not None and isinstance(found, ModelInput):
-        raise InputError(f"--license: {what} is copied as it is, its card too; leave it out")
-    written = _write(found, target, store, adapter, _FORMATS[kind or "datasets"], licence)
-    name = what if isinstance(found, ModelInput) else str(found)
+    if what in EMBEDDED or what == "smollm2" or Path(what).is_dir():
+        if licence is not None:
+            raise InputError(f"--license: {what} is copied as it is, its card too; leave it out")
+        _check_options(what, adapter, kind, is_model=True, is_trained=False)
+        name, is_model, written = what, True, export_source(ModelInput.find(what, "WHAT"), target)
+    else:
+        store = open_store(root)
+        artifact = store.require(_found(what, store, tracking))
+        is_model = _holds_model(artifact)
+        _check_options(what, adapter, kind, is_model=is_model, is_trained=is_model)
+        provenance = Provenance(store)
+        if is_model:
+            written = export_model(artifact, target, provenance, adapter=adapter, licence=licence)
+        else:
+            written = export_dataset(artifact, target, provenance, _FORMATS[kind or "datasets"], licence=licence)
+        name = str(artifact.ref)
     typer.echo(f"{name}: {written.files} files, {size(written.bytes)}, in {target}; README.md says how to use them")
     if push is not None:
-        address = push_folder(
-            target, push, "model" if is_model else "dataset", public=public, message=f"latent export {name}"
-        )
+        repository = "model" if is_model else "dataset"
+        address = push_folder(target, push, repository, public=public, message=f"latent export {name}")
         typer.echo(f"Pushed:  {address}")
 
 
-def _write(
-    found: ArtifactRef | ModelInput,
-    target: Path,
-    store: ArtifactStore,
-    adapter: bool,
-    kind: TableFormat,
-    licence: str | None,
-) -> Exported:
-    if isinstance(found, ModelInput):
-        return export_source(found, target)
-    artifact, provenance = store.require(found), Provenance(store)
-    if _holds_model(artifact):
-        return export_model(artifact, target, provenance, adapter=adapter, licence=licence)
-    return export_dataset(artifact, target, provenance, kind, licence=licence)
+def _check_options(what: str, adapter: bool, kind: str | None, *, is_model: bool, is_trained: bool) -> None:
+    """Raise InputError for an option that is for something else than `what`."""
+    if is_model and kind is not None:
+        raise InputError(f"--format: is for data sets, and {what} is a model; leave it out")
+    if adapter and not is_trained:
+        raise InputError(f"--adapter: is for trained models of the store, and {what} is none; leave it out")
 
 
 def _holds_model(artifact: Artifact) -> bool:
     return any(item.path.endswith("model/config.json") for item in artifact.manifest.content.files)
 
 
-def _found(what: str, store: ArtifactStore, tracking: TrackingConfig) -> ArtifactRef | ModelInput:
-    """What a user means: a registered model, a packaged one or a directory, an artifact, or the model of a run."""
+def _found(what: str, store: ArtifactStore, tracking: TrackingConfig) -> ArtifactRef:
+    """What a user means: a registered model, an artifact, or the model of a run."""
     if what.startswith("models:/"):
-        return find_model(what, store, tracking)
-    if what in EMBEDDED or what == "smollm2" or Path(what).is_dir():
-        return ModelInput.find(what, "WHAT")
+        return find_registered(what, store, tracking)
     return store.find(what) if "/" in what else _model_of_run(what, store)
 
 

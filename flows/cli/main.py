@@ -226,7 +226,7 @@ def export_(
     export(
         what,
         target,
-        artifacts.open_store(store),
+        store,
         track.tracking_at(uri),
         adapter=adapter,
         kind=kind,

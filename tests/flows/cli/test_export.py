@@ -97,8 +97,9 @@ def test_export_of_an_adapter_of_a_packaged_base_says_how_to_get_it(made: Export
     assert json.loads((tmp_path / "out" / "adapter_config.json").read_text())["base_model_name_or_path"] is None
 
 
-def test_export_of_a_packaged_model_is_a_copy(made: Exportable, tmp_path: Path) -> None:
-    _export(made, "latent-mini", tmp_path / "mini")
+def test_export_of_a_packaged_model_is_a_copy_and_needs_no_store(tmp_path: Path) -> None:
+    words = ["export", "latent-mini", str(tmp_path / "mini"), "--store", str(tmp_path / "none")]
+    assert CliRunner().invoke(app, words).exit_code == 0
     assert "# latent-mini" in (tmp_path / "mini" / "README.md").read_text(encoding="utf-8")
 
 
@@ -140,6 +141,7 @@ def test_export_of_a_sharded_table_holds_the_rows_of_all_shards_in_order(made: E
         (["latent-mini", "out", "--adapter"], "--adapter: is for trained models"),
         (["latent-mini", "out", "--license", "mit"], "--license: latent-mini is copied as it is"),
         (["report/", "out"], "WHAT: report/.* neither a model nor a table"),
+        (["models:/toy", "out"], "'models:/toy' is not of the form models:/NAME@ALIAS"),
         (["train/ffff", "out"], "no artifact matches 'train/ffff'"),
         (["first", "out"], "no run is 'first'"),
     ],
