@@ -76,6 +76,31 @@ def _hashed(content: Content) -> dict[str, object]:
     }
 
 
+@app.command("export")
+def export_(
+    address: Address,
+    table: Annotated[
+        str | None, typer.Argument(metavar="[TABLE]", help="Name of the table; without it the only one there is")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="New file; without it standard output")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--format", help="jsonl, csv or parquet; without it as the file's name ends, else jsonl"),
+    ] = None,
+    columns: Annotated[str | None, typer.Option(help="Columns to write, in this order: a,b; all without it")] = None,
+    where: Annotated[
+        list[str], typer.Option(help="column=value: only such rows; may be repeated, then all must hold")
+    ] = [],  # noqa: B006
+    store: StoreRoot = DEFAULT_STORE,
+) -> None:
+    """Write a table of an artifact as JSONL, CSV or Parquet, with the columns and rows asked for."""
+    from flows.cli.table_export import export_table, format_named
+
+    artifact = find_artifact(store, address)
+    names = [name.strip() for name in columns.split(",")] if columns else []
+    export_table(artifact, table, format_named(kind), names, where, out)
+
+
 @app.command()
 def verify(
     address: Annotated[str | None, typer.Argument(help="stage/fingerprint; all artifacts without it")] = None,

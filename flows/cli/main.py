@@ -203,6 +203,51 @@ def open_(
     open_page(what, artifacts.open_store(store), only_print)
 
 
+@app.command("export")
+def export_(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="train/FINGERPRINT or another artifact, models:/NAME@ALIAS, a run with one model, or a packaged name",
+        ),
+    ],
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write; must be absent or empty")],
+    adapter: Annotated[
+        bool, typer.Option("--adapter/--merged", help="The LoRA adapter alone, or the whole model with it merged in")
+    ] = False,
+    kind: Annotated[
+        str | None,
+        typer.Option("--format", help="Of a data set: datasets (Parquet, the default) or jsonl; both have a card"),
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option("--license", help="What the card says, an identifier of the Hub; else the base's")
+    ] = None,
+    push: Annotated[
+        str | None, typer.Option(help="Also push it to this repository, owner/name; needs HF_HUB_OFFLINE=0")
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="Everybody may see a repository that --push makes; else its owner alone")
+    ] = False,
+    store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
+    uri: track.TrackingUri = None,
+) -> None:
+    """Write a model, or the tables of an artifact, with a card to a folder that stock libraries load."""
+    from flows.cli.export import export
+
+    export(
+        what,
+        target,
+        store,
+        track.tracking_at(uri),
+        adapter=adapter,
+        kind=kind,
+        licence=licence,
+        push=push,
+        public=public,
+    )
+
+
 @app.command()
 def scorer(
     model: Annotated[

@@ -48,6 +48,12 @@ def grader_of(name: str) -> Grader:
     return table.grader
 
 
+def hub_of(name: str) -> str | None:
+    """Where a benchmark lives on the Hub; None for those that do not, and for what is no benchmark."""
+    table = table_benchmarks().get(name)
+    return None if table is None or table.hub is None else table.hub.id
+
+
 def known() -> list[str]:
     """What benchmarks may be called."""
     return [WORD_PROBLEMS, *table_benchmarks(), "file:PATH", f"{gym.PREFIX}TASK"]

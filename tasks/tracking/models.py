@@ -62,14 +62,19 @@ def find_model(
     `chat` says how the conversations of a model from outside are read; one of the store keeps what it was trained with.
     Raises InputError naming the `field`, and InfrastructureError when the registry does not answer.
     """
-    registered = _REGISTERED.fullmatch(spec)
-    if registered is not None:
-        return _kept(_from_registry(registered, store, tracking)[0], store, chat)
     if spec.startswith("models:/"):
-        raise InputError(f"{field}: {spec!r} is not of the form models:/NAME@ALIAS or models:/NAME/VERSION")
+        return _kept(find_registered(spec, store, tracking, field), store, chat)
     if _ADDRESS.fullmatch(spec) and not Path(spec).is_dir():
         return _kept(store.find(spec), store, chat)
     return ModelInput.find(spec, field, chat=chat)
+
+
+def find_registered(spec: str, store: ArtifactStore, tracking: TrackingConfig, field: str = "model") -> ArtifactRef:
+    """Where the version lies that `models:/NAME@ALIAS` or `models:/NAME/VERSION` names. Raises as `find_model` does."""
+    registered = _REGISTERED.fullmatch(spec)
+    if registered is None:
+        raise InputError(f"{field}: {spec!r} is not of the form models:/NAME@ALIAS or models:/NAME/VERSION")
+    return _from_registry(registered, store, tracking)[0]
 
 
 def model_directory(

@@ -43,5 +43,9 @@ def version_text(journal: Journal, ref: ArtifactRef, variant: str, store: Artifa
         tags[taken_name(f"accuracy/{name} {benchmark}".strip())] = f"{accuracy['value']:.4f}"
     if rows:
         lines += ["", "| condition | benchmark | accuracy (95 %) | tokens |", "|---|---|---|---|", *rows]
-    lines += ["", f"Its files are in the store at `{ref.key}`; `latent eval --model models:/NAME/VERSION` finds them."]
+    lines += [
+        "",
+        f"Its files are in the store at `{ref.key}`; `latent eval --model models:/NAME/VERSION` finds them, and "
+        "`latent export models:/NAME/VERSION DIR` writes them as a folder that transformers and vLLM load.",
+    ]
     return VersionText("\n".join(lines), tags)

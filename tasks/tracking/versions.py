@@ -112,7 +112,7 @@ def known_versions(name: str, store: ArtifactStore, tracking: TrackingConfig) ->
         client = connect(tracking)
         found = [version for version in versions(client, name) if {"stage", "fingerprint"} <= set(version.tags)]
         aliases = client.get_registered_model(name).aliases if found else {}
-    library = _Library(store)
+    library = Library(store)
     return [library.describe(version, _aliases_of(version, aliases)) for version in found]
 
 
@@ -147,19 +147,33 @@ def promote(candidate: ModelVersion, store: ArtifactStore, tracking: TrackingCon
     Promotion(candidate.name, candidate.ref.stage, candidate.ref.fingerprint, now).write(store)
 
 
-class _Library:
-    """The store's manifests and journals, read once for all versions."""
+class Library:
+    """The store's manifests and journals, read once for all models: what was made by which run, and evaluated how."""
 
     def __init__(self, store: ArtifactStore) -> None:
         self._store = store
         self._runs: dict[tuple[str, str], Mapping[str, Any]] = {}  # parameters of the run that first had a stage
+        self._labels: dict[tuple[str, str], str] = {}  # what that run called it
         for journal in journals(store):
             for entry in journal.stages:
                 self._runs.setdefault((entry.stage, entry.fingerprint), journal.config)
+                self._labels.setdefault((entry.stage, entry.fingerprint), entry.label)
         self._evaluations: dict[str, list[Manifest]] = {}
         for _, manifest in store.committed(evaluate.name):
             if isinstance(manifest, Manifest) and "model" in manifest.content.parents:
                 self._evaluations.setdefault(manifest.content.parents["model"].fingerprint, []).append(manifest)
+
+    def run_of(self, ref: ArtifactRef) -> Mapping[str, Any]:
+        """The parameters of the run that made an artifact; empty where no journal tells."""
+        return self._runs.get((ref.stage, ref.fingerprint), {})
+
+    def label_of(self, ref: ArtifactRef) -> str:
+        """What that run called it, such as dual or dual-seed1; empty where no journal tells."""
+        return self._labels.get((ref.stage, ref.fingerprint), "")
+
+    def evaluations(self, fingerprint: str) -> list[ModelEvaluation]:
+        """The evaluations of the model with this fingerprint, by benchmark and condition."""
+        return sorted(map(self._evaluation, self._evaluations.get(fingerprint, [])), key=_by_condition)
 
     def describe(self, version: Any, aliases: Sequence[str]) -> ModelVersion:
         ref = ArtifactRef(version.tags["stage"], version.tags["fingerprint"])
@@ -169,7 +183,7 @@ class _Library:
         if artifact is None:
             return ModelVersion(*about, trained=None)
         record = artifact.manifest.record
-        evaluations = sorted(map(self._evaluation, self._evaluations.get(ref.fingerprint, [])), key=_by_condition)
+        evaluations = self.evaluations(ref.fingerprint)
         return ModelVersion(
             *about,
             trained=datetime.fromtimestamp(record["started"] + record["seconds"]),
@@ -178,7 +192,7 @@ class _Library:
         )
 
     def _settings(self, ref: ArtifactRef, identity: Mapping[str, Any]) -> dict[str, Any]:
-        run = self._runs.get((ref.stage, ref.fingerprint), {})
+        run = self.run_of(ref)
         settings = {name: identity[name] for name in _SETTINGS if name in identity}
         return settings | {"from": run.get("model", "?"), "on": _benchmark(run) or "?"}
 
@@ -189,7 +203,7 @@ class _Library:
         kind = Kind.AUTO if asked == AUTO else Kind[Prompting(content.identity["prompting"]).name]
         condition = Condition("model", kind, asked if kind.takes_ratio else None)
         recorded = manifest.record.get("benchmarks", {}).get("problems", {}).get("name")
-        run = self._runs.get((content.stage, content.fingerprint), {})
+        run = self.run_of(manifest.ref)
         return ModelEvaluation(
             manifest.ref,
             canonical_json([content.stage_version, content.identity, problems]),

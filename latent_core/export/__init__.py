@@ -1,0 +1,1 @@
+"""What leaves the store for other programs: models and data sets with their cards, and tables as files."""

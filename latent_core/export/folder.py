@@ -1,0 +1,38 @@
+"""A new folder that appears whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from latent_core.errors import InputError
+
+
+def check_new(target: Path, field: str = "DIR") -> None:
+    """Raise InputError, which names the argument, unless `target` is absent or an empty folder."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{field}: {target} is not empty; remove it or name another")
+
+
+@contextmanager
+def new_folder(target: Path, field: str = "DIR") -> Iterator[Path]:
+    """A folder to fill, which becomes `target` when the block ends well; else nothing is left of it.
+
+    Raises InputError as `check_new` does, and where the folder cannot be made.
+    """
+    check_new(target, field)
+    partial = target.absolute().with_name(f".{target.absolute().name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"{field}: {target} cannot be written ({error}); name another folder") from error
+    try:
+        yield partial
+        if target.exists():
+            target.rmdir()
+        partial.replace(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
