@@ -63,7 +63,7 @@ def compose(cfg: LabelKindsConfig, run: Run) -> ArtifactRef:
     check_asked(tokens, "evaluate.ratios", cfg.evaluate.ratios)
     own = cfg.chat if cfg.labeller == cfg.model else ChatConfig(date=cfg.chat.date)
     labeller = ModelInput.find(cfg.labeller, "labeller", chat=own)
-    shards = collected_shards(cfg.collect, run, base, train_split)
+    shards = collected_shards(cfg.collect, run, base, train_split).shards
     samples = run.merge("collect", shards)
     compressors: dict[str, ArtifactRef] = {}
     texts: dict[str, ArtifactRef] = {}
