@@ -53,7 +53,9 @@ def compose(cfg: LabelKindsConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the comparison."""
     cfg = fitted(cfg, run)
     labelled = cfg.labels.questions + cfg.labels.held_out
-    wanted = {"collect.questions": cfg.collect.questions, "labels.questions + labels.held_out": labelled}
+    wanted = {"labels.questions + labels.held_out": labelled}
+    if cfg.collect.samples_model:
+        wanted["collect.questions"] = cfg.collect.questions
     train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     warn_of_untrained(run, cfg.evaluate.ratios, prepared_ratios(cfg.prepare), "prepare.ratios")

@@ -74,7 +74,11 @@ def read_chains(out: ArtifactWriter, inputs: ReadChainsInputs, config: ReadChain
         "questions": names.questions,
         "late": late.count,
     }
-    return Outcome(accounting=reader.accounting, metrics=metrics, record={"left_out": reader.faults})
+    return Outcome(
+        accounting=reader.accounting,
+        metrics=metrics,
+        record={"source": inputs.source.source, "left_out": reader.faults},
+    )
 
 
 def _told(reader: ChainReader, rows: int, workplace: Workplace) -> Iterator[PlacedChain]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,7 +64,16 @@ def _matches(pattern: Path) -> Iterator[Path]:
 
 
 def scan(file: Path) -> ScannedFile:
-    """Hash a file and count its rows, in one pass. Raises InputError for Parquet that cannot be read."""
+    """Hash a file and count its rows, in one pass; a process does so once, until the file changes.
+
+    Raises InputError for Parquet that cannot be read.
+    """
+    state = file.stat()
+    return _scanned(file.resolve(), state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+@lru_cache(maxsize=1024)
+def _scanned(file: Path, size: int, changed: int, inode: int) -> ScannedFile:
     if file.suffix.lower() in PARQUET:
         return ScannedFile(hash_file(file), _parquet(file).metadata.num_rows)
     digest, rows, is_start = hashlib.sha256(), 0, True

@@ -87,6 +87,49 @@ def test_trusted_chains_are_correct_and_their_own_answer_stands_for_a_missing_on
     assert artifact.manifest.content.accounting == {"kept": 2, "no_answer": 1}
 
 
+def _collected(question: int, sample: int, response: str, **more: object) -> dict[str, Any]:
+    """A row of the shell pipeline: graded by itself, and not always well."""
+    return {
+        "benchmark": "math",
+        "source_id": f"math_train_{question}_s{sample}",
+        "question_source_id": f"math_train_{question}",
+        "sample_index": sample,
+        "question": f"How much is {question} + 2?",
+        "gold_answer": str(question + 2),
+        "prompt_format": "paper",
+        "response_text": response,
+        "reasoning": "not read",
+        "answer": "999",
+        "is_correct": True,
+        "reasoning_token_count": 1,
+        "response_token_count": 2,
+        **more,
+    }
+
+
+def test_jsonl_of_the_shell_pipeline_is_read_as_it_is(bench: StageBench, tmp_path: Path) -> None:
+    rows = [
+        _collected(5, 0, "5 + 2 = 7.\n</think>\n\nThe answer is \\boxed{7}.", is_correct=False),
+        _collected(5, 1, "It is 8.\n</think>\n\n\\boxed{8}"),
+        _collected(2, 0, "Let me see: \\boxed{4} or"),
+        _collected(2, 1, "<think>\n2 + 2 = 4.\n</think>\n\n\\boxed{4}", reasoning=None, answer=None),
+    ]
+    read = _read(bench, write_rows(tmp_path / "math_raw_original_merged.jsonl", *rows), unmarked="cut")
+    _, found = _graded(bench, read)
+    assert [(item["question_id"], item["sample_index"], item["verdict"], item["gold"]) for item in found] == [
+        ("math_train_5", 0, "correct", "7"),
+        ("math_train_5", 1, "wrong", "7"),
+        ("math_train_2", 0, "truncated", "4"),
+        ("math_train_2", 1, "correct", "4"),
+    ]
+    assert [item["reasoning"] for item in found] == [
+        "5 + 2 = 7.",
+        "It is 8.",
+        "Let me see: \\boxed{4} or",
+        "2 + 2 = 4.",
+    ]
+
+
 def test_letters_are_graded_as_letters(bench: StageBench, tmp_path: Path) -> None:
     file = write_rows(tmp_path / "rows.jsonl", row(completion="<think>x</think>The answer is (B).", answer="B"))
     read = _read(bench, file, grading=ChainGrading.LETTER)
