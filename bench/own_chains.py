@@ -42,7 +42,8 @@ class Made:
     def __init__(self, index: int) -> None:
         problem = generate_problem("train", _APART + index, difficulty=1 + index % 3)
         self.index, self.gold = index, str(problem.answer)
-        self.question, self.solution = problem.question, problem.solution
+        self.question = f"Exercise {index}. {problem.question}"  # some problems come twice among 200,000
+        self.solution = problem.solution
         self.row: Row = {
             "problem": self.question,
             "solution": self.solution,
