@@ -6,12 +6,15 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from latent_core.benchmarks.rows import Row, cell_value, json_row
 from latent_core.benchmarks.values import Unusable
 from latent_core.errors import InputError
 from latent_core.identity import hash_file
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 JSONL, PARQUET = (".jsonl", ".json"), (".parquet",)
 LONGEST_LINE = 64 << 20  # bytes; a longer line is counted and never held in memory
@@ -131,7 +134,7 @@ def _is_blank(line: bytes) -> bool:
     return not line.strip() or line.strip() == _MARK
 
 
-def _parquet(file: Path):  # type: ignore[no-untyped-def]  # pyarrow is imported where it is used
+def _parquet(file: Path) -> pq.ParquetFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -7,7 +7,7 @@ import sqlite3
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from latent_core.chains.rows import Asked, Chain, LeftOutError, Reason
 
@@ -118,8 +118,9 @@ class Names:
         highest = self._one("SELECT max(sample) FROM samples WHERE number = ?", number)
         return 0 if highest is None or highest[0] is None else int(highest[0]) + 1
 
-    def _one(self, query: str, *values: object) -> tuple | None:  # type: ignore[type-arg]
-        return self._database.execute(query, values).fetchone()
+    def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
+        found: tuple[Any, ...] | None = self._database.execute(query, values).fetchone()
+        return found
 
     def _do(self, statement: str, *values: object) -> None:
         self._database.execute(statement, values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -156,9 +156,8 @@ def _sample(value: object) -> int | None:
     return value
 
 
-def _read(reason: Reason, reading, value: object) -> str | None:  # type: ignore[no-untyped-def]
+def _read(reason: Reason, reading: Callable[[object], str | None], value: object) -> str | None:
     try:
-        found: str | None = reading(value)
+        return reading(value)
     except Unusable as error:
         raise LeftOutError(reason, str(error)) from error
-    return found

@@ -12,7 +12,10 @@ import pytest
 from flows.launch.parameters import load
 from flows.launch.plan import plan
 from flows.launch.registry import find_flow
+from flows.parts.publish import findings
 from latent_core.errors import InputError
+from latent_core.identity import fingerprint
+from latent_core.store import ArtifactRef, ArtifactStore, begin
 from tests.support.own_chains import row, solution, write_rows
 
 OTHERS: dict[str, dict[str, Any]] = {
@@ -90,6 +93,21 @@ def test_settings_that_contradict_the_source_are_refused(
     file.write_text(yaml.safe_dump(settings))
     with pytest.raises(InputError, match=message):
         load(find_flow(flow).config, file)
+
+
+def test_terminal_says_what_became_of_the_rows_behind_a_report(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path / "store"))
+    made: dict[str, ArtifactRef] = {}
+    for stage, counts in (("read_chains", {"kept": 2, "duplicate": 1}), ("collect", {"kept": 2})):
+        made[stage] = ArtifactRef(stage, fingerprint(stage, 1, {}, {}))
+        with begin(store, made[stage]) as out:
+            out.commit(accounting=counts, metrics={"rows": 3, "rows_without_chain": 1, "questions": 1})
+    with begin(store, ArtifactRef("report", "d" * 64)) as out:
+        report = out.commit(parents=made)
+    (line,) = findings(report)
+    assert line.startswith("Chains of thought: 3 rows, 1 of them without") and line.endswith("Left out: duplicate 1.")
+    store.set_aside(made["collect"])
+    assert findings(report) == []
 
 
 def test_run_with_a_missing_column_ends_with_one_line_and_status_2(tmp_path: Path) -> None:
