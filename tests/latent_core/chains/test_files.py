@@ -49,10 +49,11 @@ def test_parquet_has_the_rows_of_its_columns_and_damage_is_told(tmp_path: Path) 
 
 
 def test_folder_and_pattern_stand_for_their_files_in_order(tmp_path: Path) -> None:
-    for name in ("b.jsonl", "a.parquet", "notes.txt"):
+    names = [f"{number}.jsonl" for number in (7, 3, 9, 1, 5)]
+    for name in (*names, "0.parquet", "notes.txt"):
         (tmp_path / name).touch()
-    assert [file.name for file in files_of(str(tmp_path))] == ["a.parquet", "b.jsonl"]
-    assert [file.name for file in files_of(f"{tmp_path}/*.jsonl")] == ["b.jsonl"]
+    assert [file.name for file in files_of(str(tmp_path))] == ["0.parquet", *sorted(names)]
+    assert [file.name for file in files_of(f"{tmp_path}/*.jsonl")] == sorted(names)
 
 
 @pytest.mark.parametrize(

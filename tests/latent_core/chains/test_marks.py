@@ -20,7 +20,7 @@ def test_marks_of_every_family_are_taken_off_and_the_words_are_what_follows(open
     [
         ("3 + 4 = 7. The answer is 7.<|im_end|>\n", Parts(None, "3 + 4 = 7. The answer is 7.")),
         ("<think>a</think>so<think>b</think> c</s><|endoftext|>", Parts("aso" + "b", "c")),
-        ("<thinking>a <think> b</think></thinking>c", Parts("a <think> b</think>", "c")),
+        ("<thinking>a</thinking>c <think>", Parts("a", "c <think>")),
         ("<think>a</think>b<think>c", Parts("abc", "", is_closed=False)),
         ("<think>a</think><answer> 7 </answer>", Parts("a", "The final answer is: $\\boxed{7}$")),
         ("<think>a</think><answer>It is \\boxed{7}.</answer>", Parts("a", "It is \\boxed{7}.")),
