@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from latent_core.chains import LateChains, rows
@@ -156,6 +158,21 @@ def test_sample_number_has_a_column_of_its_own_and_must_be_one(tmp_path: Path) -
     rows_ = [row(completion=f"{n} \\boxed{{7}}", id="q", sample_index=n) for n in (3, 1, -1, "x", None)]
     found, reader = read(write_rows(tmp_path / "rows.jsonl", *rows_))
     assert ids(found) == [("q", 3), ("q", 1), ("q", 4)] and reader.accounting["bad_id"] == 2
+
+
+def test_parquet_and_a_folder_of_parts_hold_what_one_jsonl_file_holds(tmp_path: Path) -> None:
+    chat = [{"role": "user", "content": "1 + 1?"}]
+    rows_ = [row(question=chat, completion=[solution(2), solution(3)], answer="2"), row(question=chat, completion=[])]
+    rows_ += [row(question=chat, completion=[solution(4)], answer=None)]
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    whole = write_rows(tmp_path / "rows.jsonl", *rows_)
+    write_rows(parts / "part-0.jsonl", *rows_[:1])
+    pq.write_table(pa.Table.from_pylist(rows_[1:]), parts / "part-1.parquet")
+    pq.write_table(pa.Table.from_pylist(rows_), tmp_path / "rows.parquet")
+    read_ = [read(place) for place in (whole, parts, tmp_path / "rows.parquet")]
+    assert [found for found, _ in read_] == [read_[0][0]] * 3 and len(read_[0][0]) == 2
+    assert [reader.accounting for _, reader in read_] == [{"kept": 2, "no_chain": 1, "no_answer": 1}] * 3
 
 
 def test_late_chains_wait_by_shard_and_those_of_a_killed_attempt_are_gone(tmp_path: Path) -> None:
