@@ -27,6 +27,8 @@ def finding(artifact: Artifact) -> str:
         return (
             f"{text} Questions made from templates share sentences by design; only equal ones are to be worried about."
         )
+    if (training := content.parents.get("training")) is not None and training.ref is not None:
+        return f"{text} Take them out of the chains of thought; their ids are in {artifact.ref}/{CONTAMINATED}."
     return f"{text} benchmark.drop_contaminated=true leaves them out; their ids are in {artifact.ref}/{CONTAMINATED}."
 
 

@@ -78,6 +78,8 @@ def test_contamination_of_samples_is_looked_for_in_each_of_their_questions_once(
     samples = bench.input("collect", {SAMPLES: rows})
     test = ProblemsInput.find(_benchmark(tmp_path), "test")
     call = check_contamination.call(CheckContamination(questions=4, training=None), ContaminationInputs(test, samples))
-    content = bench.perform(call).manifest.content
+    artifact = bench.perform(call)
+    content = artifact.manifest.content
     assert content.accounting == {"kept": 3, "equal_to_training": 1, "overlap_training": 0}
+    assert "Take them out of the chains of thought" in finding(artifact)
     assert content.metrics["training"] == 2
