@@ -62,9 +62,9 @@ mutants: install ## put small faults into core modules, one at a time; the tests
 chaos: install ## kill runs, workers and servers 100 times and check what is left (12 minutes)
 	$(BIN)/python -m bench.chaos --kills 100
 
-# Sampling under the constraint, the training loss, and a 303,872-id head, on one GPU; at most a minute.
-gpu-check: install ## check a dual model's sampling and loss on a GPU
-	$(BIN)/python -m bench.gpu_check
+# Sampling, training, log-probabilities, memory, a 4B-shaped model and more, on one GPU; at most six minutes.
+gpu-check: install ## check on a GPU what tests on a CPU cannot show
+	$(BIN)/python -m bench.gpu_check --json gpu_check.json
 
 check: install ## lint, formatting, types and the direction of imports
 	$(BIN)/ruff check .

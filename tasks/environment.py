@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "pyarrow")
@@ -28,7 +28,10 @@ def _library_versions() -> dict[str, str]:
 
 @cache
 def code_version() -> str:
-    """The git commit of this code, "+" where files differ from it; outside a checkout, the package's version."""
+    """The git commit of this code, "+" where files differ from it; outside a checkout, the package's version.
+
+    A copy of the files alone, neither a checkout nor installed, has neither.
+    """
     root = Path(__file__).parents[1]
     command = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
     if (root / ".git").exists():
@@ -37,4 +40,7 @@ def code_version() -> str:
             return found.stdout.strip()
         except (OSError, subprocess.SubprocessError):  # no git, or a checkout of another user
             pass
-    return f"latent-reasoning {version('latent-reasoning')}"
+    try:
+        return f"latent-reasoning {version('latent-reasoning')}"
+    except PackageNotFoundError:
+        return "latent-reasoning, version unknown"

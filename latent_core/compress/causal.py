@@ -45,8 +45,9 @@ def check_causal(model_dir: Path, field: str) -> None:
 
 
 class CausalScorer:
-    """The causal language model in `causal_lm_dir` with its tokenizer, in evaluation mode, float32 on a CPU.
+    """The causal language model in `causal_lm_dir` with its tokenizer, in evaluation mode, in float32 on every device.
 
+    What it measures decides which words stay, and a device is no part of a result's identity (see `TokenClassifier`).
     Raises InputError when the directory holds no model.
     """
 
@@ -57,9 +58,8 @@ class CausalScorer:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        dtype = torch.float32 if self._device.type == "cpu" else torch.bfloat16
         self.tokenizer: Any = AutoTokenizer.from_pretrained(causal_lm_dir, **NO_CODE)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(causal_lm_dir, dtype=dtype, **SAFE)
+        self._model: Any = AutoModelForCausalLM.from_pretrained(causal_lm_dir, dtype=torch.float32, **SAFE)
         self._model.eval().to(self._device)
         self.context = int(self._model.config.max_position_embeddings)
 

@@ -78,9 +78,11 @@ class TokenClassifier:
         import torch
 
         self.tokenizer.add_special_tokens({"additional_special_tokens": list(names)})
+        self.model.to("cpu")
         with torch.random.fork_rng():
             torch.manual_seed(_REFERENCE_SEED)
             self.model.resize_token_embeddings(len(self.tokenizer))
+        self.model.to(self.device)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[str]]:
         """Tokens of each text, without special tokens, untruncated."""

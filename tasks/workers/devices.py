@@ -9,6 +9,7 @@ from latent_core.errors import InputError
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 _DRIVER = Path("/proc/driver/nvidia/gpus")  # one folder a device, where NVIDIA's driver is loaded
+_FILES = Path("/dev")  # nvidia0, nvidia1, ...: some containers have these without the driver's folder
 
 
 def visible_devices() -> list[str]:
@@ -16,7 +17,9 @@ def visible_devices() -> list[str]:
     named = os.environ.get(VARIABLE)
     if named is not None:
         return [device.strip() for device in named.split(",") if device.strip()]
-    return [str(number) for number, _ in enumerate(_DRIVER.iterdir())] if _DRIVER.is_dir() else []
+    found = list(_DRIVER.iterdir()) if _DRIVER.is_dir() else []
+    found = found or [path for path in _FILES.glob("nvidia*") if path.name.removeprefix("nvidia").isdecimal()]
+    return [str(number) for number, _ in enumerate(found)]
 
 
 def devices_of(worker: int, per_worker: int, devices: list[str]) -> str | None:

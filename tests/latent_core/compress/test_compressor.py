@@ -201,6 +201,21 @@ def test_encoder_is_in_float32_on_a_gpu_too(classifiers, monkeypatch):
     assert TokenClassifier(classifiers.wordpiece, "cuda").model.dtype is torch.float32
 
 
+def test_rows_of_placeholders_are_drawn_on_the_cpu_whatever_the_device(classifiers, monkeypatch):
+    from transformers import PreTrainedModel
+
+    steps = []
+    resize = PreTrainedModel.resize_token_embeddings
+    monkeypatch.setattr(PreTrainedModel, "to", lambda model, device: steps.append(str(device)) or model)
+    monkeypatch.setattr(
+        PreTrainedModel,
+        "resize_token_embeddings",
+        lambda model, size: steps.append("drawn") or resize(model, size),
+    )
+    TokenClassifier(classifiers.wordpiece, "cuda").add_placeholders(["[NEW0]"])
+    assert steps == ["cuda", "cpu", "drawn", "cuda"]
+
+
 def test_model_dir_missing_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"model_dir: .* holds no config.json"):
         MultiRatioCompressor(tmp_path / "absent")

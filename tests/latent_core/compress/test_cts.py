@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from latent_core.compress import CtsCompressor, Solutions, compressor_fingerprint, open_compressor
+from latent_core.compress.causal import CausalScorer
 from latent_core.compress.conversation import own_conversation
 from latent_core.compress.spans import split_units
 from latent_core.compressor_training.labels import word_surprisals
@@ -26,6 +27,14 @@ def test_cts_is_the_log_probability_with_the_answer_in_the_prompt_less_that_with
     (nats,) = CtsCompressor(MINI).scores(Solutions([TEXT], [QUESTION], [GOLD]))
     np.testing.assert_allclose(nats, (bits[0] - bits[1]) * np.log(2), atol=1e-4)
     assert np.ptp(nats) > 0.01
+
+
+def test_causal_scorer_is_in_float32_on_a_gpu_too(causal_lm, monkeypatch) -> None:
+    import torch
+    from transformers import PreTrainedModel
+
+    monkeypatch.setattr(PreTrainedModel, "to", lambda model, *_: model)  # there is no GPU to go to
+    assert CausalScorer(causal_lm, "cuda")._model.dtype is torch.float32
 
 
 def test_cts_keeps_the_units_that_the_answer_makes_likelier() -> None:

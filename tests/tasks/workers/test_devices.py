@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from latent_core.errors import InputError
+from tasks.workers import devices
 from tasks.workers.devices import VARIABLE, devices_of, visible_devices
 
 
@@ -21,3 +24,27 @@ def test_each_worker_has_devices_of_its_own_and_extra_workers_share() -> None:
 def test_users_own_choice_of_devices_is_kept(monkeypatch: pytest.MonkeyPatch, named: str, expected: list[str]) -> None:
     monkeypatch.setenv(VARIABLE, named)
     assert visible_devices() == expected
+
+
+@pytest.mark.parametrize("driver", [["0000:01:00.0", "0000:02:00.0"], [], None], ids=["folder", "empty", "no folder"])
+def test_devices_without_a_choice_are_counted_from_the_driver_or_else_from_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: list[str] | None
+) -> None:
+    files = tmp_path / "dev"
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "nvidia-caps"):
+        (files / name).mkdir(parents=True)
+    for name in driver or ():
+        (tmp_path / "gpus" / name).mkdir(parents=True)
+    if driver is not None:
+        (tmp_path / "gpus").mkdir(exist_ok=True)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(devices, "_DRIVER", tmp_path / "gpus")
+    monkeypatch.setattr(devices, "_FILES", files)
+    assert visible_devices() == ["0", "1"]
+
+
+def test_devices_of_a_machine_without_gpus_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(devices, "_DRIVER", tmp_path / "gpus")
+    monkeypatch.setattr(devices, "_FILES", tmp_path)
+    assert visible_devices() == []
