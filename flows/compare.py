@@ -64,7 +64,7 @@ def compose(cfg: CompareConfig, run: Run) -> ArtifactRef:
     if any(arm.variant.is_dual for arm in latent):
         check_dual(cfg.model, cfg.chat)
     base = warm_started(recipe, run, train_split)
-    shards = collected_shards(cfg.collect, run, base, train_split)
+    shards = collected_shards(cfg.collect, run, base, train_split).shards
     samples = run.merge("collect", shards)
     evaluate = _with_own_reasoning(cfg.evaluate)
     evaluations: Evaluations = untrained_and_baselines(cfg.evaluate, run, base, test_split)
@@ -98,7 +98,7 @@ def compose(cfg: CompareConfig, run: Run) -> ArtifactRef:
             evaluations |= found
             if arm in latent:
                 evaluations |= intervened(evaluate, run, models[name], test_split, found)
-    checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, questions_trained_on(recipe))
+    checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, questions_trained_on(recipe, samples))
     page = CompareArms(
         title=f"Arms over {len(cfg.seeds)} seeds on {cfg.benchmark.name} with {short_name(cfg.model)}",
         families=families(latent, compressors),

@@ -55,13 +55,16 @@ def conclude(cfg: ConciseConfig, run: Run, report: Artifact) -> None:
 def compose(cfg: ConciseConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the report."""
     cfg = fitted(cfg, run)
-    train_split = ProblemsInput.find(cfg.benchmark, "train", {"collect.questions": cfg.collect.questions})
+    train_split = None
+    if cfg.collect.samples_model:
+        train_split = ProblemsInput.find(cfg.benchmark, "train", {"collect.questions": cfg.collect.questions})
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     base = ModelInput.find(cfg.model, chat=cfg.chat)
-    samples = run.merge("collect", collected_shards(cfg.collect, run, base, train_split))
-    stages = {"samples": samples}
+    collection = collected_shards(cfg.collect, run, base, train_split)
+    samples = run.merge("collect", collection.shards)
+    stages = collection.stages() | {"samples": samples}
     after_examples = None
-    if cfg.few_shot is not None:
+    if cfg.few_shot is not None and train_split is not None:
         after_examples = stages["few_shot"] = few_shot(cfg, cfg.few_shot, run, base, train_split, samples)
     selected = run.stage(select_shortest, cfg.select, SelectShortestInputs(base, samples, after_examples))
     prepare = PrepareFormat(prepare=cfg.prepare, text_format=cfg.text_format)
@@ -72,7 +75,8 @@ def compose(cfg: ConciseConfig, run: Run) -> ArtifactRef:
         evaluations |= untrained_and_baselines(cfg.evaluate, run, base, test_split)
     evaluations |= evaluated_once(cfg.evaluate, run, trained, test_split, "concise", cfg.text_format)
     title = f"Self-training for concise reasoning on {cfg.benchmark.name} with {short_name(cfg.model)}"
-    checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, cfg.collect.questions)
+    learned = cfg.collect.questions if cfg.collect.samples_model else samples
+    checked = contamination(run, cfg.benchmark, cfg.evaluate.questions, learned)
     stages |= {
         "select_shortest": selected,
         "prepare/concise": prepared,

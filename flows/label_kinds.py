@@ -53,7 +53,9 @@ def compose(cfg: LabelKindsConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the comparison."""
     cfg = fitted(cfg, run)
     labelled = cfg.labels.questions + cfg.labels.held_out
-    wanted = {"collect.questions": cfg.collect.questions, "labels.questions + labels.held_out": labelled}
+    wanted = {"labels.questions + labels.held_out": labelled}
+    if cfg.collect.samples_model:
+        wanted["collect.questions"] = cfg.collect.questions
     train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     warn_of_untrained(run, cfg.evaluate.ratios, prepared_ratios(cfg.prepare), "prepare.ratios")
@@ -63,7 +65,7 @@ def compose(cfg: LabelKindsConfig, run: Run) -> ArtifactRef:
     check_asked(tokens, "evaluate.ratios", cfg.evaluate.ratios)
     own = cfg.chat if cfg.labeller == cfg.model else ChatConfig(date=cfg.chat.date)
     labeller = ModelInput.find(cfg.labeller, "labeller", chat=own)
-    shards = collected_shards(cfg.collect, run, base, train_split)
+    shards = collected_shards(cfg.collect, run, base, train_split).shards
     samples = run.merge("collect", shards)
     compressors: dict[str, ArtifactRef] = {}
     texts: dict[str, ArtifactRef] = {}

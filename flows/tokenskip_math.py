@@ -58,7 +58,7 @@ def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
     evaluations: Evaluations = {}
     if cfg.evaluate.base:
         evaluations |= untrained_and_baselines(cfg.evaluate, run, base, test_split)
-    stages: dict[str, ArtifactRef] = {"collect": cots.samples, "compress": cots.compressed}
+    stages: dict[str, ArtifactRef] = cots.read | {"collect": cots.samples, "compress": cots.compressed}
     training_sets: dict[Variant, TrainInputs] = {}
     for variant in cfg.variants:
         if variant.examples not in training_sets:
@@ -69,7 +69,8 @@ def compose(cfg: TokenSkipConfig, run: Run) -> ArtifactRef:
             trained = stages[f"train/{name}"] = run.stage(train, settings, inputs, label=name)
             found = evaluated_at_ratios(cfg.evaluate, run, trained, test_split, variant.value, seed=seed)
             evaluations |= found | intervened(cfg.evaluate, run, trained, test_split, found)
-    stages["contamination"] = contamination(run, cfg.benchmark, cfg.evaluate.questions, questions_trained_on(cfg))
+    learned = questions_trained_on(cfg, cots.samples)
+    stages["contamination"] = contamination(run, cfg.benchmark, cfg.evaluate.questions, learned)
     title = f"TokenSkip on {cfg.benchmark.name} with {short_name(cfg.model)}"
     page = ReportConfig(title=title, latent_rows=cfg.train.latent_rows, margin=cfg.margin, places=places(cfg.tracking))
     return run.stage(write_report, page, ReportInputs(evaluations, stages))

@@ -14,8 +14,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from latent_core.benchmarks.problem import ProblemSource
 from latent_core.benchmarks.registry import open_split, word_problem_generator
+from latent_core.chains import ChainSource, open_source
 from latent_core.compress.choice import check_compressor, compressor_fingerprint
 from latent_core.config.benchmark import BenchmarkConfig, Generator
+from latent_core.config.chains import ChainsConfig
 from latent_core.config.chat import DEFAULT_CHAT, ChatConfig
 from latent_core.errors import InputError
 from latent_core.identity import hash_file
@@ -105,6 +107,26 @@ class FileInput:
 
 
 @dataclass(frozen=True)
+class ChainsInput:
+    """A table of chains of thought that somebody else has written, identified by its content."""
+
+    source: str
+    config: ChainsConfig
+    fingerprint: str
+
+    @classmethod
+    def find(cls, source: str, config: ChainsConfig) -> tuple[ChainsInput, ChainSource]:
+        """The input, and what it was found to hold; raises InputError as `open_source` does."""
+        found = open_source(source, config)
+        return cls(source, config, found.fingerprint), found
+
+    def open(self) -> ChainSource:
+        found = open_source(self.source, self.config)
+        _check(found.fingerprint == self.fingerprint, f"collect.source: {self.source}")
+        return found
+
+
+@dataclass(frozen=True)
 class CompressorInput:
     """What scores words: a token classifier, identified by its content, or a baseline, by its settings."""
 
@@ -145,7 +167,7 @@ def _check(is_unchanged: bool, what: str) -> None:
         raise InputError(f"{what} changed on disk since the run was planned; start the run again")
 
 
-Input = ArtifactRef | ModelInput | ProblemsInput | FileInput | CompressorInput | EnvironmentInput
+Input = ArtifactRef | ModelInput | ProblemsInput | FileInput | ChainsInput | CompressorInput | EnvironmentInput
 Model = ArtifactRef | ModelInput
 Compressor = ArtifactRef | CompressorInput
 

@@ -29,7 +29,7 @@ from latent_core.report.training_plots import Figured, training_figures
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
 from tasks.environment import code_version
 from tasks.evaluations import evaluation_of
-from tasks.findings import CONTAMINATION, finding
+from tasks.findings import COLLECTED, CONTAMINATION, READ_CHAINS, chains_finding, finding
 from tasks.inputs import Input
 from tasks.stage import Outcome, Workplace, stage
 from tasks.tables import COMPRESSED
@@ -78,6 +78,8 @@ def write_report(out: ArtifactWriter, inputs: ReportInputs, config: ReportConfig
     notes = _frozen_notes({condition.model for condition in evaluations}, config.latent_rows)
     notes += _following_notes(found)
     notes += [finding(artifact) for _, artifact in stages if artifact.ref.stage == CONTAMINATION]
+    made_by = {artifact.ref.stage: artifact for _, artifact in stages}
+    notes += [chains_finding(made_by[READ_CHAINS], made_by[COLLECTED])] if READ_CHAINS in made_by else []
     ran = [RanStage(role, one.ref.stage, one.manifest.content.metrics, one.manifest.record) for role, one in stages]
     paired = build_paired(found, margin=config.margin)
     shown = {"Results": results(entries)} | {title: table for title, _, table in paired_tables(paired)}

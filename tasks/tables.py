@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from latent_core.chains import chain_schema
 from latent_core.compress.corpus import compressed_schema, score_schema
 from latent_core.evaluation.compressions import measured_schema
 from latent_core.generate.completions import sample_schema
@@ -52,6 +53,11 @@ def token_schema() -> pa.Schema:
     """The columns of examples that training reads; `labels` is -100 where nothing is learned."""
     ints = pa.list_(pa.int32())
     return pa.schema([("input_ids", ints), ("labels", ints)])
+
+
+def chains_table(shard: int, *, is_late: bool = False) -> Table:
+    """Chains of thought of somebody else, of one shard; the late ones stood in the source after the shard's rows."""
+    return Table(f"{'late' if is_late else 'chains'}-{shard:06}.parquet", chain_schema)
 
 
 SAMPLES = Table("samples.parquet", sample_schema)

@@ -19,7 +19,7 @@ from latent_core.errors import InputError
 
 FOLDER = Path(__file__).parents[1] / "deployments"  # in a checkout a link, in a wheel the files
 PRESETS = {  # the files in it, by the flow that they are for
-    "tokenskip-math": ("smoke", "smollm2", "smollm2-gsm8k", "tokenskip-math", "tokenskip-math-dual"),
+    "tokenskip-math": ("smoke", "smollm2", "smollm2-gsm8k", "tokenskip-math", "tokenskip-math-dual", "own-chains"),
     "direct": ("direct", "direct-constant"),
     "concise": ("concise", "concise-gsm8k", "sketch-of-thought"),
     "grpo": ("grpo", "grpo-length"),

@@ -116,10 +116,16 @@ def untrained_and_baselines(
     return found
 
 
-def contamination(run: Run, benchmark: BenchmarkConfig, questions: int, training: int) -> ArtifactRef:
-    """Whether the first `training` questions that a run learns from hold any of the `questions` it is tested on."""
-    splits = ContaminationInputs(ProblemsInput.find(benchmark, "test"), ProblemsInput.find(benchmark, "train"))
-    return run.stage(check_contamination, CheckContamination(questions=questions, training=training), splits)
+def contamination(run: Run, benchmark: BenchmarkConfig, questions: int, learned: int | ArtifactRef) -> ArtifactRef:
+    """Whether what a run learns from holds any of the `questions` it is tested on.
+
+    `learned` are so many questions from the start of the training split, or the samples of all questions.
+    """
+    training = ProblemsInput.find(benchmark, "train") if isinstance(learned, int) else learned
+    compared = CheckContamination(questions=questions, training=learned if isinstance(learned, int) else None)
+    return run.stage(
+        check_contamination, compared, ContaminationInputs(ProblemsInput.find(benchmark, "test"), training)
+    )
 
 
 def _condition(

@@ -14,7 +14,7 @@ from flows.parts.places import shown_uri
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError
 from latent_core.store import Artifact, ArtifactRef
-from tasks.findings import CONTAMINATION, finding
+from tasks.findings import COLLECTED, CONTAMINATION, READ_CHAINS, chains_finding, finding
 from tasks.report import PAIRED_MARKDOWN, REPORT_HTML, TABLE_MARKDOWN
 from tasks.run.execution import Execution
 from tasks.train import train
@@ -44,14 +44,17 @@ def publish(run: Execution, report: ArtifactRef) -> dict[str, str]:
     return {"report": page, "fingerprint": artifact.ref.fingerprint}
 
 
+_CHECKED = (READ_CHAINS, COLLECTED, CONTAMINATION)  # the stages that a run has something to say of
 WIDTH_IN_FILES = 165  # columns when the output is no terminal: room for the whole table
 
 
 def findings(report: Artifact) -> list[str]:
     """What the checks behind a report found, in sentences; those that the store still has."""
-    parents = report.manifest.content.parents
-    found = report.store.get(CONTAMINATION, parents[CONTAMINATION].fingerprint) if CONTAMINATION in parents else None
-    return [] if found is None else [finding(found)]
+    parents = {parent.stage: parent for parent in report.manifest.content.parents.values()}
+    found = {stage: report.store.get(stage, parents[stage].fingerprint) for stage in _CHECKED if stage in parents}
+    read, samples, check = (found.get(stage) for stage in _CHECKED)
+    lines = [] if read is None or samples is None else [chains_finding(read, samples)]
+    return lines if check is None else [*lines, finding(check)]
 
 
 def _files(report: Artifact) -> set[str]:

@@ -27,6 +27,8 @@ def fitted(cfg: C, run: Run) -> C:
     for section in _SPLITS:
         settings = getattr(cfg, section, None)
         wanted = getattr(settings, "questions", None)
+        if section == "collect" and settings is not None and not settings.samples_model:
+            continue
         if settings is not None and wanted is not None:
             there = fitted_questions(benchmark, section, wanted, run)
             cfg = cfg.model_copy(update={section: settings.model_copy(update={"questions": there})})

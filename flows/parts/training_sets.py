@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from flows.parts.ratios import prepared_ratios, warn_of_untrained, with_ratio_tokens
@@ -77,9 +77,10 @@ def trainings(cfg: TokenSkipConfig, variant: Variant) -> dict[int | None, TrainC
 
 
 class ProblemSplits(NamedTuple):
-    """What a run learns from, and what it is tested on."""
+    """What a run learns from, None where it learns from chains of thought that are there already, and what it is tested
+    on."""
 
-    train: ProblemsInput
+    train: ProblemsInput | None
     test: ProblemsInput
 
 
@@ -91,21 +92,24 @@ def problem_splits(cfg: TokenSkipConfig, run: Run) -> ProblemSplits:
     wanted = {"collect.questions": cfg.collect.questions}
     if cfg.warm_start is not None:
         wanted["warm_start.questions"] = cfg.warm_start.questions
-    train_split = ProblemsInput.find(cfg.benchmark, "train", wanted)
+    train_split = ProblemsInput.find(cfg.benchmark, "train", wanted) if cfg.collect.samples_model else None
     test_split = ProblemsInput.find(cfg.benchmark, "test", {"evaluate.questions": cfg.evaluate.questions})
     warn_of_untrained(run, cfg.evaluate.ratios, prepared_ratios(cfg.prepare), "prepare.ratios")
     return ProblemSplits(train_split, test_split)
 
 
-def questions_trained_on(cfg: TokenSkipConfig) -> int:
-    """How many of the training split's first questions the run learns from."""
+def questions_trained_on(cfg: TokenSkipConfig, samples: ArtifactRef) -> int | ArtifactRef:
+    """How many of the training split's first questions the run learns from; or the samples of its own, where these are
+    chains of thought from elsewhere."""
+    if not cfg.collect.samples_model:
+        return samples
     return max(cfg.collect.questions, cfg.warm_start.questions if cfg.warm_start else 0)
 
 
-def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Model:
+def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput | None) -> Model:
     """The base model, after fine-tuning on gold rationales if warm_start is set."""
     base = ModelInput.find(cfg.model, chat=cfg.chat)
-    if cfg.warm_start is None:
+    if cfg.warm_start is None or problems is None:
         return base
     examples = WarmStartExamples(
         questions=cfg.warm_start.questions,
@@ -119,18 +123,21 @@ def warm_started(cfg: TokenSkipConfig, run: Run, problems: ProblemsInput) -> Mod
 
 @dataclass(frozen=True)
 class ChainsOfThought:
-    """The base model's chains of thought, shard by shard and merged, and their compressions."""
+    """Chains of thought, shard by shard and merged, and their compressions."""
 
     shards: list[ArtifactRef]
     samples: ArtifactRef
     compressed: ArtifactRef
+    read: dict[str, ArtifactRef] = field(default_factory=dict)
+    """What a report lists of how they were read, by its name."""
 
 
-def collected(cfg: TokenSkipConfig, run: Run, base: Model, problems: ProblemsInput) -> ChainsOfThought:
+def collected(cfg: TokenSkipConfig, run: Run, base: Model, problems: ProblemsInput | None) -> ChainsOfThought:
     """Collect, score and compress."""
-    shards = collected_shards(cfg.collect, run, base, problems)
-    samples = run.merge("collect", shards)
-    return ChainsOfThought(shards, samples, compressed(cfg.compress, run, base, shards))
+    collection = collected_shards(cfg.collect, run, base, problems)
+    samples = run.merge("collect", collection.shards)
+    small = compressed(cfg.compress, run, base, collection.shards)
+    return ChainsOfThought(collection.shards, samples, small, collection.stages())
 
 
 def latent_sources(config: DualBuildConfig, base: Model, cots: ChainsOfThought) -> BuildDualInputs:

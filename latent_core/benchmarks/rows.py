@@ -97,10 +97,11 @@ def read_file(path: Path) -> list[Row | Unusable]:
         raise InputError(
             f"benchmark: {path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
         ) from error
-    return [_json_row(f"line {number} of {path}", line) for number, line in enumerate(lines, 1) if line.strip()]
+    return [json_row(f"line {number} of {path}", line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def _json_row(place: str, line: str) -> Row | Unusable:
+def json_row(place: str, line: str) -> Row | Unusable:
+    """The row that a line of JSONL holds, or what is wrong with the line; `place` says where it stands."""
     try:
         row = _JSON.decode(line)
     except (ValueError, RecursionError) as error:
@@ -165,7 +166,7 @@ class _Columns:
 
     def of(self, name: str) -> list[Any]:
         if name not in self._values:
-            self._values[name] = [_cell(cell) for cell in self._table.column(name)]
+            self._values[name] = [cell_value(cell) for cell in self._table.column(name)]
         return self._values[name]
 
 
@@ -186,7 +187,8 @@ class _TableRow(Mapping[str, Any]):
         return len(self._columns.names)
 
 
-def _cell(cell: Any) -> Any:
+def cell_value(cell: Any) -> Any:
+    """What a cell of an Arrow table holds, `Unreadable` for what Python cannot have."""
     import numpy as np
 
     try:

@@ -117,3 +117,12 @@ class ConciseConfig(StageConfig):
     """Where artifacts live: a local path or s3://bucket/prefix."""
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
     tracking: Annotated[TrainingTrackingConfig, RUNTIME] = TrainingTrackingConfig()
+
+    @model_validator(mode="after")
+    def _few_shot_samples_the_model(self) -> ConciseConfig:
+        if self.few_shot is not None and not self.collect.samples_model:
+            raise ValueError(
+                f"few_shot: samples the model again, but collect.source {self.collect.source} samples nothing; set "
+                "few_shot: null"
+            )
+        return self

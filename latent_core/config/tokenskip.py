@@ -96,6 +96,15 @@ class TokenSkipConfig(WithRatios):
         return self
 
     @model_validator(mode="after")
+    def _chains_that_are_there_need_no_warm_start(self) -> TokenSkipConfig:
+        if self.warm_start is not None and not self.collect.samples_model:
+            raise ValueError(
+                "warm_start: teaches a model to solve the benchmark before it is sampled, but collect.source "
+                f"{self.collect.source} samples nothing; drop one"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _settings_go_with_the_ratio_form(self) -> TokenSkipConfig:
         check_ratio_form(self.ratio_form, self.prepare, self.train, self.evaluate.ratios, self.evaluate.auto_ratio)
         return self

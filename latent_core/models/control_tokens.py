@@ -26,6 +26,10 @@ class ControlTokens:
         self._spellings = sorted(special | marks | ratios | set(tokenizer.all_special_tokens), key=len, reverse=True)
         self.ids = frozenset(int(tokenizer.convert_tokens_to_ids(text)) for text in self._spellings)
 
+    def is_spelled_in(self, text: str) -> bool:
+        """Whether a text holds the spelling of a control token."""
+        return any(spelling in text for spelling in self._spellings)
+
     def encode_around(
         self, render: Callable[[str], str], outside: str, encode: Callable[[str], array[int]]
     ) -> array[int]:

@@ -55,6 +55,10 @@ class ReadableModel:
         """
         return self._controls.encode_around(render, outside, self.encode_packed)
 
+    def spells_control_token(self, text: str) -> bool:
+        """Whether a text that is not ours, encoded as it is, would end a turn or a thought, or name a ratio."""
+        return self._controls.is_spelled_in(text)
+
     def count(self, text: str) -> int:
         """How many tokens a text has."""
         return self._encoder.count(text)

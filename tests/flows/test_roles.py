@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from flows.launch.plan import plan
 from flows.launch.registry import FlowEntry, find_flow, flow_names, parameters_of
 from latent_core.config.base import Role, StageConfig
+from latent_core.config.chains import ChainColumns
 from latent_core.config.ppo import GaeConfig, ValueConfig
 from latent_core.errors import InputError
 from latent_core.models.source import open_model
@@ -27,7 +28,8 @@ from latent_core.store import ArtifactRef
 Values = dict[str, Any]
 SAMPLED = {"temperature": 0.5}  # greedy decoding allows one sample only
 COMMON: Values = {"benchmark": {"difficulties": [1]}, "evaluate": {"questions": 5, "sampling": SAMPLED}}
-COLLECTED: Values = COMMON | {"collect": {"questions": 4, "shard_questions": 2}}
+COLUMNS = {"question": "question", "completion": "completion", "reasoning": None, "answer": "answer"}
+COLLECTED: Values = COMMON | {"collect": {"questions": 4, "shard_questions": 2, "chains": {"columns": COLUMNS}}}
 AT_A_HALF: Values = COLLECTED | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [0.5]}}
 WORDS: Values = {"questions": 4, "held_out": 2, "reading": "conversation"}
 FEW: Values = {"questions": 8, "questions_per_step": 4}
@@ -52,6 +54,7 @@ BASES: dict[str, Values] = {
     | {"models": {"standard": "latent-mini", "dual": "latent-mini"}, "arms": ["plain", "gated"]},
     "reevaluate": COMMON | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [0.5]}},
 }
+CHAINS = ("rows", "unmarked", "grading", "shard_rows", "columns", *(f"columns.{name}" for name in ChainColumns.roles))
 # A field that counts only beside others of its section, by the end of its name: those others.
 FILES = {"name": "file", "train_path": "train.jsonl", "test_path": "test.jsonl"}
 BESIDE: dict[str, Values] = {
@@ -71,6 +74,7 @@ BESIDE: dict[str, Values] = {
     "rollout.importance_cap": {"engine": "vllm"},
     "evaluate.intervention_ratios": {"interventions": ["empty"], "ratios": [1.0, 0.9, 0.5, 0.3]},
     "sampling.openai.served_model": {"engine": "openai", "openai": {"served_model": "one"}},
+    **{f"collect.chains.{name}": {"source": "file:chains.jsonl"} for name in CHAINS},
     **{
         f"agent.{section}.{name}": {"estimator": "ppo"}
         for section, kind in (("gae", GaeConfig), ("value", ValueConfig))
@@ -83,11 +87,19 @@ ELSEWHERE: dict[str, Values] = {
     "grpo grpo.reward.length_cost": {"grpo": FEW},
     "length grpo.reward.judge": {"arms": ["plain"]},
     "length grpo.reward.length_cost": {"arms": ["plain"]},
+    # chains of thought that are there already are learned without sampling the model
+    **{
+        f"{flow} collect.{name}": dict.fromkeys(("few_shot",) if flow == "concise" else ("warm_start",))
+        for flow in ("tokenskip-math", "compare", "concise")
+        for name in ("source", *(f"chains.{name}" for name in CHAINS))
+    },
     "tokenskip-math prepare.auto_share": {"ratio_form": "echo"},
     "tokenskip-math evaluate.auto_ratio": {"ratio_form": "echo", "prepare": {"auto_share": 0.5}},
 }
 # Other legal texts, by the end of the field's name.
 TEXTS = {
+    "collect.source": "file:chains.jsonl",
+    **{f"columns.{name}": f"other_{name}" for name in ChainColumns.roles},
     "pattern": "b",
     "dual.ids_file": "other.json",
     "dual.tokens_file": "other.json",
@@ -108,6 +120,8 @@ TEXTS = {
 }
 # Fields that change nothing here or have no other legal value, by the end of the flow's and their names, and why.
 INERT = {
+    "chains.subset": "of a data set on the hub",
+    "chains.split": "as above",
     "chat.thinking": "latent-mini's template leaves no choice; tests of models change it for other templates",
     "chat.date": "latent-mini's template reads no date; tests of models change it for templates that do",
     "dual.mode": "changes only together with what the mode needs",
@@ -164,6 +178,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             {"question": f"How much is {number} + 1?", "gold": str(number + 1)} for number in range(first, first + 20)
         ]
         (tmp_path / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    chain = {"question": "1 + 1?", "completion": "\\boxed{2}", "answer": "2", "id": "one", "sample_index": 0}
+    others = {
+        "other_question": "2?",
+        "other_completion": "2",
+        "other_reasoning": "2",
+        "other_answer": 2,
+        "other_id": "a",
+    }
+    rows = [chain | others | {"other_sample": number, "number": number} for number in range(5)]
+    (tmp_path / "chains.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     shutil.copytree(open_model("latent-mini").directory, tmp_path / "other model")
     (tmp_path / "other model" / "generation_config.json").write_text("{}")
     return tmp_path

@@ -35,6 +35,11 @@ class StageBench:
         self._monkeypatch = monkeypatch
         self._made = 0
 
+    @staticmethod
+    def model() -> ReadableModel:
+        """latent-mini, as far as its text goes."""
+        return ReadableModel.load(open_model("latent-mini").directory)
+
     def perform(self, call: StageCall) -> Artifact:
         return perform(call, self._workplace)
 
@@ -64,7 +69,7 @@ class Answering:
     """An engine that says given texts, in turn, whatever is asked."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._model = ReadableModel.load(open_model("latent-mini").directory)
+        self._model = StageBench.model()
         self._texts = list(texts)
         self.prompts: list[str] = []
 

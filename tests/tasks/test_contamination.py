@@ -12,7 +12,9 @@ from tasks.environment import code_version
 from tasks.findings import CONTAMINATED, finding
 from tasks.inputs import ProblemsInput
 from tasks.stage import Workplace
+from tasks.tables import SAMPLES
 from tasks.workers.compute import perform
+from tests.support.stage_bench import StageBench, sample
 
 LONG = "A farmer walks to the market with three baskets of red apples and sells two of them before noon. How many {}?"
 
@@ -66,3 +68,18 @@ def test_contamination_of_templates_says_that_sentences_are_shared_by_design(tmp
 def test_manifest_records_the_commit_of_the_code(tmp_path: Path) -> None:
     artifact = _checked(tmp_path, _benchmark(tmp_path), questions=1, training=1)
     assert artifact.manifest.record["environment"]["commit"] == code_version() != ""
+
+
+def test_contamination_of_samples_is_looked_for_in_each_of_their_questions_once(
+    bench: StageBench, tmp_path: Path
+) -> None:
+    asked = ["how many legs have 3 cats?", "What is 7 + 7?"]
+    rows = [sample(number, "r", index=index) | {"question": asked[number]} for number in (0, 1) for index in (0, 1)]
+    samples = bench.input("collect", {SAMPLES: rows})
+    test = ProblemsInput.find(_benchmark(tmp_path), "test")
+    call = check_contamination.call(CheckContamination(questions=4, training=None), ContaminationInputs(test, samples))
+    artifact = bench.perform(call)
+    content = artifact.manifest.content
+    assert content.accounting == {"kept": 3, "equal_to_training": 1, "overlap_training": 0}
+    assert "Take them out of the chains of thought" in finding(artifact)
+    assert content.metrics["training"] == 2

@@ -15,6 +15,7 @@ import pytest
 import tasks
 from latent_core.config.agents import AgentConfig, LegalPlayConfig, PlayConfig
 from latent_core.config.base import StageConfig
+from latent_core.config.chains import ChainColumns
 from latent_core.config.compress import CompressConfig, ScoreWordsConfig, Unit
 from latent_core.config.concise import PrepareSelectedConfig, SelectExemplarsConfig, SelectShortestConfig
 from latent_core.config.direct import DirectExamplesConfig
@@ -36,6 +37,7 @@ from latent_core.identity import fingerprint
 from tasks.agent import train_agent
 from tasks.build_dual import build_dual
 from tasks.card import CardConfig, compressor_card, mini_card
+from tasks.chains import GradeChains, ReadChains, grade_chains, read_chains
 from tasks.collect import CollectShard, collect_shard
 from tasks.compare import CompareEvaluations, compare_evaluations
 from tasks.compare_arms import CompareArms, compare_arms
@@ -73,6 +75,12 @@ from tasks.train_compressor import train_compressor
 
 CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (collect_shard, CollectShard(sampling=SamplingConfig(), start=0, stop=10), "f3f96bd39dd4d0d1"),
+    (
+        read_chains,
+        ReadChains(columns=ChainColumns(question="q", completion="c", answer="a"), rows=10, shard_rows=5),
+        "8590f0021bd7ae99",
+    ),
+    (grade_chains, GradeChains(shard=0), "047cc213cb370aac"),
     (score_words, ScoreWordsConfig(), "e97d0a21b6a605e6"),
     (score_words, ScoreWordsConfig(spans=True), "af3070941e8bd33c"),
     (compress, CompressConfig(), "9c9b9148b96dcb02"),
