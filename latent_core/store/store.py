@@ -163,7 +163,7 @@ class Artifact:
     def tables(self) -> list[str]:
         """The paths of its tables, its own or those of its shards."""
         own = {item.path for item in self.manifest.content.files if item.rows is not None}
-        return sorted(own.union(*(shard.tables() for shard in self.shards()[:1])))
+        return sorted(own.union(*(self.shard(entry).tables() for entry in self.manifest.content.shards[:1])))
 
     def schema(self, path: str) -> pa.Schema:
         """A table's columns. Raises InputError naming the tables where there is none of that name, and DamagedError."""
@@ -173,8 +173,8 @@ class Artifact:
         if item is not None:
             with self._opened(item) as handle:
                 return pq.ParquetFile(handle).schema_arrow
-        for shard in self.shards()[:1]:
-            return shard.schema(path)
+        for entry in self.manifest.content.shards[:1]:
+            return self.shard(entry).schema(path)
         raise InputError(f"path: {self.ref} has no table {path!r}; it has {', '.join(self.tables()) or 'none'}")
 
     def batches(self, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
