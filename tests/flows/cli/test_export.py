@@ -19,7 +19,7 @@ from latent_core.models.source import open_model
 from latent_core.store import ArtifactRef, Reference, begin
 from tasks.run.history import RunRecord
 from tasks.tracking.journal import Journal
-from tests.support.exportable import Exportable
+from tests.support.exportable import EXAMPLE, Exportable
 
 
 class Hub:
@@ -155,6 +155,17 @@ def test_export_of_tables_loads_as_a_data_set_with_its_splits(
         assert found[name].to_list() == list(made.prepared.rows_of(f"{name}.parquet"))
     text = (tmp_path / "examples" / "README.md").read_text(encoding="utf-8")
     assert "kept 7, wrong 2" in text and made.collected.ref.fingerprint in text and str(tmp_path) not in text
+
+
+def test_export_as_jsonl_tells_how_many_numbers_json_does_not_have(made: Exportable, tmp_path: Path) -> None:
+    with begin(made.store, ArtifactRef("prepare", "b" * 64)) as out:
+        with out.table("train.parquet", EXAMPLE) as table:
+            table.extend({"question_id": "q", "ratio": ratio, "input_ids": []} for ratio in (float("nan"), 0.5))
+        out.commit(record={"started": 1.0, "seconds": 2.0})
+    told = "1 numbers are not finite, and null here."
+    for kind, is_told in (("jsonl", True), ("datasets", False)):
+        _export(made, "prepare/bbbb", tmp_path / kind, "--format", kind)
+        assert (told in (tmp_path / kind / "README.md").read_text(encoding="utf-8")) == is_told
 
 
 def test_export_of_a_sharded_table_holds_the_rows_of_all_shards_in_order(made: Exportable, tmp_path: Path) -> None:
