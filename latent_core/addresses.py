@@ -9,9 +9,10 @@ TEMPORARY_SERVER = "LATENT_TEMPORARY_PREFECT_SERVER"
 link to."""
 
 _HIDDEN = "***"
-# A password may have a slash, as SQLAlchemy takes it; host:port/path is told from it by the port.
+# A scheme is short, so that a long word costs no time. A password may have a slash, as SQLAlchemy takes it;
+# host:port/path is told from it by the port.
 _CREDENTIALS = re.compile(
-    r"""(?P<scheme>[a-z][a-z0-9+.-]*)://
+    r"""(?P<scheme>[a-z][a-z0-9+.-]{0,30})://
         (?: (?P<user>[^\s:/?\#@\[]*) : (?!\d*(?:[/?\#\s]|$)) (?P<password>[^\s@]*(?:@[^\s/?\#@]*(?=@))*)
           | (?P<alone>[^\s:/?\#@\[]+) ) @""",
     re.IGNORECASE | re.VERBOSE,

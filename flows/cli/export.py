@@ -53,7 +53,7 @@ def export(
         if licence is not None:
             raise InputError(f"--license: {what} is copied as it is, its card too; leave it out")
         _check_options(what, adapter, kind, is_model=True, is_trained=False)
-        name, is_model, written = what, True, export_source(ModelInput.find(what, "WHAT"), target)
+        name, is_model, written = _named(what), True, export_source(ModelInput.find(what, "WHAT"), target)
     else:
         store = open_store(root)
         artifact = store.require(_found(what, store, tracking))
@@ -70,6 +70,11 @@ def export(
         repository = "model" if is_model else "dataset"
         address = push_folder(target, push, repository, public=public, message=f"latent export {name}")
         typer.echo(f"Pushed:  {address}")
+
+
+def _named(what: str) -> str:
+    """A packaged name, or the last part of a directory's path: it is pushed as a message, for others to read."""
+    return what if what in EMBEDDED else Path(what).resolve().name
 
 
 def _check_options(what: str, adapter: bool, kind: str | None, *, is_model: bool, is_trained: bool) -> None:

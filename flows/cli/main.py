@@ -282,7 +282,9 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; the server has no authentication")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
-    name: Annotated[str | None, typer.Option(help="What requests call the model; as given here without it")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What requests call the model; without it MODEL, of a path the last part")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda: what the flags are for")] = "auto",
     store: artifacts.StoreRoot = artifacts.DEFAULT_STORE,
     thinking: Annotated[

@@ -45,6 +45,8 @@ class TableFile:
     path: str
     schema: pa.Schema
     rows: int
+    not_finite: int = 0
+    """Numbers that became null, since JSON has neither NaN nor infinity."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,9 @@ class DatasetCard:
             lines += [f'load_dataset("."{name}, split={one["split"]!r})' for one in config["data_files"]]
         rows = "\n".join(f"| `{table.path}` | {table.rows:,} |" for table in self.tables)
         code = "\n".join(lines)
-        return f"| file | rows |\n|---|---:|\n{rows}\n\n```python\n{code}\n```"
+        lost = sum(table.not_finite for table in self.tables)
+        told = f"{lost:,} numbers are not finite, and null here.\n\n" if lost else ""
+        return f"| file | rows |\n|---|---:|\n{rows}\n\n{told}```python\n{code}\n```"
 
     def _columns(self) -> str:
         lines = ["## Columns", "", "| column | type | meaning |", "|---|---|---|"]

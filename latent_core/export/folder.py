@@ -20,10 +20,13 @@ def check_new(target: Path, field: str = "DIR") -> None:
 def new_folder(target: Path, field: str = "DIR") -> Iterator[Path]:
     """A folder to fill, which becomes `target` when the block ends well; else nothing is left of it.
 
+    An empty folder that is there stays the same one, since it may be a mounted volume, a link, or where the user is.
     Raises InputError as `check_new` does, and where the folder cannot be made.
     """
     check_new(target, field)
-    partial = target.absolute().with_name(f".{target.absolute().name}.partial")
+    target = target.resolve()
+    is_there = target.exists()
+    partial = (target if is_there else target.parent) / f".{target.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
@@ -31,8 +34,10 @@ def new_folder(target: Path, field: str = "DIR") -> Iterator[Path]:
         raise InputError(f"{field}: {target} cannot be written ({error}); name another folder") from error
     try:
         yield partial
-        if target.exists():
-            target.rmdir()
-        partial.replace(target)
+        if is_there:
+            for path in partial.iterdir():
+                path.replace(target / path.name)
+        else:
+            partial.replace(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

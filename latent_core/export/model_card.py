@@ -142,12 +142,14 @@ class ModelCard:
         if usage is None:
             return f"## Use\n\n{_CLASSIFIER}"
         ratio = " The ratio is the share of its reasoning that the model shall write." if usage.ratios else ""
+        is_as_evaluated = self.results and all(result.asked.startswith("greedy") for result in self.results)
+        greedy = "greedy, as it was evaluated" if is_as_evaluated else "greedy"
         called, where = self.adapter_of
         needs = f"{where}\n\n" if self.is_adapter else ""
         what = "transformers and PEFT" if self.is_adapter else "transformers"
         lines = [
             "## Use",
-            f"With {what}, nothing else; greedy, as it was evaluated.{ratio}",
+            f"With {what}, nothing else; {greedy}.{ratio}",
             f"{needs}```python\n{usage.with_transformers(called if self.is_adapter else None)}```",
         ]
         if not self.is_adapter:

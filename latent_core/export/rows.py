@@ -48,7 +48,11 @@ class Where:
         column = batch.column(self.column)
         if self.value == "null":
             return column.is_null()
-        return pc.fill_null(pc.equal(column, self._scalar(column.type)), False)
+        wanted = self._scalar(column.type)
+        found = (
+            pc.is_nan(column) if wanted.as_py() != wanted.as_py() else pc.equal(column, wanted)
+        )  # NaN equals nothing
+        return pc.fill_null(found, False)
 
     def check(self, schema: pa.Schema) -> None:
         """Raise InputError for a column that is not there, is a list, or cannot have such a value."""

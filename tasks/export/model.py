@@ -60,18 +60,23 @@ def export_model(
         for path in licence_files(base_files) if base_files is not None else ():
             shutil.copyfile(path, folder / path.name)
         if weights is not None:
-            _copy_adapter(weights, folder, base)
+            # What an adapter is loaded on is its parent, which is the base only where no stage made it.
+            parent = artifact.manifest.content.parents["model"]
+            _copy_adapter(weights, folder, base if parent.ref is None else None)
         card = _card(artifact, target.absolute().name, provenance, source, base, adapter, licence)
         (folder / CARD).write_text(card.text(), encoding="utf-8")
         return counted(folder)
 
 
 def export_source(model: ModelInput, target: Path) -> Exported:
-    """Write a model that no stage made, such as a packaged one, to the new folder `target`: its files as they are."""
+    """Write a model that no stage made, such as a packaged one, to the new folder `target`: its files as they are.
+
+    Hidden files are left out: none is a model's, and some hold secrets.
+    """
     source = model.open()
     with new_folder(target) as folder:
         for path in sorted(source.iterdir()):
-            if path.is_file():
+            if path.is_file() and not path.name.startswith("."):
                 shutil.copyfile(path, folder / path.name)
         return counted(folder)
 

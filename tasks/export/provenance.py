@@ -6,6 +6,7 @@ does not hold them. Local paths are never told, only their last part.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from tasks.run.history import past_runs
 from tasks.tracking.versions import Library
 
 _SHARD = "_shard"
+_HUB = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # what is no such name is a directory, here or not
 
 
 class Provenance:
@@ -108,20 +110,24 @@ class Provenance:
             return Base("a model whose name the store does not know", fingerprint), None
         directory = _directory_of(spec, run, fingerprint)
         is_hub = spec not in EMBEDDED and spec != "smollm2" and not Path(spec).expanduser().is_dir()
-        name, _, revision = spec.partition("@")
-        hub = name if is_hub and spec.count("/") == 1 else None
+        hub, _, revision = spec.partition("@")
         note = "" if directory else "as its run named it; it is not here, or has changed since"
-        return Base(short_name(spec), fingerprint, hub, revision or None, licence_of(spec, directory), note), directory
+        licence = licence_of(spec, directory)
+        if is_hub and _HUB.fullmatch(hub):
+            return Base(spec, fingerprint, hub, revision or None, licence, note), directory
+        return Base(Path(short_name(spec)).name, fingerprint, licence=licence, note=note), directory
 
     def results_of(self, fingerprint: str) -> list[Result]:
         """The evaluations of a model in the store."""
         found = []
         for one in self.library.evaluations(fingerprint):
-            identity = self._store.require(one.ref).manifest.content.identity
+            manifest = self._store.require(one.ref).manifest
+            identity = manifest.content.identity
+            told = manifest.record.get("benchmarks", {}).get("problems") or self.run_of(one.ref).get("benchmark")
             found.append(
                 Result(
                     one.condition,
-                    one.benchmark,
+                    _benchmark(told) if told else one.benchmark,
                     one.questions,
                     one.accuracy,
                     one.reasoning_tokens,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import huggingface_hub
 import pytest
@@ -14,10 +15,28 @@ from typer.testing import CliRunner
 from flows.cli.main import app
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.errors import InputError
+from latent_core.models.source import open_model
 from latent_core.store import ArtifactRef, Reference, begin
 from tasks.run.history import RunRecord
 from tasks.tracking.journal import Journal
-from tests.support.exportable import Exportable
+from tests.support.exportable import EXAMPLE, Exportable
+
+
+class Hub:
+    """What is pushed."""
+
+    pushed: ClassVar[list[dict[str, Any]]] = []
+
+    def create_repo(self, repo_id: str, **options: Any) -> str:
+        return f"hub:{repo_id} {options['repo_type']}"
+
+    def upload_folder(self, **options: Any) -> None:
+        self.pushed.append(options | {"files": _names(Path(options["folder_path"]))})
+
+
+@pytest.fixture(autouse=True)
+def nothing_pushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hub, "pushed", [])
 
 
 @pytest.fixture
@@ -56,7 +75,11 @@ def test_card_of_a_model_has_results_with_intervals_provenance_and_licence_but_n
         assert f"| {ref.stage} | 1 | `{ref.fingerprint}` | 2023-11-14 | 0123456789ab |" in text
     assert f"| input: gsm8k |  | `{'cd' * 32}` |" in text and "collect_shard" not in text
     assert "From latent-mini" in text and "holds: `apache-2.0`" in text and "called dual-seed1" in text
-    assert "max_new_tokens=77" in text and "Asked for a ratio (0.7, 0.5)" in text
+    assert (
+        "greedy, as it was evaluated." in text
+        and "max_new_tokens=77" in text
+        and "Asked for a ratio (0.7, 0.5)" in text
+    )
     assert str(tmp_path) not in text
     metadata = metadata_load(tmp_path / "my-model" / "README.md")
     assert metadata is not None
@@ -75,7 +98,7 @@ def test_card_of_a_model_without_evaluations_says_so(made: Exportable, tmp_path:
         made.store.set_aside(evaluation.ref)
     _export(made, made.trained.ref, tmp_path / "out")
     text = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert "holds no evaluation of it" in text and "model-index" not in text
+    assert "holds no evaluation of it" in text and "model-index" not in text and "as it was evaluated" not in text
 
 
 def test_export_of_an_adapter_names_its_base_on_the_hub(tmp_path: Path) -> None:
@@ -103,6 +126,22 @@ def test_export_of_a_packaged_model_is_a_copy_and_needs_no_store(tmp_path: Path)
     assert "# latent-mini" in (tmp_path / "mini" / "README.md").read_text(encoding="utf-8")
 
 
+def test_export_of_a_directory_pushes_neither_its_hidden_files_nor_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
+    model = tmp_path / "customer" / "my-model"
+    shutil.copytree(open_model("latent-mini").directory, model)
+    (model / ".env").write_text("HF_TOKEN=secret")
+    words = ["export", str(model), str(tmp_path / "out"), "--push", "me/it"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    (pushed,) = Hub.pushed
+    assert pushed["commit_message"] == "latent export my-model"
+    assert "config.json" in pushed["files"] and ".env" not in pushed["files"]
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "datasets"])
 def test_export_of_tables_loads_as_a_data_set_with_its_splits(
     made: Exportable, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
@@ -116,6 +155,17 @@ def test_export_of_tables_loads_as_a_data_set_with_its_splits(
         assert found[name].to_list() == list(made.prepared.rows_of(f"{name}.parquet"))
     text = (tmp_path / "examples" / "README.md").read_text(encoding="utf-8")
     assert "kept 7, wrong 2" in text and made.collected.ref.fingerprint in text and str(tmp_path) not in text
+
+
+def test_export_as_jsonl_tells_how_many_numbers_json_does_not_have(made: Exportable, tmp_path: Path) -> None:
+    with begin(made.store, ArtifactRef("prepare", "b" * 64)) as out:
+        with out.table("train.parquet", EXAMPLE) as table:
+            table.extend({"question_id": "q", "ratio": ratio, "input_ids": []} for ratio in (float("nan"), 0.5))
+        out.commit(record={"started": 1.0, "seconds": 2.0})
+    told = "1 numbers are not finite, and null here."
+    for kind, is_told in (("jsonl", True), ("datasets", False)):
+        _export(made, "prepare/bbbb", tmp_path / kind, "--format", kind)
+        assert (told in (tmp_path / kind / "README.md").read_text(encoding="utf-8")) == is_told
 
 
 def test_export_of_a_sharded_table_holds_the_rows_of_all_shards_in_order(made: Exportable, tmp_path: Path) -> None:
@@ -190,18 +240,10 @@ def _run(made: Exportable, result: ArtifactRef, hour: int) -> None:
 def test_export_pushes_the_finished_folder_as_a_repository_of_its_kind(
     made: Exportable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, kind: str
 ) -> None:
-    seen: dict[str, Any] = {}
-
-    class Hub:
-        def create_repo(self, repo_id: str, **options: Any) -> str:
-            return f"hub:{repo_id} {options['repo_type']}"
-
-        def upload_folder(self, **options: Any) -> None:
-            seen.update(options, files=_names(Path(options["folder_path"])))
-
     monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     ref = getattr(made, stage).ref
     said = _export(made, ref, tmp_path / "out", "--push", "me/it")
+    (seen,) = Hub.pushed
     assert f"hub:me/it {kind}" in said and seen["repo_type"] == kind
     assert "README.md" in seen["files"] and str(ref) in seen["commit_message"]

@@ -64,7 +64,7 @@ def test_dry_run_prints_the_command_alone_and_starts_nothing(started: list[Serve
     assert result.exit_code == 0 and not started
     assert len(result.stdout.splitlines()) == 1
     assert _value(result.stdout, "--model") == str(PLAIN) and _value(result.stdout, "--port") == "9000"
-    assert result.stdout.rstrip().endswith("--api-key secret")
+    assert result.stdout.rstrip().endswith("--api-key '***'") and "secret" not in result.output
 
 
 def test_what_is_run_is_what_was_printed(started: list[ServerCommand]) -> None:

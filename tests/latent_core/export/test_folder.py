@@ -20,6 +20,22 @@ def test_new_folder_appears_with_all_of_its_files_also_in_the_place_of_an_empty_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "empty"]
 
 
+def test_new_folder_keeps_the_empty_folder_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path / "here")
+    for target in (Path(), tmp_path / "link"):  # a mounted volume cannot be replaced either
+        before = target.stat().st_ino
+        with pytest.raises(KeyError), new_folder(target):
+            raise KeyError
+        with new_folder(target) as folder:
+            (folder / "data").mkdir()
+            (folder / "data" / "file").write_text("x")
+        assert target.stat().st_ino == before and [path.name for path in target.iterdir()] == ["data"]
+        assert (target / "data" / "file").read_text() == "x"
+
+
 def test_new_folder_of_a_block_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyError), new_folder(tmp_path / "out") as folder:
         (folder / "half").write_text("x")

@@ -106,6 +106,11 @@ def test_filter_that_cannot_be_right_is_refused_before_rows_are_read(where: str,
         Where.parse(where).check(SCHEMA)
 
 
+def test_filter_for_nan_finds_it() -> None:
+    batch = pa.RecordBatch.from_pydict({"share": pa.array([0.5, float("nan"), None])})
+    assert Where("share", "nan").mask(batch).to_pylist() == [False, True, False]
+
+
 def test_columns_that_are_not_there_are_named_with_those_that_are() -> None:
     with pytest.raises(InputError, match=r"no 'size'; the columns are name, count, share, kept, ids"):
         check_columns(SCHEMA, ["name", "size"])

@@ -191,8 +191,23 @@ def test_word_that_is_no_flag_is_refused(dual_dir: Path) -> None:
         _command(dual_dir, extra=("2048",))
 
 
+def test_users_processors_do_not_take_the_place_of_a_dual_models_constraint(dual_dir: Path) -> None:
+    for extra in (("--logits-processors", "mine:Processor"), ("--logits_processors=mine:Processor",)):
+        with pytest.raises(InputError, match=r"--logits-processors: .*name latent_core\.serving\.constraint"):
+            _command(dual_dir, extra=extra)
+    both = ("--logits-processors", "mine:Processor", "latent_core.serving.constraint:DualConstraint")
+    assert _command(dual_dir, extra=both).arguments[-3:] == both
+    assert _command(PLAIN, extra=both[:2]).arguments[-2:] == both[:2]
+
+
+def test_line_hides_keys_that_the_command_has() -> None:
+    command = _command(PLAIN, extra=("--api-key", "first", "second", "--hf_token=third", "--seed", "7"))
+    assert command.line().endswith("--api-key '***' '***' '--hf_token=***' --seed 7")
+    assert {"first", "second", "--hf_token=third"} <= set(command.arguments)
+
+
 def test_line_is_what_a_shell_takes_for_the_same_command(tmp_path: Path) -> None:
-    command = replace(_command(PLAIN, extra=("--api-key", "a b'c")), environment={"X": "1 2"})
+    command = replace(_command(PLAIN, extra=("--seed", "a b'c")), environment={"X": "1 2"})
     words = shlex.split(command.line())
     assert words == ["X=1 2", *command.arguments]
 

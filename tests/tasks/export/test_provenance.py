@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from latent_core.store import ArtifactRef, Reference, begin
 from tasks.export.model import CARD, export_model
 from tasks.export.provenance import Provenance
 from tasks.run.history import RunRecord
-from tasks.tracking.journal import Journal
+from tasks.tracking.journal import Journal, JournalEntry
 from tests.support.exportable import Exportable
 from tests.support.stage_bench import MINI
 
@@ -57,6 +58,33 @@ def test_base_in_a_directory_gives_its_licence_and_name_but_not_its_path(
     assert (tmp_path / "out" / "LICENSE").read_text() == "the licence"
 
 
+@pytest.mark.parametrize("spec", ["/home/someone/private/my-base", "~/my-base", "./my-base", "a/b/my-base"])
+def test_base_in_a_directory_that_is_gone_is_no_model_of_the_hub_and_its_path_is_not_told(
+    tmp_path: Path, spec: str
+) -> None:
+    made = Exportable(tmp_path, spec, Reference(None, "77" * 32))
+    found = Provenance(made.store).base_of(made.trained)
+    assert found is not None
+    assert (found[0].name, found[0].hub) == ("my-base", None) and "not here" in found[0].note
+
+
+def test_results_on_a_local_file_are_not_called_the_benchmarks(tmp_path: Path) -> None:
+    made = Exportable(tmp_path)
+    content = made.evaluations[0].manifest.content
+    made.store.set_aside(made.evaluations[0].ref)
+    with begin(made.store, made.evaluations[0].ref) as out:
+        told = {"problems": {"name": "gsm8k", "test_path": "/home/someone/questions.jsonl"}}
+        record = {"benchmarks": told, "started": 1.0, "seconds": 2.0}
+        out.commit(config=content.identity, parents=content.parents, metrics=content.metrics, record=record)
+    found = {
+        result.artifact: result.benchmark for result in Provenance(made.store).results_of(made.trained.ref.fingerprint)
+    }
+    assert found == {
+        str(made.evaluations[0].ref): "gsm8k from a local file",
+        str(made.evaluations[1].ref): "gsm8k",
+    }
+
+
 def test_lineage_names_what_the_store_does_not_have_any_more(tmp_path: Path) -> None:
     made = Exportable(tmp_path)
     made.store.set_aside(made.collected.ref)
@@ -69,10 +97,15 @@ def test_adapter_of_a_model_of_the_store_says_how_to_get_that(tmp_path: Path) ->
     base = ArtifactRef("build_dual", "9" * 64)
     made = Exportable(tmp_path, base=base)
     with begin(made.store, base) as out:
-        out.commit(parents={"model": Reference(None, MINI.fingerprint)})
+        out.commit(parents={"model": Reference(None, "77" * 32)})
+    config = TokenSkipConfig.model_validate({"model": "owner/base"}).model_dump(mode="json")
+    stages = [JournalEntry(base.stage, base.fingerprint, False, "dual")]
+    Journal("f" * 32, "tokenskip-math", "", config, 1.0, stages=stages).write(made.store)
     export_model(made.trained, tmp_path / "out", Provenance(made.store), adapter=True)
     text = (tmp_path / "out" / CARD).read_text(encoding="utf-8")
-    assert f"`latent export {base} BASE`" in text
+    assert f"`latent export {base} BASE`" in text and "base_model: owner/base" in text
+    settings = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert settings["base_model_name_or_path"] is None  # not owner/base, which is not what it was trained on
 
 
 def test_card_of_a_compressor_says_how_it_is_used_and_asks_it_nothing(tmp_path: Path) -> None:
