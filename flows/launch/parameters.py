@@ -19,6 +19,7 @@ C = TypeVar("C", bound=StageConfig)
 _SUGGESTED = 3  # places that a hint names at most
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _ALIKE = 0.75  # difflib's ratio; at its default of 0.6 "steps" is like "store"
+_MISSPELT = 0.9  # the same, where the word itself is a key elsewhere
 
 
 def load(model: type[C], file: Path | None, overrides: Sequence[str] = (), chosen: Mapping[str, Any] = _NOTHING) -> C:
@@ -156,16 +157,17 @@ def _line(model: type[BaseModel], item: Any) -> str:
 
 
 def _hint(model: type[BaseModel], path: Sequence[str]) -> str:
-    """What was meant by a key that its section does not have: the same word elsewhere, else a similar one."""
+    """What was meant by a key that its section does not have: a misspelt key of it, the same word elsewhere, or a
+    similar one."""
     *section, word = path
     everywhere = sorted(_paths(model), key=len)  # those near the top first
     elsewhere = [".".join(known) for known in everywhere if known[-1] == word]
-    if not elsewhere and (near := difflib.get_close_matches(word, _fields_at(model, section), 1, _ALIKE)):
-        return f"did you mean {near[0]!r}?"
-    if not elsewhere:
+    near = difflib.get_close_matches(word, _fields_at(model, section), 1, _MISSPELT if elsewhere else _ALIKE)
+    if not elsewhere and not near:
         similar = difflib.get_close_matches(word, [known[-1] for known in everywhere], 1, _ALIKE)
         elsewhere = [".".join(known) for known in everywhere if known[-1] in similar]
-    return f"did you mean {' or '.join(elsewhere[:_SUGGESTED])}?" if elsewhere else "remove it"
+    meant = [*map(repr, near), *elsewhere][:_SUGGESTED]
+    return f"did you mean {' or '.join(meant)}?" if meant else "remove it"
 
 
 def _paths(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

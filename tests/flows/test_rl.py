@@ -116,7 +116,7 @@ def test_vllm_that_is_not_installed_is_refused_before_anything_runs_unless_nothi
 ) -> None:
     settings: dict[str, Any] = {"seeds": [1], "placebo": False, "agent": {"rollout": {"engine": "vllm"}}}
     monkeypatch.setattr("flows.parts.engines.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"^agent\.rollout\.engine: vllm is not installed; install .*transformers$"):
+    with pytest.raises(InputError, match=r"^agent\.rollout\.engine: vllm is not installed; run make .*transformers$"):
         _plan(tmp_path, **settings)
     _plan(tmp_path, **settings, runtime={"runner": "ray"})  # whose workers may be elsewhere
     monkeypatch.setattr("flows.parts.engines.find_spec", lambda name: object())
