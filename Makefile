@@ -52,7 +52,7 @@ $(VENV)/.installed: pyproject.toml $(LOCK)
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: install ## run the whole job on the embedded model (8 minutes on two idle cores)
+demo: install ## run the whole job on the embedded model (7 minutes on two idle cores)
 	$(BIN)/latent demo
 
 # On GSM8K, GSM8K_TRAIN and GSM8K_TEST may name local files in place of the hub.
