@@ -8,7 +8,8 @@ TEMPORARY_SERVER = "LATENT_TEMPORARY_PREFECT_SERVER"
 """Environment variable with the address of the Prefect server that ends with the run, where there is one: no address to
 link to."""
 
-_HIDDEN = "***"
+HIDDEN = "***"
+"""What is shown in the place of a secret."""
 # A scheme is short, so that a long word costs no time. A password may have a slash, as SQLAlchemy takes it;
 # host:port/path is told from it by the port.
 _CREDENTIALS = re.compile(
@@ -37,9 +38,9 @@ def _credentials(found: re.Match[str]) -> str:
     scheme, user, password = found["scheme"], found["user"], found["password"]
     if user is None:
         is_token = scheme.lower().rpartition("+")[2] in ("http", "https")  # others name a user, as git@host does
-        return f"{scheme}://{_HIDDEN}@" if is_token else found[0]
-    return f"{scheme}://{_HIDDEN}@" if password in _NO_PASSWORDS else f"{scheme}://{user}:{_HIDDEN}@"
+        return f"{scheme}://{HIDDEN}@" if is_token else found[0]
+    return f"{scheme}://{HIDDEN}@" if password in _NO_PASSWORDS else f"{scheme}://{user}:{HIDDEN}@"
 
 
 def _parameter(found: re.Match[str]) -> str:
-    return f"{found['start']}={_HIDDEN}" if _SECRET.search(found["start"]) else found[0]
+    return f"{found['start']}={HIDDEN}" if _SECRET.search(found["start"]) else found[0]

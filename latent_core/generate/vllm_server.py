@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from latent_core.addresses import HIDDEN
 from latent_core.dual.storage import is_dual
 from latent_core.errors import InputError
 from latent_core.generate.vllm_engine import ENVIRONMENT, context_of, lora_rank
@@ -36,7 +37,6 @@ _CPU_CONTEXT = 4096  # prompts are not prefilled in chunks there, so that a step
 _OF_A_PROCESS_WITHIN = ("VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_LOGGING_LEVEL")  # of an engine within a worker
 _OF_CPUS = ("VLLM_CPU_KVCACHE_SPACE", "VLLM_CPU_OMP_THREADS_BIND")
 _SECRETS = ("--api-key", "--hf-token")
-_HIDDEN = "***"
 # Parsers of vLLM, by the mark that opens the reasoning.
 _REASONING_PARSERS = {"<think>": "deepseek_r1"}
 
@@ -198,9 +198,9 @@ def _shown(arguments: Sequence[str]) -> list[str]:
         if word.startswith("--"):
             flag, sign, _ = word.partition("=")
             is_secret = flag.replace("_", "-") in _SECRETS
-            shown.append(f"{flag}={_HIDDEN}" if is_secret and sign else word)
+            shown.append(f"{flag}={HIDDEN}" if is_secret and sign else word)
         else:
-            shown.append(_HIDDEN if is_secret else word)
+            shown.append(HIDDEN if is_secret else word)
     return shown
 
 
