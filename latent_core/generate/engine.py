@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -49,6 +50,13 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the model's memory."""
         ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """An engine that can keep what it computed of a sequence for prompts that go on from it. vLLM does so unasked."""
+
+    def remembering(self, most_tokens: int) -> AbstractContextManager[None]: ...
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 
 from latent_core.generate.batch_cache import batch_cache
 from latent_core.generate.engine import Generation
+from latent_core.generate.prefix_cache import PrefixCache
 from latent_core.generate.sampled_logprobs import SampledLogprobs
 
 # Share of its rows that ends a segment. With latent-mini, 1/8 made 3 % more tokens a CPU second than 1/4, and 1/16 no
@@ -36,16 +37,21 @@ def completed(
     stop_ids: Sequence[int],
     pad_id: int,
     logprobs: bool,
+    prefixes: PrefixCache | None = None,
 ) -> Iterator[Mapping[int, Generation]]:
     """Complete a batch greedily under `processors`; yields the rows that have ended, by their places, as they end.
 
     `ids` and `mask` are (rows, width), padded on the left; `limits` are the most new tokens of each row, at least 1. No
     row is computed beyond its own limit, where its context may end: a segment ends at the nearest one. A model that
     keeps its own cache is completed in one segment, or in one a limit, each of which reads its rows anew. The caller
-    disables gradients.
+    disables gradients. What `prefixes` has kept of the prompts is not computed again, and completed rows are kept there
+    too; the model must be one that `can_go_on` from them.
     """
     width = ids.shape[1]
     cache = batch_cache(model, width + max(limits))
+    if prefixes is not None:
+        assert cache is not None
+        prefixes.fill(model, ids, mask, cache)
     places = list(range(len(ids)))
     found = torch.empty(len(ids), 0)
     while places:
@@ -71,10 +77,17 @@ def completed(
         rows = output[:, width:].tolist()
         is_full = torch.tensor([len(rows[0]) >= limits[place] for place in places], device=ended.rows.device)
         is_done = ended.rows | is_full
-        yield {
-            places[row]: _cut(rows[row], stop_ids, found[row].tolist() if logprobs else None)
+        done = {
+            row: _cut(rows[row], stop_ids, found[row].tolist() if logprobs else None)
             for row in is_done.nonzero()[:, 0].tolist()
         }
+        if prefixes is not None:
+            assert cache is not None
+            for row, generation in done.items():
+                # The last id was sampled and not read, so it has no states yet.
+                start, stop = int(mask[row].argmax()), width + len(generation.token_ids) - 1
+                prefixes.keep(tuple(output[row, start:stop].tolist()), cache, row, start)
+        yield {places[row]: generation for row, generation in done.items()}
         going = (~is_done).nonzero()[:, 0]
         if len(going) == 0:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from latent_core.dual.transformers_constraint import DualLogitsProcessor
 from latent_core.errors import InputError
 from latent_core.generate.batch_cache import batch_cache
 from latent_core.generate.engine import Finished, Generation, Request
+from latent_core.generate.prefix_cache import PrefixCache, can_go_on
 from latent_core.generate.sampled_logprobs import SampledLogprobs
 from latent_core.generate.seeded_sampling import SeededGumbel
 from latent_core.generate.segments import completed
@@ -52,6 +54,7 @@ class TransformersEngine:
         self.model: Any = model
         self.device = model.device.type
         _, family = open_family(model_dir)
+        self._prefixes: PrefixCache | None = None
         self._stop_ids = family.stop_ids
         self._pad_id = family.pad_id
         self._context = int(getattr(self.model.config, "max_position_embeddings", 1 << 30))
@@ -73,6 +76,18 @@ class TransformersEngine:
             if finished:
                 finished(ended)
         return [results[index] for index in range(len(requests))]
+
+    @contextmanager
+    def remembering(self, most_tokens: int) -> Iterator[None]:
+        """Inside the block the states of up to `most_tokens` tokens are kept; weights must stay as they are.
+
+        A model with a cache of its own kind reads every prompt anew.
+        """
+        self._prefixes = PrefixCache(most_tokens) if can_go_on(self.model) else None
+        try:
+            yield
+        finally:
+            self._prefixes = None
 
     @torch.inference_mode()
     def stream(self, request: Request, sampling: SamplingConfig) -> Iterator[int]:
@@ -127,6 +142,7 @@ class TransformersEngine:
             stop_ids=self._stop_ids,
             pad_id=self._pad_id,
             logprobs=sampling.logprobs,
+            prefixes=self._prefixes,
         )
 
     def _processors(

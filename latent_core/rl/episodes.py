@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
 from latent_core.config.sampling import SamplingConfig
-from latent_core.generate.engine import Engine, Generation, Request, item_seed
+from latent_core.generate.engine import Engine, Generation, Remembers, Request, item_seed
 from latent_core.models.readable import ReadableModel
 from latent_core.rl.dialogue import Dialogue
 from latent_core.rl.environments import Environment, EnvironmentFailed, EnvironmentSpec, Info
@@ -151,6 +152,16 @@ class Player:
 
         The seed of a turn's completion follows from (sampling.seed, step, instance, turn, sample) and nothing else.
         """
+        with self._remembering():
+            return self._play(seeds, samples, step)
+
+    def _remembering(self) -> AbstractContextManager[None]:
+        """Turns repeat all before them, and the members of a group their first prompt: keep what a batch may hold."""
+        if isinstance(self.engine, Remembers):
+            return self.engine.remembering(self.sampling.batch_tokens)
+        return nullcontext()
+
+    def _play(self, seeds: Sequence[int], samples: int, step: int) -> list[list[Episode] | None]:
         groups = [[self._begin(seed, sample) for sample in range(samples)] for seed in seeds]
         turn = 0
         while waiting := [one for group in groups if not _failed(group) for one in group if one.end is None]:

@@ -1,0 +1,140 @@
+"""What was computed of a sequence, kept for prompts that go on from it: in a dialogue every turn repeats all before it.
+
+Each distinct prompt of a batch is read once, however many completions it has, and of a prompt that begins with a kept
+sequence only the rest is read. vLLM calls the same automatic prefix caching (PagedAttention, arXiv 2309.06180, section
+4.4). Values are those of reading everything again, up to float noise.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from latent_core.generate.batch_cache import RoomyLayer, batch_cache
+
+Ids = tuple[int, ...]
+# Of one sequence, by layer: keys and values, each (heads, tokens, size).
+States = list[tuple[torch.Tensor, torch.Tensor]]
+
+
+class PrefixCache:
+    """Keys and values of sequences, at most `most_tokens` tokens of them in all; the oldest are dropped first.
+
+    They are those of one state of the model's weights: a change of weights needs a new one.
+    """
+
+    def __init__(self, most_tokens: int) -> None:
+        self._most_tokens = most_tokens
+        self._held = 0
+        self._kept: dict[Ids, States] = {}
+
+    def keep(self, ids: Ids, cache: DynamicCache, row: int, start: int) -> None:
+        """Keep the states of `ids`, which `cache` has in a row from the position `start` on."""
+        self._add(ids, _cut(cache, row, start, start + len(ids)))
+
+    def fill(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, cache: DynamicCache) -> None:
+        """Append to an empty cache the states of prompts, all but their last ids.
+
+        `ids` and `mask` are (rows, width), padded on the left; the cache then holds width - 1 positions. The caller
+        disables gradients.
+        """
+        width = ids.shape[1] - 1
+        prompts = [tuple(row[used][:-1].tolist()) for row, used in zip(ids.cpu(), mask.bool().cpu(), strict=True)]
+        states = self._states(model, [prompt for prompt in dict.fromkeys(prompts) if prompt])
+        if not states:  # prompts of one token: nothing comes before the last one
+            return
+        _append(cache, [states.get(prompt) for prompt in prompts], width)
+
+    def _states(self, model: Any, prompts: Sequence[Ids]) -> Mapping[Ids, States]:
+        """The states of every prompt, none of them empty; what is not kept is computed in one pass, and kept."""
+        found = {prompt: self._kept[prompt] for prompt in prompts if prompt in self._kept}
+        missing = [prompt for prompt in prompts if prompt not in found]
+        if missing:
+            found |= dict(zip(missing, self._read(model, missing), strict=True))
+        for prompt in missing:
+            self._add(prompt, found[prompt])
+        return found
+
+    def _read(self, model: Any, prompts: Sequence[Ids]) -> Iterable[States]:
+        """Compute the states of prompts from the longest kept sequences that they begin with.
+
+        A row of the pass is padded on the left up to what is kept and on the right after what is new, so that both lie
+        side by side.
+        """
+        lengths = sorted({len(ids) for ids in self._kept}, reverse=True)
+        starts = [self._longest_prefix(prompt, lengths) for prompt in prompts]
+        kept = max(map(len, starts))
+        new = max(len(prompt) - len(start) for prompt, start in zip(prompts, starts, strict=True))
+        ids = torch.zeros((len(prompts), new), dtype=torch.long)
+        mask = torch.zeros((len(prompts), kept + new), dtype=torch.long)
+        for row, (prompt, start) in enumerate(zip(prompts, starts, strict=True)):
+            rest = prompt[len(start) :]
+            ids[row, : len(rest)] = torch.tensor(rest)
+            mask[row, kept - len(start) : kept + len(rest)] = 1
+        positions = torch.tensor([[len(start)] for start in starts]) + torch.arange(new)
+        cache = batch_cache(model, kept + new)
+        assert cache is not None
+        if kept:
+            _append(cache, [self._kept.get(start) for start in starts], kept)
+        device = model.device
+        model(
+            input_ids=ids.to(device),
+            attention_mask=mask.to(device),
+            position_ids=positions.to(device),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        for row, (prompt, start) in enumerate(zip(prompts, starts, strict=True)):
+            yield _cut(cache, row, kept - len(start), kept - len(start) + len(prompt))
+
+    def _longest_prefix(self, prompt: Ids, lengths: Sequence[int]) -> Ids:
+        """Of the kept sequences, whose `lengths` fall, the longest one that `prompt` goes on from; none is empty."""
+        beginnings = (prompt[:length] for length in lengths if length < len(prompt))
+        return next((ids for ids in beginnings if ids in self._kept), ())
+
+    def _add(self, ids: Ids, states: States) -> None:
+        if not ids or ids in self._kept or len(ids) > self._most_tokens:
+            return
+        self._kept[ids] = states
+        self._held += len(ids)
+        while self._held > self._most_tokens:
+            oldest = next(iter(self._kept))
+            del self._kept[oldest]
+            self._held -= len(oldest)
+
+
+def can_go_on(model: Any) -> bool:
+    """Whether a pass can begin after kept states: the model takes positions, and no layer holds a window only."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    cache = batch_cache(model, 0)
+    return (
+        cache is not None
+        and all(isinstance(layer, RoomyLayer) for layer in cache.layers)
+        and "position_ids" in inspect.signature(inner.forward).parameters
+    )
+
+
+def _cut(cache: DynamicCache, row: int, start: int, stop: int) -> States:
+    """A copy of what a row has at these positions: a view would hold the whole batch in memory."""
+    sides = [(layer.keys[row, :, start:stop], layer.values[row, :, start:stop]) for layer in cache.layers]
+    return [(keys.clone(), values.clone()) for keys, values in sides]
+
+
+def _append(cache: DynamicCache, rows: Sequence[States | None], width: int) -> None:
+    """Append `width` positions, with the states of each row at their right end; at least one row has states."""
+    some = next(states for states in rows if states is not None)
+    for index, layer in enumerate(cache.layers):
+        sides = []
+        for side, like in enumerate(some[index]):
+            heads, _, size = like.shape
+            batch = like.new_zeros(len(rows), heads, width, size)
+            for row, states in enumerate(rows):
+                if states is not None:
+                    batch[row, :, width - states[index][side].shape[1] :] = states[index][side]
+            sides.append(batch)
+        layer.update(*sides)
