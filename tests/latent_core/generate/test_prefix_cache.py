@@ -1,0 +1,169 @@
+"""Kept key-value states: the completions of reading prompts anew, from fewer positions, in bounded memory."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from latent_core.config.sampling import SamplingConfig
+from latent_core.dual import build_dual
+from latent_core.generate import prefix_cache
+from latent_core.generate.batch_cache import batch_cache
+from latent_core.generate.engine import Generation, Request, item_seed
+from latent_core.generate.prefix_cache import PrefixCache, can_go_on
+from latent_core.generate.transformers_engine import TransformersEngine
+from latent_core.models.source import open_model
+
+SAMPLED = SamplingConfig(max_new_tokens=24, temperature=1.0, logprobs=True)
+PROMPTS = [tuple(range(5, 5 + length)) for length in (30, 41, 52)]
+SAID = tuple(range(60, 80))
+
+
+@pytest.fixture(scope="module")
+def mini() -> Path:
+    return open_model("latent-mini").directory
+
+
+@pytest.fixture
+def engine(mini: Path) -> TransformersEngine:
+    return TransformersEngine(mini)
+
+
+class _Read:
+    """Notes how many positions every pass of the model reads that is not a step of one token."""
+
+    def __init__(self, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.positions: list[tuple[int, int]] = []
+        forward = model.forward
+
+        @functools.wraps(forward)  # `generate` and `can_go_on` look at its parameters
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            rows, positions = kwargs["input_ids"].shape
+            if positions > 1:
+                self.positions.append((rows, positions))
+            return forward(*args, **kwargs)
+
+        monkeypatch.setattr(model, "forward", counted)
+
+
+def _played(
+    engine: TransformersEngine, turns: int = 3, samples: int = 3, sampling: SamplingConfig = SAMPLED
+) -> list[Generation]:
+    """Dialogues, whose outputs are followed by what somebody says, of another length for each."""
+    ids = [prompt for prompt in PROMPTS for _ in range(samples)]
+    found = []
+    for turn in range(turns):
+        requests = [Request(row, item_seed(3, str(turn), place)) for place, row in enumerate(ids)]
+        outputs = engine.generate(requests, sampling)
+        found += outputs
+        ids = [
+            (*row, *output.token_ids, *SAID[: 5 + place])
+            for place, (row, output) in enumerate(zip(ids, outputs, strict=True))
+        ]
+    return found
+
+
+def _same(found: Sequence[Generation], wanted: Sequence[Generation]) -> None:
+    assert [one.token_ids for one in found] == [one.token_ids for one in wanted]
+    for one, other in zip(found, wanted, strict=True):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+
+
+@pytest.mark.parametrize("dual", [False, True], ids=["plain", "dual"])
+@pytest.mark.parametrize("most_tokens", [10_000, 400, 60, 0])
+def test_dialogues_are_those_of_reading_everything_anew(
+    mini: Path, tmp_path: Path, dual: bool, most_tokens: int
+) -> None:
+    if dual:
+        build_dual(mini, tmp_path / "dual")
+    engine = TransformersEngine(tmp_path / "dual" if dual else mini)
+    wanted = _played(engine)
+    with engine.remembering(most_tokens):
+        _same(_played(engine), wanted)
+
+
+def test_small_batches_go_on_from_each_others_states(engine: TransformersEngine) -> None:
+    few = SAMPLED.model_copy(update={"batch_tokens": 300})
+    wanted = _played(engine, sampling=few)
+    with engine.remembering(10_000):
+        _same(_played(engine, sampling=few), wanted)
+
+
+def test_prompt_is_read_once_for_its_samples_and_a_turn_reads_what_is_new(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = _Read(engine.model, monkeypatch)
+    with engine.remembering(10_000):
+        _played(engine, turns=2)
+    opening, turn = read.positions
+    assert opening == (3, max(map(len, PROMPTS)) - 1)
+    assert turn == (9, 5 + 8)  # the last id of each output, and what was said but its last id
+
+
+def test_states_are_forgotten_when_the_block_ends(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with engine.remembering(10_000):
+        _played(engine, turns=1)
+    with torch.no_grad():
+        engine.model.get_output_embeddings().weight.mul_(0.5)
+        engine.model.model.layers[0].mlp.down_proj.weight.mul_(1.5)
+    wanted = _played(engine, turns=2)
+    read = _Read(engine.model, monkeypatch)
+    with engine.remembering(10_000):
+        _same(_played(engine, turns=2), wanted)
+    assert read.positions[0] == (3, max(map(len, PROMPTS)) - 1)
+
+
+def test_states_are_forgotten_when_the_block_fails(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RuntimeError, match="stopped"), engine.remembering(10_000):
+        raise RuntimeError("stopped")
+    read = _Read(engine.model, monkeypatch)
+    _played(engine, turns=1)
+    assert read.positions == [(9, max(map(len, PROMPTS)))]
+
+
+def test_oldest_states_are_dropped_first(engine: TransformersEngine) -> None:
+    kept = PrefixCache(most_tokens=25)
+    cache = batch_cache(engine.model, 10)
+    assert cache is not None
+    with torch.inference_mode():
+        engine.model(input_ids=torch.arange(10)[None], past_key_values=cache, use_cache=True)
+    for begin in range(4):
+        kept.keep(tuple(range(begin, begin + 8)), cache, 0, 0)
+    kept.keep(tuple(range(90, 116)), cache, 0, 0)  # more than all the room: it must not drive the others out
+    assert [ids[0] for ids in kept._kept] == [1, 2, 3]
+
+
+def test_prompts_of_one_token_have_nothing_to_keep(engine: TransformersEngine) -> None:
+    requests = [Request((5,), seed=1), Request((6,), seed=2)]
+    wanted = engine.generate(requests, SAMPLED)
+    with engine.remembering(100):
+        _same(engine.generate(requests, SAMPLED), wanted)
+        mixed = [*requests, Request(PROMPTS[0], seed=3)]
+        _same(engine.generate(mixed, SAMPLED)[:2], wanted)
+
+
+@pytest.mark.parametrize("lacks", ["positions", "cache"])
+def test_model_that_cannot_go_on_reads_everything_anew(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch, lacks: str
+) -> None:
+    forward = engine.model.forward
+    if lacks == "positions":
+        monkeypatch.setattr(engine.model, "forward", lambda *args, **kwargs: forward(*args, **kwargs))
+    else:
+        monkeypatch.setattr(prefix_cache, "batch_cache", lambda *_: None)
+    assert not can_go_on(engine.model)
+    wanted = _played(engine)
+    with engine.remembering(10_000):
+        _same(_played(engine), wanted)
+
+
+def test_model_with_windows_cannot_go_on(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert can_go_on(engine.model)
+    monkeypatch.setattr(engine.model.config, "sliding_window", 8)
+    monkeypatch.setattr(engine.model.config, "layer_types", ["sliding_attention", *["full_attention"] * 4])
+    assert not can_go_on(engine.model)
