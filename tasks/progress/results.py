@@ -11,12 +11,15 @@ from tasks.progress.left import StageTime
 
 
 def headline(metrics: Mapping[str, Any]) -> str:
-    """The one number of a result, `accuracy 78.7 %` or `loss 0.176`; empty where a stage has none."""
+    """What a result comes to, `accuracy 78.7 %` or `loss 0.176`; empty where a stage has no such number.
+
+    Of played episodes it is their return and how many keep the format, without which nothing can be learned.
+    """
     match metrics:
         case {"accuracy": {"value": float() | int() as accuracy}}:
             return f"accuracy {100 * accuracy:.1f} %"
-        case {"success": {"value": float() | int() as success}}:
-            return f"success {100 * success:.1f} %"
+        case {"return": {"value": float() | int() as mean}, "format_rate": float() | int() as right}:
+            return f"return {mean:.2f}, {100 * right:.0f} % in the right format"
         case {"best_eval_loss": float() | int() as loss}:
             return f"loss {loss:.3f}"
         case _:

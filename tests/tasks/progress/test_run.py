@@ -166,4 +166,6 @@ def test_headline_is_the_number_that_a_stage_is_run_for(tmp_path: Path) -> None:
 
     assert headline({"best_eval_loss": 0.17611}) == "loss 0.176"
     assert headline({"accuracy": {"value": 1}}) == "accuracy 100.0 %"
+    played = {"return": {"value": -0.0824}, "success": {"value": 0}, "format_rate": 0.07625}
+    assert headline(played) == "return -0.08, 8 % in the right format"
     assert headline({"rows": 3}) == ""
