@@ -22,14 +22,16 @@ States = list[tuple[torch.Tensor, torch.Tensor]]
 
 
 class PrefixCache:
-    """Keys and values of sequences, at most `most_tokens` tokens of them in all; the oldest are dropped first.
+    """Keys and values of sequences, at most `most_tokens` tokens of them in all.
 
-    They are those of one state of the model's weights: a change of weights needs a new one.
+    A sequence takes the place of the longest kept one that it goes on from. When there is no room, it is not kept:
+    dialogues are read in turn, so that dropping the oldest would drop just what is needed next.
+
+    All are of one state of the model's weights: a change of weights needs a new cache.
     """
 
     def __init__(self, most_tokens: int) -> None:
-        self._most_tokens = most_tokens
-        self._held = 0
+        self._room = most_tokens
         self._kept: dict[Ids, States] = {}
 
     def keep(self, ids: Ids, cache: DynamicCache, row: int, start: int) -> None:
@@ -65,8 +67,7 @@ class PrefixCache:
         A row of the pass is padded on the left up to what is kept and on the right after what is new, so that both lie
         side by side.
         """
-        lengths = sorted({len(ids) for ids in self._kept}, reverse=True)
-        starts = [self._longest_prefix(prompt, lengths) for prompt in prompts]
+        starts = [self._longest_prefix(prompt) for prompt in prompts]
         kept = max(map(len, starts))
         new = max(len(prompt) - len(start) for prompt, start in zip(prompts, starts, strict=True))
         ids = torch.zeros((len(prompts), new), dtype=torch.long)
@@ -92,20 +93,20 @@ class PrefixCache:
         for row, (prompt, start) in enumerate(zip(prompts, starts, strict=True)):
             yield _cut(cache, row, kept - len(start), kept - len(start) + len(prompt))
 
-    def _longest_prefix(self, prompt: Ids, lengths: Sequence[int]) -> Ids:
-        """Of the kept sequences, whose `lengths` fall, the longest one that `prompt` goes on from; none is empty."""
-        beginnings = (prompt[:length] for length in lengths if length < len(prompt))
-        return next((ids for ids in beginnings if ids in self._kept), ())
+    def _longest_prefix(self, ids: Ids) -> Ids:
+        """The longest kept sequence that `ids` go on from; empty where there is none."""
+        lengths = sorted({len(kept) for kept in self._kept if len(kept) < len(ids)}, reverse=True)
+        return next((ids[:length] for length in lengths if ids[:length] in self._kept), ())
 
     def _add(self, ids: Ids, states: States) -> None:
-        if not ids or ids in self._kept or len(ids) > self._most_tokens:
+        if not ids or ids in self._kept:
             return
+        start = self._longest_prefix(ids)
+        if len(ids) - len(start) > self._room:
+            return
+        self._kept.pop(start, None)
         self._kept[ids] = states
-        self._held += len(ids)
-        while self._held > self._most_tokens:
-            oldest = next(iter(self._kept))
-            del self._kept[oldest]
-            self._held -= len(oldest)
+        self._room -= len(ids) - len(start)
 
 
 def can_go_on(model: Any) -> bool:

@@ -126,16 +126,17 @@ def test_states_are_forgotten_when_the_block_fails(engine: TransformersEngine, m
     assert read.positions == [(9, max(map(len, PROMPTS)))]
 
 
-def test_oldest_states_are_dropped_first(engine: TransformersEngine) -> None:
+def test_states_are_kept_while_there_is_room_and_take_the_place_of_what_they_go_on_from(
+    engine: TransformersEngine,
+) -> None:
     kept = PrefixCache(most_tokens=25)
-    cache = batch_cache(engine.model, 10)
+    cache = batch_cache(engine.model, 16)
     assert cache is not None
     with torch.inference_mode():
-        engine.model(input_ids=torch.arange(10)[None], past_key_values=cache, use_cache=True)
-    for begin in range(4):
-        kept.keep(tuple(range(begin, begin + 8)), cache, 0, 0)
-    kept.keep(tuple(range(90, 116)), cache, 0, 0)  # more than all the room: it must not drive the others out
-    assert [ids[0] for ids in kept._kept] == [1, 2, 3]
+        engine.model(input_ids=torch.arange(16)[None], past_key_values=cache, use_cache=True)
+    for begin, end in ((1, 9), (2, 10), (3, 11), (4, 12), (2, 11), (2, 11), (40, 41)):
+        kept.keep(tuple(range(begin, end)), cache, 0, 0)
+    assert [(ids[0], len(ids)) for ids in kept._kept] == [(1, 8), (3, 8), (2, 9)]
 
 
 def test_prompts_of_one_token_have_nothing_to_keep(engine: TransformersEngine) -> None:
