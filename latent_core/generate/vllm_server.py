@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from latent_core.addresses import HIDDEN
+from latent_core.atomic import atomic_file
 from latent_core.dual.storage import is_dual
 from latent_core.errors import InputError
 from latent_core.generate.vllm_engine import ENVIRONMENT, context_of, lora_rank
@@ -211,9 +212,8 @@ def _written(template: str) -> Path:
     path = cache_dir() / "chat_templates" / f"{fingerprint('chat_template', 1, {'text': template}, {})[:16]}.jinja"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}")
-        partial.write_text(template, encoding="utf-8")
-        partial.replace(path)
+        with atomic_file(path) as partial:
+            partial.write_text(template, encoding="utf-8")
     return path
 
 
