@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.record import add_json_option, measured
+from latent_core.atomic import atomic_file
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -128,9 +129,8 @@ def _measured() -> dict[str, Any]:
 def _write(path: Path | None, content: Any) -> None:
     """The whole record, such that a reader never sees a part."""
     if path is not None:
-        partial = path.with_name(f"{path.name}.partial")
-        partial.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
-        partial.replace(path)
+        with atomic_file(path) as partial:
+            partial.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

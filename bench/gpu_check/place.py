@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from latent_core.atomic import atomic_folder
 from latent_core.benchmarks.problem import Problem
 
 BENCHMARK = "word_problems"
@@ -40,9 +40,8 @@ def dual_folder(place: Place) -> Path:
 
     folder = place.folder / "dual"
     if not folder.is_dir():
-        with tempfile.TemporaryDirectory(dir=place.folder) as scratch:
-            build_dual(open_model("latent-mini").directory, Path(scratch) / "dual")
-            (Path(scratch) / "dual").rename(folder)
+        with atomic_folder(folder) as fresh:
+            build_dual(open_model("latent-mini").directory, fresh)
     return folder
 
 

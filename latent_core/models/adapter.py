@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
+from latent_core.atomic import atomic_folder
 from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.loading import SAFE
 
@@ -20,16 +20,10 @@ def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
 
     model = AutoModelForCausalLM.from_pretrained(base, dtype="auto", local_files_only=True, **SAFE)
     merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    partial = target.with_name(f"{target.name}.{os.getpid()}")
-    merged.save_pretrained(partial)
-    for path in base.iterdir():
-        if path.is_file() and path.suffix != ".safetensors" and not (partial / path.name).exists():
-            shutil.copyfile(path, partial / path.name)
-    if (vocabulary := DualVocabulary.find(base)) is not None:
-        vocabulary.save(partial)
-    try:
-        partial.replace(target)
-    except OSError:
-        if not target.is_dir():
-            raise
-        shutil.rmtree(partial)  # another process merged the same pair first
+    with atomic_folder(target) as folder:
+        merged.save_pretrained(folder)
+        for path in base.iterdir():
+            if path.is_file() and path.suffix != ".safetensors" and not (folder / path.name).exists():
+                shutil.copyfile(path, folder / path.name)
+        if (vocabulary := DualVocabulary.find(base)) is not None:
+            vocabulary.save(folder)

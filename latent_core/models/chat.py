@@ -8,13 +8,12 @@ is read through a directory of links in the cache.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latent_core.atomic import atomic_file, atomic_folder
 from latent_core.config.chat import DEFAULT_CHAT, ChatConfig
 from latent_core.errors import InputError
 from latent_core.identity import canonical_json, fingerprint
@@ -143,9 +142,8 @@ def _memo(source: ModelSource, chat: ChatConfig, what: str) -> Path:
 def _remember(memo: Path, identity: Mapping[str, Any]) -> None:
     with suppress(OSError):  # a home that cannot be written costs time, not the run
         memo.parent.mkdir(parents=True, exist_ok=True)
-        partial = memo.with_suffix(f".{os.getpid()}")
-        partial.write_text(canonical_json(identity), encoding="utf-8")
-        partial.replace(memo)
+        with atomic_file(memo) as partial:
+            partial.write_text(canonical_json(identity), encoding="utf-8")
 
 
 def _linked(source: ModelSource, chat: ChatConfig) -> Path:
@@ -155,16 +153,8 @@ def _linked(source: ModelSource, chat: ChatConfig) -> Path:
     target = cache_dir() / "chat_models" / fingerprint("chat_directory", 1, place | {"files": names}, {})
     if target.is_dir():
         return target
-    partial = target.with_name(f"{target.name}.{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for name in names:
-        (partial / name).symlink_to((source.directory / name).absolute())
-    (partial / SETTINGS_FILE).write_text(canonical_json(chat), encoding="utf-8")
-    try:
-        partial.replace(target)
-    except OSError:
-        if not target.is_dir():
-            raise
-        shutil.rmtree(partial)  # another process was quicker
+    with atomic_folder(target) as folder:
+        for name in names:
+            (folder / name).symlink_to((source.directory / name).absolute())
+        (folder / SETTINGS_FILE).write_text(canonical_json(chat), encoding="utf-8")
     return target

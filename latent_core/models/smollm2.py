@@ -15,13 +15,13 @@ import json
 import logging
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latent_core.atomic import atomic_folder, leftovers
 from latent_core.errors import InputError
 from latent_core.identity import hash_file
 
@@ -105,20 +105,14 @@ def prepare_smollm2(cache_dir: Path, *, model: PackagedModel = SMOLLM2, convert:
     with _locked(cache_dir / f".{target.name}.lock"):
         if _is_whole(target):  # another caller made it while this one waited
             return target
-        for leftover in cache_dir.glob(f".{target.name}.part-*"):  # under the lock its writer can only be dead
+        for leftover in leftovers(target):  # under the lock its writer can only be dead
             shutil.rmtree(leftover)
         if target.exists():
             _log.warning("SmolLM2: %s is damaged, converting again", target)
             shutil.rmtree(target)
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.part-", dir=cache_dir))
-        try:
-            made = staging / target.name  # one level down: mkdtemp's own folder is readable by its owner only
-            made.mkdir()
+        with atomic_folder(target) as made:
             convert(gguf_path, made)
             _write_receipt(made, model)
-            made.rename(target)
-        finally:
-            shutil.rmtree(staging)
     return target
 
 

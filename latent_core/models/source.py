@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from latent_core.atomic import atomic_file
 from latent_core.errors import InputError
 from latent_core.hub import failures, reason
 from latent_core.identity import fingerprint, hash_tree
@@ -156,9 +157,8 @@ def _content_of(directory: Path, spec: str, field: str) -> str:
     sha256 = hash_tree(directory, names)
     with suppress(OSError):  # a home that cannot be written costs time, not the run
         memo.parent.mkdir(parents=True, exist_ok=True)
-        partial = memo.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps({"stamp": stamp, "sha256": sha256}))
-        partial.replace(memo)
+        with atomic_file(memo) as partial:
+            partial.write_text(json.dumps({"stamp": stamp, "sha256": sha256}))
     return sha256
 
 

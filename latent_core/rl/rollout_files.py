@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latent_core.atomic import atomic_file
 from latent_core.store.columns import rows_of_batch, table_of_rows
 
 if TYPE_CHECKING:
@@ -33,9 +34,8 @@ class RolloutFiles:
 
         names = self._schema.names
         table = table_of_rows([{name: row[name] for name in names} for row in rows], self._schema)
-        partial = self._folder / "partial"
-        pq.write_table(table, partial)
-        partial.replace(self._folder / _FILE.format(step))
+        with atomic_file(self._folder / _FILE.format(step)) as partial:
+            pq.write_table(table, partial)
 
     def rows(self, steps: Iterable[int], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """The rows of these steps, in order; with `columns` only these."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from latent_core.atomic import atomic_file
 from latent_core.config.training import TrainConfig
 from latent_core.processes import end_with
 from latent_core.sft.rank import Job, Progress, fit
@@ -35,9 +36,8 @@ POLL_SECONDS = 0.2  # between two looks at the processes
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON such that a reader sees the old content or the new, never a part."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content))
-    partial.replace(path)
+    with atomic_file(path) as partial:
+        partial.write_text(json.dumps(content))
 
 
 def supervise(folder: Path, processes: int, module: str) -> int:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from latent_core.atomic import atomic_file
 from latent_core.identity import hash_file
 from latent_core.store.checks import CHECKED, local_state
 from latent_core.store.manifest import DamagedError, Manifest, StoredFile
@@ -28,14 +29,10 @@ def local_copy(root: Root, manifest: Manifest, files: Sequence[StoredFile]) -> P
 
 
 def _fetch(root: Root, manifest: Manifest, item: StoredFile, local: Path) -> None:
-    partial = local.with_name(f".{local.name}.{os.getpid()}")
-    try:
+    with atomic_file(local) as partial:
         root.download(manifest.key(item.path), partial)
         if hash_file(partial) != item.sha256:
             raise DamagedError(f"{manifest.ref}: {item.path}: its bytes are not those that were written")
-        partial.replace(local)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _is_copy(local: Path, item: StoredFile) -> bool:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import os
-import uuid
 from pathlib import Path
 
+from latent_core.atomic import atomic_file, scratch_file
 from latent_core.errors import InputError
 
 
 def create(path: Path, content: bytes) -> bool:
     """Write a file that does not exist yet; False when it exists. It is written aside, synced, then linked."""
-    aside = _write_aside(path, content)
-    try:
-        os.link(aside, path)  # atomic, and refuses to replace
-    except FileExistsError:
-        return False
-    finally:
-        aside.unlink(missing_ok=True)
+    with scratch_file(path) as aside:
+        _write_synced(aside, content)
+        try:
+            os.link(aside, path)  # atomic, and refuses to replace
+        except FileExistsError:
+            return False
     return True
 
 
 def replace(path: Path, content: bytes) -> None:
     """Write a file whether it exists or not; readers see the old or the new one."""
-    _write_aside(path, content).replace(path)
+    with atomic_file(path) as aside:
+        _write_synced(aside, content)
 
 
 def check_folder(root: Path) -> None:
@@ -33,16 +33,9 @@ def check_folder(root: Path) -> None:
         raise InputError(f"store: {there} is a file; name a folder, or s3://bucket/prefix")
 
 
-def _write_aside(path: Path, content: bytes) -> Path:
-    """A synced file beside `path`, under a name that no reader looks for."""
+def _write_synced(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with aside.open("wb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
-    return aside
+    with path.open("wb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())

@@ -7,14 +7,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
+from latent_core.atomic import atomic_folder
 from latent_core.dual.storage import FILE_NAME
 from latent_core.errors import InputError
 from latent_core.models.source import cache_dir, model_in, open_model
@@ -140,9 +139,6 @@ def _dual_of(base: Path) -> Path:
 
     target = cache_dir() / "demo_duals" / open_model(str(base)).fingerprint
     if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=target.parent) as scratch:
-            build_dual(base, Path(scratch) / "dual", think_missing="add")
-            with suppress(OSError):  # another page's server was quicker, with the same model
-                (Path(scratch) / "dual").rename(target)
+        with atomic_folder(target) as folder:
+            build_dual(base, folder, think_missing="add")
     return target

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +37,18 @@ class Provenance:
 
     def run_of(self, ref: ArtifactRef) -> Mapping[str, Any]:
         """The parameters of the run that made an artifact, by its journal, or by a record and its report."""
-        found = self.library.run_of(ref)
-        if found:
-            return found
+        return self.library.run_of(ref) or self._recorded.get(ref.fingerprint, {})
+
+    @cached_property
+    def _recorded(self) -> Mapping[str, Mapping[str, Any]]:
+        """The parameters of the first run that left a record and whose result has this parent, by its fingerprint."""
+        found: dict[str, Mapping[str, Any]] = {}
         for past in reversed(past_runs(self._store)):
             result = None if past.result is None else self._store.get(past.result.stage, past.result.fingerprint)
-            if result is not None and ref.fingerprint in {
-                parent.fingerprint for parent in result.manifest.content.parents.values()
-            }:
-                return past.config
-        return {}
+            if result is not None:
+                for parent in result.manifest.content.parents.values():
+                    found.setdefault(parent.fingerprint, past.config)
+        return found
 
     def label_of(self, ref: ArtifactRef) -> str:
         return self.library.label_of(ref)

@@ -140,6 +140,44 @@ def test_run_of_which_the_store_has_all_leaves_a_record_that_says_so(
     assert (fallen.state, fallen.failure, fallen.result) == (RunState.FAILED, "it got worse", report)
 
 
+def test_flow_is_run_for_its_record_alone_unless_a_verdict_is_known_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from latent_core.errors import RegressionFound
+    from tasks.run.history import past_runs
+    from tests.support.lab import two_runs
+
+    lab = two_runs(tmp_path)
+    report = lab.report(2e-3, 10)
+    found, computed = RegressionFound("found"), RegressionFound("computed")
+    concluding: list[RegressionFound] = []
+    records = len(past_runs(lab.store))
+
+    def compose(config: Any, run: Any) -> Any:
+        run.unrecorded = True
+        run.lines.append(PlannedStage("report", report, hit=True, rows=None))
+        return report
+
+    def conclude(config: Any, run: Any, result: Any) -> None:
+        if concluding:
+            raise concluding[0]
+
+    def run_it(*words: Any) -> None:
+        raise computed
+
+    flow = find_flow("tokenskip-math")
+    entry = FlowEntry(flow.name, flow.config, compose, flow.execute, lambda result: None, conclude)
+    config = flow.config.model_validate({"store": lab.store.root, "train": {"learning_rate": 2e-3}})
+    monkeypatch.setattr(execution, "execute_entry", run_it)
+    done = execution.run_missing(entry, config, [])
+    assert (done.verdict, done.result.ref) == (computed, report)
+    assert "running the flow for its record" in capsys.readouterr().out
+    assert len(past_runs(lab.store)) == records  # which a flow that is run writes itself
+    concluding.append(found)
+    assert execution.run_missing(entry, config, []).verdict is found
+    assert len(past_runs(lab.store)) == records + 1 and capsys.readouterr().out == ""
+
+
 def test_work_dir_that_cannot_be_made_is_named_before_the_prefect_server_starts(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     settings = [f"store={tmp_path / 'store'}", "model=latent-mini", f"runtime.work_dir={tmp_path / 'file' / 'work'}"]

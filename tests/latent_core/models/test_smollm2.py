@@ -232,10 +232,10 @@ prepare_smollm2(Path({str(tmp_path / "cache")!r}), model={model!r}, convert=kill
     killed = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": search}, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert visible(tmp_path / "cache") == []
-    assert list((tmp_path / "cache").glob(".*.part-*"))  # what the dead process left behind
+    assert list((tmp_path / "cache").glob(".*.partial"))  # what the dead process left behind
     made = prepare_smollm2(tmp_path / "cache", model=model, convert=copy_converter)
     assert (made / "model.safetensors").read_bytes() == b"weights"
-    assert not list((tmp_path / "cache").glob(".*.part-*"))
+    assert not list((tmp_path / "cache").glob(".*.partial"))
 
 
 def test_prepare_concurrent_callers_convert_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

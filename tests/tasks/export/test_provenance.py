@@ -10,10 +10,11 @@ import pytest
 
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.models.source import open_model
-from latent_core.store import ArtifactRef, Reference, begin
+from latent_core.store import ArtifactRef, ArtifactStore, Reference, begin
+from tasks.export import provenance
 from tasks.export.model import CARD, export_model
 from tasks.export.provenance import Provenance
-from tasks.run.history import RunRecord
+from tasks.run.history import PastRun, RunRecord, past_runs
 from tasks.tracking.journal import Journal, JournalEntry
 from tests.support.exportable import Exportable
 from tests.support.stage_bench import MINI
@@ -83,6 +84,32 @@ def test_results_on_a_local_file_are_not_called_the_benchmarks(tmp_path: Path) -
         str(made.evaluations[0].ref): "gsm8k from a local file",
         str(made.evaluations[1].ref): "gsm8k",
     }
+
+
+def test_benchmarks_that_only_records_of_runs_tell_are_the_first_runs_and_records_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Exportable(tmp_path, has_journal=False)
+    for evaluation in made.evaluations:
+        content = evaluation.manifest.content
+        made.store.set_aside(evaluation.ref)
+        with begin(made.store, evaluation.ref) as out:
+            record = {"started": 1.0, "seconds": 2.0}
+            out.commit(config=content.identity, parents=content.parents, metrics=content.metrics, record=record)
+    report = made.report({f"evaluation/{number}": one.ref for number, one in enumerate(made.evaluations)})
+    for started, name in enumerate(["math", "gsm8k"]):
+        config = TokenSkipConfig.model_validate({"model": "latent-mini", "benchmark": {"name": name}})
+        journal = Journal(str(started) * 32, "tokenskip-math", "", config.model_dump(mode="json"), float(started))
+        RunRecord(made.store, journal, "run").end(None, report)
+    readings = []
+
+    def counted(store: ArtifactStore) -> list[PastRun]:
+        readings.append(store)
+        return past_runs(store)
+
+    monkeypatch.setattr(provenance, "past_runs", counted)
+    results = Provenance(made.store).results_of(made.trained.ref.fingerprint)
+    assert [result.benchmark for result in results] == ["math", "math"] and len(readings) == 1
 
 
 def test_lineage_names_what_the_store_does_not_have_any_more(tmp_path: Path) -> None:
