@@ -1,4 +1,6 @@
-"""The numbers of a finished flow as a results file: arms over seeds (`compare`, `length`) and agents (`rl`).
+"""The numbers of a finished flow as a results file.
+
+These are the table of the main job, arms over seeds (`compare`, `length`), or agents (`rl`).
 
     latent run compare -c deployments/compare.yaml
     python -m bench.flow_results compare_arms/FINGERPRINT --flow compare -c deployments/compare.yaml --json FILE
@@ -10,6 +12,7 @@ versions are those of the run, not of this command.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterator
@@ -23,7 +26,7 @@ from latent_core.store import Artifact, ArtifactStore
 from latent_core.store.garbage import reachable
 from latent_core.store.manifest import Manifest
 
-RESULTS = "results.json"
+RESULTS, TABLE = "results.json", "results.csv"
 
 
 def flow_results(report: Artifact, store: ArtifactStore) -> dict[str, Any]:
@@ -31,13 +34,33 @@ def flow_results(report: Artifact, store: ArtifactStore) -> dict[str, Any]:
 
     Raises InputError for an artifact that is no report with numbers.
     """
-    if all(file.path != RESULTS for file in report.manifest.content.files):
-        raise InputError(f"{report.ref}: has no {RESULTS}; name the report of a flow compare, length or rl")
     seconds: dict[str, float] = defaultdict(float)
     for manifest in _behind(report, store):
         seconds[manifest.ref.stage] += manifest.record["seconds"]
-    numbers: dict[str, Any] = json.loads(report.read_bytes(RESULTS))
-    return {"report": str(report.ref), **numbers, "seconds": {name: round(spent) for name, spent in seconds.items()}}
+    return {
+        "report": str(report.ref),
+        **_numbers(report),
+        "seconds": {name: round(spent) for name, spent in seconds.items()},
+    }
+
+
+def _numbers(report: Artifact) -> dict[str, Any]:
+    files = {file.path for file in report.manifest.content.files}
+    if RESULTS in files:
+        found: dict[str, Any] = json.loads(report.read_bytes(RESULTS))
+        return found
+    if TABLE in files:
+        rows = csv.DictReader(report.read_bytes(TABLE).decode().splitlines())
+        return {"rows": [{name: _value(text) for name, text in row.items()} for row in rows]}
+    raise InputError(f"{report.ref}: has no {RESULTS} or {TABLE}; name the report of a flow")
+
+
+def _value(text: str) -> float | str | None:
+    """A cell of CSV: a number, None where it is empty, else its text."""
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return text
 
 
 def ran(report: Artifact) -> dict[str, Any]:

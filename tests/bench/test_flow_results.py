@@ -16,13 +16,18 @@ from latent_core.identity import fingerprint
 from latent_core.store import Artifact, ArtifactRef, ArtifactStore, begin
 
 
-def _made(store: ArtifactStore, stage: str, seconds: float, numbers: Any = None, **parents: ArtifactRef) -> Artifact:
+def _made(
+    store: ArtifactStore, stage: str, seconds: float, numbers: Any = None, table: str = "", **parents: ArtifactRef
+) -> Artifact:
     config = {"stage": stage, "seconds": seconds}
     ref = ArtifactRef(stage, fingerprint(stage, 1, config, {role: one.fingerprint for role, one in parents.items()}))
     with begin(store, ref) as out:
         if numbers is not None:
             with out.open("results.json") as file:
                 file.write(json.dumps(numbers).encode())
+        if table:
+            with out.open("results.csv") as file:
+                file.write(table.encode())
         started = {"seconds": seconds, "started": datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()}
         made_by = {"environment": {"commit": "abc", "machine": "x86_64", "torch": "2"}}
         return out.commit(config=config, parents=parents, record=started | made_by)
@@ -40,6 +45,15 @@ def test_flow_results_have_the_numbers_and_the_seconds_of_every_stage_behind_the
     assert ran(report) == {"date": "2026-01-31", "commit": "abc", "versions": {"torch": "2"}}
 
 
+def test_flow_results_of_the_main_job_are_the_rows_of_its_table(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path))
+    report = _made(store, "report", 1.0, table="model,ratio,accuracy\r\nstandard,0.5,0.25\r\nbase,,0.34\r\n")
+    assert flow_results(report, store)["rows"] == [
+        {"model": "standard", "ratio": 0.5, "accuracy": 0.25},
+        {"model": "base", "ratio": None, "accuracy": 0.34},
+    ]
+
+
 def test_results_file_says_when_and_with_what_the_flow_ran_and_not_this_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,5 +69,5 @@ def test_results_file_says_when_and_with_what_the_flow_ran_and_not_this_command(
 
 def test_flow_results_of_what_is_no_report_are_refused(tmp_path: Path) -> None:
     store = ArtifactStore(str(tmp_path))
-    with pytest.raises(InputError, match=r"train/.*: has no results\.json; name the report"):
+    with pytest.raises(InputError, match=r"train/.*: has no results\.json or results\.csv; name the report"):
         flow_results(_made(store, "train", 1.0), store)
