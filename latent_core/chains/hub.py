@@ -12,6 +12,7 @@ from latent_core.config.chains import HUB_PREFIX
 from latent_core.errors import InputError
 from latent_core.hub import failures, reason
 
+_OTHERS = (RuntimeError, StopIteration)  # of `datasets`, for a data set that is a script, and a file without rows
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -31,15 +32,17 @@ def open_dataset(source: str, subset: str | None, split: str) -> HubTable:
     Raises InputError for a data set, revision, configuration or split that is not there, or a hub that is not reached.
     """
     from datasets import load_dataset
+    from datasets.exceptions import DatasetGenerationError
     from huggingface_hub import HfApi
 
     name, _, revision = source.removeprefix(HUB_PREFIX).partition("@")
     try:
         commit = revision if _COMMIT.fullmatch(revision) else HfApi().dataset_info(name, revision=revision or None).sha
         table = load_dataset(name, subset, split=split, revision=commit)
-    except failures() as error:
+    except (*failures(), *_OTHERS, DatasetGenerationError) as error:
+        why = reason(error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error)
         raise InputError(
-            f"collect.source: {source}, split {split!r}, cannot be read from the hub ({reason(error)}); check "
+            f"collect.source: {source}, split {split!r}, cannot be read from the hub ({why}); check "
             "collect.chains.split and subset, set HF_HUB_OFFLINE=0 with a network, or give file:PATH"
         ) from error
 
