@@ -57,7 +57,7 @@ class GradeChainsInputs(NamedTuple):
     chains: ArtifactRef
 
 
-@stage("read_chains", version=1)
+@stage("read_chains", version=2)
 def read_chains(out: ArtifactWriter, inputs: ReadChainsInputs, config: ReadChains, workplace: Workplace) -> Outcome:
     source = inputs.source.open()
     workplace.scratch.mkdir(parents=True, exist_ok=True)

@@ -111,7 +111,8 @@ def column_names(file: Path, head: Iterable[Row | Unusable]) -> list[str]:
     if file.suffix.lower() in PARQUET:
         return list(open_parquet(file, "collect.source").schema_arrow.names)
     names: dict[str, None] = {}
-    fault, is_row = None, False
+    fault: Unusable | None = None
+    is_row = False
     for row in head:
         if isinstance(row, Row):
             is_row = True
@@ -179,4 +180,5 @@ def _parquet_rows(file: Path, columns: Sequence[str] | None) -> Iterator[Row]:
 
 
 def _reason(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error).partition("\n")[0]
+    told = error.strerror if isinstance(error, OSError) else None
+    return told or str(error).partition("\n")[0]

@@ -12,7 +12,6 @@ from latent_core.config.chains import HUB_PREFIX
 from latent_core.errors import InputError
 from latent_core.hub import failures, reason
 
-_OTHERS = (RuntimeError, StopIteration)  # of `datasets`, for a data set that is a script, and a file without rows
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -39,7 +38,7 @@ def open_dataset(source: str, subset: str | None, split: str) -> HubTable:
     try:
         commit = revision if _COMMIT.fullmatch(revision) else HfApi().dataset_info(name, revision=revision or None).sha
         table = load_dataset(name, subset, split=split, revision=commit)
-    except (*failures(), *_OTHERS, DatasetGenerationError) as error:
+    except _failures() as error:
         why = reason(error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error)
         raise InputError(
             f"collect.source: {source}, split {split!r}, cannot be read from the hub ({why}); check "
@@ -51,3 +50,10 @@ def open_dataset(source: str, subset: str | None, split: str) -> HubTable:
         return (Row(dict(row), f"row {number} of {name}") for number, row in enumerate(wanted, 1))
 
     return HubTable(f"{commit}/{subset or ''}/{split}", len(table), tuple(table.column_names), read)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Also what `datasets` raises for files that it cannot load, a data set that is a script, a file without rows."""
+    from datasets.exceptions import DatasetGenerationError
+
+    return (*failures(), DatasetGenerationError, RuntimeError, StopIteration)

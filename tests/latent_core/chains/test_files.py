@@ -104,7 +104,7 @@ def test_cell_that_python_cannot_hold_is_told_and_the_row_is_read(tmp_path: Path
 def test_parquet_of_one_large_row_group_is_read_a_page_at_a_time(tmp_path: Path) -> None:
     file = tmp_path / "rows.parquet"
     texts = [str(number) * 4000 for number in range(1000, 2000)]  # 16 MB
-    pq.write_table(pa.table({"a": texts}), file, compression="none", use_dictionary=False, row_group_size=1000)
+    pq.write_table(pa.table({"a": texts}), file, compression="none", use_dictionary=False, write_batch_size=64)
     del texts
     before = pa.total_allocated_bytes()
     held = [pa.total_allocated_bytes() - before for _ in rows_of(file)]
