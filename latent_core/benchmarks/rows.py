@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _NAMED = 3  # bad rows that a message names; it counts the others
 _KEPT_DIGITS = 17  # of a JSON number with a fraction; 17 are what other languages print
-_PARQUET_BUFFER = 1 << 20  # bytes; unset, a reader holds a row group's column as a whole, which may be all of the file
+_PARQUET_BUFFER = 1 << 20  # bytes; without it a reader holds all of a row group, which may be all of the file
 _MOST_DIGITS = 4000  # Python converts no longer numbers; they stay the text that they are in the file
 
 
@@ -158,7 +158,7 @@ def open_parquet(path: Path, field: str) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(path, buffer_size=_PARQUET_BUFFER)
+        table = pq.ParquetFile(path, buffer_size=_PARQUET_BUFFER, pre_buffer=False)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise damaged_parquet(path, field, error) from error
     if (twice := _named_twice(table.schema_arrow.names)) is not None:

@@ -103,9 +103,8 @@ def test_cell_that_python_cannot_hold_is_told_and_the_row_is_read(tmp_path: Path
 
 def test_parquet_of_one_large_row_group_is_read_a_page_at_a_time(tmp_path: Path) -> None:
     file = tmp_path / "rows.parquet"
-    texts = [str(number) * 4000 for number in range(1000, 2000)]  # 16 MB
-    pq.write_table(pa.table({"a": texts}), file, compression="none", use_dictionary=False, write_batch_size=64)
-    del texts
+    texts = pa.table({"a": [str(number) * 250 for number in range(10_000, 30_000)]})  # 24 MB
+    pq.write_table(texts, file, compression="none", use_dictionary=False, row_group_size=texts.num_rows)
     before = pa.total_allocated_bytes()
     held = [pa.total_allocated_bytes() - before for _ in rows_of(file)]
-    assert len(held) == 1000 and max(held) < 6 << 20
+    assert len(held) == 20_000 and max(held) < 6 << 20
