@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,10 +12,12 @@ from latent_core.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 T = TypeVar("T")
 _NAMED = 3  # bad rows that a message names; it counts the others
 _KEPT_DIGITS = 17  # of a JSON number with a fraction; 17 are what other languages print
+_PARQUET_BUFFER = 1 << 20  # bytes; without it a reader holds all of a row group, which may be all of the file
 _MOST_DIGITS = 4000  # Python converts no longer numbers; they stay the text that they are in the file
 
 
@@ -131,27 +133,51 @@ def _real(digits: str) -> float | Unreadable:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):  # json itself keeps the last
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is given twice")
+        raise ValueError(f"the key {_named_twice(name for name, _ in pairs)!r:.80} is given twice")
     return values
+
+
+def _named_twice(names: Iterable[str]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 _JSON = json.JSONDecoder(parse_int=_integer, parse_float=_real, object_pairs_hook=_object)
 
 
-def _parquet_rows(path: Path) -> Iterator[Row]:
+def open_parquet(path: Path, field: str) -> pq.ParquetFile:
+    """A Parquet file, of which a page of each column is in memory at a time, not a whole row group.
+
+    Raises InputError, which begins with `field`, for a file that is none, or has two columns of one name.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(path).read()
-        names = table.column_names
+        table = pq.ParquetFile(path, buffer_size=_PARQUET_BUFFER, pre_buffer=False)
     except (pa.ArrowException, OSError, ValueError) as error:
-        why = str(error).partition("\n")[0]
-        raise InputError(f"benchmark: {path} is not a Parquet file, or damaged ({why})") from error
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"benchmark: {path} has two columns {twice!r}; rename one")
+        raise damaged_parquet(path, field, error) from error
+    if (twice := _named_twice(table.schema_arrow.names)) is not None:
+        raise InputError(f"{field}: {path} has two columns {twice!r}; rename one")
+    return table
+
+
+def damaged_parquet(path: Path, field: str, error: Exception) -> InputError:
+    why = str(error).partition("\n")[0]
+    return InputError(f"{field}: {path} is not a Parquet file, or damaged ({why})")
+
+
+def _parquet_rows(path: Path) -> Iterator[Row]:
+    import pyarrow as pa
+
+    try:
+        table = open_parquet(path, "benchmark").read()
+    except (pa.ArrowException, OSError) as error:
+        raise damaged_parquet(path, "benchmark", error) from error
     columns = _Columns(table)
     return (Row(_TableRow(columns, index), f"{path}, counted from 0") for index in range(table.num_rows))
 
@@ -193,7 +219,7 @@ def cell_value(cell: Any) -> Any:
 
     try:
         value = cell.as_py()
-    except ValueError as error:  # text that is not UTF-8, a time beyond Python's
+    except (ValueError, OverflowError, LookupError) as error:  # text that is not UTF-8, a time or zone beyond Python's
         return Unreadable(f"damaged ({error})")
     precision = {"float": np.float32, "halffloat": np.float16}.get(str(cell.type))
     if precision is None or value is None or float(written := str(precision(value))) == value or value != value:

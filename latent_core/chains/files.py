@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from latent_core.benchmarks.rows import Row, cell_value, json_row
+from latent_core.benchmarks.rows import Row, cell_value, json_row, open_parquet
 from latent_core.benchmarks.values import Unusable
 from latent_core.errors import InputError
 from latent_core.identity import hash_file
-
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
 
 JSONL, PARQUET = (".jsonl", ".json"), (".parquet",)
 LONGEST_LINE = 64 << 20  # bytes; a longer line is counted and never held in memory
@@ -40,25 +37,40 @@ class ScannedFile(NamedTuple):
 def files_of(place: str) -> list[Path]:
     """The files that a path stands for: itself, those of a folder, or those of a pattern, in the order of their names.
 
-    Raises InputError where there are none, and for one that is neither JSONL nor Parquet.
+    Raises InputError where there are none, for one that is neither JSONL nor Parquet, and for a folder or a broken link
+    that is named like one.
     """
-    path = Path(place).expanduser()
+    try:
+        return _files_of(place, Path(place).expanduser())
+    except InputError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:  # a name too long, `a**b`, a user who has no home
+        raise InputError(f"collect.source: {place} is no path that can be read ({_reason(error)})") from error
+
+
+def _files_of(place: str, path: Path) -> list[Path]:
     if path.is_dir():
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in JSONL + PARQUET)
+        found = sorted(entry for entry in path.iterdir() if _is_table(entry))
         if not found:
             raise InputError(f"collect.source: the folder {place} holds no .jsonl or .parquet file")
-        return found
-    found = [path]
-    if not path.is_file():
-        found = sorted(match for match in _matches(path) if match.is_file())
+    elif path.is_file():
+        found = [path]
+    else:
+        found = sorted(match for match in _matches(path) if _is_table(match) or match.is_file())
         if not found:
             raise InputError(f"collect.source: no such file {place}")
     for file in found:
-        if file.suffix.lower() not in JSONL + PARQUET:
+        if not file.is_file():
+            raise InputError(f"collect.source: {file} is a folder or a broken link; give it alone, or take it away")
+        if not _is_table(file):
             raise InputError(
                 f"collect.source: {file} is neither .jsonl nor .parquet; write it as JSONL, an object a line"
             )
     return found
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() in JSONL + PARQUET
 
 
 def _matches(pattern: Path) -> Iterator[Path]:
@@ -69,16 +81,19 @@ def _matches(pattern: Path) -> Iterator[Path]:
 def scan(file: Path) -> ScannedFile:
     """Hash a file and count its rows, in one pass; a process does so once, until the file changes.
 
-    Raises InputError for Parquet that cannot be read.
+    Raises InputError for a file that cannot be read.
     """
-    state = file.stat()
-    return _scanned(file.resolve(), state.st_size, state.st_mtime_ns, state.st_ino)
+    try:
+        state = file.stat()
+        return _scanned(file.resolve(), state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+    except OSError as error:
+        raise InputError(f"collect.source: {file} cannot be read ({_reason(error)})") from error
 
 
 @lru_cache(maxsize=1024)
-def _scanned(file: Path, size: int, changed: int, inode: int) -> ScannedFile:
+def _scanned(file: Path, size: int, written: int, changed: int, inode: int) -> ScannedFile:
     if file.suffix.lower() in PARQUET:
-        return ScannedFile(hash_file(file), _parquet(file).metadata.num_rows)
+        return ScannedFile(hash_file(file), open_parquet(file, "collect.source").metadata.num_rows)
     digest, rows, is_start = hashlib.sha256(), 0, True
     with file.open("rb") as handle:
         while line := handle.readline(LONGEST_LINE):
@@ -88,11 +103,25 @@ def _scanned(file: Path, size: int, changed: int, inode: int) -> ScannedFile:
     return ScannedFile(digest.hexdigest(), rows)
 
 
-def column_names(file: Path, head: Sequence[Row]) -> list[str]:
-    """The columns of a file: of Parquet as its schema has them, of JSONL those of its first rows."""
+def column_names(file: Path, head: Iterable[Row | Unusable]) -> list[str]:
+    """The columns of a file: of Parquet as its schema has them, of JSONL those of its first rows.
+
+    Raises InputError where none of these is a row.
+    """
     if file.suffix.lower() in PARQUET:
-        return list(_parquet(file).schema_arrow.names)
-    return list(dict.fromkeys(name for row in head for name in row))
+        return list(open_parquet(file, "collect.source").schema_arrow.names)
+    names: dict[str, None] = {}
+    fault: Unusable | None = None
+    is_row = False
+    for row in head:
+        if isinstance(row, Row):
+            is_row = True
+            names.update(dict.fromkeys(row))
+        else:
+            fault = fault or row
+    if not is_row:
+        raise InputError(f"collect.source: {fault or f'{file} holds no rows'}")
+    return list(names)
 
 
 def rows_of(file: Path, columns: Sequence[str] | None = None) -> Iterator[Row | Unusable]:
@@ -134,20 +163,10 @@ def _is_blank(line: bytes) -> bool:
     return not line.strip() or line.strip() == _MARK
 
 
-def _parquet(file: Path) -> pq.ParquetFile:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(file)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(f"collect.source: {file} is not a Parquet file, or damaged ({_first_line(error)})") from error
-
-
 def _parquet_rows(file: Path, columns: Sequence[str] | None) -> Iterator[Row]:
     import pyarrow as pa
 
-    table = _parquet(file)
+    table = open_parquet(file, "collect.source")
     wanted = None if columns is None else [name for name in table.schema_arrow.names if name in columns]
     number = 0
     try:
@@ -157,8 +176,9 @@ def _parquet_rows(file: Path, columns: Sequence[str] | None) -> Iterator[Row]:
                 values = {name: cell_value(batch.column(name)[index]) for name in batch.schema.names}
                 yield Row(values, f"row {number} of {file}")
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"collect.source: {file} is damaged after row {number} ({_first_line(error)})") from error
+        raise InputError(f"collect.source: {file} is damaged after row {number} ({_reason(error)})") from error
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+def _reason(error: Exception) -> str:
+    told = error.strerror if isinstance(error, OSError) else None
+    return told or str(error).partition("\n")[0]

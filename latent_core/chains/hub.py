@@ -31,15 +31,17 @@ def open_dataset(source: str, subset: str | None, split: str) -> HubTable:
     Raises InputError for a data set, revision, configuration or split that is not there, or a hub that is not reached.
     """
     from datasets import load_dataset
+    from datasets.exceptions import DatasetGenerationError
     from huggingface_hub import HfApi
 
     name, _, revision = source.removeprefix(HUB_PREFIX).partition("@")
     try:
         commit = revision if _COMMIT.fullmatch(revision) else HfApi().dataset_info(name, revision=revision or None).sha
         table = load_dataset(name, subset, split=split, revision=commit)
-    except failures() as error:
+    except _failures() as error:
+        why = reason(error.__cause__ if isinstance(error, DatasetGenerationError) and error.__cause__ else error)
         raise InputError(
-            f"collect.source: {source}, split {split!r}, cannot be read from the hub ({reason(error)}); check "
+            f"collect.source: {source}, split {split!r}, cannot be read from the hub ({why}); check "
             "collect.chains.split and subset, set HF_HUB_OFFLINE=0 with a network, or give file:PATH"
         ) from error
 
@@ -48,3 +50,10 @@ def open_dataset(source: str, subset: str | None, split: str) -> HubTable:
         return (Row(dict(row), f"row {number} of {name}") for number, row in enumerate(wanted, 1))
 
     return HubTable(f"{commit}/{subset or ''}/{split}", len(table), tuple(table.column_names), read)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Also what `datasets` raises for files that it cannot load, a data set that is a script, a file without rows."""
+    from datasets.exceptions import DatasetGenerationError
+
+    return (*failures(), DatasetGenerationError, RuntimeError, StopIteration)

@@ -14,7 +14,8 @@ _ENDS = (
 )  # fmt: skip
 _FINAL_CHANNEL = "<|channel|>final<|message|>"  # harmony's; what stands between the reasoning and it is no text
 _SOLUTION_MARKS = ("<|begin_of_solution|>", "<|end_of_solution|>")
-_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+_ANSWER_CLOSE = "</answer>"
+_ANSWER = re.compile(rf"<answer>(.*?){_ANSWER_CLOSE}", re.DOTALL)
 
 
 class Parts(NamedTuple):
@@ -46,9 +47,12 @@ def parted(text: str) -> Parts:
 
 def _without_end(text: str) -> str:
     text = text.strip()
-    while (end := next((end for end in _ENDS if text.endswith(end)), None)) is not None:
-        text = text.removesuffix(end).rstrip()
-    return text
+    stop = len(text)
+    while (end := next((end for end in _ENDS if text.endswith(end, 0, stop)), None)) is not None:
+        stop -= len(end)
+        while stop and text[stop - 1].isspace():
+            stop -= 1
+    return text[:stop]
 
 
 def _plain(words: str) -> str:
@@ -57,7 +61,8 @@ def _plain(words: str) -> str:
         words = words.rpartition(_FINAL_CHANNEL)[2]
     for mark in _SOLUTION_MARKS:
         words = words.replace(mark, "")
-    answers = list(_ANSWER.finditer(words))
+    end = words.rfind(_ANSWER_CLOSE) + len(_ANSWER_CLOSE)  # no <answer> behind it is followed to the end of the text
+    answers = list(_ANSWER.finditer(words, 0, end))
     if answers:
         last, said = answers[-1], answers[-1][1].strip()
         boxed = said if "\\boxed" in said else render_answer(said)

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from latent_core.chains.rows import Asked, Chain, LeftOutError, Reason
+from latent_core.chains.rows import LARGEST_SAMPLE, Asked, Chain, LeftOutError, Reason
 
 _SAMPLE_OF_ID = re.compile(r"(.+)_s(\d{1,9})", re.DOTALL)
 _TABLES = """
@@ -77,7 +77,7 @@ class Names:
             and sample is not None
             and self._one("SELECT 1 FROM given WHERE name = ? AND sample = ?", name, sample)
         ):
-            raise LeftOutError(Reason.DUPLICATE_ID, f"{asked.id} sample {sample} was there already")
+            raise LeftOutError(Reason.DUPLICATE_ID, f"{name!r:.80} sample {sample} was there already")
         if known is None:
             name = self._unnamed(row) if name is None else name
             known = (number, shard, name)
@@ -100,7 +100,7 @@ class Names:
             owner = self._one("SELECT number FROM names WHERE name = ?", candidate)
             if owner is None or owner[0] == number:
                 return candidate
-        raise LeftOutError(Reason.DUPLICATE_ID, f"{asked.id} names another question already")
+        raise LeftOutError(Reason.DUPLICATE_ID, f"{asked.id!r:.80} names another question already")
 
     def _unnamed(self, row: int) -> str:
         """What a question is called that has no id."""
@@ -116,7 +116,19 @@ class Names:
         ):
             return sample
         highest = self._one("SELECT max(sample) FROM samples WHERE number = ?", number)
-        return 0 if highest is None or highest[0] is None else int(highest[0]) + 1
+        if highest is None or highest[0] is None:
+            return 0
+        if highest[0] < LARGEST_SAMPLE:
+            return int(highest[0]) + 1
+        return self._lowest_free(number)
+
+    def _lowest_free(self, number: int) -> int:
+        before_free = """
+            SELECT min(sample) FROM (SELECT -1 AS sample UNION ALL SELECT sample FROM samples WHERE number = ?1) AS one
+            WHERE NOT EXISTS (SELECT 1 FROM samples WHERE number = ?1 AND sample = one.sample + 1)
+        """
+        found = self._one(before_free, number)
+        return 0 if found is None else int(found[0]) + 1
 
     def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
         found: tuple[Any, ...] | None = self._database.execute(query, values).fetchone()

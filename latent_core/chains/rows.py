@@ -16,7 +16,8 @@ from latent_core.scoring import choices
 from latent_core.scoring.grading import reference
 
 LONGEST_TEXT = 1_000_000  # characters of a question or a chain; tokenising takes memory in proportion
-_LARGEST_SAMPLE = 2**31 - 1  # of the column's type
+LARGEST_SAMPLE = 2**31 - 1  # of the column's type
+_LONGEST_DETAIL = 200  # characters: an id, or an answer, may be as long as a line
 _REASONING_FIELDS = (
     "reasoning_content",
     "reasoning",
@@ -41,6 +42,7 @@ class LeftOutError(Exception):
     """A row or a chain is not used; `detail` says more, without the row's place."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
+        detail = detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]}..."
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
 
@@ -85,8 +87,7 @@ def asked_in(row: Row, columns: ChainColumns, grading: ChainGrading) -> Asked:
 
 def chains_in(row: Row, columns: ChainColumns, unmarked: Unmarked) -> Iterator[Chain | LeftOutError]:
     """The solutions of a row, one or more; in the place of one that cannot be used stands why."""
-    completions = _items(row.get(columns.completion)) if columns.completion else None
-    reasonings = _items(row.get(columns.reasoning)) if columns.reasoning else None
+    completions, reasonings = _items(row, columns.completion), _items(row, columns.reasoning)
     if completions is not None and reasonings is not None and len(completions) != len(reasonings):
         yield LeftOutError(Reason.NO_CHAIN, f"{len(reasonings)} reasonings beside {len(completions)} completions")
         return
@@ -96,12 +97,12 @@ def chains_in(row: Row, columns: ChainColumns, unmarked: Unmarked) -> Iterator[C
     for index in range(number):
         try:
             completion = None if completions is None else completions[index]
-            yield _chain(completion, None if reasonings is None else reasonings[index], unmarked)
+            yield _chain(completion, None if reasonings is None else reasonings[index], columns, unmarked)
         except LeftOutError as error:
             yield error
 
 
-def _chain(completion: object, reasoning: object, unmarked: Unmarked) -> Chain:
+def _chain(completion: object, reasoning: object, columns: ChainColumns, unmarked: Unmarked) -> Chain:
     said = _read(Reason.NO_CHAIN, as_answer, completion)
     thought = _read(Reason.NO_CHAIN, as_answer, reasoning)
     if thought is None:
@@ -110,35 +111,47 @@ def _chain(completion: object, reasoning: object, unmarked: Unmarked) -> Chain:
         raise LeftOutError(Reason.TOO_LARGE)
     if said is None and thought is None:
         raise LeftOutError(Reason.NO_CHAIN)
-    if said is None:  # reasoning alone: what it says of its answer is in it
+    if said is None:
         parts = parted(thought or "")
         text = "\n\n".join(filter(None, (parts.reasoning, parts.words)))
-        found = Chain(None, text, True) if parts.is_closed else Chain(parts.reasoning, "", False)
+        # Without a column of completions, what it says of its answer is in the reasoning; with an empty one it was cut.
+        is_whole = columns.completion is None and parts.is_closed
+        found = Chain(None, text, True) if is_whole else Chain(text, "", False)
     else:
         parts = parted(said)
-        if parts.reasoning is None and thought is not None:
-            before = parted(thought)
-            parts = Parts("\n\n".join(filter(None, (before.reasoning, before.words))), parts.words)
-        elif parts.reasoning is None and unmarked is Unmarked.CUT:
-            parts = Parts(parts.words, "", False)
+        if parts.is_closed and not parts.reasoning:
+            parts = _unreasoned(parts, thought, unmarked)
         found = Chain(*parts)
     if not (found.reasoning or found.words):
         raise LeftOutError(Reason.NO_CHAIN)
     return found
 
 
-def _items(value: object) -> list[object]:
-    """The solutions of a cell: those of a list, unless the list is a chat."""
+def _unreasoned(parts: Parts, thought: str | None, unmarked: Unmarked) -> Parts:
+    """A completion without reasoning of its own: what stands beside it is that, if anything does."""
+    if thought is not None:
+        before = parted(thought)
+        return Parts("\n\n".join(filter(None, (before.reasoning, before.words))), parts.words)
+    if parts.reasoning is None and unmarked is Unmarked.CUT:
+        return Parts(parts.words, "", False)
+    return Parts(None, parts.words)  # an empty pair of marks, as of models that are told not to think
+
+
+def _items(row: Row, column: str | None) -> list[object] | None:
+    """The solutions of a cell: those of a list, unless the list is a chat; None for a column or cell without any."""
+    value = row.get(column) if column else None
+    if value is None or value == []:
+        return None
     if isinstance(value, list) and not all(isinstance(item, dict) for item in value):
         return list(value)
-    return [] if value is None or value == [] else [value]
+    return [value]
 
 
 def _beside(completion: object) -> str | None:
-    """The reasoning that a chat's last message has beside its content."""
-    last = completion[-1] if isinstance(completion, list) and completion else None
-    if not isinstance(last, dict):
-        return None
+    """The reasoning that a chat's last message of the role assistant has beside its content."""
+    chat = completion if isinstance(completion, list) else []
+    said = [message for message in chat if isinstance(message, dict) and message.get("role") == "assistant"]
+    last = said[-1] if said else {}
     return next((last[name] for name in _REASONING_FIELDS if isinstance(last.get(name), str) and last[name]), None)
 
 
@@ -151,7 +164,7 @@ def _bare(question: str) -> str:
 def _sample(value: object) -> int | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST_SAMPLE:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_SAMPLE:
         raise LeftOutError(Reason.BAD_ID, f"sample {value!r} is no whole number from 0 on")
     return value
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -48,13 +48,10 @@ def open_source(source: str, config: ChainsConfig) -> ChainSource:
     rows = found.rows if config.rows is None else min(found.rows, config.rows)
     if not rows:
         raise InputError(f"collect.source: {source} holds no rows; give another")
-    head = list(islice(found.read(None), min(rows, LOOKED_AT)))
-    readable = [row for row in head if isinstance(row, Row)]
-    if not readable:
-        raise InputError(f"collect.source: {head[0]}" if head else f"collect.source: {source} holds no rows")
-    columns = settled_columns(config.columns, found.names(readable), source, config.grading)
-    _check_some_are_usable(readable, columns, config, source)
+    looked_at = min(rows, LOOKED_AT)
+    columns = settled_columns(config.columns, found.names(looked_at), source, config.grading)
     wanted = tuple(dict.fromkeys(columns.named().values()))
+    _check_some_are_usable(islice(found.read(wanted), looked_at), columns, config, source)
     return ChainSource(found.content, rows, columns, lambda: islice(found.read(wanted), rows))
 
 
@@ -62,7 +59,7 @@ def open_source(source: str, config: ChainsConfig) -> ChainSource:
 class _Found:
     content: str
     rows: int
-    names: Callable[[Sequence[Row]], list[str]]
+    names: Callable[[int], list[str]]
     read: Callable[[Sequence[str] | None], Iterator[Row | Unusable]]
 
 
@@ -70,8 +67,8 @@ def _local(place: str) -> _Found:
     paths = files.files_of(place)
     scanned = [files.scan(path) for path in paths]
 
-    def names(head: Sequence[Row]) -> list[str]:
-        return files.column_names(paths[0], head)
+    def names(looked_at: int) -> list[str]:
+        return files.column_names(paths[0], islice(read(None), looked_at))
 
     def read(columns: Sequence[str] | None) -> Iterator[Row | Unusable]:
         return chain.from_iterable(files.rows_of(path, columns) for path in paths)
@@ -85,12 +82,19 @@ def _joined(hashes: Sequence[str]) -> str:
 
 def _of_hub(source: str, config: ChainsConfig) -> _Found:
     table = hub.open_dataset(source, config.subset, config.split)
-    return _Found(table.content, table.rows, lambda head: list(table.columns), table.read)
+    return _Found(table.content, table.rows, lambda _: list(table.columns), table.read)
 
 
-def _check_some_are_usable(rows: Sequence[Row], columns: ChainColumns, config: ChainsConfig, source: str) -> None:
-    fault = ""
+def _check_some_are_usable(
+    rows: Iterable[Row | Unusable], columns: ChainColumns, config: ChainsConfig, source: str
+) -> None:
+    """Look at one row after the other, never at all of them at once, until one can be used."""
+    fault, broken, looked_at = "", "", 0
     for row in rows:
+        looked_at += 1
+        if isinstance(row, Unusable):
+            broken = broken or str(row)
+            continue
         try:
             asked_in(row, columns, config.grading)
             found = next((item for item in chains_in(row, columns, config.unmarked)), None)
@@ -100,6 +104,6 @@ def _check_some_are_usable(rows: Sequence[Row], columns: ChainColumns, config: C
         except LeftOutError as error:
             fault = fault or f"{error} ({row.place})"
     raise InputError(
-        f"collect.source: of the first {len(rows)} rows of {source} none can be used: {fault}; check "
+        f"collect.source: of the first {looked_at} rows of {source} none can be used: {fault or broken}; check "
         f"collect.chains.columns, which are {', '.join(f'{role}: {name}' for role, name in columns.named().items())}"
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from latent_core.chains import ChainReader
+from latent_core.chains.reading import PlacedChain
 from latent_core.config.chains import ChainGrading, ChainsConfig
 from latent_core.errors import InputError
 from latent_core.store import Artifact
@@ -143,6 +146,21 @@ def test_table_that_changed_since_the_run_was_planned_is_refused(bench: StageBen
     config = ReadChains(columns=source.columns, rows=1, shard_rows=9)
     with pytest.raises(InputError, match=r"rows\.jsonl changed on disk"):
         bench.perform(read_chains.call(config, ReadChainsInputs(found)))
+
+
+def test_table_that_changes_while_it_is_read_is_refused(
+    bench: StageBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_rows(tmp_path / "rows.jsonl", row(), row(completion=solution(8)))
+    placed = ChainReader.placed
+
+    def placed_and_cut(reader: ChainReader) -> Iterator[PlacedChain]:
+        yield from placed(reader)
+        write_rows(file, row())
+
+    monkeypatch.setattr(ChainReader, "placed", placed_and_cut)
+    with pytest.raises(InputError, match=r"rows\.jsonl changed on disk"):
+        _read(bench, file)
 
 
 def test_report_and_terminal_say_what_became_of_the_rows(bench: StageBench, tmp_path: Path) -> None:

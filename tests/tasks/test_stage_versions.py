@@ -78,7 +78,7 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (
         read_chains,
         ReadChains(columns=ChainColumns(question="q", completion="c", answer="a"), rows=10, shard_rows=5),
-        "8590f0021bd7ae99",
+        "2fe780f797d5e118",
     ),
     (grade_chains, GradeChains(shard=0), "047cc213cb370aac"),
     (score_words, ScoreWordsConfig(), "e97d0a21b6a605e6"),

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from latent_core.benchmarks.rows import Row
+from latent_core.benchmarks.values import Unreadable
 from latent_core.chains import files
 from latent_core.chains.files import BrokenLine, LongLine, files_of, rows_of, scan
 from latent_core.errors import InputError
@@ -63,10 +64,47 @@ def test_folder_and_pattern_stand_for_their_files_in_order(tmp_path: Path) -> No
         ("none-*.jsonl", "no such file"),
         ("empty", "holds no .jsonl or .parquet file"),
         ("rows.csv", "neither .jsonl nor .parquet"),
+        ("mixed", r"part.jsonl is a folder or a broken link"),
+        ("mixed/*.jsonl", r"part.jsonl is a folder or a broken link"),
+        ("linked", r"gone.parquet is a folder or a broken link"),
+        ("a**b.jsonl", "is no path that can be read"),
+        (f"{'x' * 5000}.jsonl", "is no path that can be read"),
     ],
 )
 def test_path_without_a_table_names_itself(tmp_path: Path, place: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "rows.csv").touch()
+    (tmp_path / "mixed/part.jsonl").mkdir(parents=True)
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/gone.parquet").symlink_to("nowhere")
     with pytest.raises(InputError, match=f"collect.source: .*{message}"):
         files_of(str(tmp_path / place))
+
+
+def test_home_that_nobody_has_is_no_path() -> None:
+    with pytest.raises(InputError, match=r"collect.source: ~nobody-here/rows.jsonl is no path that can be read"):
+        files_of("~nobody-here/rows.jsonl")
+
+
+def test_parquet_with_a_column_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "rows.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array(["x"]), pa.array(["y"])], names=["a", "a"]), file)
+    with pytest.raises(InputError, match=r"collect.source: .*rows.parquet has two columns 'a'; rename one"):
+        scan(file)
+
+
+@pytest.mark.parametrize("column", [pa.array([2**40], pa.timestamp("s")), pa.array([0], pa.timestamp("us", "Mars/X"))])
+def test_cell_that_python_cannot_hold_is_told_and_the_row_is_read(tmp_path: Path, column: pa.Array) -> None:
+    file = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"a": column, "b": ["x"]}), file)
+    (row,) = rows_of(file)
+    assert isinstance(row, Row) and row["b"] == "x" and isinstance(row["a"], Unreadable)
+
+
+def test_parquet_of_one_large_row_group_is_read_a_page_at_a_time(tmp_path: Path) -> None:
+    file = tmp_path / "rows.parquet"
+    texts = pa.table({"a": [str(number) * 250 for number in range(10_000, 30_000)]})  # 24 MB
+    pq.write_table(texts, file, compression="none", use_dictionary=False, row_group_size=texts.num_rows)
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in rows_of(file)]
+    assert len(held) == 20_000 and max(held) < 6 << 20

@@ -23,6 +23,7 @@ class Hub:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.commit = COMMIT
+        self.folder = folder
         self.asked: list[str | None] = []
         load = datasets.load_dataset
 
@@ -61,6 +62,22 @@ def test_data_set_is_read_and_pinned_by_the_commit_of_its_revision(hub: Hub) -> 
 def test_missing_split_is_named_with_those_there_are(hub: Hub) -> None:
     with pytest.raises(InputError, match=r"hub:owner/name, split 'dev'.*train") as caught:
         _opened(split="dev")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("train.jsonl", '{"question": ', "JSON parse error"),
+        ("train.jsonl", "", "StopIteration"),
+        ("owner.py", "", "script"),
+    ],
+)
+def test_data_set_that_cannot_be_loaded_is_said_in_one_line(hub: Hub, name: str, text: str, message: str) -> None:
+    file = hub.folder / (name if name != "owner.py" else f"{hub.folder.name}.py")
+    file.write_text(text)
+    with pytest.raises(InputError, match=rf"hub:owner/name, .* cannot be read from the hub \(.*{message}") as caught:
+        _opened()
     assert "\n" not in str(caught.value)
 
 

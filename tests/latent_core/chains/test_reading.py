@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from latent_core.chains import LateChains, rows
+from latent_core.errors import InputError
 from latent_core.prompts import INSTRUCTION
 from tests.support.own_chains import QUESTION, REASONED, ids, read, row, solution, write_rows
 
@@ -97,6 +98,11 @@ THOUGHT = {"reasoning": "r", "completion": "c"}
         ({"r": "old", "c": "<think>3 + 4</think>It is 7."}, THOUGHT, ("3 + 4", "It is 7.", True)),
         ({"r": "<think>3 + 4 = \\boxed{7}</think>"}, {"reasoning": "r"}, (None, "3 + 4 = \\boxed{7}", True)),
         ({"r": "<think>3 + 4"}, {"reasoning": "r"}, ("3 + 4", "", False)),
+        ({"r": None, "c": "<think>3 + 4</think>It is 7."}, THOUGHT, ("3 + 4", "It is 7.", True)),
+        ({"r": "3 + 4", "c": "<think></think>It is 7."}, THOUGHT, ("3 + 4", "It is 7.", True)),
+        ({"r": "3 + 4", "c": None}, THOUGHT, ("3 + 4", "", False)),
+        ({"r": "3 + 4", "c": ""}, THOUGHT, ("3 + 4", "", False)),
+        ({"c": "<think>\n\n</think>\n\n3 + 4 = 7."}, {"completion": "c"}, (None, "3 + 4 = 7.", True)),
         (
             {"c": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "It is 7."}]},
             {"completion": "c"},
@@ -106,6 +112,21 @@ THOUGHT = {"reasoning": "r", "completion": "c"}
             {"c": [{"role": "assistant", "content": "It is 7.", "reasoning_content": "3 + 4"}]},
             {"completion": "c"},
             ("3 + 4", "It is 7.", True),
+        ),
+        (
+            {
+                "c": [
+                    {"role": "assistant", "content": "It is 7.", "thinking": "3 + 4"},
+                    {"role": "user", "content": "!"},
+                ]
+            },
+            {"completion": "c"},
+            ("3 + 4", "It is 7.", True),
+        ),
+        (
+            {"c": [{"role": "assistant", "content": None, "reasoning_content": "\\boxed{7}? Wait,"}]},
+            {"completion": "c"},
+            ("\\boxed{7}? Wait,", "", False),
         ),
     ],
 )
@@ -118,11 +139,17 @@ def test_reasoning_and_words_come_from_the_columns_that_hold_them(
 
 
 def test_text_without_marks_is_a_cut_thought_where_the_parameters_say_so(tmp_path: Path) -> None:
-    file = write_rows(tmp_path / "rows.jsonl", row(completion=f"{REASONED} \\boxed{{7}}"), row(completion=solution()))
+    file = write_rows(
+        tmp_path / "rows.jsonl",
+        row(completion=f"{REASONED} \\boxed{{7}}"),
+        row(completion=solution()),
+        row(completion="<think></think>It is 7."),
+    )
     found, _ = read(file, unmarked="cut")
     assert [(item["reasoning"], item["is_closed"]) for item in found] == [
         (f"{REASONED} \\boxed{{7}}", False),
         (REASONED, True),
+        (None, True),
     ]
 
 
@@ -158,6 +185,24 @@ def test_sample_number_has_a_column_of_its_own_and_must_be_one(tmp_path: Path) -
     rows_ = [row(completion=f"{n} \\boxed{{7}}", id="q", sample_index=n) for n in (3, 1, -1, "x", None)]
     found, reader = read(write_rows(tmp_path / "rows.jsonl", *rows_))
     assert ids(found) == [("q", 3), ("q", 1), ("q", 4)] and reader.accounting["bad_id"] == 2
+
+
+def test_sample_number_that_is_the_largest_leaves_room_for_others(tmp_path: Path) -> None:
+    largest = 2**31 - 1
+    rows_ = [row(completion=f"{n} \\boxed{{7}}", id="q", sample_index=n) for n in (largest, 0, None, None)]
+    rows_[3]["completion"] = "\\boxed{7}"
+    found, _ = read(write_rows(tmp_path / "rows.jsonl", *rows_))
+    assert ids(found) == [("q", largest), ("q", 0), ("q", 1), ("q", 2)]
+
+
+def test_fault_that_quotes_a_text_quotes_its_beginning_in_one_line(tmp_path: Path) -> None:
+    name = f"a\n{'b' * 100_000}"
+    _, reader = read(write_rows(tmp_path / "rows.jsonl", row(id=name), row(question="1 + 1?", id=name)))
+    (fault,) = reader.faults["duplicate_id"]
+    assert len(fault) < len(str(tmp_path)) + 200 and "\n" not in fault
+    with pytest.raises(InputError) as caught:
+        read(write_rows(tmp_path / "rows.jsonl", row(answer="z" * 100_000)), grading="letter")
+    assert len(str(caught.value)) < 1000
 
 
 def test_parquet_and_a_folder_of_parts_hold_what_one_jsonl_file_holds(tmp_path: Path) -> None:

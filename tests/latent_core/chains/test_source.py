@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,27 @@ def test_identity_is_of_the_bytes_and_not_of_their_place(tmp_path: Path) -> None
     assert opened(moved).fingerprint == opened(tmp_path / "folder").fingerprint == before
     write_rows(file, row(answer="8"))
     assert opened(file).fingerprint != before
+
+
+def test_edit_that_keeps_size_and_date_is_another_table(tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "rows.jsonl", row(answer="7"))
+    before, state = opened(file).fingerprint, file.stat()
+    write_rows(file, row(answer="8"))
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert file.stat().st_size == state.st_size and opened(file).fingerprint != before
+
+
+def test_large_rows_are_looked_at_one_after_the_other(tmp_path: Path) -> None:
+    large = [row(more="x" * 1_000_000) for _ in range(30)]
+    file = write_rows(tmp_path / "rows.jsonl", *large)
+    del large
+    opened(file)  # imports what it needs
+    tracemalloc.start()
+    try:
+        opened(file)
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_first_rows_alone_are_read_where_the_parameters_say_so(tmp_path: Path) -> None:
