@@ -66,4 +66,4 @@ def test_before_answer_of_hostile_repetition_takes_linear_time(unit: str) -> Non
     started = time.process_time()
     before_answer(unit * (100_000 // len(unit)) + r"\boxed{5}")
     before_answer(unit * (100_000 // len(unit)) + "x")
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 8  # seconds; in quadratic time it would be minutes
