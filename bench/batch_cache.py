@@ -41,13 +41,7 @@ def main() -> None:
 
     directory = open_model(options.model).directory
     model, engine = ReadableModel.load(directory), TransformersEngine(directory)
-    requests = [
-        Request(
-            tuple(model.encode_packed(prompts.render_prompt(problem.question, model.tokenizer, model.family))),
-            item_seed(0, problem.question_id, 0),
-        )
-        for problem in open_split(BenchmarkConfig(), "train").problems(0, options.rows)
-    ]
+    requests = [Request(ids, item_seed(0, name, 0)) for name, ids in question_prompts(model, options.rows).items()]
     sampling = SamplingConfig(
         max_new_tokens=options.max_new_tokens, temperature=options.temperature, batch_tokens=10**9
     )
@@ -71,6 +65,16 @@ def main() -> None:
     }
     print(json.dumps(result))
     save(options.json, result)
+
+
+def question_prompts(model: ReadableModel, count: int) -> dict[str, tuple[int, ...]]:
+    """The prompts of the first training questions of the default benchmark, by the questions' ids."""
+    return {
+        problem.question_id: tuple(
+            model.encode_packed(prompts.render_prompt(problem.question, model.tokenizer, model.family))
+        )
+        for problem in open_split(BenchmarkConfig(), "train").problems(0, count)
+    }
 
 
 def _ratios(rates: Sequence[float], plain: Sequence[float]) -> list[float]:

@@ -34,14 +34,11 @@ def flow_results(report: Artifact, store: ArtifactStore) -> dict[str, Any]:
 
     Raises InputError for an artifact that is no report with numbers.
     """
+    numbers = _numbers(report)
     seconds: dict[str, float] = defaultdict(float)
     for manifest in _behind(report, store):
         seconds[manifest.ref.stage] += manifest.record["seconds"]
-    return {
-        "report": str(report.ref),
-        **_numbers(report),
-        "seconds": {name: round(spent) for name, spent in seconds.items()},
-    }
+    return {"report": str(report.ref), **numbers, "seconds": {name: round(spent) for name, spent in seconds.items()}}
 
 
 def _numbers(report: Artifact) -> dict[str, Any]:

@@ -14,10 +14,8 @@ import statistics
 import time
 from contextlib import nullcontext
 
+from bench.batch_cache import question_prompts
 from bench.record import add_json_option, save
-from latent_core import prompts
-from latent_core.benchmarks.registry import open_split
-from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.sampling import SamplingConfig
 from latent_core.generate.engine import Generation, Request, item_seed
 from latent_core.generate.transformers_engine import TransformersEngine
@@ -39,11 +37,7 @@ def main() -> None:
 
     directory = open_model(options.model).directory
     model, engine = ReadableModel.load(directory), TransformersEngine(directory)
-    questions = [problem.question for problem in open_split(BenchmarkConfig(), "train").problems(0, options.prompts)]
-    opened = [
-        tuple(model.encode_packed(prompts.render_prompt(question, model.tokenizer, model.family)))
-        for question in questions
-    ]
+    opened = list(question_prompts(model, options.prompts).values())
     sampling = SamplingConfig(max_new_tokens=options.max_new_tokens, temperature=1.0, logprobs=True, batch_tokens=10**9)
 
     def played(turns: int) -> list[list[Generation]]:
