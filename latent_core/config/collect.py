@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from latent_core.config.base import IDENTITY, OMITTED_AT_DEFAULT, RUNTIME, WIRING, StageConfig
 from latent_core.config.chains import FILE_PREFIX, HUB_PREFIX, MODEL, ChainsConfig
@@ -53,3 +53,13 @@ class CollectConfig(StageConfig):
         if prompting is Prompting.REDUCE:
             raise ValueError("collect.prompting: reduce needs a ratio, and collection has none; choose concise")
         return prompting
+
+    @model_validator(mode="after")
+    def _chains_have_a_source(self) -> CollectConfig:
+        if self.samples_model and self.chains != ChainsConfig():
+            raise ValueError("chains: says how a table is read, and source is model; give file:PATH or hub:NAME")
+        if self.source.startswith(FILE_PREFIX):
+            for name in ("subset", "split"):
+                if getattr(self.chains, name) != getattr(ChainsConfig(), name):
+                    raise ValueError(f"chains.{name}: is of data sets of the hub; leave it unset for file:PATH")
+        return self

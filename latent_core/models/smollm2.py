@@ -9,14 +9,12 @@ by nothing (270 MB more on disk for a model that answers exactly as published).
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import json
 import logging
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from latent_core.atomic import atomic_folder, leftovers
 from latent_core.errors import InputError
 from latent_core.identity import hash_file
+from latent_core.locked import locked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,7 +101,7 @@ def prepare_smollm2(cache_dir: Path, *, model: PackagedModel = SMOLLM2, convert:
     if _is_whole(target):
         return target
     gguf_path = packaged_gguf(model)
-    with _locked(cache_dir / f".{target.name}.lock"):
+    with locked(cache_dir / f".{target.name}.lock"):
         if _is_whole(target):  # another caller made it while this one waited
             return target
         for leftover in leftovers(target):  # under the lock its writer can only be dead
@@ -154,13 +153,6 @@ def _write_receipt(made: Path, model: PackagedModel) -> None:
     source = {"package": f"{model.distribution}=={model.version}", "file": model.file_name, "sha256": model.sha256}
     receipt = {"source": source, "converter_version": CONVERTER_VERSION, "files": sizes}
     (made / _RECEIPT).write_text(json.dumps(receipt, indent=2) + "\n")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # the kernel releases it when its holder dies
-        yield
 
 
 def _write_weights(reader: Any, fields: Mapping[str, Any], path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from latent_core.addresses import without_passwords
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError
+from latent_core.locked import locked
 from tasks.tracking.moved import artifacts_of, embedded_database, put_right
 
 # MLflow's own defaults hang for minutes on a dead server, for as long as one that is busy says (Retry-After), and print
@@ -46,21 +47,38 @@ def connect(config: TrackingConfig) -> Any:
 
     uri = tracking_uri(config)
     database = embedded_database(uri)
-    if database is not None:
-        database.parent.mkdir(parents=True, exist_ok=True)
+    if database is None:
+        return MlflowClient(uri)
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with _alone_with(database):
         put_right(database)
-    return MlflowClient(uri)
+        return MlflowClient(uri)  # makes the tables of a new database
+
+
+def _alone_with(database: Path) -> AbstractContextManager[None]:
+    """Two runs that begin together would both make the tables, and one would fail over what the other has made."""
+    if not os.access(database.parent, os.W_OK):  # then there is a database, and it is only read
+        return nullcontext()
+    return locked(database.with_name(f".{database.name}.lock"))
 
 
 def open_client(config: TrackingConfig) -> tuple[Any, str]:
     """An MLflow client and the id of the configured experiment, created if there is none."""
+    from mlflow.exceptions import MlflowException
+
     client = connect(config)
     experiment = client.get_experiment_by_name(config.experiment)
     if experiment is not None:
         return client, experiment.experiment_id
     database = embedded_database(tracking_uri(config))
     location = None if database is None else artifacts_of(database)
-    return client, client.create_experiment(config.experiment, artifact_location=location)
+    try:
+        return client, client.create_experiment(config.experiment, artifact_location=location)
+    except MlflowException as error:
+        experiment = client.get_experiment_by_name(config.experiment)
+        if error.error_code != "RESOURCE_ALREADY_EXISTS" or experiment is None:
+            raise
+        return client, experiment.experiment_id  # another run made it just now
 
 
 @contextmanager

@@ -73,6 +73,17 @@ def test_benchmark_needs_no_training_split_of_its_own(tmp_path: Path) -> None:
         ),
         (
             "tokenskip-math",
+            {"collect": {"source": "file:a.jsonl", "chains": {"split": "dev"}}},
+            r"collect\.chains\.split: is of data sets of the hub",
+        ),
+        (
+            "concise",
+            {"collect": {"source": "file:a.jsonl", "chains": {"subset": "all"}}},
+            r"collect\.chains\.subset: is of",
+        ),
+        ("compare", {"collect": {"chains": {"rows": 5}}}, r"collect\.chains: .* source is model; give file:"),
+        (
+            "tokenskip-math",
             {"collect": {"source": "file:a.jsonl"}, "warm_start": {"questions": 5}},
             r"warm_start: .* collect\.source file:a\.jsonl samples nothing; drop one",
         ),

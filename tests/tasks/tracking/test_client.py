@@ -1,0 +1,95 @@
+"""Several runs that begin together share one embedded database that none of them finds."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from mlflow.exceptions import MlflowException
+
+from latent_core.config.runtime import TrackingConfig
+from latent_core.locked import locked
+from tasks.tracking.client import connect, open_client
+
+
+def _config(folder: Path) -> TrackingConfig:
+    return TrackingConfig(uri=f"sqlite:///{folder}/mlflow.db")
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from latent_core.locked import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_lock_of_another_process_is_waited_for_and_free_when_it_dies(tmp_path: Path) -> None:
+    file = tmp_path / "lock"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None and holder.stdin is not None
+    assert holder.stdout.readline() == "held\n"
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(file)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting.wait(timeout=1)
+    holder.kill()
+    assert waiting.communicate(timeout=60)[0] == "held\n" and waiting.returncode == 0
+    holder.communicate()
+
+
+def test_tables_are_made_by_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free: list[bool] = []
+
+    def client(uri: str) -> object:
+        with (tmp_path / ".mlflow.db.lock").open() as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                free.append(False)
+            else:
+                free.append(True)
+        return object()
+
+    monkeypatch.setattr(mlflow, "MlflowClient", client)
+    connect(_config(tmp_path))
+    assert free == [False]
+    with locked(tmp_path / ".mlflow.db.lock"):  # it was given back
+        pass
+
+
+def test_tables_are_there_when_the_lock_is_given_back(tmp_path: Path) -> None:
+    connect(_config(tmp_path))
+    found = sqlite3.connect(tmp_path / "mlflow.db").execute("SELECT count(*) FROM alembic_version").fetchone()
+    assert found == (1,)
+
+
+def test_experiment_that_another_run_made_meanwhile_is_used(tmp_path: Path, tables: Path) -> None:
+    shutil.copy(tables, tmp_path / "mlflow.db")
+    _, first = open_client(_config(tmp_path))
+    client = connect(_config(tmp_path))
+    asked: list[Any] = []
+    real = type(client).get_experiment_by_name
+
+    def late(self: Any, name: str) -> Any:
+        asked.append(name)
+        return None if len(asked) == 1 else real(self, name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(client), "get_experiment_by_name", late)
+        assert open_client(_config(tmp_path))[1] == first
+        patch.setattr(type(client), "get_experiment_by_name", lambda *_: None)
+        with pytest.raises(MlflowException, match="already exists"):
+            open_client(_config(tmp_path))
