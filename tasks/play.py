@@ -26,7 +26,7 @@ class PlayInputs(NamedTuple):
     environment: EnvironmentInput
 
 
-@stage("play", version=1, shown=True)
+@stage("play", version=2, shown=True)
 def play(out: ArtifactWriter, inputs: PlayInputs, config: PlayConfig, workplace: Workplace) -> Outcome:
     spec = inputs.environment.open()
     model = served(workplace, inputs.model, config.sampling)

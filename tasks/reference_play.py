@@ -18,7 +18,7 @@ class ReferencePlayInputs(NamedTuple):
     environment: EnvironmentInput
 
 
-@stage("reference_play", version=1)
+@stage("reference_play", version=2)
 def reference_play(
     out: ArtifactWriter, inputs: ReferencePlayInputs, config: ReferencePlayConfig, workplace: Workplace
 ) -> Outcome:

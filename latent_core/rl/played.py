@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latent_core.evaluation.statistics import bootstrap_mean, wilson_interval
+from latent_core.evaluation.statistics import bootstrap_mean
 from latent_core.models.readable import ReadableModel
 from latent_core.rl.episodes import Episode
 
@@ -61,7 +61,7 @@ def turn_rows(episode: Episode, model: ReadableModel) -> Iterator[dict[str, Any]
             "return": episode.total,
             "tokens": len(turn.output.token_ids),
             "latent_tokens": model.latent_count(turn.output.token_ids),
-            "success": bool(turn.info.get("success", False)) if is_last else None,
+            "success": _is_won(episode) if is_last else None,
             "end": episode.end if is_last else None,
         }
 
@@ -69,22 +69,26 @@ def turn_rows(episode: Episode, model: ReadableModel) -> Iterator[dict[str, Any]
 def summary_of_play(groups: Iterable[Sequence[Episode]]) -> dict[str, Any]:
     """Measures of whole groups: mean return and success with 95 % intervals, lengths, and how episodes ended.
 
-    The unit of the return's interval is the instance: its episodes are not independent of each other.
+    The unit of the intervals is the instance: its episodes are not independent of each other.
     """
     found = list(groups)
     episodes = [episode for group in found for episode in group]
     if not episodes:
         return {"episodes": 0}
-    mean = bootstrap_mean([float(np.mean([one.total for one in group])) for group in found], seed=SEED)
-    won = sum(bool(one.turns[-1].info.get("success", False)) for one in episodes)
+    returns = [float(np.mean([one.total for one in group])) for group in found]
+    won = [float(np.mean([_is_won(one) for one in group])) for group in found]
     turns = [len(turn.output.token_ids) for one in episodes for turn in one.turns]
     return {
         "episodes": len(episodes),
         "instances": len(found),
-        "return": mean._asdict(),
-        "success": wilson_interval(won, len(episodes))._asdict(),
+        "return": bootstrap_mean(returns, seed=SEED)._asdict(),
+        "success": bootstrap_mean(won, seed=SEED)._asdict(),
         "ends": dict(sorted(Counter(one.end for one in episodes).items())),
         "format_rate": 1 - sum(one.end == "format" for one in episodes) / len(episodes),
         "turns": float(np.mean([len(one.turns) for one in episodes])),
         "tokens_per_turn": float(np.mean(turns)),
     }
+
+
+def _is_won(episode: Episode) -> bool:
+    return bool(episode.turns[-1].info.get("success", False))

@@ -43,7 +43,7 @@ def can_be_random(spec: EnvironmentSpec, instance: int) -> bool:
 
 @dataclass(frozen=True)
 class RandomEpisode:
-    """What one random episode came to; `success` is None in an environment without a goal to reach."""
+    """What one random episode came to; `success` is None where the environment did not say, as when a limit cut it."""
 
     total: float
     turns: int
@@ -81,18 +81,19 @@ def _episode(spec: EnvironmentSpec, instance: int, choice: random.Random, limit:
 
 
 def summary_of_random_play(groups: Sequence[Sequence[RandomEpisode]]) -> dict[str, Any]:
-    """Mean return and success with 95 % intervals, and turns. `success` is None where no episode told any.
+    """Mean return and success with 95 % intervals, and turns.
 
-    The unit of the intervals is the instance. Raises ValueError for no group.
+    An episode that a limit cut has not reached its goal. Where no episode tells of any goal, `success` is None. The unit
+    of the intervals is the instance. Raises ValueError for no group.
     """
     episodes = [episode for group in groups for episode in group]
     returns = [float(np.mean([one.total for one in group])) for group in groups]
-    told = [[one.success for one in group if one.success is not None] for group in groups]
-    shares = [float(np.mean(group)) for group in told if group]
+    has_goal = any(one.success is not None for one in episodes)
+    won = [float(np.mean([bool(one.success) for one in group])) for group in groups]
     return {
         "episodes": len(episodes),
         "instances": len(groups),
         "return": bootstrap_mean(returns, seed=SEED)._asdict(),
-        "success": bootstrap_mean(shares, seed=SEED)._asdict() if shares else None,
+        "success": bootstrap_mean(won, seed=SEED)._asdict() if has_goal else None,
         "turns": float(np.mean([one.turns for one in episodes])),
     }

@@ -65,3 +65,12 @@ def test_summary_counts_instances_and_not_episodes() -> None:
     assert (found["episodes"], found["instances"]) == (4, 2)
     assert found["return"]["low"] == 0.5 and found["return"]["high"] == 1.0
     assert summary_of_random_play([[untold]])["success"] is None
+
+
+def test_episode_that_the_turn_limit_cut_was_not_won_where_there_is_a_goal() -> None:
+    won, cut = RandomEpisode(1.0, 2, True), RandomEpisode(0.0, 8, None)
+    found = summary_of_random_play([[won, cut], [cut, cut]])
+    assert found["success"]["value"] == found["return"]["value"] == 0.25
+    groups = random_play(find_environment("frozen_lake"), range(20), samples=4, seed=1, most_turns=3)
+    lake = summary_of_random_play([group for group in groups if group is not None])
+    assert lake["success"]["value"] == lake["return"]["value"] > 0  # one point for each goal
