@@ -83,8 +83,8 @@ def _episode(spec: EnvironmentSpec, instance: int, choice: random.Random, limit:
 def summary_of_random_play(groups: Sequence[Sequence[RandomEpisode]]) -> dict[str, Any]:
     """Mean return and success with 95 % intervals, and turns.
 
-    An episode that a limit cut has not reached its goal. Where no episode tells of any goal, `success` is None. The unit
-    of the intervals is the instance. Raises ValueError for no group.
+    An episode that a limit cut has not reached its goal. Where no episode tells of any goal, `success` is None.
+    The unit of the intervals is the instance. Raises ValueError for no group.
     """
     episodes = [episode for group in groups for episode in group]
     returns = [float(np.mean([one.total for one in group])) for group in groups]

@@ -123,6 +123,7 @@ def test_adapter_that_cannot_be_served_unmerged_is_refused(tmp_path: Path) -> No
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed")
 
 
+# Closing any engine ends vLLM's process groups for all: tests with one of their own follow those that share this one.
 @pytest.fixture(scope="module")
 def engine(dual_dir: Path) -> Iterator[VllmEngine]:
     # A cache too small for all rows, so that requests are preempted and resumed.
@@ -147,20 +148,6 @@ def test_logprobs_are_the_models_own_as_with_transformers(engine: VllmEngine, du
     requests, sampling = _requests(dual_dir, 6), GREEDY.model_copy(update={"logprobs": True})
     other = TransformersEngine(dual_dir).generate(requests, sampling)
     for ours, theirs in zip(engine.generate(requests, sampling), other, strict=True):
-        assert ours.token_ids == theirs.token_ids
-        assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-3)
-
-
-@needs_vllm
-def test_logprobs_of_the_sampler_are_those_of_the_transformers_engine_on_the_same_tokens(dual_dir: Path) -> None:
-    from latent_core.generate.transformers_engine import TransformersEngine
-
-    requests = _requests(dual_dir, 6)
-    sampling = GREEDY.model_copy(update={"logprobs": True, "logprobs_of": LogprobsOf.SAMPLER})
-    engine = VllmEngine(dual_dir)
-    found = engine.generate(requests, sampling)
-    engine.close()
-    for ours, theirs in zip(found, TransformersEngine(dual_dir).generate(requests, sampling), strict=True):
         assert ours.token_ids == theirs.token_ids
         assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-3)
 
@@ -203,6 +190,20 @@ def _empty_adapter(model_dir: Path, out: Path) -> Path:
     model = AutoModelForCausalLM.from_pretrained(model_dir)
     get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")).save_pretrained(out)
     return out
+
+
+@needs_vllm
+def test_logprobs_of_the_sampler_are_those_of_the_transformers_engine_on_the_same_tokens(dual_dir: Path) -> None:
+    from latent_core.generate.transformers_engine import TransformersEngine
+
+    requests = _requests(dual_dir, 6)
+    sampling = GREEDY.model_copy(update={"logprobs": True, "logprobs_of": LogprobsOf.SAMPLER})
+    engine = VllmEngine(dual_dir)
+    found = engine.generate(requests, sampling)
+    engine.close()
+    for ours, theirs in zip(found, TransformersEngine(dual_dir).generate(requests, sampling), strict=True):
+        assert ours.token_ids == theirs.token_ids
+        assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-3)
 
 
 @needs_vllm
