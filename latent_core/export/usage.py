@@ -59,15 +59,19 @@ class Usage:
         )  # fmt: skip
         names = (
             'MODEL = "."  # this folder, or the repository\'s name\n'
-            "tokenizer = AutoTokenizer.from_pretrained(MODEL)\n"
-            "llm = LLM(MODEL)"
+            "tokenizer = AutoTokenizer.from_pretrained(MODEL)"
         )
         parts = [f"{imports}from vllm import LLM, SamplingParams", names, self.prompt_code()]
         if self.is_dual:
             parts += [self._phases("AutoConfig.from_pretrained(MODEL).dual_vocab"), self._vllm_dual()]
         else:
             parts.append(self._vllm())
-        return _joined([*parts, self._answer(), f"print(answer({self._example()}))"])
+        ask = (
+            'if __name__ == "__main__":  # vLLM starts processes that import this file\n'
+            "    llm = LLM(MODEL)\n"
+            f"    print(answer({self._example()}))"
+        )
+        return _joined([*parts, self._answer(), ask])
 
     def content(self) -> str:
         """The user's turn in words, for a chat endpoint."""

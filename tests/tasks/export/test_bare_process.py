@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -38,15 +39,18 @@ def _answers(folder: Path, evaluation: Artifact, block: int = 0, **replaced: str
     """Prompt and completion of every question of an evaluation, by the code of a card, as token ids."""
     code = BLOCKS.findall((folder / CARD).read_text(encoding="utf-8"))[block]
     code, _, last = code.rstrip().rpartition("\n")
-    assert last.startswith("print(answer(")
+    assert last.lstrip().startswith("print(answer(")
+    indent = last[: -len(last.lstrip())]
     for name, value in replaced.items():
         assert name in code
         code = code.replace(name, value)
     questions, answers = folder.parent / "questions.json", folder.parent / "answers.json"
     questions.write_text(json.dumps([row["question"] for row in SAMPLES.rows(evaluation)]), encoding="utf-8")
     program = folder.parent / "program.py"
-    program.write_text(code + ASK.format(ratio=RATIO, questions=str(questions), answers=str(answers)), encoding="utf-8")
+    ask = ASK.format(ratio=RATIO, questions=str(questions), answers=str(answers))
+    program.write_text(code + textwrap.indent(ask, indent), encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["VLLM_PLUGINS"] = ""  # where this project is installed, vLLM would load its plugin
     subprocess.run([sys.executable, str(program)], cwd=folder, env=environment, check=True, timeout=500)
     found: list[list[list[int]]] = json.loads(answers.read_text())
     return found
@@ -90,5 +94,6 @@ def test_exported_model_answers_with_vllm_alone_as_in_its_evaluation(
 ) -> None:
     export_model(small_run.models[name], tmp_path / "model", Provenance(small_run.bench.store))
     evaluation = small_run.evaluations[name]
-    llm = 'LLM(MODEL, dtype="float32", enforce_eager=True, max_model_len=1024, block_size=32)'
+    options = 'dtype="float32", enforce_eager=True, max_model_len=1024, block_size=32, gpu_memory_utilization=0.2'
+    llm = f"LLM(MODEL, {options})"  # the last one: of a CPU's memory too vLLM wants nearly all
     assert _answers(tmp_path / "model", evaluation, 1, **{"LLM(MODEL)": llm}) == _expected(evaluation)
