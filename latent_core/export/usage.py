@@ -57,10 +57,8 @@ class Usage:
         imports = "from transformers import AutoConfig, AutoTokenizer\n" if self.is_dual else (
             "from transformers import AutoTokenizer\n"
         )  # fmt: skip
-        names = (
-            'MODEL = "."  # this folder, or the repository\'s name\n'
-            "tokenizer = AutoTokenizer.from_pretrained(MODEL)"
-        )
+        tokenizer = "tokenizer = AutoTokenizer.from_pretrained(MODEL)"
+        names = f'MODEL = "."  # this folder, or the repository\'s name\n{tokenizer}'
         parts = [f"{imports}from vllm import LLM, SamplingParams", names, self.prompt_code()]
         if self.is_dual:
             parts += [self._phases("AutoConfig.from_pretrained(MODEL).dual_vocab"), self._vllm_dual()]
