@@ -60,6 +60,6 @@ class CollectConfig(StageConfig):
             raise ValueError("chains: says how a table is read, and source is model; give file:PATH or hub:NAME")
         if self.source.startswith(FILE_PREFIX):
             for name in ("subset", "split"):
-                if getattr(self.chains, name) != getattr(ChainsConfig(), name):
+                if getattr(self.chains, name) != ChainsConfig.model_fields[name].default:
                     raise ValueError(f"chains.{name}: is of data sets of the hub; leave it unset for file:PATH")
         return self

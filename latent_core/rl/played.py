@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from latent_core.rl.episodes import Episode
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SEED = 20_251_126  # of the bootstrap: the same episodes give the same interval
+_Episode = TypeVar("_Episode")
+_SEED = 20_251_126  # of the bootstrap: the same episodes give the same interval
 
 
 def turn_schema() -> pa.Schema:
@@ -75,19 +76,23 @@ def summary_of_play(groups: Iterable[Sequence[Episode]]) -> dict[str, Any]:
     episodes = [episode for group in found for episode in group]
     if not episodes:
         return {"episodes": 0}
-    returns = [float(np.mean([one.total for one in group])) for group in found]
-    won = [float(np.mean([_is_won(one) for one in group])) for group in found]
     turns = [len(turn.output.token_ids) for one in episodes for turn in one.turns]
     return {
         "episodes": len(episodes),
         "instances": len(found),
-        "return": bootstrap_mean(returns, seed=SEED)._asdict(),
-        "success": bootstrap_mean(won, seed=SEED)._asdict(),
+        "return": mean_over_instances(found, lambda one: one.total),
+        "success": mean_over_instances(found, _is_won),
         "ends": dict(sorted(Counter(one.end for one in episodes).items())),
         "format_rate": 1 - sum(one.end == "format" for one in episodes) / len(episodes),
         "turns": float(np.mean([len(one.turns) for one in episodes])),
         "tokens_per_turn": float(np.mean(turns)),
     }
+
+
+def mean_over_instances(groups: Iterable[Sequence[_Episode]], measure: Callable[[_Episode], float]) -> dict[str, float]:
+    """Mean of the groups' means, with its 95 % interval. Raises ValueError for no group."""
+    means = [float(np.mean([measure(episode) for episode in group])) for group in groups]
+    return bootstrap_mean(means, seed=_SEED)._asdict()
 
 
 def _is_won(episode: Episode) -> bool:

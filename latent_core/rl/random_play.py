@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from latent_core.errors import InputError
-from latent_core.evaluation.statistics import bootstrap_mean
 from latent_core.rl.environments import EnvironmentFailed, EnvironmentSpec, Info
-from latent_core.rl.played import SEED
+from latent_core.rl.played import mean_over_instances
 
 
 def choices(spec: EnvironmentSpec, info: Info, instance: int) -> tuple[str, ...]:
@@ -87,13 +86,11 @@ def summary_of_random_play(groups: Sequence[Sequence[RandomEpisode]]) -> dict[st
     The unit of the intervals is the instance. Raises ValueError for no group.
     """
     episodes = [episode for group in groups for episode in group]
-    returns = [float(np.mean([one.total for one in group])) for group in groups]
     has_goal = any(one.success is not None for one in episodes)
-    won = [float(np.mean([bool(one.success) for one in group])) for group in groups]
     return {
         "episodes": len(episodes),
         "instances": len(groups),
-        "return": bootstrap_mean(returns, seed=SEED)._asdict(),
-        "success": bootstrap_mean(won, seed=SEED)._asdict() if has_goal else None,
+        "return": mean_over_instances(groups, lambda one: one.total),
+        "success": mean_over_instances(groups, lambda one: bool(one.success)) if has_goal else None,
         "turns": float(np.mean([one.turns for one in episodes])),
     }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -86,6 +88,20 @@ def test_code_of_a_dual_model_allows_the_ids_of_each_phase(code: str) -> None:
     for ids in ([5, 6], [5, start], [5, start, size + 1], [start, size, end], [start, end, 7, 8]):
         phase = machine.phase_of_prompt(ids)
         assert sorted(space["allowed"](ids)) == machine.allowed[phase].nonzero()[0].tolist(), ids
+
+
+def test_process_of_vllm_that_imports_a_script_starts_no_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, family = opened("chatml, no thinking")
+
+    def llm(model: str) -> None:
+        raise InterruptedError(model)
+
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(LLM=llm, SamplingParams=None))
+    monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", lambda model: tokenizer)
+    script = _usage(tokenizer, family, (0.5,)).with_vllm()
+    exec(script, {"__name__": "__mp_main__"})  # as multiprocessing names the script in a process that it has spawned
+    with pytest.raises(InterruptedError):
+        exec(script, {"__name__": "__main__"})
 
 
 def test_ratios_are_those_below_one_of_all_that_are_numbers() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import fcntl
 import shutil
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,33 +19,6 @@ from tasks.tracking.client import connect, open_client
 
 def _config(folder: Path) -> TrackingConfig:
     return TrackingConfig(uri=f"sqlite:///{folder}/mlflow.db")
-
-
-HOLDER = """
-import sys
-from pathlib import Path
-from latent_core.locked import locked
-with locked(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_lock_of_another_process_is_waited_for_and_free_when_it_dies(tmp_path: Path) -> None:
-    file = tmp_path / "lock"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout is not None and holder.stdin is not None
-    assert holder.stdout.readline() == "held\n"
-    waiting = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(file)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-    )
-    with pytest.raises(subprocess.TimeoutExpired):
-        waiting.wait(timeout=1)
-    holder.kill()
-    assert waiting.communicate(timeout=60)[0] == "held\n" and waiting.returncode == 0
-    holder.communicate()
 
 
 def test_tables_are_made_by_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
