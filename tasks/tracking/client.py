@@ -57,9 +57,10 @@ def connect(config: TrackingConfig) -> Any:
 
 def _alone_with(database: Path) -> AbstractContextManager[None]:
     """Two runs that begin together would both make the tables, and one would fail over what the other has made."""
-    if not os.access(database.parent, os.W_OK):  # then there is a database, and it is only read
+    lock = database.with_name(f".{database.name}.lock")
+    if not os.access(lock if lock.exists() else lock.parent, os.W_OK):  # another user has made it, or it is only read
         return nullcontext()
-    return locked(database.with_name(f".{database.name}.lock"))
+    return locked(lock)
 
 
 def open_client(config: TrackingConfig) -> tuple[Any, str]:

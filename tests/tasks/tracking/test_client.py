@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -45,6 +46,18 @@ def test_tables_are_there_when_the_lock_is_given_back(tmp_path: Path) -> None:
     connect(_config(tmp_path))
     found = sqlite3.connect(tmp_path / "mlflow.db").execute("SELECT count(*) FROM alembic_version").fetchone()
     assert found == (1,)
+
+
+@pytest.mark.parametrize("kept", [".mlflow.db.lock", "."])
+def test_database_of_another_user_is_read_without_its_lock(
+    tmp_path: Path, tables: Path, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(tables, tmp_path / "mlflow.db")
+    if kept != ".":
+        (tmp_path / kept).touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path / kept)  # root may write everywhere
+    monkeypatch.setattr("tasks.tracking.client.locked", lambda path: pytest.fail(f"{path} is not ours"))
+    assert connect(_config(tmp_path)).search_experiments()
 
 
 def test_experiment_that_another_run_made_meanwhile_is_used(tmp_path: Path, tables: Path) -> None:
