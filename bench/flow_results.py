@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -83,12 +84,15 @@ def main() -> None:
     parser.add_argument("--store", default=".latent/store")
     parser.add_argument("--flow", required=True, help="what made the report")
     parser.add_argument("-c", "--config", required=True, type=Path, help="its parameters")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="what was set besides")
     add_json_option(parser)
     arguments = parser.parse_args()
     store = ArtifactStore(arguments.store)
     report = store.require(store.find(arguments.report))
     results = flow_results(report, store)
-    record = measured() | ran(report) | {"run": f"latent run {arguments.flow} -c {arguments.config}"}
+    run = ["latent", "run", arguments.flow, "-c", str(arguments.config)]
+    run += [word for setting in arguments.set for word in ("--set", setting)]
+    record = measured() | ran(report) | {"run": shlex.join(run)}
     text = json.dumps({"measured": record, "results": results}, indent=1, ensure_ascii=False)
     if arguments.json is None:
         print(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -49,18 +49,22 @@ def connect(config: TrackingConfig) -> Any:
     database = embedded_database(uri)
     if database is None:
         return MlflowClient(uri)
-    database.parent.mkdir(parents=True, exist_ok=True)
     with _alone_with(database):
         put_right(database)
         return MlflowClient(uri)  # makes the tables of a new database
 
 
-def _alone_with(database: Path) -> AbstractContextManager[None]:
+def _alone_with(database: Path) -> AbstractContextManager[object]:
     """Two runs that begin together would both make the tables, and one would fail over what the other has made."""
-    lock = database.with_name(f".{database.name}.lock")
-    if not os.access(lock if lock.exists() else lock.parent, os.W_OK):  # another user has made it, or it is only read
-        return nullcontext()
-    return locked(lock)
+    lock, held = database.with_name(f".{database.name}.lock"), ExitStack()
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        # Where it cannot be written another user has made it, or the database is only read.
+        if os.access(lock if lock.exists() else lock.parent, os.W_OK):
+            held.enter_context(locked(lock))
+    except OSError as error:
+        raise InfrastructureError(f"tracking: {database} cannot be used ({error})") from error
+    return held
 
 
 def open_client(config: TrackingConfig) -> tuple[Any, str]:

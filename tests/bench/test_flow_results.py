@@ -65,6 +65,10 @@ def test_results_file_says_when_and_with_what_the_flow_ran_and_not_this_command(
     about = {"date": "2026-01-31", "commit": "abc", "versions": {"torch": "2"}, "run": "latent run rl -c rl.yaml"}
     assert about.items() <= written["measured"].items() and "machine" in written["measured"]
     assert written["results"]["arms"] == [1]
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--set", "placebo=false", "--set", "seeds=[1, 2]"])
+    main()
+    again = json.loads((tmp_path / "out.json").read_text())["measured"]
+    assert again["run"] == "latent run rl -c rl.yaml --set placebo=false --set 'seeds=[1, 2]'"
 
 
 def test_flow_results_of_what_is_no_report_are_refused(tmp_path: Path) -> None:

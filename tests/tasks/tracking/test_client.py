@@ -14,6 +14,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from latent_core.config.runtime import TrackingConfig
+from latent_core.errors import InfrastructureError
 from latent_core.locked import locked
 from tasks.tracking.client import connect, open_client
 
@@ -58,6 +59,13 @@ def test_database_of_another_user_is_read_without_its_lock(
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path / kept)  # root may write everywhere
     monkeypatch.setattr("tasks.tracking.client.locked", lambda path: pytest.fail(f"{path} is not ours"))
     assert connect(_config(tmp_path)).search_experiments()
+
+
+@pytest.mark.parametrize("name", ["x" * 253, "file/mlflow.db"])
+def test_database_in_an_impossible_place_is_named_in_one_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InfrastructureError, match=r"^tracking: .* cannot be used \("):
+        connect(TrackingConfig(uri=f"sqlite:///{tmp_path}/{name}"))
 
 
 def test_experiment_that_another_run_made_meanwhile_is_used(tmp_path: Path, tables: Path) -> None:
