@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from flows.launch.plan import plan
 from flows.launch.registry import FlowEntry, find_flow, flow_names, parameters_of
 from latent_core.config.base import Role, StageConfig
-from latent_core.config.chains import ChainColumns
+from latent_core.config.chains import ChainColumns, ChainsConfig
+from latent_core.config.collect import CollectConfig
 from latent_core.config.ppo import GaeConfig, ValueConfig
 from latent_core.errors import InputError
 from latent_core.models.source import open_model
@@ -29,7 +30,7 @@ Values = dict[str, Any]
 SAMPLED = {"temperature": 0.5}  # greedy decoding allows one sample only
 COMMON: Values = {"benchmark": {"difficulties": [1]}, "evaluate": {"questions": 5, "sampling": SAMPLED}}
 COLUMNS = {"question": "question", "completion": "completion", "reasoning": None, "answer": "answer"}
-COLLECTED: Values = COMMON | {"collect": {"questions": 4, "shard_questions": 2, "chains": {"columns": COLUMNS}}}
+COLLECTED: Values = COMMON | {"collect": {"questions": 4, "shard_questions": 2}}
 AT_A_HALF: Values = COLLECTED | {"evaluate": {"questions": 5, "sampling": SAMPLED, "ratios": [0.5]}}
 WORDS: Values = {"questions": 4, "held_out": 2, "reading": "conversation"}
 FEW: Values = {"questions": 8, "questions_per_step": 4}
@@ -74,7 +75,7 @@ BESIDE: dict[str, Values] = {
     "rollout.importance_cap": {"engine": "vllm"},
     "evaluate.intervention_ratios": {"interventions": ["empty"], "ratios": [1.0, 0.9, 0.5, 0.3]},
     "sampling.openai.served_model": {"engine": "openai", "openai": {"served_model": "one"}},
-    **{f"collect.chains.{name}": {"source": "file:chains.jsonl"} for name in CHAINS},
+    **{f"collect.chains.{name}": {"source": "file:chains.jsonl", "chains": {"columns": COLUMNS}} for name in CHAINS},
     **{
         f"agent.{section}.{name}": {"estimator": "ppo"}
         for section, kind in (("gae", GaeConfig), ("value", ValueConfig))
@@ -193,6 +194,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def _parameters(flow: str) -> StageConfig:
+    """The flow's parameters, with the columns of a table of chains, which are legal only where one is read."""
+    parameters = find_flow(flow).config.model_validate(BASES[flow])
+    chains = ChainsConfig.model_validate({"columns": COLUMNS})
+    collected = {
+        name: section.model_copy(update={"chains": chains})
+        for name, section in parameters
+        if isinstance(section, CollectConfig)
+    }
+    return parameters.model_copy(update=collected)
+
+
 def _fields(section: StageConfig, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Role, list[Any]]]:
     """Every field below `section`: its path, its role and other values to try; optional sections can be left out."""
     for name, field in type(section).model_fields.items():
@@ -273,7 +286,7 @@ def _changes(entry: FlowEntry, base: Values, path: tuple[str, ...], role: Role, 
 def test_every_field_enters_fingerprints_exactly_as_its_role_says(flow: str, folder: Path) -> None:
     entry = find_flow(flow)
     found = {}
-    for path, role, others in _fields(entry.config.model_validate(BASES[flow])):
+    for path, role, others in _fields(_parameters(flow)):
         name = ".".join(path)
         values = BASES[flow]
         for end, beside in BESIDE.items():
