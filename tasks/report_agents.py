@@ -50,7 +50,7 @@ class ReportAgentsInputs(NamedTuple):
         }
 
 
-@stage("report_agents", version=2, shown=True)
+@stage("report_agents", version=3, shown=True)
 def report_agents(
     out: ArtifactWriter, inputs: ReportAgentsInputs, config: ReportAgents, workplace: Workplace
 ) -> Outcome:

@@ -83,9 +83,11 @@ class TrackingConfig(StageConfig):
 
     @field_validator("uri")
     @classmethod
-    def _has_no_password(cls, uri: str | None) -> str | None:
+    def _has_no_password_and_lasts(cls, uri: str | None) -> str | None:
         if uri is not None and holds_password(uri):  # parameters are shown and recorded in many places
             raise ValueError("leave it unset and put the address with its password into MLFLOW_TRACKING_URI")
+        if uri in ("sqlite://", "sqlite:///:memory:"):
+            raise ValueError(f"{uri} is gone when the run ends; name a file, sqlite:///PATH, or set enabled to false")
         return uri
 
 

@@ -112,6 +112,15 @@ class Agents:
             ],
         }
 
+    def _has_goal(self) -> bool:
+        """Whether the environment tells of success: random play has heard of it, or some model had it.
+
+        A limit of turns may cut every random episode before its end, where success is told.
+        """
+        random = self.reference["random"]
+        known = random is None or random["success"] is not None
+        return known or any(measures["success"]["value"] for measures in self.played.values())
+
     def _random(self, found: Mapping[str, Any]) -> ArmRow:
         estimate = Estimate(**found["return"])
         success = None if found["success"] is None else float(found["success"]["value"])
@@ -127,9 +136,6 @@ class Agents:
         ends: Counter[str] = Counter()
         for one in measures:
             ends.update(one["ends"])
-        # An environment without a goal to reach never tells success; random play has seen whether it does.
-        random = self.reference["random"]
-        tells = random is None or random["success"] is not None
         return ArmRow(
             arm,
             seeds,
@@ -137,7 +143,7 @@ class Agents:
             interval,
             "seeds" if seeds else "instances",
             tuple(returns) if seeds else (),
-            _mean(one["success"]["value"] for one in measures) if tells else None,
+            _mean(one["success"]["value"] for one in measures) if self._has_goal() else None,
             _mean(one["format_rate"] for one in measures),
             _mean(one["turns"] for one in measures),
             _mean(one["tokens_per_turn"] for one in measures),

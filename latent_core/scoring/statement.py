@@ -30,6 +30,7 @@ _DANGLING = re.compile(r"[ ,;]*\b(?:so|thus|hence|therefore|then|and)[,:]?\s*\Z"
 _HASHES = re.compile(r"####\s{0,8}[-+$\\.\d]")
 _LETTER_LINE = re.compile(r"[\s*$(]*[A-J][\s$).*]*")
 _WINDOW = 2000  # characters in which a sentence's beginning is looked for
+_LAST_SENTENCE = 400  # characters at the end in which a second statement is looked for
 
 
 def before_answer(completion: str) -> str:
@@ -90,10 +91,8 @@ def _beginning(text: str, place: int) -> int:
 
 
 def _phrase_in_last_sentence(text: str) -> int | None:
-    found = None
-    start = max(0, len(text) - 400)
+    start = max(0, len(text) - _LAST_SENTENCE)
     for end in _SENTENCE_END.finditer(text, start):
         start = end.end() if end.end() < len(text) else start
-    for phrase in PHRASE.finditer(text, start):
-        found = _beginning(text, phrase.start())
-    return found if found else None
+    phrases = list(PHRASE.finditer(text, start))
+    return _beginning(text, phrases[-1].start()) or None if phrases else None

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latent_core.addresses import without_passwords
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError
 from latent_core.locked import locked
 from tasks.tracking.moved import artifacts_of, embedded_database, put_right
+
+if TYPE_CHECKING:
+    from mlflow.exceptions import MlflowException
 
 # MLflow's own defaults hang for minutes on a dead server, for as long as one that is busy says (Retry-After), and print
 # two lines for each run. A call that fails is tried three times within some three seconds.
@@ -81,9 +84,14 @@ def open_client(config: TrackingConfig) -> tuple[Any, str]:
         return client, client.create_experiment(config.experiment, artifact_location=location)
     except MlflowException as error:
         experiment = client.get_experiment_by_name(config.experiment)
-        if error.error_code != "RESOURCE_ALREADY_EXISTS" or experiment is None:
+        if not exists_already(error) or experiment is None:
             raise
         return client, experiment.experiment_id  # another run made it just now
+
+
+def exists_already(error: MlflowException) -> bool:
+    """Whether MLflow made nothing because somebody else made it first."""
+    return bool(error.error_code == "RESOURCE_ALREADY_EXISTS")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from latent_core.models.chat import check_settings, open_chat_model
 from latent_core.models.source import model_in
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.inputs import Model, ModelInput
-from tasks.tracking.client import answering, connect
+from tasks.tracking.client import answering, connect, exists_already
 from tasks.tracking.journal import Journal, JournalModel, promotions
 from tasks.tracking.stage_runs import whole_run
 from tasks.tracking.version_text import VersionText, version_text
@@ -169,7 +169,7 @@ def register(
     try:
         client.create_registered_model(name)
     except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+        if not exists_already(error):
             raise
     known = versions(client, name, ref.fingerprint)
     if known:

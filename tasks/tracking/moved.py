@@ -30,10 +30,11 @@ _PLACES = (
 
 
 def embedded_database(uri: str) -> Path | None:
-    """The file of a local SQLite database; None for a server, or a database elsewhere."""
-    if not uri.startswith("sqlite:///"):
+    """The file of a local SQLite database; None for a server, or a database elsewhere or in memory."""
+    path = uri.removeprefix("sqlite:///").partition("?")[0]
+    if path in (uri, "", ":memory:"):
         return None
-    return Path(uri.removeprefix("sqlite:///").partition("?")[0]).absolute()
+    return Path(path).absolute()
 
 
 def artifacts_of(database: Path) -> str:

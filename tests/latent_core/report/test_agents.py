@@ -84,11 +84,19 @@ def test_one_seed_has_no_interval_and_says_so_with_a_dash() -> None:
 
 
 def test_success_has_a_dash_where_the_environment_never_tells_it() -> None:
-    told = agents({"random": RANDOM_PLAY | {"success": None}, "optimum": None})
-    column = arms_table(told).titles.index("Success")
-    assert {row[column] for row in arms_table(told).rows} == {"–"}
-    untold = agents({"random": None, "optimum": None})
-    assert [row[column] for row in arms_table(untold).rows] == ["30.0 %", "70.0 %", "26.7 %"]
+    found = agents({"random": RANDOM_PLAY | {"success": None}, "optimum": None})
+    never = {"success": {"value": 0.0, "low": 0.0, "high": 0.3}}
+    untold = replace(found, played={member: {**it, **never} for member, it in found.played.items()})
+    column = arms_table(untold).titles.index("Success")
+    assert {row[column] for row in arms_table(untold).rows} == {"–"}
+    unknown = agents({"random": None, "optimum": None})
+    assert [row[column] for row in arms_table(unknown).rows] == ["30.0 %", "70.0 %", "26.7 %"]
+
+
+def test_success_that_a_limit_hid_from_random_play_is_told_of_models() -> None:
+    cut = agents({"random": RANDOM_PLAY | {"success": None}, "optimum": None})
+    column = arms_table(cut).titles.index("Success")
+    assert [row[column] for row in arms_table(cut).rows] == ["–", "30.0 %", "70.0 %", "26.7 %"]
 
 
 def test_json_holds_what_the_table_is_computed_from() -> None:

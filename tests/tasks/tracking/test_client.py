@@ -12,11 +12,13 @@ from typing import Any
 import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
+from pydantic import ValidationError
 
 from latent_core.config.runtime import TrackingConfig
 from latent_core.errors import InfrastructureError
 from latent_core.locked import locked
 from tasks.tracking.client import connect, open_client
+from tasks.tracking.moved import embedded_database
 
 
 def _config(folder: Path) -> TrackingConfig:
@@ -66,6 +68,13 @@ def test_database_in_an_impossible_place_is_named_in_one_error(tmp_path: Path, n
     (tmp_path / "file").touch()
     with pytest.raises(InfrastructureError, match=r"^tracking: .* cannot be used \("):
         connect(TrackingConfig(uri=f"sqlite:///{tmp_path}/{name}"))
+
+
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:"])
+def test_database_in_memory_is_refused_and_never_taken_for_a_file(uri: str) -> None:
+    with pytest.raises(ValidationError, match="gone when the run ends; name a file"):
+        TrackingConfig(uri=uri)
+    assert embedded_database(uri) is None  # as MLFLOW_TRACKING_URI may say
 
 
 def test_experiment_that_another_run_made_meanwhile_is_used(tmp_path: Path, tables: Path) -> None:
