@@ -65,7 +65,7 @@ class PrefixCache:
         """Compute the states of prompts from the longest kept sequences that they begin with.
 
         A row of the pass is padded on the left up to what is kept and on the right after what is new, so that both lie
-        side by side.
+        side by side. Padding on the right repeats the last position: the next one may be beyond the model's context.
         """
         starts = [self._longest_prefix(prompt) for prompt in prompts]
         kept = max(map(len, starts))
@@ -77,6 +77,7 @@ class PrefixCache:
             ids[row, : len(rest)] = torch.tensor(rest)
             mask[row, kept - len(start) : kept + len(rest)] = 1
         positions = torch.tensor([[len(start)] for start in starts]) + torch.arange(new)
+        positions = positions.minimum(torch.tensor([[len(prompt) - 1] for prompt in prompts]))
         cache = batch_cache(model, kept + new)
         assert cache is not None
         if kept:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from latent_core.config.sampling import SamplingConfig
 from latent_core.dual import build_dual
@@ -103,6 +104,26 @@ def test_prompt_is_read_once_for_its_samples_and_a_turn_reads_what_is_new(
     opening, turn = read.positions
     assert opening == (3, max(map(len, PROMPTS)) - 1)
     assert turn == (9, 5 + 8)  # the last id of each output, and what was said but its last id
+
+
+def test_padding_has_no_position_beyond_the_context(mini: Path) -> None:
+    """Learned positions are rows of a table: reading one that it lacks is an error."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 1024, "n_positions": 128, "n_embd": 32, "n_layer": 2, "n_head": 2}
+    config = GPT2Config(**sizes, initializer_range=0.2, bos_token_id=1, eos_token_id=2)
+    engine = TransformersEngine.around(GPT2LMHeadModel(config).eval(), mini)
+    short, long = tuple(range(5, 65)), tuple(range(100, 200))
+    opening = [Request(short, seed=1)]
+
+    def played() -> list[Generation]:
+        (output,) = engine.generate(opening, SAMPLED)
+        turn = [Request((*short, *output.token_ids, *SAID), seed=2), Request(long, seed=3)]
+        return [output, *engine.generate(turn, SAMPLED)]
+
+    wanted = played()
+    with engine.remembering(10_000):
+        assert engine._prefixes is not None
+        _same(played(), wanted)
 
 
 def test_states_are_forgotten_when_the_block_ends(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
