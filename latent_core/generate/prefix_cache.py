@@ -52,11 +52,12 @@ class PrefixCache:
         _append(cache, [states.get(prompt) for prompt in prompts], width)
 
     def _states(self, model: Any, prompts: Sequence[Ids]) -> Mapping[Ids, States]:
-        """The states of every prompt, none of them empty; what is not kept is computed in one pass, and kept."""
+        """The states of every prompt, none of them empty; what is not kept is computed, and kept."""
         found = {prompt: self._kept[prompt] for prompt in prompts if prompt in self._kept}
         missing = [prompt for prompt in prompts if prompt not in found]
-        if missing:
-            found |= dict(zip(missing, self._read(model, missing), strict=True))
+        new = {prompt: len(prompt) - len(self._longest_prefix(prompt)) for prompt in missing}
+        for together in _passes(new):
+            found |= dict(zip(together, self._read(model, together), strict=True))
         for prompt in missing:
             self._add(prompt, found[prompt])
         return found
@@ -108,6 +109,23 @@ class PrefixCache:
         self._kept.pop(start, None)
         self._kept[ids] = states
         self._room -= len(ids) - len(start)
+
+
+def _passes(new: Mapping[Ids, int]) -> list[list[Ids]]:
+    """Prompts that are read together, by how much of them is new; at most half of what a pass reads is padding.
+
+    One prompt of which nothing is kept would otherwise have all others read at its length.
+    """
+    passes: list[list[Ids]] = []
+    total = 0
+    for prompt in sorted(new, key=lambda prompt: -new[prompt]):
+        total += new[prompt]
+        if passes and (len(passes[-1]) + 1) * new[passes[-1][0]] <= 2 * total:
+            passes[-1].append(prompt)
+        else:
+            passes.append([prompt])
+            total = new[prompt]
+    return passes
 
 
 def can_go_on(model: Any) -> bool:

@@ -106,6 +106,26 @@ def test_prompt_is_read_once_for_its_samples_and_a_turn_reads_what_is_new(
     assert turn == (9, 5 + 8)  # the last id of each output, and what was said but its last id
 
 
+def test_prompt_of_which_nothing_is_kept_does_not_make_the_others_read_as_much(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [tuple(range(first, first + 200)) for first in range(5, 21)]
+    requests = [Request(prompt, seed=row) for row, prompt in enumerate(prompts)]
+    with engine.remembering(10_000):
+        outputs = engine.generate(requests, SAMPLED)
+        said = [
+            (*prompt, *output.token_ids, *SAID[: 5 + row])
+            for row, (prompt, output) in enumerate(zip(prompts, outputs, strict=True))
+        ]
+        unknown = tuple(range(500, 800))
+        turn = [Request(prompt, seed=row) for row, prompt in enumerate([*said, unknown])]
+        read = _Read(engine.model, monkeypatch)
+        found = engine.generate(turn, SAMPLED)
+    needed = sum(5 + row for row in range(16)) + len(unknown) - 1
+    assert needed <= sum(rows * positions for rows, positions in read.positions) <= 2 * needed
+    _same(found, engine.generate(turn, SAMPLED))
+
+
 def test_padding_has_no_position_beyond_the_context(mini: Path) -> None:
     """Learned positions are rows of a table: reading one that it lacks is an error."""
     torch.manual_seed(0)
