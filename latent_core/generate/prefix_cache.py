@@ -129,12 +129,18 @@ def _passes(new: Mapping[Ids, int]) -> list[list[Ids]]:
 
 
 def can_go_on(model: Any) -> bool:
-    """Whether a pass can begin after kept states: the model takes positions, and no layer holds a window only."""
+    """Whether a pass can begin after kept states: they are those of the whole sequence, whatever follows.
+
+    The model takes positions, and no layer holds a window only. LongRoPE turns all keys otherwise once a sequence is
+    longer than the original context.
+    """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     cache = batch_cache(model, 0)
+    rotation = getattr(model.config.get_text_config(decoder=True), "rope_parameters", None) or {}
     return (
         cache is not None
         and all(isinstance(layer, RoomyLayer) for layer in cache.layers)
+        and rotation.get("rope_type") != "longrope"
         and "position_ids" in inspect.signature(inner.forward).parameters
     )
 

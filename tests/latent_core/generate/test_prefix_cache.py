@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel, Phi3Config, Phi3ForCausalLM
 
 from latent_core.config.sampling import SamplingConfig
 from latent_core.dual import build_dual
@@ -209,3 +209,18 @@ def test_model_with_windows_cannot_go_on(engine: TransformersEngine, monkeypatch
     monkeypatch.setattr(engine.model.config, "sliding_window", 8)
     monkeypatch.setattr(engine.model.config, "layer_types", ["sliding_attention", *["full_attention"] * 4])
     assert not can_go_on(engine.model)
+
+
+def test_model_whose_rotation_depends_on_the_length_cannot_go_on(mini: Path) -> None:
+    torch.manual_seed(0)
+    rope = {"rope_type": "longrope", "rope_theta": 10_000.0, "short_factor": [1.0] * 16, "long_factor": [4.0] * 16}
+    lengths = {"max_position_embeddings": 256, "original_max_position_embeddings": 64}
+    sizes = {"vocab_size": 1024, "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2}
+    config = Phi3Config(
+        **sizes, **lengths, rope_parameters=rope, num_attention_heads=2, initializer_range=0.3, pad_token_id=0
+    )
+    engine = TransformersEngine.around(Phi3ForCausalLM(config).eval(), mini)
+    assert not can_go_on(engine.model)
+    wanted = _played(engine)
+    with engine.remembering(10_000):
+        _same(_played(engine), wanted)
