@@ -7,8 +7,9 @@ sequence only the rest is read. vLLM calls the same automatic prefix caching (Pa
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -36,7 +37,7 @@ class PrefixCache:
 
     def keep(self, ids: Ids, cache: DynamicCache, row: int, start: int) -> None:
         """Keep the states of `ids`, which `cache` has in a row from the position `start` on."""
-        self._add(ids, _cut(cache, row, start, start + len(ids)))
+        self._add(ids, lambda: _cut(cache, row, start, start + len(ids)))
 
     def fill(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, cache: DynamicCache) -> None:
         """Append to an empty cache the states of prompts, all but their last ids.
@@ -59,7 +60,7 @@ class PrefixCache:
         for together in _passes(new):
             found |= dict(zip(together, self._read(model, together), strict=True))
         for prompt in missing:
-            self._add(prompt, found[prompt])
+            self._add(prompt, functools.partial(found.__getitem__, prompt))
         return found
 
     def _read(self, model: Any, prompts: Sequence[Ids]) -> Iterable[States]:
@@ -100,14 +101,15 @@ class PrefixCache:
         lengths = sorted({len(kept) for kept in self._kept if len(kept) < len(ids)}, reverse=True)
         return next((ids[:length] for length in lengths if ids[:length] in self._kept), ())
 
-    def _add(self, ids: Ids, states: States) -> None:
+    def _add(self, ids: Ids, states: Callable[[], States]) -> None:
+        """Keep `ids` where there is room; only then are `states` called for."""
         if not ids or ids in self._kept:
             return
         start = self._longest_prefix(ids)
         if len(ids) - len(start) > self._room:
             return
+        self._kept[ids] = states()
         self._kept.pop(start, None)
-        self._kept[ids] = states
         self._room -= len(ids) - len(start)
 
 

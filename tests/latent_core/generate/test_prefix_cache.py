@@ -180,6 +180,20 @@ def test_states_are_kept_while_there_is_room_and_take_the_place_of_what_they_go_
     assert [(ids[0], len(ids)) for ids in kept._kept] == [(1, 8), (3, 8), (2, 9)]
 
 
+def test_what_finds_no_room_is_not_copied(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[int] = []
+    cut = prefix_cache._cut
+
+    def counted(cache: Any, row: int, start: int, stop: int) -> Any:
+        copied.append(stop - start)
+        return cut(cache, row, start, stop)
+
+    monkeypatch.setattr(prefix_cache, "_cut", counted)
+    with engine.remembering(0):
+        _played(engine, turns=1)
+    assert copied == [len(prompt) - 1 for prompt in reversed(PROMPTS)]  # for the members of its group
+
+
 def test_prompts_of_one_token_have_nothing_to_keep(engine: TransformersEngine) -> None:
     requests = [Request((5,), seed=1), Request((6,), seed=2)]
     wanted = engine.generate(requests, SAMPLED)
