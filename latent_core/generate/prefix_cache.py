@@ -7,8 +7,9 @@ sequence only the rest is read. vLLM calls the same automatic prefix caching (Pa
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -36,7 +37,7 @@ class PrefixCache:
 
     def keep(self, ids: Ids, cache: DynamicCache, row: int, start: int) -> None:
         """Keep the states of `ids`, which `cache` has in a row from the position `start` on."""
-        self._add(ids, _cut(cache, row, start, start + len(ids)))
+        self._add(ids, lambda: _cut(cache, row, start, start + len(ids)))
 
     def fill(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, cache: DynamicCache) -> None:
         """Append to an empty cache the states of prompts, all but their last ids.
@@ -52,20 +53,21 @@ class PrefixCache:
         _append(cache, [states.get(prompt) for prompt in prompts], width)
 
     def _states(self, model: Any, prompts: Sequence[Ids]) -> Mapping[Ids, States]:
-        """The states of every prompt, none of them empty; what is not kept is computed in one pass, and kept."""
+        """The states of every prompt, none of them empty; what is not kept is computed, and kept."""
         found = {prompt: self._kept[prompt] for prompt in prompts if prompt in self._kept}
         missing = [prompt for prompt in prompts if prompt not in found]
-        if missing:
-            found |= dict(zip(missing, self._read(model, missing), strict=True))
+        new = {prompt: len(prompt) - len(self._longest_prefix(prompt)) for prompt in missing}
+        for together in _passes(new):
+            found |= dict(zip(together, self._read(model, together), strict=True))
         for prompt in missing:
-            self._add(prompt, found[prompt])
+            self._add(prompt, functools.partial(found.__getitem__, prompt))
         return found
 
     def _read(self, model: Any, prompts: Sequence[Ids]) -> Iterable[States]:
         """Compute the states of prompts from the longest kept sequences that they begin with.
 
         A row of the pass is padded on the left up to what is kept and on the right after what is new, so that both lie
-        side by side.
+        side by side. Padding on the right repeats the last position: the next one may be beyond the model's context.
         """
         starts = [self._longest_prefix(prompt) for prompt in prompts]
         kept = max(map(len, starts))
@@ -77,6 +79,7 @@ class PrefixCache:
             ids[row, : len(rest)] = torch.tensor(rest)
             mask[row, kept - len(start) : kept + len(rest)] = 1
         positions = torch.tensor([[len(start)] for start in starts]) + torch.arange(new)
+        positions = positions.minimum(torch.tensor([[len(prompt) - 1] for prompt in prompts]))
         cache = batch_cache(model, kept + new)
         assert cache is not None
         if kept:
@@ -98,24 +101,48 @@ class PrefixCache:
         lengths = sorted({len(kept) for kept in self._kept if len(kept) < len(ids)}, reverse=True)
         return next((ids[:length] for length in lengths if ids[:length] in self._kept), ())
 
-    def _add(self, ids: Ids, states: States) -> None:
+    def _add(self, ids: Ids, states: Callable[[], States]) -> None:
+        """Keep `ids` where there is room; only then are `states` called for."""
         if not ids or ids in self._kept:
             return
         start = self._longest_prefix(ids)
         if len(ids) - len(start) > self._room:
             return
+        self._kept[ids] = states()
         self._kept.pop(start, None)
-        self._kept[ids] = states
         self._room -= len(ids) - len(start)
 
 
+def _passes(new: Mapping[Ids, int]) -> list[list[Ids]]:
+    """Prompts that are read together, by how much of them is new; at most half of what a pass reads is padding.
+
+    One prompt of which nothing is kept would otherwise have all others read at its length.
+    """
+    passes: list[list[Ids]] = []
+    total = 0
+    for prompt in sorted(new, key=lambda prompt: -new[prompt]):
+        total += new[prompt]
+        if passes and (len(passes[-1]) + 1) * new[passes[-1][0]] <= 2 * total:
+            passes[-1].append(prompt)
+        else:
+            passes.append([prompt])
+            total = new[prompt]
+    return passes
+
+
 def can_go_on(model: Any) -> bool:
-    """Whether a pass can begin after kept states: the model takes positions, and no layer holds a window only."""
+    """Whether a pass can begin after kept states: they are those of the whole sequence, whatever follows.
+
+    The model takes positions, and no layer holds a window only. LongRoPE turns all keys otherwise once a sequence is
+    longer than the original context.
+    """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     cache = batch_cache(model, 0)
+    rotation = getattr(model.config.get_text_config(decoder=True), "rope_parameters", None) or {}
     return (
         cache is not None
         and all(isinstance(layer, RoomyLayer) for layer in cache.layers)
+        and rotation.get("rope_type") != "longrope"
         and "position_ids" in inspect.signature(inner.forward).parameters
     )
 

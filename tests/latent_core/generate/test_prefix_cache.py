@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel, Phi3Config, Phi3ForCausalLM
 
 from latent_core.config.sampling import SamplingConfig
 from latent_core.dual import build_dual
@@ -105,6 +106,46 @@ def test_prompt_is_read_once_for_its_samples_and_a_turn_reads_what_is_new(
     assert turn == (9, 5 + 8)  # the last id of each output, and what was said but its last id
 
 
+def test_prompt_of_which_nothing_is_kept_does_not_make_the_others_read_as_much(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [tuple(range(first, first + 200)) for first in range(5, 21)]
+    requests = [Request(prompt, seed=row) for row, prompt in enumerate(prompts)]
+    with engine.remembering(10_000):
+        outputs = engine.generate(requests, SAMPLED)
+        said = [
+            (*prompt, *output.token_ids, *SAID[: 5 + row])
+            for row, (prompt, output) in enumerate(zip(prompts, outputs, strict=True))
+        ]
+        unknown = tuple(range(500, 800))
+        turn = [Request(prompt, seed=row) for row, prompt in enumerate([*said, unknown])]
+        read = _Read(engine.model, monkeypatch)
+        found = engine.generate(turn, SAMPLED)
+    needed = sum(5 + row for row in range(16)) + len(unknown) - 1
+    assert needed <= sum(rows * positions for rows, positions in read.positions) <= 2 * needed
+    _same(found, engine.generate(turn, SAMPLED))
+
+
+def test_padding_has_no_position_beyond_the_context(mini: Path) -> None:
+    """Learned positions are rows of a table: reading one that it lacks is an error."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 1024, "n_positions": 128, "n_embd": 32, "n_layer": 2, "n_head": 2}
+    config = GPT2Config(**sizes, initializer_range=0.2, bos_token_id=1, eos_token_id=2)
+    engine = TransformersEngine.around(GPT2LMHeadModel(config).eval(), mini)
+    short, long = tuple(range(5, 65)), tuple(range(100, 200))
+    opening = [Request(short, seed=1)]
+
+    def played() -> list[Generation]:
+        (output,) = engine.generate(opening, SAMPLED)
+        turn = [Request((*short, *output.token_ids, *SAID), seed=2), Request(long, seed=3)]
+        return [output, *engine.generate(turn, SAMPLED)]
+
+    wanted = played()
+    with engine.remembering(10_000):
+        assert engine._prefixes is not None
+        _same(played(), wanted)
+
+
 def test_states_are_forgotten_when_the_block_ends(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     with engine.remembering(10_000):
         _played(engine, turns=1)
@@ -139,6 +180,20 @@ def test_states_are_kept_while_there_is_room_and_take_the_place_of_what_they_go_
     assert [(ids[0], len(ids)) for ids in kept._kept] == [(1, 8), (3, 8), (2, 9)]
 
 
+def test_what_finds_no_room_is_not_copied(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[int] = []
+    cut = prefix_cache._cut
+
+    def counted(cache: Any, row: int, start: int, stop: int) -> Any:
+        copied.append(stop - start)
+        return cut(cache, row, start, stop)
+
+    monkeypatch.setattr(prefix_cache, "_cut", counted)
+    with engine.remembering(0):
+        _played(engine, turns=1)
+    assert copied == [len(prompt) - 1 for prompt in reversed(PROMPTS)]  # for the members of its group
+
+
 def test_prompts_of_one_token_have_nothing_to_keep(engine: TransformersEngine) -> None:
     requests = [Request((5,), seed=1), Request((6,), seed=2)]
     wanted = engine.generate(requests, SAMPLED)
@@ -168,3 +223,18 @@ def test_model_with_windows_cannot_go_on(engine: TransformersEngine, monkeypatch
     monkeypatch.setattr(engine.model.config, "sliding_window", 8)
     monkeypatch.setattr(engine.model.config, "layer_types", ["sliding_attention", *["full_attention"] * 4])
     assert not can_go_on(engine.model)
+
+
+def test_model_whose_rotation_depends_on_the_length_cannot_go_on(mini: Path) -> None:
+    torch.manual_seed(0)
+    rope = {"rope_type": "longrope", "rope_theta": 10_000.0, "short_factor": [1.0] * 16, "long_factor": [4.0] * 16}
+    lengths = {"max_position_embeddings": 256, "original_max_position_embeddings": 64}
+    sizes = {"vocab_size": 1024, "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2}
+    config = Phi3Config(
+        **sizes, **lengths, rope_parameters=rope, num_attention_heads=2, initializer_range=0.3, pad_token_id=0
+    )
+    engine = TransformersEngine.around(Phi3ForCausalLM(config).eval(), mini)
+    assert not can_go_on(engine.model)
+    wanted = _played(engine)
+    with engine.remembering(10_000):
+        _same(_played(engine), wanted)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,30 @@ def test_episodes_advance_together_and_end_for_themselves(model: ReadableModel) 
     assert [turn.actions for turn in two.turns] == [("up",), ("down", "up")]
     assert [turn.reward for turn in two.turns] == [1.0, 1.0]
     assert (one.total, one.end) == (2.0, "terminated") and (two.total, two.end) == (2.0, "terminated")
+
+
+class Remembering(Scripted):
+    """Notes how many tokens it may keep at each call, and what is left of that after play."""
+
+    most_tokens: int | None = None
+
+    @contextmanager
+    def remembering(self, most_tokens: int) -> Iterator[None]:
+        self.most_tokens = most_tokens
+        try:
+            yield
+        finally:
+            self.most_tokens = None
+
+    def generate(self, requests: Sequence[Request], sampling: SamplingConfig, finished: Any = None) -> list[Generation]:
+        assert self.most_tokens == sampling.batch_tokens
+        return super().generate(requests, sampling, finished)
+
+
+def test_engine_remembers_what_a_batch_may_hold_until_play_ends(model: ReadableModel) -> None:
+    engine = Remembering(model, [_act("up")], [_act("up")])
+    _player(model, engine).play([1], samples=1, step=0)
+    assert len(engine.asked) == 2 and engine.most_tokens is None
 
 
 def test_episode_that_is_over_is_not_asked_again(model: ReadableModel) -> None:
