@@ -133,8 +133,8 @@ def _passes(new: Mapping[Ids, int]) -> list[list[Ids]]:
 def can_go_on(model: Any) -> bool:
     """Whether a pass can begin after kept states: they are those of the whole sequence, whatever follows.
 
-    The model takes positions, and no layer holds a window only. LongRoPE turns all keys otherwise once a sequence is
-    longer than the original context.
+    The model takes positions, and no layer holds a window only. LongRoPE and dynamic scaling turn all keys otherwise
+    once a sequence is longer than the original context.
     """
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     cache = batch_cache(model, 0)
@@ -142,7 +142,7 @@ def can_go_on(model: Any) -> bool:
     return (
         cache is not None
         and all(isinstance(layer, RoomyLayer) for layer in cache.layers)
-        and rotation.get("rope_type") != "longrope"
+        and rotation.get("rope_type") not in ("longrope", "dynamic")
         and "position_ids" in inspect.signature(inner.forward).parameters
     )
 

@@ -225,6 +225,12 @@ def test_model_with_windows_cannot_go_on(engine: TransformersEngine, monkeypatch
     assert not can_go_on(engine.model)
 
 
+def test_model_with_dynamic_scaling_cannot_go_on(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert can_go_on(engine.model)
+    monkeypatch.setitem(engine.model.config.rope_parameters, "rope_type", "dynamic")
+    assert not can_go_on(engine.model)
+
+
 def test_model_whose_rotation_depends_on_the_length_cannot_go_on(mini: Path) -> None:
     torch.manual_seed(0)
     rope = {"rope_type": "longrope", "rope_theta": 10_000.0, "short_factor": [1.0] * 16, "long_factor": [4.0] * 16}
