@@ -51,6 +51,10 @@ def build(
     settings = {"mode": mode, "pattern": pattern, "seen_at_least": seen_at_least, "seed": seed}
     settings |= {name: None if path is None else str(path) for name, path in given.items()}
     checked(DualBuildConfig, settings | {"think_missing": think_missing, "initial": initial})
+    for name, path in given.items():
+        if path is not None and not path.is_file():
+            option = name.replace("_", "-")
+            raise InputError(f"--{option}: {path} {'is no file' if path.exists() else 'does not exist'}")
     if seen_at_least is not None and cots is None:
         raise InputError("--seen-at-least: needs --cots, the artifact whose tokens are counted")
     directory = open_model(base).directory

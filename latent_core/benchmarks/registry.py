@@ -24,6 +24,8 @@ def open_split(config: BenchmarkConfig, split: str) -> ProblemSource:
         return without_contaminated(open_split(whole, "test"), open_split(whole, "train"))
     if split not in SPLITS:
         raise InputError(f"benchmark: unknown split {split!r}; choose one of {', '.join(SPLITS)}")
+    if config.name == WORD_PROBLEMS or config.name.startswith(gym.PREFIX):
+        _refuse_files(config)
     if config.name == WORD_PROBLEMS:
         return _word_problems(split, config.difficulties, config.generator)
     if config.name.startswith(gym.PREFIX):
@@ -35,6 +37,16 @@ def open_split(config: BenchmarkConfig, split: str) -> ProblemSource:
     if config.name.endswith((".jsonl", ".parquet")):
         fix = f"for a file of your own write file:{config.name}"
     raise InputError(f"benchmark.name: unknown benchmark {config.name!r}; {fix}")
+
+
+def _refuse_files(config: BenchmarkConfig) -> None:
+    """A benchmark that makes its problems reads none, so results would not be about the file that somebody named."""
+    for field in ("train_path", "test_path"):
+        if getattr(config, field) is not None:
+            raise InputError(
+                f"benchmark.{field}: {config.name} makes its problems and reads no file; leave it out, or give "
+                "benchmark.name the benchmark that the file is of (file: problems of your own)"
+            )
 
 
 def grader_of(name: str) -> Grader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 EMBEDDED = {"latent-mini": "latent_mini", "latent-compressor": "latent_compressor"}
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+_KEPT = re.compile(r"models:/.+|(train|build_dual|grpo|agent)/[0-9a-f]{1,64}")
 _IDENTITY_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt")
 
 
@@ -68,6 +70,11 @@ def open_model(spec: str, field: str = "model") -> ModelSource:
         return merged(spec, adapter)
     if local.is_dir():
         return ModelSource(spec, local, _content_of(local, spec, field))
+    if _KEPT.fullmatch(spec):
+        raise InputError(
+            f"{field}: {spec!r} names a model of the store or of MLflow's registry, and this takes none; write it to a "
+            f"folder with `latent export {spec} DIR` and give {field}=DIR"
+        )
     if spec.count("/") != 1 or spec.startswith((".", "/", "~")):
         raise InputError(
             f"{field}: {spec!r} is neither a directory, a hub id owner/name, smollm2, nor one of {', '.join(EMBEDDED)}"

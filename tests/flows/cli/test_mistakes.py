@@ -127,6 +127,8 @@ def test_eval_at_auto_beside_other_ratios_asks_for_all(monkeypatch: pytest.Monke
         (["--mode", "subset"], "dual.mode: 'subset' needs exactly one of pattern, seen_at_least, ids_file"),
         (["--pattern", "x"], "dual.pattern: mode 'full_copy' does not take it"),
         (["--mode", "foo"], "mode: Input should be 'full_copy'"),
+        (["--mode", "subset", "--ids-file", "none.json"], "--ids-file: none.json does not exist"),
+        (["--mode", "custom", "--tokens-file", "/"], "--tokens-file: / is no file"),
     ],
 )
 def test_dual_build_names_its_own_option_before_it_looks_at_the_model(

@@ -121,6 +121,14 @@ def test_file_without_its_prefix_is_refused_with_the_name_to_write() -> None:
         open_split(BenchmarkConfig(name="mine.jsonl"), "test")
 
 
+@pytest.mark.parametrize("name", ["word_problems", "reasoning_gym:basic_arithmetic"])
+@pytest.mark.parametrize("field", ["train_path", "test_path"])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_file_for_a_benchmark_that_makes_its_problems_is_refused(name: str, field: str, split: str) -> None:
+    with pytest.raises(InputError, match=rf"^benchmark\.{field}: {name} makes its problems and reads no file"):
+        open_split(BenchmarkConfig.model_validate({"name": name, field: "mine.jsonl"}), split)
+
+
 def test_split_of_local_files_without_a_path_names_the_field() -> None:
     with pytest.raises(InputError, match=r"^benchmark\.train_path: is not set.*give a \.jsonl or \.parquet file$"):
         open_split(BenchmarkConfig(name="file:mine.jsonl"), "train")

@@ -43,3 +43,12 @@ def test_model_is_found_though_the_cache_cannot_be_written(directory: Path, monk
     known = open_model(str(directory)).fingerprint
     monkeypatch.setenv("LATENT_CACHE", str(directory / "config.json" / "cache"))
     assert open_model(str(directory)).fingerprint == known
+
+
+@pytest.mark.parametrize(
+    "spec", ["train/677e2c79", "build_dual/677e2c7902a2", "grpo/677e", "models:/mine@champion", "models:/mine/2"]
+)
+def test_model_of_the_store_is_not_sought_on_the_hub(spec: str) -> None:
+    message = rf"^labeller: '{spec}' names a model of the store .*`latent export {spec} DIR` and give labeller=DIR$"
+    with pytest.raises(InputError, match=message):
+        open_model(spec, "labeller")
