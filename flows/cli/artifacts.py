@@ -30,6 +30,9 @@ def list_artifacts(
 
     opened = open_store(store)
     listing = listed(opened, stage, check)
+    if stage is not None and not listing:
+        there = ", ".join(sorted({ref.stage for ref in opened.list()}))
+        typer.secho(f"note: the store holds nothing of a stage {stage}; its stages: {there or 'none'}", err=True)
     if as_json:
         print_json([item.to_json() for item in listing])
         return

@@ -21,7 +21,7 @@ from latent_core.models.chat import check_settings, open_chat_model
 from latent_core.models.source import model_in
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.inputs import Model, ModelInput
-from tasks.tracking.client import answering, connect, exists_already
+from tasks.tracking.client import answering, connect, exists_already, holds_nothing, tracking_uri
 from tasks.tracking.journal import Journal, JournalModel, promotions
 from tasks.tracking.stage_runs import whole_run
 from tasks.tracking.version_text import VersionText, version_text
@@ -94,7 +94,10 @@ def _kept(ref: ArtifactRef, store: ArtifactStore, chat: ChatConfig) -> ArtifactR
 
 
 def _from_registry(wanted: re.Match[str], store: ArtifactStore, tracking: TrackingConfig) -> tuple[ArtifactRef, str]:
-    """Where a registered version lies, and its number."""
+    """Where a registered version lies, and its number. A database that is not there yet is not made to be asked."""
+    if holds_nothing(tracking):
+        lack = _unknown_name(wanted["name"], tracking_uri(tracking))
+        raise InputError(f"model: {wanted[0]} {lack}")
     with answering(tracking):
         version = version_of(connect(tracking), wanted["name"], wanted["version"] or wanted["alias"])
     return in_store(version, store), str(version.version)
@@ -111,10 +114,10 @@ def version_of(client: Any, name: str, version: str) -> Any:
     except MlflowException as error:
         if error.error_code not in _UNKNOWN:
             raise
-        where = f"the MLflow registry at {without_passwords(client.tracking_uri)}"
+        where = _registry_at(client.tracking_uri)
         spec = f"models:/{name}/{version}" if version.isdigit() else f"models:/{name}@{version}"
         if not versions(client, name):
-            lack = f"is not in {where}: no run registered a model as {name} (tracking.register_as); see `latent models`"
+            lack = _unknown_name(name, client.tracking_uri)
         elif version == CHAMPION:
             lack = (
                 f"names no version in {where} yet: `latent models {name}`, then `latent track champion {name} VERSION`"
@@ -122,6 +125,15 @@ def version_of(client: Any, name: str, version: str) -> Any:
         else:
             lack = f"is not in {where}; `latent models {name}` lists its versions and aliases"
         raise InputError(f"model: {spec} {lack}") from error
+
+
+def _registry_at(uri: str) -> str:
+    return f"the MLflow registry at {without_passwords(uri)}"
+
+
+def _unknown_name(name: str, uri: str) -> str:
+    lack = f"no run registered a model as {name} (tracking.register_as); see `latent models`"
+    return f"is not in {_registry_at(uri)}: {lack}"
 
 
 def versions(client: Any, name: str, fingerprint: str = "") -> list[Any]:

@@ -55,6 +55,15 @@ def test_ls_says_when_how_large_how_accurate_and_for_what_report(tmp_path: Path)
     assert by_stage["collect"]["made_for"] == ["train (samples)"]
 
 
+def test_ls_of_a_stage_that_nothing_was_made_by_says_which_stages_there_are(tmp_path: Path) -> None:
+    lab = two_runs(tmp_path)
+    misspelt = ["artifacts", "ls", "--json", "--stage", "evalute", "--store", lab.store.root]
+    found = CliRunner().invoke(app, misspelt)
+    assert json.loads(found.stdout) == [] and found.exit_code == 0
+    assert found.stderr.startswith("note: the store holds nothing of a stage evalute; its stages: collect, ")
+    assert " evaluate," in found.stderr
+
+
 def test_compare_names_what_it_compares_and_takes_whole_runs(tmp_path: Path) -> None:
     lab = two_runs(tmp_path)
     whole = CliRunner().invoke(app, ["compare", "last~1", "last", "--store", lab.store.root]).output

@@ -215,3 +215,13 @@ def test_listing_models_where_nothing_was_tracked_makes_no_database(store: Artif
     tracking = TrackingConfig(uri=f"sqlite:///{tmp_path}/none/mlflow.db")
     assert registered_names(tracking) == [] and known_versions("m", store, tracking) == []
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("spec", ["models:/m@champion", "models:/m/2"])
+def test_looking_for_a_model_where_nothing_was_tracked_makes_no_database(
+    store: ArtifactStore, tmp_path: Path, spec: str
+) -> None:
+    tracking = TrackingConfig(uri=f"sqlite:///{tmp_path}/none/mlflow.db")
+    with pytest.raises(InputError, match=rf"^model: {spec} is not in the MLflow registry at .*none/mlflow\.db: no run"):
+        find_model(spec, store, tracking)
+    assert not (tmp_path / "none").exists()
