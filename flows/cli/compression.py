@@ -23,6 +23,7 @@ from latent_core.compress.choice import group_score
 from latent_core.compress.selection import check_ratio
 from latent_core.config.compress import Unit
 from latent_core.errors import InputError
+from latent_core.files import require_file
 
 STANDARD_INPUT = Path("-")
 
@@ -77,10 +78,9 @@ def _source(file: Path | None, text: str | None) -> str:
         name, content = "--text:", str(text).encode(errors="surrogateescape")  # the command line's own bytes
     elif file == STANDARD_INPUT:
         name, content = "FILE: standard input", sys.stdin.buffer.read()
-    elif file.is_file():
-        name, content = f"FILE: {file}", file.read_bytes()
     else:
-        raise InputError(f"FILE: {file} {'is no file' if file.exists() else 'does not exist'}")
+        require_file("FILE", file)
+        name, content = f"FILE: {file}", file.read_bytes()
     try:
         source = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

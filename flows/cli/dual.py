@@ -42,6 +42,7 @@ def build(
     from latent_core.dual import build_dual
     from latent_core.dual.files import read_embeddings, read_ids, read_tokens
     from latent_core.errors import InputError
+    from latent_core.files import require_file
     from latent_core.loading import NO_CODE
     from latent_core.models.source import open_model
     from latent_core.sft.coverage import count_reasoning_tokens, coverage_of
@@ -52,9 +53,8 @@ def build(
     settings |= {name: None if path is None else str(path) for name, path in given.items()}
     checked(DualBuildConfig, settings | {"think_missing": think_missing, "initial": initial})
     for name, path in given.items():
-        if path is not None and not path.is_file():
-            option = name.replace("_", "-")
-            raise InputError(f"--{option}: {path} {'is no file' if path.exists() else 'does not exist'}")
+        if path is not None:
+            require_file(f"--{name.replace('_', '-')}", path)
     if seen_at_least is not None and cots is None:
         raise InputError("--seen-at-least: needs --cots, the artifact whose tokens are counted")
     directory = open_model(base).directory

@@ -17,6 +17,7 @@ from latent_core.benchmarks.rows import Row, refuse
 from latent_core.benchmarks.rows import read_file as _read_file
 from latent_core.benchmarks.values import Unusable, as_answer
 from latent_core.errors import InputError
+from latent_core.files import require_file
 from latent_core.hub import failures, reason
 from latent_core.identity import hash_file
 
@@ -56,8 +57,8 @@ def open_table(benchmark: TableBenchmark, split: str, path: Path | None) -> Prob
     Raises InputError for a missing file, an unknown suffix, a split the benchmark does not have, an unreachable hub, a
     table without rows, and for rows that cannot be used: the first are named by their numbers, all are counted.
     """
-    if path is not None and not path.is_file():
-        raise InputError(f"benchmark: {path} {'is no file' if path.exists() else 'does not exist'}")
+    if path is not None:
+        require_file("benchmark", path)
     content = hash_file(path) if path is not None else _hub_revision(benchmark, split)
     table = _read(benchmark, split, path, content)
     problems = table.problems

@@ -56,20 +56,20 @@ class PrefixCache:
         """The states of every prompt, none of them empty; what is not kept is computed, and kept."""
         found = {prompt: self._kept[prompt] for prompt in prompts if prompt in self._kept}
         missing = [prompt for prompt in prompts if prompt not in found]
-        new = {prompt: len(prompt) - len(self._longest_prefix(prompt)) for prompt in missing}
-        for together in _passes(new):
-            found |= dict(zip(together, self._read(model, together), strict=True))
+        starts = {prompt: self._longest_prefix(prompt) for prompt in missing}
+        for together in _passes({prompt: len(prompt) - len(start) for prompt, start in starts.items()}):
+            read = self._read(model, together, [starts[prompt] for prompt in together])
+            found |= dict(zip(together, read, strict=True))
         for prompt in missing:
             self._add(prompt, functools.partial(found.__getitem__, prompt))
         return found
 
-    def _read(self, model: Any, prompts: Sequence[Ids]) -> Iterable[States]:
-        """Compute the states of prompts from the longest kept sequences that they begin with.
+    def _read(self, model: Any, prompts: Sequence[Ids], starts: Sequence[Ids]) -> Iterable[States]:
+        """Compute the states of prompts from `starts`, the longest kept sequences that they begin with.
 
         A row of the pass is padded on the left up to what is kept and on the right after what is new, so that both lie
         side by side. Padding on the right repeats the last position: the next one may be beyond the model's context.
         """
-        starts = [self._longest_prefix(prompt) for prompt in prompts]
         kept = max(map(len, starts))
         new = max(len(prompt) - len(start) for prompt, start in zip(prompts, starts, strict=True))
         ids = torch.zeros((len(prompts), new), dtype=torch.long)

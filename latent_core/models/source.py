@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 EMBEDDED = {"latent-mini": "latent_mini", "latent-compressor": "latent_compressor"}
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
-_KEPT = re.compile(r"models:/.+|(train|build_dual|grpo|agent)/[0-9a-f]{1,64}")
+MODEL_STAGES = ("train", "build_dual", "grpo", "agent")
+"""The stages whose artifacts are models."""
+_KEPT = re.compile(rf"models:/.+|({'|'.join(MODEL_STAGES)})/[0-9a-f]{{1,64}}")
 _IDENTITY_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt")
 
 

@@ -95,4 +95,6 @@ def _phrase_in_last_sentence(text: str) -> int | None:
     for end in _SENTENCE_END.finditer(text, start):
         start = end.end() if end.end() < len(text) else start
     phrases = list(PHRASE.finditer(text, start))
-    return _beginning(text, phrases[-1].start()) or None if phrases else None
+    if not phrases:
+        return None
+    return _beginning(text, phrases[-1].start()) or None  # nothing would precede it

@@ -18,7 +18,7 @@ from latent_core.config.chat import DEFAULT_CHAT, ChatConfig
 from latent_core.config.runtime import MODEL_NAME, TrackingConfig
 from latent_core.errors import InputError
 from latent_core.models.chat import check_settings, open_chat_model
-from latent_core.models.source import model_in
+from latent_core.models.source import MODEL_STAGES, model_in
 from latent_core.store import ArtifactRef, ArtifactStore
 from tasks.inputs import Model, ModelInput
 from tasks.tracking.client import answering, connect, exists_already, holds_nothing, tracking_uri
@@ -29,7 +29,7 @@ from tasks.tracking.version_text import VersionText, version_text
 logger = logging.getLogger("latent")
 CHAMPION = "champion"
 _REGISTERED = re.compile(rf"models:/(?P<name>{MODEL_NAME})(?:@(?P<alias>[^@/]+)|/(?P<version>\d+))")
-_ADDRESS = re.compile(r"(train|build_dual|grpo|agent)/[^/]+")
+_ADDRESS = re.compile(rf"({'|'.join(MODEL_STAGES)})/[^/]+")
 _UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow says of a name, a number and an alias
 
 
