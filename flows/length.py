@@ -83,6 +83,7 @@ def compose(cfg: LengthArmsConfig, run: Run) -> ArtifactRef:
             for form in cfg.models.named()
             for arm in (START, *cfg.arms)
         ),
+        length_families=length_families(cfg),
         trained_ratios=tuple(sorted(known & set(cfg.evaluate.ratios), reverse=True)),
     )
     return run.stage(compare_arms, page, CompareArmsInputs(evaluations, models, {}, {}, checked))
@@ -94,24 +95,29 @@ def arm_name(form: str, arm: str) -> str:
 
 
 def families(cfg: LengthArmsConfig) -> tuple[ComparisonFamily, ...]:
-    """Who is compared with whom: a start model's arms with it and with the controls, and dual arms with standard ones.
+    """Who is compared with whom in accuracy: as in lengths, and dual arms with standard ones.
 
     Each family's p-values are corrected together.
     """
+    found = list(length_families(cfg))
+    if len(cfg.models.named()) > 1:
+        both = tuple(Pair(arm_name("dual", arm), arm_name("standard", arm)) for arm in (START, *cfg.arms))
+        found.append(ComparisonFamily(title="Dual against standard", pairs=both))
+    return tuple(found)
+
+
+def length_families(cfg: LengthArmsConfig) -> tuple[ComparisonFamily, ...]:
+    """A start model's arms with it and with the controls: those pairs whose lengths are measured by one model."""
     found = []
-    controls = [control for control in _CONTROLS if control in cfg.arms]
     for form in cfg.models.named():
         trained = [Pair(arm_name(form, arm), arm_name(form, START)) for arm in cfg.arms]
         asked = [
             Pair(arm_name(form, arm), arm_name(form, control))
-            for control in controls
+            for control in _CONTROLS
             for arm in cfg.arms
-            if arm not in _CONTROLS
+            if control in cfg.arms and arm not in _CONTROLS
         ]
         found.append(ComparisonFamily(title=form.capitalize(), pairs=(*asked, *trained)))
-    if len(cfg.models.named()) > 1:
-        both = tuple(Pair(arm_name("dual", arm), arm_name("standard", arm)) for arm in (START, *cfg.arms))
-        found.append(ComparisonFamily(title="Dual against standard", pairs=both))
     return tuple(found)
 
 

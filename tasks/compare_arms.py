@@ -54,6 +54,8 @@ class CompareArms(StageConfig):
     resamples: Annotated[int, IDENTITY, Field(ge=1000)] = 10_000
     starts: Annotated[tuple[Pair, ...], IDENTITY, OMITTED_AT_DEFAULT] = ()
     """Arms whose lengths are measured by the model they started from, each with that model, which is an arm too."""
+    length_families: Annotated[tuple[ComparisonFamily, ...], IDENTITY, OMITTED_AT_DEFAULT] = ()
+    """With `starts`: which arms are compared by how well they keep the lengths they are asked for."""
     trained_ratios: Annotated[tuple[float, ...], IDENTITY, OMITTED_AT_DEFAULT] = ()
     """With `starts`: what models were trained at; accuracy at others is compared with that at those around them."""
 
@@ -93,6 +95,7 @@ def compare_arms(out: ArtifactWriter, inputs: CompareArmsInputs, config: Compare
         intervened=list(_intervened(evaluations)),
         compressions=list(_compressions(inputs, workplace)),
         starts=config.starts,
+        length_families=[Family(item.title, item.pairs, item.question) for item in config.length_families],
         trained_ratios=frozenset(config.trained_ratios),
         margin=config.margin,
         resamples=config.resamples,

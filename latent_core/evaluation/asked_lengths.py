@@ -91,13 +91,9 @@ def asked_lengths(arm: Arm, start: Arm, draws: Draws, trained: frozenset[float])
     `trained` are the ratios that models were trained at. Raises InputError for other questions, or an arm that was not
     evaluated at ratio 1 and one below.
     """
-    if arm.question_ids != start.question_ids:
-        raise InputError(f"{arm.name}: was evaluated on other questions than {start.name}, which it is measured by")
-    reference, ratios = reference_of(start), np.array(arm.ratios)
-    shorter = [place for place, ratio in enumerate(arm.ratios) if ratio < 1]
-    if not shorter:
-        raise InputError(f"{arm.name}: was not evaluated at a ratio below 1")
-    whole = np.broadcast_to(reference.tokens, (len(arm.seeds), len(reference.tokens)))
+    reference, ratios = _reference(arm, start), np.array(arm.ratios)
+    shorter = _shorter(arm)
+    whole = _whole(arm, reference)
     found = obedience(arm.reasoning, whole, ratios)
     means, target = arm.reasoning.mean((0, 2)), ratios * reference.tokens.mean()
     of_means = np.abs(means - target) / target
@@ -133,6 +129,35 @@ def asked_lengths(arm: Arm, start: Arm, draws: Draws, trained: frozenset[float])
         borrowed=reference.borrowed,
         between=tuple(_between(arm, draws, trained)),
     )
+
+
+def deviations(arm: Arm, start: Arm) -> Floats:
+    """|n − n*| / n* of every seed and question, (seeds, questions), mean over the ratios below 1.
+
+    Raises InputError for other questions, or an arm that was evaluated at no ratio below 1.
+    """
+    reference, shorter = _reference(arm, start), _shorter(arm)
+    found = obedience(arm.reasoning, _whole(arm, reference), np.array(arm.ratios))
+    return np.asarray(found.deviation[:, shorter].mean(axis=1), dtype=np.float64)
+
+
+def _reference(arm: Arm, start: Arm) -> Reference:
+    if arm.question_ids != start.question_ids:
+        raise InputError(f"{arm.name}: was evaluated on other questions than {start.name}, which it is measured by")
+    return reference_of(start)
+
+
+def _whole(arm: Arm, reference: Reference) -> Floats:
+    """The start model's tokens at ratio 1 for every seed of the arm: (seeds, questions)."""
+    return np.broadcast_to(reference.tokens, (len(arm.seeds), len(reference.tokens)))
+
+
+def _shorter(arm: Arm) -> list[int]:
+    """Places of the ratios below 1."""
+    places = [place for place, ratio in enumerate(arm.ratios) if ratio < 1]
+    if not places:
+        raise InputError(f"{arm.name}: was not evaluated at a ratio below 1")
+    return places
 
 
 def _between(arm: Arm, draws: Draws, trained: frozenset[float]) -> list[Between]:

@@ -22,12 +22,14 @@ from latent_core.evaluation.arms import Arm, Point, read_arm
 from latent_core.evaluation.asked_lengths import AskedLengths, asked_lengths
 from latent_core.evaluation.condition import BASE
 from latent_core.evaluation.crossed_bootstrap import Draws, draw
+from latent_core.evaluation.deviation_differences import DeviationDifference, compare_deviations
 from latent_core.evaluation.multiple import ALPHA
 from latent_core.evaluation.scores import Scores
 from latent_core.evaluation.summary import SEED, Summary
 
 Row = Mapping[str, Any]
 INTERVENTIONS = "Interventions on the reasoning"  # the title of their table
+KEPT = "lengths kept"  # how titles of tables end that compare arms by it
 
 
 @dataclass(frozen=True)
@@ -117,9 +119,24 @@ class FamilyResult:
 
 
 @dataclass(frozen=True)
+class LengthFamilyResult:
+    """One family's differences in how well lengths are kept, corrected together."""
+
+    title: str
+    question: str
+    differences: list[DeviationDifference]
+
+    @property
+    def table(self) -> str:
+        """The title of its table."""
+        return f"{self.title}: {KEPT}"
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Everything the report says. `budgets`: reasoning tokens at which arms are compared; `compressions`: rows of what
-    each compressor did to the texts; `lengths`: arms against the models they started from, where those are arms too."""
+    each compressor did to the texts; `lengths`: arms against the models they started from, where those are arms too;
+    `length_families`: which of them keep their lengths better than others."""
 
     title: str
     untrained: Untrained
@@ -132,14 +149,17 @@ class Comparison:
     interventions: list[InterventionResult]
     compressions: list[Row]
     lengths: list[AskedLengths] = field(default_factory=list)
+    length_families: list[LengthFamilyResult] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON types: ratios as keys become text, numbers that are not finite null. `lengths` only where they
-        were measured. `corrections`: by table, how many differences Holm's correction is over."""
+        """As plain JSON types: ratios as keys become text, numbers that are not finite null. `lengths` and
+        `length_families` only where they were measured. `corrections`: by table, how many differences Holm's
+        correction is over."""
         plain = _json(asdict(self))
         assert isinstance(plain, dict)
-        if not self.lengths:
-            del plain["lengths"]
+        for optional in ("lengths", "length_families"):
+            if not plain[optional]:
+                del plain[optional]
         plain["hypervolume_reference_tokens"] = self.untrained.hypervolume_reference
         plain["corrections"] = {
             title: {"method": "Holm", "alpha": ALPHA, "comparisons": count} for title, count in self.corrected.items()
@@ -156,6 +176,7 @@ class Comparison:
         }
         tables[INTERVENTIONS] = [item.difference for item in self.interventions if item.difference is not None]
         counts = {title: sum(row.adjusted_p is not None for row in rows) for title, rows in tables.items()}
+        counts |= {family.table: len(family.differences) for family in self.length_families}
         return {title: count for title, count in counts.items() if count}
 
 
@@ -168,6 +189,7 @@ def build_comparison(
     intervened: Sequence[Intervened] = (),
     compressions: Sequence[Row] = (),
     starts: Sequence[Pair] = (),
+    length_families: Sequence[Family] = (),
     trained_ratios: frozenset[float] = frozenset(),
     margin: float,
     resamples: int,
@@ -175,7 +197,8 @@ def build_comparison(
     """Measure every arm and compare those of every family. `baselines` are the untrained model's, `base` among them.
 
     `starts` pairs arms with the arm that is the model they started from: lengths are measured by it, and accuracy at
-    ratios that are not `trained_ratios` is compared with those around them. Budgets are the requested ratios below 1 of
+    ratios that are not `trained_ratios` is compared with those around them; `length_families` are pairs of such arms,
+    compared by how well they keep their lengths. Budgets are the requested ratios below 1 of
     the untrained model's reasoning tokens. Raises InputError where arms differ in questions, or paired ones in seeds.
     """
     plain = baselines[BASE]
@@ -198,6 +221,7 @@ def build_comparison(
         lengths=[
             asked_lengths(arms[name], arms[start], draws[_shape(arms[name])], trained_ratios) for name, start in starts
         ],
+        length_families=[_length_family(family, arms, starts, draws) for family in length_families],
     )
 
 
@@ -238,6 +262,16 @@ def _family(
         compare_at_ratios(family.pairs, arms, drawn, margin=margin),
         compare_at_tokens(family.pairs, arms, drawn, budgets, margin=margin),
     )
+
+
+def _length_family(
+    family: Family, arms: Mapping[str, Arm], starts: Sequence[Pair], draws: Mapping[tuple[int, int], Draws]
+) -> LengthFamilyResult:
+    measured_by = {name: arms[start] for name, start in starts}
+    if lacking := [name for pair in family.pairs for name in pair if name not in measured_by]:
+        raise InputError(f"{family.title}: {lacking[0]} has no start model among the arms, so no length is known")
+    drawn = draws[_shape(arms[family.pairs[0].arm])]
+    return LengthFamilyResult(family.title, family.question, compare_deviations(family.pairs, arms, measured_by, drawn))
 
 
 def _interventions(

@@ -9,8 +9,8 @@ from latent_core.evaluation.arm_comparisons import Difference, Matching
 from latent_core.evaluation.arm_measures import ArmMeasures, AtRatio, Spread
 from latent_core.evaluation.multiple import verdict_text
 from latent_core.evaluation.statistics import Estimate
-from latent_core.report.comparison import INTERVENTIONS, ArmResult, Comparison
-from latent_core.report.length_tables import BETWEEN, LENGTHS, length_tables
+from latent_core.report.comparison import INTERVENTIONS, KEPT, ArmResult, Comparison
+from latent_core.report.length_tables import BETWEEN, LENGTHS, deviations_table, length_tables
 from latent_core.report.numbers import DASH, MINUS, decimal, free, label, p_value, percent, points, whole
 from latent_core.report.table import Results, markdown_table, read_markdown
 
@@ -24,6 +24,7 @@ COMPRESSIONS = "Compressions"
 def tables(comparison: Comparison) -> dict[str, Results]:
     """Every table by its title, in the order of the page; those without rows are left out."""
     found = {ARMS: arms_table(comparison), BY_RATIO: by_ratio_table(comparison)} | length_tables(comparison.lengths)
+    found |= {family.table: deviations_table(family.differences) for family in comparison.length_families}
     for family in comparison.families:
         by_matching = zip(Matching, (family.on_average, family.at_ratios, family.at_tokens), strict=True)
         found |= {f"{family.title} at {name}": differences_table(rows, comparison.margin) for name, rows in by_matching}
@@ -155,7 +156,7 @@ def terminal_tables(shown: Mapping[str, Results]) -> list[Table]:
 
     found = []
     for title, table in shown.items():
-        if title not in (ARMS, LENGTHS, BETWEEN) and not title.endswith(tuple(Matching)):
+        if title not in (ARMS, LENGTHS, BETWEEN) and not title.endswith((*Matching, KEPT)):
             continue
         drawn = Table(title=Text(title), box=box.SIMPLE_HEAD, pad_edge=False)
         for name, number in zip(table.titles, table.number, strict=True):

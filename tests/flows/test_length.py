@@ -10,7 +10,7 @@ import yaml
 
 from flows.grpo import compose as compose_grpo
 from flows.launch.parameters import checked
-from flows.length import compose, families
+from flows.length import compose, families, length_families
 from latent_core.config.grpo import GrpoFlowConfig
 from latent_core.config.length_arms import LengthArmsConfig
 from latent_core.dual import build_dual
@@ -76,6 +76,16 @@ def test_dual_start_model_has_arms_and_references_of_its_own(tmp_path: Path) -> 
         ("dual gated", "dual plain"), ("dual plain", "dual start"), ("dual gated", "dual start"),
     )  # fmt: skip
     assert found[2].pairs[-1] == ("dual gated", "standard gated")
+
+
+def test_lengths_are_compared_within_one_start_model() -> None:
+    """The two start models write different lengths, so that an arm of one says nothing of an arm of the other."""
+    models = {"standard": "latent-mini", "dual": "train/0123456789ab"}
+    settings = LengthArmsConfig.model_validate(SMALL | {"models": models, "arms": ["placebo", "gated", "hmpo"]})
+    found = length_families(settings)
+    assert [family.title for family in found] == ["Standard", "Dual"]
+    assert found[0].pairs[:2] == (("standard gated", "standard placebo"), ("standard hmpo", "standard placebo"))
+    assert {name.partition(" ")[0] for pair in found[1].pairs for name in pair} == {"dual"}
 
 
 @pytest.mark.parametrize(

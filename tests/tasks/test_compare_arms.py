@@ -317,6 +317,7 @@ def test_arms_with_a_start_model_are_measured_by_its_lengths(bench: StageBench) 
         families=(ComparisonFamily(title="Standard", pairs=(Pair("arm", "start"),)),),
         resamples=1000,
         starts=(Pair("start", "start"), Pair("arm", "start")),
+        length_families=(ComparisonFamily(title="Standard", pairs=(Pair("arm", "start"),)),),
         trained_ratios=(1.0, 0.5),
     )
     made = bench.perform(compare_arms.call(config, inputs))
@@ -331,11 +332,18 @@ def test_arms_with_a_start_model_are_measured_by_its_lengths(bench: StageBench) 
     ]
     results = json.loads(made.read_bytes(RESULTS))
     assert [item["arm"] for item in results["lengths"]] == ["start", "arm"]
-    assert LENGTHS in made.read_bytes(REPORT_HTML).decode()
-    assert {LENGTHS, BETWEEN} <= {table.title.plain for table in terminal_tables(shown)}  # type: ignore[union-attr]
+    kept = "Standard: lengths kept"
+    assert [row[:3] for row in shown[kept].rows] == [["arm", "start", "+0.200"]]
+    (difference,) = results["length_families"][0]["differences"]
+    assert difference["pair"] == {"arm": "arm", "control": "start"} and difference["p"] == 0
+    assert difference["difference"]["value"] == pytest.approx(0.2)
+    assert results["corrections"][kept]["comparisons"] == 1
+    page = made.read_bytes(REPORT_HTML).decode()
+    assert LENGTHS in page and "below 0 the arm keeps" in page
+    assert {LENGTHS, BETWEEN, kept} <= {table.title.plain for table in terminal_tables(shown)}  # type: ignore[union-attr]
 
 
 def test_comparison_without_start_models_says_nothing_of_lengths_asked_for(bench: StageBench) -> None:
     made = _made(bench, _inputs(bench))
-    assert "lengths" not in json.loads(made.read_bytes(RESULTS))
+    assert not {"lengths", "length_families"} & set(json.loads(made.read_bytes(RESULTS)))
     assert LENGTHS not in read_sections(made.read_bytes(TABLE_MARKDOWN).decode())

@@ -9,7 +9,7 @@ import pytest
 
 from latent_core.errors import InputError
 from latent_core.evaluation.arms import Arm
-from latent_core.evaluation.asked_lengths import asked_lengths, reference_of
+from latent_core.evaluation.asked_lengths import asked_lengths, deviations, reference_of
 from latent_core.evaluation.crossed_bootstrap import draw
 
 RATIOS = (1.0, 0.75, 0.5)
@@ -91,3 +91,11 @@ def test_line_is_nearer_to_the_nearer_neighbour() -> None:
 def test_arm_of_other_questions_is_refused() -> None:
     with pytest.raises(InputError, match="arm: was evaluated on other questions than start"):
         asked_lengths(replace(_arm(), question_ids=("a", "b", "c", "e")), START, DRAWS, TRAINED)
+
+
+def test_deviations_are_per_seed_and_question_over_the_ratios_below_1() -> None:
+    reasoning = START.reasoning.copy()
+    reasoning[1, 1, 0] *= 1.2  # of seed 2, question a, at one of two ratios
+    reasoning[:, 0] *= 7  # ratio 1 does not count
+    found = deviations(replace(START, name="arm", reasoning=reasoning), START)
+    assert found == pytest.approx(np.array([[0, 0, 0, 0], [0.1, 0, 0, 0]]))
