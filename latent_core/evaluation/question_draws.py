@@ -13,6 +13,8 @@ import math
 import numpy as np
 
 from latent_core.evaluation.crossed_bootstrap import Draws, Resampled, Uncertainty, draw
+from latent_core.evaluation.scores import Floats
+from latent_core.evaluation.statistics import Estimate
 
 
 class QuestionDraws(Draws):
@@ -26,7 +28,25 @@ class QuestionDraws(Draws):
             found = Uncertainty(math.sqrt(variance), questions - 1)
         else:
             found = super().uncertainty(resampled)
-        return Uncertainty(math.hypot(found.error, 1 / (questions + 2)), found.freedom)
+        return _never_nothing(found, questions)
+
+
+def paired_shares(before: Floats, after: Floats) -> Estimate:
+    """Mean difference of two shares (questions,), after less before, with Student's 95 % interval within −1 and 1.
+
+    Of a single question nothing is known but that.
+    """
+    differences = after - before
+    value, questions = float(differences.mean()), len(differences)
+    if questions == 1:
+        return Estimate(value, -1.0, 1.0)
+    found = Uncertainty(float(differences.std(ddof=1)) / math.sqrt(questions), questions - 1)
+    _, low, high = _never_nothing(found, questions).interval(value)
+    return Estimate(value, max(-1.0, low), min(1.0, high))
+
+
+def _never_nothing(found: Uncertainty, questions: int) -> Uncertainty:
+    return Uncertainty(math.hypot(found.error, 1 / (questions + 2)), found.freedom)
 
 
 def draw_questions(seeds: int, questions: int, *, resamples: int, seed: int) -> QuestionDraws:

@@ -17,6 +17,7 @@ from latent_core.errors import InputError
 from latent_core.evaluation.at_k import AtK, at_k
 from latent_core.evaluation.following import Following
 from latent_core.evaluation.logprob import LogProb, LogProbDifference, by_question, log_prob, log_prob_difference
+from latent_core.evaluation.question_draws import paired_shares
 from latent_core.evaluation.scores import OUTCOMES, Floats, Scores, read_scores
 from latent_core.evaluation.statistics import (
     Estimate,
@@ -197,14 +198,13 @@ def compare_scores(baseline: Scores, candidate: Scores) -> PairedComparison:
     """`compare` for rows that are already read."""
     order = _same_questions(baseline, candidate)
     before, after = baseline.by_question(baseline.correct), candidate.by_question(candidate.correct)[order]
-    difference = paired_bootstrap(before, after, seed=SEED)
     mcnemar = None
     if baseline.one_sample_each and candidate.one_sample_each:
         mcnemar = mcnemar_exact(int(((before == 1) & (after == 0)).sum()), int(((before == 0) & (after == 1)).sum()))
     return PairedComparison(
         questions=len(before),
-        accuracy=Estimate(difference.value, difference.low, difference.high),
-        bootstrap_p=difference.p_value,
+        accuracy=paired_shares(before, after),
+        bootstrap_p=paired_bootstrap(before, after, seed=SEED).p_value,
         mcnemar_p=mcnemar,
         achieved_ratio=bootstrap_ratio(
             baseline.by_question(baseline.tokens), candidate.by_question(candidate.tokens)[order], seed=SEED

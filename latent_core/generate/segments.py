@@ -1,7 +1,8 @@
 """A batch generated in segments: `generate` stops when enough rows have ended, and goes on without them.
 
 On a CPU a step costs about as much as it has rows, so a row that has ended would cost until the longest one ends.
-A row's tokens do not depend on the rows beside it, up to float noise, so its completion is the same.
+A row's tokens do not depend on the rows beside it, up to float noise, so its completion is the same. LongRoPE is an
+exception: it turns all rows by the factors that the longest one asks for.
 """
 
 from __future__ import annotations

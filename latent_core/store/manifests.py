@@ -111,7 +111,8 @@ class Manifests(Root):
         matches = [ref for ref in self.list(stage) if ref.fingerprint.startswith(start)]
         if len(matches) != 1:
             found = f"{len(matches)} artifacts match" if matches else "no artifact matches"
-            raise InputError(f"artifact: {found} {address!r} in {self.root}; `latent artifacts ls` lists them")
+            fix = "give more digits" if matches else "`latent artifacts ls` lists them"
+            raise InputError(f"artifact: {found} {address!r} in {self.root}; {fix}")
         return matches[0]
 
     def set_aside(self, ref: ArtifactRef) -> None:

@@ -131,7 +131,7 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (label_words, LabelWordsConfig(), "fddeb11adfec1493"),
     (train_compressor, TrainCompressorConfig(), "705006bda6fda880"),
     (compare_label_kinds, CompareLabelKinds(), "a7cbfbdf781a9887"),
-    (compare_evaluations, CompareEvaluations(), "ac48cfb315ddba0e"),
+    (compare_evaluations, CompareEvaluations(), "a1764d225e583dc6"),
     (compare_arms, CompareArms(title="t"), "c7ff7a0f02f213d4"),
     (write_legal_play, LegalPlayConfig(), "2b100f680d16b66a"),
     (play, PlayConfig(), "3772fdae98cc973b"),

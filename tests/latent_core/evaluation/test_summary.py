@@ -150,9 +150,23 @@ def test_compare_gives_difference_mcnemar_and_achieved_ratio_in_any_order() -> N
 def test_compare_pairs_by_question_id_not_by_position() -> None:
     before = [row(index, "correct" if index % 2 else "wrong", 10 * (index + 1)) for index in range(8)]
     comparison = compare(before, reversed(before))
-    assert comparison.accuracy == (0.0, 0.0, 0.0)
+    assert comparison.accuracy.value == 0
     assert comparison.achieved_ratio == (1.0, 1.0, 1.0)
     assert comparison.mcnemar_p == 1.0
+
+
+def test_compare_of_models_that_agree_everywhere_is_not_certain_of_new_questions() -> None:
+    """Of four questions: an error of 1 / (4 + 2) and Student's 3.18 with 3 degrees of freedom."""
+    found = compare(same := [row(index) for index in range(4)], same).accuracy
+    assert found == pytest.approx((0, -0.530, 0.530), abs=0.001)
+    many = compare(same := [row(index) for index in range(400)], same).accuracy
+    assert many.high == pytest.approx(1.966 / 402, rel=0.001)
+    assert compare([row(0)], [row(0)]).accuracy == (0, -1, 1)
+
+
+def test_compare_has_an_interval_that_ends_at_the_largest_difference_there_can_be() -> None:
+    before = [row(index, "wrong" if index < 7 else "correct") for index in range(8)]
+    assert compare(before, [row(index) for index in range(8)]).accuracy.high == 1
 
 
 def test_compare_several_samples_leaves_mcnemar_out() -> None:

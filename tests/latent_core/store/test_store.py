@@ -51,6 +51,16 @@ def test_committed_artifact_reads_back_rows_and_directory(store: ArtifactStore) 
     assert [ref.fingerprint for ref in store.list()] == [ADDRESS]
 
 
+def test_short_address_finds_the_one_it_begins_or_says_how_to_go_on(store: ArtifactStore) -> None:
+    for address in ("ab" + "0" * 62, "ac" + "0" * 62):
+        _write(store, address=address)
+    assert store.find("words/ab").fingerprint.startswith("ab")
+    with pytest.raises(InputError, match=r"2 artifacts match 'words/a' in .*; give more digits$"):
+        store.find("words/a")
+    with pytest.raises(InputError, match=r"no artifact matches 'words/b' in .*; `latent artifacts ls` lists them$"):
+        store.find("words/b")
+
+
 def test_attempt_without_commit_leaves_nothing(store: ArtifactStore) -> None:
     with pytest.raises(RuntimeError), begin(store, ArtifactRef("words", ADDRESS)) as out:
         with out.table("words.parquet", SCHEMA) as table:
