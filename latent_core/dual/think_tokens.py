@@ -55,13 +55,15 @@ def choose_think_tokens(tokenizer: PreTrainedTokenizerBase, missing: ThinkMissin
         if all(tokenizer.encode(text, add_special_tokens=False) == [vocabulary.get(text)] for text in (start, end)):
             return ThinkTokens((start, end), (vocabulary[start], vocabulary[end]))
     if missing is ThinkMissing.ERROR:
-        raise InputError("the base has no think tokens: set think_missing to add or clone_eos, or choose another base")
+        raise InputError(
+            "think_missing: the base has no think tokens; set it to add or clone_eos, or choose another base"
+        )
     clone_id: int | None = None
     if missing is ThinkMissing.CLONE_EOS:
         present = [vocabulary[text] for text in CLONE_SOURCES if text in vocabulary]
         clone_id = present[0] if present else tokenizer.eos_token_id
         if clone_id is None:
-            raise InputError("think_missing is clone_eos, but the tokenizer has no end-of-sequence token: use add")
+            raise InputError("think_missing: clone_eos needs an end-of-sequence token, and there is none; use add")
     texts = THINK_PAIRS[0]
     # One of the two may be there already; only the other is new.
     added = tuple(text for text in texts if text not in vocabulary)

@@ -102,17 +102,17 @@ class Manifests(Root):
         keys = [f"{stage}/{fingerprint}/{MANIFEST}" for stage in self.folders()]
         return next((key.partition("/")[0] for key, raw in self.read_many(keys) if raw is not None), None)
 
-    def find(self, address: str) -> ArtifactRef:
+    def find(self, address: str, field: str = "artifact") -> ArtifactRef:
         """The committed artifact at `stage/fingerprint`, whose fingerprint may be shortened while it stays unique.
 
-        Raises InputError when none or several match.
+        Raises InputError, naming the `field`, when none or several match.
         """
         stage, _, start = address.partition("/")
         matches = [ref for ref in self.list(stage) if ref.fingerprint.startswith(start)]
         if len(matches) != 1:
             found = f"{len(matches)} artifacts match" if matches else "no artifact matches"
             fix = "give more digits" if matches else "`latent artifacts ls` lists them"
-            raise InputError(f"artifact: {found} {address!r} in {self.root}; {fix}")
+            raise InputError(f"{field}: {found} {address!r} in {self.root}; {fix}")
         return matches[0]
 
     def set_aside(self, ref: ArtifactRef) -> None:

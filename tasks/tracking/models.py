@@ -65,7 +65,7 @@ def find_model(
     if spec.startswith("models:/"):
         return _kept(find_registered(spec, store, tracking, field), store, chat)
     if _ADDRESS.fullmatch(spec) and not Path(spec).is_dir():
-        return _kept(store.find(spec), store, chat)
+        return _kept(store.find(spec, field), store, chat)
     return ModelInput.find(spec, field, chat=chat)
 
 

@@ -64,8 +64,8 @@ def test_registered_model_is_found_by_alias_and_by_version(store: ArtifactStore,
 def test_trained_model_is_found_by_its_shortened_address(store: ArtifactStore, tracking: TrackingConfig) -> None:
     ref = _trained(store, 0)
     assert find_model(f"train/{ref.fingerprint[:8]}", store, tracking) == ref
-    with pytest.raises(InputError, match="no artifact matches"):
-        find_model("train/000000", store, tracking)
+    with pytest.raises(InputError, match=r"models\.dual: no artifact matches"):
+        find_model("train/000000", store, tracking, field="models.dual")
 
 
 def test_other_names_are_models_from_outside(store: ArtifactStore, tracking: TrackingConfig) -> None:
