@@ -44,11 +44,13 @@ def test_comparison_of_length_rewards_trains_every_seed_and_ends_in_a_report(
     arms = ["standard start", "standard plain", "standard gated"]
     assert [arm["name"] for arm in results["arms"]] == arms
     assert [item["arm"] for item in results["lengths"]] == arms
+    assert [family["title"] for family in results["length_families"]] == ["Standard"]
     assert all([at["ratio"] for at in item["between"]] == [0.7] for item in results["lengths"])
     metrics = [store.require(ref).manifest.content.metrics for ref in store.list() if ref.stage == "grpo"]
     assert sorted(len(found.get("length", [])) for found in metrics) == [0, 0, 2, 2]
     show(report)
     shown = capsys.readouterr().out
     assert "Lengths asked for" in shown and "Ratios never trained" in shown and "report.html" in shown
+    assert "Standard: lengths kept" in shown
     compose(config, run := open_plan("length", config))
     assert all(line.hit for line in run.lines)
