@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Annotated, Any, NamedTuple
 
@@ -91,11 +91,11 @@ def compare_arms(out: ArtifactWriter, inputs: CompareArmsInputs, config: Compare
         config.title,
         list(_trained(evaluations, inputs, workplace)),
         _baselines(evaluations),
-        [Family(family.title, family.pairs, family.question) for family in config.families],
+        _families(config.families),
         intervened=list(_intervened(evaluations)),
         compressions=list(_compressions(inputs, workplace)),
         starts=config.starts,
-        length_families=[Family(item.title, item.pairs, item.question) for item in config.length_families],
+        length_families=_families(config.length_families),
         trained_ratios=frozenset(config.trained_ratios),
         margin=config.margin,
         resamples=config.resamples,
@@ -124,6 +124,10 @@ def compare_arms(out: ArtifactWriter, inputs: CompareArmsInputs, config: Compare
         with out.open(f"figures/{name}.svg") as file:
             file.write(svg)
     return Outcome(accounting={"kept": len(evaluations)}, metrics={"arms": len(comparison.arms)})
+
+
+def _families(families: Iterable[ComparisonFamily]) -> list[Family]:
+    return [Family(family.title, family.pairs, family.question) for family in families]
 
 
 def _trained(

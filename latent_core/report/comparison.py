@@ -198,8 +198,8 @@ def build_comparison(
 
     `starts` pairs arms with the arm that is the model they started from: lengths are measured by it, and accuracy at
     ratios that are not `trained_ratios` is compared with those around them; `length_families` are pairs of such arms,
-    compared by how well they keep their lengths. Budgets are the requested ratios below 1 of
-    the untrained model's reasoning tokens. Raises InputError where arms differ in questions, or paired ones in seeds.
+    compared by how well they keep their lengths. Budgets are the requested ratios below 1 of the untrained model's
+    reasoning tokens. Raises InputError where arms differ in questions, or paired ones in seeds.
     """
     plain = baselines[BASE]
     untrained = Untrained(plain.accuracy.value, plain.reasoning_tokens, plain.tokens.value)

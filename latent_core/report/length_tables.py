@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from latent_core.evaluation.asked_lengths import AskedAt, AskedLengths
 from latent_core.evaluation.deviation_differences import DeviationDifference
@@ -48,8 +48,8 @@ def deviations_table(differences: Sequence[DeviationDifference]) -> Results:
     titles = ["Arm", "Against", "Difference in MRD", "95 %", "Holm's interval", "Holm's p", "Each seed"]
     rows = [
         [
-            *(item.pair.arm, item.pair.control, _signed(item.difference.value), _range(item.difference)),
-            *(_range(item.adjusted), p_value(item.adjusted_p), ", ".join(map(_signed, item.each_seed))),
+            *(item.pair.arm, item.pair.control, _signed(item.difference.value), _interval(item.difference, _signed)),
+            *(_interval(item.adjusted, _signed), p_value(item.adjusted_p), ", ".join(map(_signed, item.each_seed))),
         ]
         for item in differences
     ]
@@ -60,8 +60,14 @@ def _arms(lengths: Sequence[AskedLengths]) -> Results:
     titles = ["Arm", "Start", "Borrowed", "MRD", "95 %", "Of means", "Slope", "95 % of it", "Spearman"]
     rows = [
         [
-            *(item.arm, item.start, whole(item.borrowed), _share(item.deviation.value), _shares(item.deviation)),
-            *(_share(item.of_means), _share(item.slope.value), _shares(item.slope), _share(item.spearman)),
+            *(
+                item.arm,
+                item.start,
+                whole(item.borrowed),
+                _share(item.deviation.value),
+                _interval(item.deviation, _share),
+            ),
+            *(_share(item.of_means), _share(item.slope.value), _interval(item.slope, _share), _share(item.spearman)),
         ]
         for item in lengths
     ]
@@ -76,7 +82,7 @@ def _by_ratio(lengths: Sequence[AskedLengths]) -> Results:
 
 
 def _at(at: AskedAt) -> list[str]:
-    loss = [DASH, DASH] if at.loss is None else [points(at.loss.value), _points(at.loss)]
+    loss = [DASH, DASH] if at.loss is None else [points(at.loss.value), _interval(at.loss, points)]
     return [
         f"{at.ratio:g}",
         decimal(at.target),
@@ -84,7 +90,7 @@ def _at(at: AskedAt) -> list[str]:
         decimal(at.answer),
         _share(at.of_means),
         _share(at.deviation.value),
-        _shares(at.deviation),
+        _interval(at.deviation, _share),
         percent(at.over_budget),
         *loss,
     ]
@@ -95,7 +101,7 @@ def _between(lengths: Sequence[AskedLengths]) -> Results:
     rows = [
         [
             *(item.arm, f"{at.ratio:g}", f"{at.below:g} and {at.above:g}", percent(at.accuracy, unit="")),
-            *(percent(at.interpolated, unit=""), points(at.difference.value), _points(at.difference)),
+            *(percent(at.interpolated, unit=""), points(at.difference.value), _interval(at.difference, points)),
         ]
         for item in lengths
         for at in item.between
@@ -111,13 +117,5 @@ def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", MINUS)
 
 
-def _range(estimate: Estimate) -> str:
-    return f"{_signed(estimate.low)} to {_signed(estimate.high)}"
-
-
-def _shares(estimate: Estimate) -> str:
-    return f"{_share(estimate.low)} to {_share(estimate.high)}"
-
-
-def _points(estimate: Estimate) -> str:
-    return f"{points(estimate.low)} to {points(estimate.high)}"
+def _interval(estimate: Estimate, cell: Callable[[float], str]) -> str:
+    return f"{cell(estimate.low)} to {cell(estimate.high)}"
