@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from latent_core.config.base import StageConfig
 from latent_core.config.fields import sections_of
 from latent_core.errors import InputError
+from latent_core.files import require_file
 
 C = TypeVar("C", bound=StageConfig)
 _SUGGESTED = 3  # places that a hint names at most
@@ -79,8 +80,7 @@ def read(file: Path, name: str = "--config") -> dict[str, Any]:
 
     Raises InputError for a file that is not a YAML mapping.
     """
-    if not file.is_file():
-        raise InputError(f"{name}: {file} {'is not a file' if file.exists() else 'does not exist'}")
+    require_file(name, file)
     try:
         values = yaml.load(file.read_text(encoding="utf-8"), _Loader) or {}
     except UnicodeDecodeError as error:

@@ -95,7 +95,7 @@ def test_file_that_holds_no_parameters_is_refused(tmp_path: Path, content: bytes
     with pytest.raises(InputError, match=message) as refused:
         load(TokenSkipConfig, file)
     assert "\n" not in str(refused.value)
-    with pytest.raises(InputError, match="is not a file"):
+    with pytest.raises(InputError, match="is no file"):
         load(TokenSkipConfig, tmp_path)
 
 
