@@ -30,11 +30,11 @@ from latent_core.generate.transformers_engine import TransformersEngine
 from latent_core.generate.vllm_engine import VllmEngine
 from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
-from latent_core.rl.dialogue import Dialogue
 from latent_core.rl.environments import environment_names, find_environment
-from latent_core.rl.episodes import Episode, Player
-from latent_core.rl.mismatch import sampler_trainer_kl
-from latent_core.rl.policy import Policy
+from latent_core.rl.play.dialogue import Dialogue
+from latent_core.rl.play.episodes import Episode, Player
+from latent_core.rl.policy.logprobs import Policy
+from latent_core.rl.policy.mismatch import sampler_trainer_kl
 
 _CONTEXT = 8192  # more than latent-mini was trained for: some observations are long
 _SAMPLING = SamplingConfig(temperature=1.0, max_new_tokens=24, logprobs=True, logprobs_of=LogprobsOf.SAMPLER)

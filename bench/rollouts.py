@@ -29,8 +29,8 @@ from latent_core.dual.vocabulary import DualVocabulary
 from latent_core.generate.engine import Request, item_seed
 from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
-from latent_core.rl.policy_engine import PolicyEngine, policy_engine
-from latent_core.rl.trained_weights import trained_weights
+from latent_core.rl.policy.engine import PolicyEngine, policy_engine
+from latent_core.rl.policy.trained_weights import trained_weights
 from latent_core.sft.weights import adapter_config, learning_rows, load_model
 
 _SAMPLES = 8

@@ -6,8 +6,8 @@ from collections import Counter
 from typing import NamedTuple
 
 from latent_core.config.agents import AgentConfig, Estimator
-from latent_core.rl.agent_rollouts import agent_schema
 from latent_core.rl.curves import Curves, with_diagnosis
+from latent_core.rl.rollouts.agent_rollouts import agent_schema
 from latent_core.store import ArtifactWriter
 from tasks.inputs import EnvironmentInput, Model
 from tasks.stage import Outcome, Workplace, stage
@@ -26,7 +26,7 @@ class AgentInputs(NamedTuple):
 
 @stage("agent", version=1, shown=True)
 def train_agent(out: ArtifactWriter, inputs: AgentInputs, config: AgentConfig, workplace: Workplace) -> Outcome:
-    from latent_core.rl.agent_training import reinforce_agent
+    from latent_core.rl.training.agent import reinforce_agent
 
     cool_down()  # a warm vLLM engine holds nine tenths of a GPU
     inputs.environment.open()  # refuses one that changed since the run was planned

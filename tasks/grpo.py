@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from latent_core.config.grpo import GrpoConfig
 from latent_core.rl.curves import STEP_COLUMNS, rollout_steps, with_diagnosis
-from latent_core.rl.length_control import CURVE_COLUMNS, length_curve
-from latent_core.rl.rollouts import rollout_schema
+from latent_core.rl.rollouts.length_control import CURVE_COLUMNS, length_curve
+from latent_core.rl.rollouts.problem_rollouts import rollout_schema
 from latent_core.store import ArtifactRef, ArtifactWriter
 from tasks.inputs import Model, ProblemsInput
 from tasks.stage import Outcome, Workplace, stage
@@ -31,7 +31,7 @@ class GrpoInputs(NamedTuple):
 
 @stage("grpo", version=3, shown=True)
 def train_policy(out: ArtifactWriter, inputs: GrpoInputs, config: GrpoConfig, workplace: Workplace) -> Outcome:
-    from latent_core.rl.training import reinforce
+    from latent_core.rl.training.grpo import reinforce
 
     cool_down()  # a warm vLLM engine holds nine tenths of a GPU
     source = inputs.problems.open()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from latent_core.config.agents import LegalPlayConfig
 from latent_core.models.readable import ReadableModel
-from latent_core.rl.legal_play import legal_play
+from latent_core.rl.play.legal_play import legal_play
 from latent_core.store import ArtifactWriter
 from tasks.inputs import EnvironmentInput, Model
 from tasks.stage import Outcome, Workplace, stage

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from latent_core.config.agents import HELD_OUT, PlayConfig
 from latent_core.generate.vllm_engine import context_of
-from latent_core.rl.dialogue import Dialogue
-from latent_core.rl.episodes import Episode, Player, instruction_of
-from latent_core.rl.played import summary_of_play, turn_rows
+from latent_core.rl.play.dialogue import Dialogue
+from latent_core.rl.play.episodes import Episode, Player, instruction_of
+from latent_core.rl.play.turn_table import summary_of_play, turn_rows
 from latent_core.store import ArtifactWriter
 from tasks.inputs import EnvironmentInput, Model
 from tasks.stage import Outcome, Workplace, stage

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from latent_core.config.agents import HELD_OUT
 from latent_core.config.rl import ReferencePlayConfig
-from latent_core.rl.random_play import RandomEpisode, can_be_random, random_play, summary_of_random_play
+from latent_core.rl.play.random_play import RandomEpisode, can_be_random, random_play, summary_of_random_play
 from latent_core.store import ArtifactWriter
 from tasks.inputs import EnvironmentInput
 from tasks.stage import Outcome, Workplace, stage

@@ -15,7 +15,7 @@ from latent_core.evaluation.compressions import measured_schema
 from latent_core.generate.completions import sample_schema
 from latent_core.methods.concise import selected_schema
 from latent_core.methods.quality import quality_schema
-from latent_core.rl.played import turn_schema
+from latent_core.rl.play.turn_table import turn_schema
 from latent_core.sft.examples import example_schema
 from latent_core.store import Artifact, ArtifactWriter, TableWriter
 

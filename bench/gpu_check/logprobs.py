@@ -20,8 +20,8 @@ def check(place: Place, findings: Findings) -> None:
 
     from latent_core.config.sampling import LogprobsOf, SamplingConfig
     from latent_core.generate.engine import Request, item_seed
-    from latent_core.rl.mismatch import sampler_trainer_kl
-    from latent_core.rl.policy import Policy
+    from latent_core.rl.policy.logprobs import Policy
+    from latent_core.rl.policy.mismatch import sampler_trainer_kl
 
     folder, expected = dual_folder(place), read(place, REFERENCE, "reference")
     machine, rows = machine_of(folder), expected["rows"]

@@ -9,7 +9,7 @@ MODULES = (
     "torch", "transformers.models.qwen3.modeling_qwen3", "transformers.models.bert.modeling_bert",
     "transformers.trainer", "peft", "datasets", "trl.trainer.sft_trainer", "trl.trainer.grpo_trainer",
     "pyarrow.feather", "latent_core.dual", "latent_core.generate.transformers_engine", "latent_core.reward.scorer",
-    "latent_core.sft.trainer", "latent_core.rl.training", "latent_core.rl.agent_training",
+    "latent_core.sft.trainer", "latent_core.rl.training.grpo", "latent_core.rl.training.agent",
     "latent_core.compress.compressor", "latent_core.scoring", "tasks.workers.warm", "bench.phase_memory",
 )  # fmt: skip
 

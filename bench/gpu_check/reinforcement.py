@@ -19,9 +19,9 @@ def check(place: Place, findings: Findings) -> None:
     """Seconds a step (the second, which loads nothing), peak memory, and how far sampler and trainer are apart."""
     from latent_core.config.agents import AgentConfig
     from latent_core.config.grpo import GrpoConfig
-    from latent_core.rl.agent_training import reinforce_agent
-    from latent_core.rl.episodes import Player
-    from latent_core.rl.training import reinforce
+    from latent_core.rl.play.episodes import Player
+    from latent_core.rl.training.agent import reinforce_agent
+    from latent_core.rl.training.grpo import reinforce
 
     folder = dual_folder(place)
     common = {"steps": STEPS, "micro_batch_size": place.sized(8, 2), "diagnose_every": 1}

@@ -12,7 +12,7 @@ from latent_core.config.sampling import SamplingConfig
 from latent_core.generate.vllm_engine import context_of
 from latent_core.models.readable import ReadableModel
 from latent_core.rl.environments import EnvironmentSpec, environment_names, find_environment
-from latent_core.rl.episodes import Episode, Player, Turn, Watcher, instruction_of
+from latent_core.rl.play.episodes import Episode, Player, Turn, Watcher, instruction_of
 from latent_core.store import ArtifactStore
 from tasks.tracking.models import model_directory
 
@@ -40,7 +40,7 @@ def play_one(environment: str, model: str, store: str, seed: int, temperature: f
 
 def _player(directory: Path, spec: EnvironmentSpec, sampling: SamplingConfig) -> Player:
     from latent_core.generate.transformers_engine import TransformersEngine
-    from latent_core.rl.dialogue import Dialogue
+    from latent_core.rl.play.dialogue import Dialogue
 
     readable = ReadableModel.load(directory)
     dialogue = Dialogue(readable, instruction_of(spec))

@@ -23,14 +23,16 @@ from latent_core.benchmarks.registry import open_split
 from latent_core.config.agents import AgentConfig
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.config.grpo import GrpoConfig
-from latent_core.rl import agent_rollouts, agent_training, training
-from latent_core.rl.agent_training import reinforce_agent
 from latent_core.rl.environments import EnvironmentFailed, EnvironmentSpec
-from latent_core.rl.episodes import Player
-from latent_core.rl.judges import Rewards
-from latent_core.rl.processes import Processes
-from latent_core.rl.rollout_files import RolloutFiles
-from latent_core.rl.training import PolicyResult, reinforce
+from latent_core.rl.play.episodes import Player
+from latent_core.rl.policy.processes import Processes
+from latent_core.rl.rollouts import agent_rollouts
+from latent_core.rl.rollouts.files import RolloutFiles
+from latent_core.rl.rollouts.judges import Rewards
+from latent_core.rl.training import agent, grpo
+from latent_core.rl.training.agent import reinforce_agent
+from latent_core.rl.training.grpo import reinforce
+from latent_core.rl.training.loop import PolicyResult
 
 COUNT = 2
 SHARED: dict[str, Any] = {
@@ -97,8 +99,8 @@ SPEC = EnvironmentSpec("lengthy", 1, "Write.", 2, _Lengthy, takes_text=True, low
 def rewarded() -> Iterator[None]:
     """With the judge and the environment of this module, and cut turns as actions."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "judge", _judge)
-        patch.setattr(agent_training, "find_environment", lambda name: SPEC)
+        patch.setattr(grpo, "judge", _judge)
+        patch.setattr(agent, "find_environment", lambda name: SPEC)
         patch.setattr(
             agent_rollouts, "instances_of", lambda seed, draw, count, below: [3 * draw + n for n in range(count)]
         )
@@ -143,7 +145,7 @@ def basics(folder: Path) -> dict[str, Any]:
     place = Processes.here()
     kept = place.kept([[0.0, 0.1], None] if place.rank == 0 else [[0.0, 4.0], [0.0, 3.0]], 0.9)
     files = RolloutFiles(folder / "files", pa.schema([("number", pa.int64())]))
-    place.write(files, 7, [{"number": number, "more": "left out"} for number in place.share(range(6))])
+    files.write_everyones(7, [{"number": number, "more": "left out"} for number in place.share(range(6))])
     learned, untouched, other = (torch.nn.Parameter(torch.zeros(2)) for _ in range(3))
     learned.grad = torch.tensor([1.0, 2.0]) * (place.rank + 1)
     if place.rank == 1:

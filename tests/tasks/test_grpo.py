@@ -11,8 +11,8 @@ import pytest
 
 from latent_core.config.grpo import GrpoConfig
 from latent_core.models.source import model_in
-from latent_core.rl import training
-from latent_core.rl.judges import Rewards
+from latent_core.rl.rollouts.judges import Rewards
+from latent_core.rl.training import grpo
 from tasks.grpo import ROLLOUTS, GrpoInputs, train_policy
 from tasks.tables import REFERENCES
 from tests.support.stage_bench import MINI, TRAINING, StageBench
@@ -31,7 +31,7 @@ def _more_each_step(config: GrpoConfig, model_dir: Path) -> Rewards:
 def test_grpo_keeps_every_rollout_and_summarises_the_first_and_the_last_steps(
     bench: StageBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "judge", _more_each_step)
+    monkeypatch.setattr(grpo, "judge", _more_each_step)
     config = GrpoConfig.model_validate(
         {
             "questions": 4, "questions_per_step": 2, "steps": 2, "micro_batch_size": 2, "save_every": 2,
@@ -58,7 +58,7 @@ def test_grpo_keeps_every_rollout_and_summarises_the_first_and_the_last_steps(
 def test_grpo_under_a_length_term_records_what_every_step_came_to(
     bench: StageBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "judge", _more_each_step)
+    monkeypatch.setattr(grpo, "judge", _more_each_step)
     tokens = {problem.question_id: 10.0 for problem in TRAINING.open().problems(0, 4)}
     references = bench.input(
         "reference_lengths", {REFERENCES: [{"question_id": name, "tokens": length} for name, length in tokens.items()]}

@@ -9,7 +9,7 @@ import pytest
 from latent_core.config.agents import HELD_OUT
 from latent_core.config.rl import ReferencePlayConfig
 from latent_core.rl.environments import find_environment
-from latent_core.rl.random_play import random_play
+from latent_core.rl.play.random_play import random_play
 from tasks.inputs import EnvironmentInput
 from tasks.reference_play import ReferencePlayInputs, reference_play
 from tests.support.stage_bench import StageBench

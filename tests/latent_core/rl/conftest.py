@@ -12,7 +12,7 @@ from latent_core.benchmarks.registry import open_split
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.dual import build_dual
 from latent_core.models.source import open_model
-from latent_core.rl.episodes import Player
+from latent_core.rl.play.episodes import Player
 
 
 @pytest.fixture(scope="session")

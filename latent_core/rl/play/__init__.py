@@ -1,0 +1,1 @@
+"""Playing: the dialogue with an environment, episodes, and what is recorded of them."""
