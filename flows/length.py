@@ -83,7 +83,6 @@ def compose(cfg: LengthArmsConfig, run: Run) -> ArtifactRef:
             for form in cfg.models.named()
             for arm in (START, *cfg.arms)
         ),
-        length_families=length_families(cfg),
         trained_ratios=tuple(sorted(known & set(cfg.evaluate.ratios), reverse=True)),
     )
     return run.stage(compare_arms, page, CompareArmsInputs(evaluations, models, {}, {}, checked))
@@ -95,19 +94,11 @@ def arm_name(form: str, arm: str) -> str:
 
 
 def families(cfg: LengthArmsConfig) -> tuple[ComparisonFamily, ...]:
-    """Who is compared with whom in accuracy: as in lengths, and dual arms with standard ones.
+    """Who is compared with whom: a start model's arms with it and with the controls, and dual arms with standard ones.
 
-    Each family's p-values are corrected together.
+    How well lengths are kept is compared where one model measures them, within a start model. Each family's p-values
+    are corrected together.
     """
-    found = list(length_families(cfg))
-    if len(cfg.models.named()) > 1:
-        both = tuple(Pair(arm_name("dual", arm), arm_name("standard", arm)) for arm in (START, *cfg.arms))
-        found.append(ComparisonFamily(title="Dual against standard", pairs=both))
-    return tuple(found)
-
-
-def length_families(cfg: LengthArmsConfig) -> tuple[ComparisonFamily, ...]:
-    """A start model's arms with it and with the controls: those pairs whose lengths are measured by one model."""
     found = []
     for form in cfg.models.named():
         trained = [Pair(arm_name(form, arm), arm_name(form, START)) for arm in cfg.arms]
@@ -117,7 +108,10 @@ def length_families(cfg: LengthArmsConfig) -> tuple[ComparisonFamily, ...]:
             for arm in cfg.arms
             if control in cfg.arms and arm not in _CONTROLS
         ]
-        found.append(ComparisonFamily(title=form.capitalize(), pairs=(*asked, *trained)))
+        found.append(ComparisonFamily(title=form.capitalize(), pairs=(*asked, *trained), lengths=True))
+    if len(cfg.models.named()) > 1:
+        both = tuple(Pair(arm_name("dual", arm), arm_name("standard", arm)) for arm in (START, *cfg.arms))
+        found.append(ComparisonFamily(title="Dual against standard", pairs=both))
     return tuple(found)
 
 

@@ -40,7 +40,7 @@ class CompareEvaluationsInputs(NamedTuple):
         return {**before, **after}
 
 
-@stage("compare_evaluations", version=2, shown=True)
+@stage("compare_evaluations", version=3, shown=True)
 def compare_evaluations(
     out: ArtifactWriter, inputs: CompareEvaluationsInputs, config: CompareEvaluations, workplace: Workplace
 ) -> Outcome:

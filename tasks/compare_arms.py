@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Annotated, Any, NamedTuple
 
@@ -42,6 +42,8 @@ class ComparisonFamily(StageConfig):
     question: Annotated[str, IDENTITY] = ""
     """What the family answers, for readers."""
     pairs: Annotated[tuple[Pair, ...], IDENTITY, Field(min_length=1)]
+    lengths: Annotated[bool, IDENTITY, OMITTED_AT_DEFAULT] = False
+    """Compare, too, how well the arms keep the lengths they are asked for; all of them are among `starts`."""
 
 
 class CompareArms(StageConfig):
@@ -54,8 +56,6 @@ class CompareArms(StageConfig):
     resamples: Annotated[int, IDENTITY, Field(ge=1000)] = 10_000
     starts: Annotated[tuple[Pair, ...], IDENTITY, OMITTED_AT_DEFAULT] = ()
     """Arms whose lengths are measured by the model they started from, each with that model, which is an arm too."""
-    length_families: Annotated[tuple[ComparisonFamily, ...], IDENTITY, OMITTED_AT_DEFAULT] = ()
-    """With `starts`: which arms are compared by how well they keep the lengths they are asked for."""
     trained_ratios: Annotated[tuple[float, ...], IDENTITY, OMITTED_AT_DEFAULT] = ()
     """With `starts`: what models were trained at; accuracy at others is compared with that at those around them."""
 
@@ -91,11 +91,10 @@ def compare_arms(out: ArtifactWriter, inputs: CompareArmsInputs, config: Compare
         config.title,
         list(_trained(evaluations, inputs, workplace)),
         _baselines(evaluations),
-        _families(config.families),
+        [Family(family.title, family.pairs, family.question, family.lengths) for family in config.families],
         intervened=list(_intervened(evaluations)),
         compressions=list(_compressions(inputs, workplace)),
         starts=config.starts,
-        length_families=_families(config.length_families),
         trained_ratios=frozenset(config.trained_ratios),
         margin=config.margin,
         resamples=config.resamples,
@@ -124,10 +123,6 @@ def compare_arms(out: ArtifactWriter, inputs: CompareArmsInputs, config: Compare
         with out.open(f"figures/{name}.svg") as file:
             file.write(svg)
     return Outcome(accounting={"kept": len(evaluations)}, metrics={"arms": len(comparison.arms)})
-
-
-def _families(families: Iterable[ComparisonFamily]) -> list[Family]:
-    return [Family(family.title, family.pairs, family.question) for family in families]
 
 
 def _trained(

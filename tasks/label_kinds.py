@@ -42,7 +42,7 @@ class CompareLabelKindsInputs(NamedTuple):
         return {**compressors, **compressions, **by_role(self.evaluations)}
 
 
-@stage("compare_label_kinds", version=1, shown=True)
+@stage("compare_label_kinds", version=2, shown=True)
 def compare_label_kinds(
     out: ArtifactWriter, inputs: CompareLabelKindsInputs, config: CompareLabelKinds, workplace: Workplace
 ) -> Outcome:

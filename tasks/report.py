@@ -67,8 +67,8 @@ class ReportInputs(NamedTuple):
         return {**by_role(self.evaluations), **self.stages}
 
 
-# 6: claims of non-inferiority, paired comparisons, what was run, disagreements, and the tables as CSV, LaTeX and PDF
-@stage("report", version=6, shown=True)
+# 7: Student's interval and p-value of differences from ratio 1, in results.csv
+@stage("report", version=7, shown=True)
 def write_report(out: ArtifactWriter, inputs: ReportInputs, config: ReportConfig, workplace: Workplace) -> Outcome:
     evaluations = {condition: workplace.artifact(ref) for condition, ref in inputs.evaluations.items()}
     found = [evaluation_of(condition, artifact) for condition, artifact in evaluations.items()]

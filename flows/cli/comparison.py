@@ -51,7 +51,7 @@ def _show_pair(first: Artifact, second: Artifact, as_json: bool) -> None:
     typer.echo(f"questions   {paired.questions}")
     typer.echo(
         f"accuracy    {one.accuracy.value:.1%} -> {two.accuracy.value:.1%}, difference {_points(paired.accuracy)}, "
-        f"p = {paired.p_value:.2g} ({'bootstrap' if paired.mcnemar_p is None else 'McNemar'})"
+        f"p = {paired.p_value:.2g} ({'Student' if paired.mcnemar_p is None else 'McNemar'})"
     )
     typer.echo(
         f"reasoning   {one.reasoning_tokens:.1f} -> {two.reasoning_tokens:.1f} tokens{_ratio(paired.reasoning_ratio)}"

@@ -40,7 +40,7 @@ def champion(
 
     Shows champion and candidate, and asks when the candidate is not better. Better means: of the conditions in which
     both were evaluated on the same questions, accuracy rose beyond noise in at least one and fell so in none (McNemar's
-    test or the paired bootstrap, Holm's correction over the conditions, 5 %).
+    test or Student's, Holm's correction over the conditions, 5 %).
     """
     from flows.cli.models import move_champion
 

@@ -73,16 +73,19 @@ class AskedLengths:
 
 
 def reference_of(start: Arm) -> Reference:
-    """Lengths of the questions that the start model answers correctly at ratio 1, and their mean for the others.
+    """Lengths of the questions that the start model answers correctly at ratio 1 after reasoning, and their mean for
+    the others.
 
-    Raises InputError where it answers none.
+    Raises InputError where it answers none so.
     """
     full = start.place(1.0)
-    right = start.correct[:, full].mean(axis=0) > 0
-    if not right.any():
-        raise InputError(f"{start.name}: answers no question correctly at ratio 1, so no length is known to suffice")
-    tokens = np.maximum(1.0, start.reasoning[:, full].mean(axis=0))
-    return Reference(np.where(right, tokens, tokens[right].mean()), int((~right).sum()))
+    tokens = start.reasoning[:, full].mean(axis=0)
+    known = (start.correct[:, full].mean(axis=0) > 0) & (tokens > 0)
+    if not known.any():
+        raise InputError(
+            f"{start.name}: answers no question correctly after reasoning at ratio 1, so no length is known to suffice"
+        )
+    return Reference(np.where(known, tokens, tokens[known].mean()), int((~known).sum()))
 
 
 def asked_lengths(arm: Arm, start: Arm, draws: Draws, trained: frozenset[float]) -> AskedLengths:

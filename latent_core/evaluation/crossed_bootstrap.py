@@ -50,6 +50,11 @@ class Uncertainty(NamedTuple):
         return float(2 * stats.t.sf(abs(value) / self.error, self.freedom))
 
 
+def over_seeds(values: Floats) -> Uncertainty:
+    """Of the mean of one value a seed, (seeds,), two or more: Student's, which takes questions as given."""
+    return Uncertainty(float(values.std(ddof=1)) / math.sqrt(len(values)), len(values) - 1)
+
+
 @dataclass(frozen=True)
 class Draws:
     """How often each seed and question was drawn, in shares: (resamples, seeds) and (resamples, questions).

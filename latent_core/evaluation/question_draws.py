@@ -1,7 +1,7 @@
 """Uncertainty of paired differences where there may be one training only: over questions, and over several seeds.
 
 With one seed nothing is known of other seeds: intervals hold for new questions and this very model. To every variance
-is added that of one question on which two models differ, (1 / (questions + 2))²: as Agresti and Min, "Simple improved
+is added that of one answer on which two models differ, (1 / (questions + 2))²: as Agresti and Min, "Simple improved
 confidence intervals for comparing matched proportions", Statistics in Medicine 24 (2005), add half an observation to
 each cell of the paired table. Without it two models that happen to agree on eight questions would be equal for certain.
 """
@@ -9,6 +9,7 @@ each cell of the paired table. Without it two models that happen to agree on eig
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,22 +32,31 @@ class QuestionDraws(Draws):
         return _never_nothing(found, questions)
 
 
-def paired_shares(before: Floats, after: Floats) -> Estimate:
-    """Mean difference of two shares (questions,), after less before, with Student's 95 % interval within −1 and 1.
+class PairedShares(NamedTuple):
+    """A mean difference with its 95 % interval within −1 and 1, and the two-sided p-value of no difference."""
 
-    Of a single question nothing is known but that.
+    difference: Estimate
+    p: float
+
+
+def paired_shares(before: Floats, after: Floats, *, samples: float = 1) -> PairedShares:
+    """Mean difference of two shares of correct answers, (questions,), after less before: Student's, over questions.
+
+    `samples` of each question were answered, in the mean: one answer that differs is that part of its question. Of a
+    single question nothing is known.
     """
     differences = after - before
     value, questions = float(differences.mean()), len(differences)
     if questions == 1:
-        return Estimate(value, -1.0, 1.0)
-    found = Uncertainty(float(differences.std(ddof=1)) / math.sqrt(questions), questions - 1)
-    _, low, high = _never_nothing(found, questions).interval(value)
-    return Estimate(value, max(-1.0, low), min(1.0, high))
+        return PairedShares(Estimate(value, -1.0, 1.0), 1.0)
+    error = float(differences.std(ddof=1)) / math.sqrt(questions)
+    found = _never_nothing(Uncertainty(error, questions - 1), questions, samples)
+    _, low, high = found.interval(value)
+    return PairedShares(Estimate(value, max(-1.0, low), min(1.0, high)), found.p_value(value))
 
 
-def _never_nothing(found: Uncertainty, questions: int) -> Uncertainty:
-    return Uncertainty(math.hypot(found.error, 1 / (questions + 2)), found.freedom)
+def _never_nothing(found: Uncertainty, questions: int, samples: float = 1) -> Uncertainty:
+    return Uncertainty(math.hypot(found.error, 1 / (samples * (questions + 2))), found.freedom)
 
 
 def draw_questions(seeds: int, questions: int, *, resamples: int, seed: int) -> QuestionDraws:

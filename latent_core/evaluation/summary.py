@@ -24,7 +24,6 @@ from latent_core.evaluation.statistics import (
     bootstrap_mean,
     bootstrap_ratio,
     mcnemar_exact,
-    paired_bootstrap,
     wilson_interval,
 )
 from latent_core.scoring.grading import Outcome
@@ -136,12 +135,13 @@ class PairedComparison:
 
     `achieved_ratio` is the candidate's tokens over the baseline's, `reasoning_ratio` the same for reasoning tokens;
     None if the baseline has none. `mcnemar_p` is None where a question has several samples, for which McNemar's test
-    is not made; `bootstrap_p` always holds. `logprob` is None where either was not scored. Intervals are 95 %.
+    is not made; `student_p` belongs to the interval of `accuracy`. `logprob` is None where either was not scored.
+    Intervals are 95 %.
     """
 
     questions: int
     accuracy: Estimate
-    bootstrap_p: float
+    student_p: float
     mcnemar_p: float | None
     achieved_ratio: Estimate | None
     reasoning_ratio: Estimate | None
@@ -149,8 +149,8 @@ class PairedComparison:
 
     @property
     def p_value(self) -> float:
-        """Of equal accuracy: McNemar's exact test where each question has one sample, else the paired bootstrap."""
-        return self.bootstrap_p if self.mcnemar_p is None else self.mcnemar_p
+        """Of equal accuracy: McNemar's exact test where each question has one sample, else Student's."""
+        return self.student_p if self.mcnemar_p is None else self.mcnemar_p
 
 
 def summarise(rows: Iterable[Mapping[str, Any]]) -> Summary:
@@ -201,10 +201,12 @@ def compare_scores(baseline: Scores, candidate: Scores) -> PairedComparison:
     mcnemar = None
     if baseline.one_sample_each and candidate.one_sample_each:
         mcnemar = mcnemar_exact(int(((before == 1) & (after == 0)).sum()), int(((before == 0) & (after == 1)).sum()))
+    samples = min(len(scores.correct) / len(scores.question_ids) for scores in (baseline, candidate))
+    accuracy, student_p = paired_shares(before, after, samples=samples)
     return PairedComparison(
         questions=len(before),
-        accuracy=paired_shares(before, after),
-        bootstrap_p=paired_bootstrap(before, after, seed=SEED).p_value,
+        accuracy=accuracy,
+        student_p=student_p,
         mcnemar_p=mcnemar,
         achieved_ratio=bootstrap_ratio(
             baseline.by_question(baseline.tokens), candidate.by_question(candidate.tokens)[order], seed=SEED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from latent_core.evaluation.crossed_bootstrap import Uncertainty
+from latent_core.evaluation.crossed_bootstrap import over_seeds
 from latent_core.evaluation.statistics import Estimate
 from latent_core.report.training_plots import Steps
 
@@ -155,8 +154,7 @@ def student(values: Sequence[float]) -> Estimate | None:
     """Mean and its 95 % interval by Student's t with n − 1 degrees of freedom; None for a single value."""
     if len(values) < 2:
         return None
-    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return Uncertainty(error, len(values) - 1).interval(_mean(values))
+    return over_seeds(np.asarray(values, dtype=np.float64)).interval(_mean(values))
 
 
 def _difference(control: str, each_seed: Sequence[float]) -> ReturnDifference:

@@ -36,12 +36,14 @@ KEPT = "lengths kept"  # how titles of tables end that compare arms by it
 class Family:
     """Pairs whose p-values are corrected together: on average, at equal ratio, and at equal tokens, each by itself.
 
-    `question` is what they answer, for readers.
+    `question` is what they answer, for readers. With `lengths` they are also compared by how well they keep the lengths
+    they are asked for, corrected by themselves.
     """
 
     title: str
     pairs: Sequence[Pair]
     question: str = ""
+    lengths: bool = False
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,6 @@ def build_comparison(
     intervened: Sequence[Intervened] = (),
     compressions: Sequence[Row] = (),
     starts: Sequence[Pair] = (),
-    length_families: Sequence[Family] = (),
     trained_ratios: frozenset[float] = frozenset(),
     margin: float,
     resamples: int,
@@ -197,9 +198,9 @@ def build_comparison(
     """Measure every arm and compare those of every family. `baselines` are the untrained model's, `base` among them.
 
     `starts` pairs arms with the arm that is the model they started from: lengths are measured by it, and accuracy at
-    ratios that are not `trained_ratios` is compared with those around them; `length_families` are pairs of such arms,
-    compared by how well they keep their lengths. Budgets are the requested ratios below 1 of the untrained model's
-    reasoning tokens. Raises InputError where arms differ in questions, or paired ones in seeds.
+    ratios that are not `trained_ratios` is compared with those around them. Budgets are the requested ratios below 1 of
+    the untrained model's reasoning tokens. Raises InputError where arms differ in questions, or paired ones in seeds,
+    and where lengths are to be compared of an arm without a start.
     """
     plain = baselines[BASE]
     untrained = Untrained(plain.accuracy.value, plain.reasoning_tokens, plain.tokens.value)
@@ -221,7 +222,7 @@ def build_comparison(
         lengths=[
             asked_lengths(arms[name], arms[start], draws[_shape(arms[name])], trained_ratios) for name, start in starts
         ],
-        length_families=[_length_family(family, arms, starts, draws) for family in length_families],
+        length_families=[_length_family(family, arms, starts, draws) for family in families if family.lengths],
     )
 
 

@@ -15,7 +15,7 @@ from latent_core.report.comparison_tables import ARMS, BY_RATIO, COMPRESSIONS, L
 from latent_core.report.entries import Provenance
 from latent_core.report.html import STYLE
 from latent_core.report.inline import inline_svg
-from latent_core.report.length_tables import COMPARED, LEGENDS
+from latent_core.report.length_tables import LEGENDS, compared
 from latent_core.report.numbers import decimal, percent, whole
 from latent_core.report.table import Results
 
@@ -61,9 +61,9 @@ def legend(comparison: Comparison, title: str) -> str:
     untrained = comparison.untrained
     if title in LEGENDS:
         return LEGENDS[title]
-    kept = {family.table: family.question for family in comparison.length_families}
+    kept = {family.table: family for family in comparison.length_families}
     if title in kept:
-        return " ".join(filter(None, [kept[title], COMPARED]))
+        return " ".join(filter(None, [kept[title].question, compared(len(kept[title].differences))]))
     if title == ARMS:
         return (
             "Accuracy in percent: mean over seeds ± their standard deviation. Learn: parameters that training moves. "

@@ -166,7 +166,7 @@ def _entry(entry: ReportEntry) -> dict[str, Any]:
         "latent_share": summary.latent_share,
         **_estimate("against_ratio_1", difference.accuracy if difference else None),
         "against_ratio_1_mcnemar_p": difference.mcnemar_p if difference else None,
-        "against_ratio_1_bootstrap_p": difference.bootstrap_p if difference else None,
+        "against_ratio_1_student_p": difference.student_p if difference else None,
     }
     logprob = summary.logprob.mean if summary.logprob else None
     return row | _estimate("gold_logprob", logprob)

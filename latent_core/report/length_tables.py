@@ -15,7 +15,8 @@ BETWEEN = "Ratios never trained"
 LEGENDS = {
     LENGTHS: (
         "Reasoning tokens against n*, the ratio times the start model's tokens for the same question at ratio 1. "
-        "Borrowed: questions that the start model does not answer correctly; their length is the mean of the others. "
+        "Borrowed: questions that the start model does not answer correctly after reasoning; their length is the mean "
+        "of the others. "
         "MRD: mean relative deviation |n − n*| / n*, with its 95 % interval over seeds and questions; of means: that "
         "of mean n and mean n*; both over the ratios below 1. Slope of mean tokens, in shares of the start model's at "
         "ratio 1, on the ratio: 1 is obedience. Spearman: mean rank correlation of tokens with the ratio, per question."
@@ -31,11 +32,18 @@ LEGENDS = {
 }
 
 
-COMPARED = (
-    "Mean relative deviation (MRD) of the arm minus the control's, paired by seed and question: below 0 the arm keeps "
-    "the lengths it is asked for better. Intervals are Student's, with variances bootstrapped over seeds and "
-    "questions; Holm's correction is over the differences of this table."
-)
+_BETTER, _WORSE, _UNDECIDED = "nearer to them", "further from them", "no difference shown"
+
+
+def compared(differences: int) -> str:
+    """The legend of a table of so many differences."""
+    return (
+        "Mean relative deviation (MRD) from the lengths asked for, of the arm minus the control's, paired by seed and "
+        "question: below 0 the arm is nearer to them. Both are measured by the start model's lengths, over the ratios "
+        "below 1. Intervals are the wider of two: Student's over the seeds' means, and Student's with variances "
+        "bootstrapped over seeds and questions. Holm's correction is over the "
+        f"{differences} differences of this table, and the conclusion is what the adjusted interval supports."
+    )
 
 
 def length_tables(lengths: Sequence[AskedLengths]) -> dict[str, Results]:
@@ -45,15 +53,20 @@ def length_tables(lengths: Sequence[AskedLengths]) -> dict[str, Results]:
 
 def deviations_table(differences: Sequence[DeviationDifference]) -> Results:
     """One row a pair."""
-    titles = ["Arm", "Against", "Difference in MRD", "95 %", "Holm's interval", "Holm's p", "Each seed"]
+    titles = ["Arm", "Against", "Difference in MRD", "95 %", "Holm's interval", "Holm's p", "Each seed", "Lengths are"]
     rows = [
         [
             *(item.pair.arm, item.pair.control, _signed(item.difference.value), _interval(item.difference, _signed)),
             *(_interval(item.adjusted, _signed), p_value(item.adjusted_p), ", ".join(map(_signed, item.each_seed))),
+            _conclusion(item.adjusted),
         ]
         for item in differences
     ]
-    return Results(titles, [False, False, *[True] * 5], rows)
+    return Results(titles, [False, False, *[True] * 5, False], rows)
+
+
+def _conclusion(adjusted: Estimate) -> str:
+    return _BETTER if adjusted.high < 0 else _WORSE if adjusted.low > 0 else _UNDECIDED
 
 
 def _arms(lengths: Sequence[AskedLengths]) -> Results:

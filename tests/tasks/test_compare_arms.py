@@ -314,10 +314,9 @@ def test_arms_with_a_start_model_are_measured_by_its_lengths(bench: StageBench) 
     inputs = _inputs(bench, evaluations=evaluations, trainings={}, compressions={}, measures={})
     config = CompareArms(
         title="t",
-        families=(ComparisonFamily(title="Standard", pairs=(Pair("arm", "start"),)),),
+        families=(ComparisonFamily(title="Standard", pairs=(Pair("arm", "start"),), lengths=True),),
         resamples=1000,
         starts=(Pair("start", "start"), Pair("arm", "start")),
-        length_families=(ComparisonFamily(title="Standard", pairs=(Pair("arm", "start"),)),),
         trained_ratios=(1.0, 0.5),
     )
     made = bench.perform(compare_arms.call(config, inputs))
@@ -339,7 +338,7 @@ def test_arms_with_a_start_model_are_measured_by_its_lengths(bench: StageBench) 
     assert difference["difference"]["value"] == pytest.approx(0.2)
     assert results["corrections"][kept]["comparisons"] == 1
     page = made.read_bytes(REPORT_HTML).decode()
-    assert LENGTHS in page and "below 0 the arm keeps" in page
+    assert LENGTHS in page and "below 0 the arm is nearer" in page
     assert {LENGTHS, BETWEEN, kept} <= {table.title.plain for table in terminal_tables(shown)}  # type: ignore[union-attr]
 
 

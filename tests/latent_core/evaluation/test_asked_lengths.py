@@ -61,6 +61,14 @@ def test_questions_that_the_start_model_answers_wrong_have_the_mean_of_the_other
         reference_of(replace(START, correct=np.zeros_like(correct)))
 
 
+def test_question_that_the_start_model_answers_without_reasoning_has_the_mean_of_the_others() -> None:
+    """A target of no tokens would make every deviation from it infinite, one of a single token nearly so."""
+    reasoning = START.reasoning.copy()
+    reasoning[:, 0, 0] = 0
+    reference = reference_of(replace(START, reasoning=reasoning))
+    assert reference.tokens == pytest.approx([100, 200, 40, 60]) and reference.borrowed == 1
+
+
 def test_untrained_ratio_is_beside_the_line_between_its_trained_neighbours() -> None:
     correct = np.ones((2, 3, 4))
     correct[:, 1, :2] = 0  # 50 % at 0.75

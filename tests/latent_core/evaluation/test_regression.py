@@ -47,13 +47,13 @@ def _mcnemar(lost: int, won: int) -> float:
 def test_p_value_of_one_sample_each_is_mcnemars_exact_one() -> None:
     (judged,) = judge({"a": _changed(9, 1)})
     assert judged.p_value == pytest.approx(_mcnemar(9, 1)) == pytest.approx(22 / 1024)
-    assert judged.comparison.bootstrap_p != judged.p_value
+    assert judged.comparison.student_p != judged.p_value
 
 
-def test_p_value_of_several_samples_each_is_the_bootstraps() -> None:
+def test_p_value_of_several_samples_each_is_students() -> None:
     (judged,) = judge({"a": _changed(9, 1, samples=2)})
     assert judged.comparison.mcnemar_p is None
-    assert judged.p_value == judged.comparison.p_value == judged.comparison.bootstrap_p
+    assert judged.p_value == judged.comparison.p_value == judged.comparison.student_p
 
 
 def test_fall_of_one_condition_is_found_at_five_percent() -> None:

@@ -173,7 +173,22 @@ def test_compare_several_samples_leaves_mcnemar_out() -> None:
     many = [row(question, sample_index=index) for question in range(4) for index in range(2)]
     comparison = compare([row(question) for question in range(4)], many)
     assert comparison.mcnemar_p is None
-    assert comparison.bootstrap_p == 1.0
+    assert comparison.p_value == comparison.student_p == 1.0
+
+
+def test_compare_counts_the_samples_of_the_model_that_has_fewer() -> None:
+    """One of four samples of each of nine questions is wrong, against models without a wrong one."""
+    several = [
+        row(question, "wrong" if index == 0 else "correct", sample_index=index)
+        for question in range(9)
+        for index in range(4)
+    ]
+    all_right = [row(question, sample_index=index) for question in range(9) for index in range(4)]
+    four, one = compare(all_right, several), compare([row(question) for question in range(9)], several)
+    assert four.accuracy.value == one.accuracy.value == -0.25
+    assert four.accuracy.high == pytest.approx(-0.25 + 2.306 / 44, abs=1e-4)
+    assert one.accuracy.high == pytest.approx(-0.25 + 2.306 / 11, abs=1e-4)
+    assert four.p_value == four.student_p < one.p_value == one.student_p
 
 
 def test_compare_with_an_empty_baseline_output_has_no_ratio() -> None:
