@@ -11,6 +11,8 @@ from latent_core.config.rl import ReferencePlayConfig, RlFlowConfig
 from latent_core.errors import InputError
 from latent_core.models.source import short_name
 from latent_core.report.agents import PLACEBO, START, TRAINED, Member
+from latent_core.rl.environments import EnvironmentSpec
+from latent_core.rl.play.random_play import can_be_random
 from latent_core.store import Artifact, ArtifactRef
 from tasks.agent import AgentInputs, train_agent
 from tasks.inputs import EnvironmentInput, Model
@@ -25,7 +27,7 @@ from tasks.train import TrainInputs, train
 
 
 def rl(cfg: RlFlowConfig, force: Sequence[str] = ()) -> dict[str, str]:
-    """Train agents in an environment with several seeds, and measure them on instances that training never sees.
+    """Train agents in an environment with several seeds, and measure them on seeds that training never draws.
 
     Args:
         cfg: The run, one section per stage.
@@ -52,35 +54,59 @@ def conclude(cfg: RlFlowConfig, run: Run, report: Artifact) -> None:
 def compose(cfg: RlFlowConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the report."""
     environment = EnvironmentInput.find(cfg.environment)
-    start = format_start(cfg, run, environment)
+    measured = environment if cfg.play_environment is None else EnvironmentInput.find(cfg.play_environment)
+    _check_rules(cfg, environment.open(), measured.open())
+    start, examples = format_start(cfg, run, environment)
     reference = ReferencePlayConfig(instances=cfg.play.instances, max_turns=cfg.play.rules.max_turns)
-    against = run.stage(reference_play, reference, ReferencePlayInputs(environment))
-    played = {Member(START): run.stage(play, cfg.play, PlayInputs(start, environment), label=START)}
+    against = run.stage(reference_play, reference, ReferencePlayInputs(measured))
+    played = {Member(START): run.stage(play, cfg.play, PlayInputs(start, measured), label=START)}
     agents: dict[Member, ArtifactRef] = {}
     for arm in (TRAINED, PLACEBO) if cfg.placebo else (TRAINED,):
         for seed in cfg.seeds:
             member, settings = Member(arm, seed), cfg.trained(seed, placebo=arm == PLACEBO)
             agents[member] = run.stage(train_agent, settings, AgentInputs(start, environment), label=member.name)
-            played[member] = run.stage(play, cfg.play, PlayInputs(agents[member], environment), label=member.name)
+            played[member] = run.stage(play, cfg.play, PlayInputs(agents[member], measured), label=member.name)
     require_rollout_engine("agent.rollout", cfg.agent.rollout, cfg.runtime, run, agents.values())
     title = f"Agents in {cfg.environment} from {short_name(cfg.model)}"
-    return run.stage(report_agents, ReportAgents(title=title), ReportAgentsInputs(environment, played, agents, against))
+    behind = ReportAgentsInputs(measured, played, agents, against, examples)
+    return run.stage(report_agents, ReportAgents(title=title), behind)
 
 
-def format_start(cfg: RlFlowConfig, run: Run, environment: EnvironmentInput) -> Model:
-    """The model that agents start from: the one that was named, after it has learned how a turn is written.
+def _check_rules(cfg: RlFlowConfig, trained: EnvironmentSpec, measured: EnvironmentSpec) -> None:
+    """Raises InputError for a limit of turns that the environment's own comes before, and for two kinds of turns."""
+    for field, rules, spec in (("agent", cfg.agent.rules, trained), ("play", cfg.play.rules, measured)):
+        if rules.max_turns is not None and rules.max_turns > spec.max_turns:
+            raise InputError(
+                f"{field}.rules.max_turns: {spec.name} ends after {spec.max_turns} turns, so {rules.max_turns} change "
+                "nothing; lower it, or leave it out"
+            )
+    if trained.takes_text != measured.takes_text:
+        raise InputError(
+            f"play_environment: {measured.name} is not played as {trained.name} is, in which agents learn: one takes "
+            "whole texts, the other actions"
+        )
+
+
+def format_start(cfg: RlFlowConfig, run: Run, environment: EnvironmentInput) -> tuple[Model, ArtifactRef | None]:
+    """The model that agents start from, the one that was named after it has learned how a turn is written; and what
+    it learned that from.
 
     Raises InputError where the environment has no format to learn.
     """
     model = find_model(cfg.model, run.store, cfg.tracking, cfg.chat)
     if cfg.format_start is None:
-        return model
+        return model, None
     if environment.open().takes_text:
         raise InputError(
             f"format_start: {cfg.environment} takes whole texts, so it has no format; set format_start to null"
         )
+    if not can_be_random(environment.open(), 0):
+        raise InputError(
+            f"format_start: {cfg.environment} lists no legal actions and has no examples to learn the format from; set "
+            "format_start to null"
+        )
     examples = run.stage(write_legal_play, cfg.format_start.play, LegalPlayInputs(model, environment))
-    return run.stage(train, cfg.format_start.train, TrainInputs(model, examples), label="format")
+    return run.stage(train, cfg.format_start.train, TrainInputs(model, examples), label="format"), examples
 
 
 ENTRY = FlowEntry("rl", RlFlowConfig, compose, rl, show, conclude)

@@ -1,4 +1,4 @@
-"""Stage `play`: a model's episodes on instances that training never sees, turn by turn, and what they come to."""
+"""Stage `play`: a model's episodes on seeds that training never draws, turn by turn, and what they come to."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from latent_core.config.agents import HELD_OUT, PlayConfig
 from latent_core.generate.vllm_engine import context_of
+from latent_core.rl.environments import EnvironmentFailed
 from latent_core.rl.play.dialogue import Dialogue
 from latent_core.rl.play.episodes import Episode, Player, instruction_of
 from latent_core.rl.play.turn_table import summary_of_play, turn_rows
@@ -17,6 +18,7 @@ from tasks.workers.engines import served, warm_engine
 from tasks.workers.warm import warm_readable
 
 _TOGETHER = 256  # instances of one call: bounds what is held, and lets progress be seen
+_MOST_ABORTED = 0.1  # share of the instances that the environment may leave without an answer
 
 
 class PlayInputs(NamedTuple):
@@ -54,6 +56,11 @@ def play(out: ArtifactWriter, inputs: PlayInputs, config: PlayConfig, workplace:
                 for episode in group:
                     table.extend(turn_rows(episode, readable))
             workplace.progress(start + len(seeds), config.instances, 0)
+    if aborted > _MOST_ABORTED * config.instances:
+        raise EnvironmentFailed(
+            f"environment: {spec.name} gave no answer for {aborted} of {config.instances} instances, so nothing is "
+            "measured; see that it is up, and run again"
+        )
     metrics = summary_of_play(groups)
     if spec.optimum is not None and groups:
         metrics["optimum"] = sum(spec.optimum(group[0].seed) for group in groups) / len(groups)

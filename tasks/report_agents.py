@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
 
 from latent_core.config.base import IDENTITY, StageConfig
+from latent_core.dual.remap import IGNORED
 from latent_core.report import Provenance
 from latent_core.report.agents import Agents, Member
 from latent_core.report.agents_page import render_agents
@@ -16,14 +19,16 @@ from latent_core.report.agents_tables import arms_table
 from latent_core.report.episodes import ShownEpisode, chosen, shown_episode
 from latent_core.report.table import markdown_table
 from latent_core.store import Artifact, ArtifactRef, ArtifactWriter
+from tasks.agent import ROLLOUTS
 from tasks.environment import code_version
 from tasks.inputs import EnvironmentInput, Input
 from tasks.stage import Outcome, Workplace, stage
-from tasks.tables import TURNS
+from tasks.tables import TRAIN, TURNS, VALIDATION
 
 REPORT_HTML, TABLE_MARKDOWN, RESULTS = "report.html", "table.md", "results.json"
 AGENT = "agent/"
 """What the roles of trained agents begin with."""
+_FIRST = ["turn", "context_ids"]  # columns of a turn that tell an instance by its first one
 _LIBRARIES = ("torch", "transformers", "trl", "gymnasium", "reasoning-gym")
 
 
@@ -34,12 +39,14 @@ class ReportAgents(StageConfig):
 
 
 class ReportAgentsInputs(NamedTuple):
-    """Measured play of the start model and of every agent, their trainings, and the play that they are held against."""
+    """Measured play of the start model and of every agent, their trainings, the play that they are held against, and
+    the examples of the format start, where there was one. `environment` is what was measured in."""
 
     environment: EnvironmentInput
     played: Mapping[Member, ArtifactRef]
     agents: Mapping[Member, ArtifactRef]
     reference: ArtifactRef
+    examples: ArtifactRef | None = None
 
     def roles(self) -> dict[str, Input]:
         return {
@@ -47,10 +54,21 @@ class ReportAgentsInputs(NamedTuple):
             **{f"play/{member.name}": ref for member, ref in self.played.items()},
             **{f"{AGENT}{member.name}": ref for member, ref in self.agents.items()},
             "reference": self.reference,
+            **({} if self.examples is None else {"examples": self.examples}),
         }
 
 
-@stage("report_agents", version=3, shown=True)
+class Met(NamedTuple):
+    """Of `instances` that models were measured on: how many begin as one that some agent trained on, and how many as
+    one of the format start."""
+
+    instances: int
+    in_training: int
+    in_format_start: int
+
+
+# 4: how many of the measured instances were met before
+@stage("report_agents", version=4, shown=True)
 def report_agents(
     out: ArtifactWriter, inputs: ReportAgentsInputs, config: ReportAgents, workplace: Workplace
 ) -> Outcome:
@@ -66,6 +84,9 @@ def report_agents(
     behind = {f"play/{member.name}": artifact for member, artifact in played.items()}
     behind |= {f"{AGENT}{member.name}": artifact for member, artifact in trained.items()}
     behind["reference"] = reference
+    if inputs.examples is not None:
+        behind["examples"] = workplace.artifact(inputs.examples)
+    met = _met(played, trained, behind.get("examples"))
     figures = agents_figures(agents)
     fingerprints = [("environment", inputs.environment.name, inputs.environment.fingerprint)]
     fingerprints += [(role, one.ref.stage, one.ref.fingerprint) for role, one in behind.items()]
@@ -74,7 +95,7 @@ def report_agents(
         figures,
         {member.name: list(_episodes(played[member])) for member in _shown(played)},
         subtitle=f"{inputs.environment.name}, {agents.instances} instances",
-        notes=list(_notes(behind)),
+        notes=[*_notes(behind), *_met_note(met)],
         provenance=Provenance(
             rows=[dict(zip(("role", "made_by", "fingerprint"), row, strict=True)) for row in fingerprints],
             environment={"commit of this page": code_version()} | {name: version(name) for name in _LIBRARIES},
@@ -82,6 +103,7 @@ def report_agents(
     )
     results = agents.to_json() | {
         "environment": {"name": inputs.environment.name, "fingerprint": inputs.environment.fingerprint},
+        "met": met._asdict(),
         "fingerprints": {role: f"{one.ref.stage}/{one.ref.fingerprint}" for role, one in behind.items()},
     }
     texts = {REPORT_HTML: page, TABLE_MARKDOWN: markdown_table(arms_table(agents))}
@@ -113,6 +135,31 @@ def _episodes(played: Artifact) -> Iterator[ShownEpisode]:
             rows[row["seed"], row["sample"]].append(row)
     for episode, place in places.items():
         yield shown_episode(place, rows[episode])
+
+
+def _met(played: Mapping[Member, Artifact], trained: Mapping[Member, Artifact], examples: Artifact | None) -> Met:
+    """An instance is told by its prompt, whose ids stand in front of what a model wrote."""
+    measured = {prompt for artifact in played.values() for prompt in _prompts(TURNS.rows(artifact, _FIRST))}
+    drawn = {prompt for artifact in trained.values() for prompt in _prompts(artifact.rows_of(ROLLOUTS, _FIRST))}
+    taught: set[bytes] = set()
+    if examples is not None:
+        for table in (TRAIN, VALIDATION):
+            for row in table.rows(examples, ["input_ids", "labels"]):
+                ids, labels = (np.asarray(row[name], dtype=np.int32) for name in ("input_ids", "labels"))
+                taught.add(ids[: int(np.argmax(labels != IGNORED))].tobytes())
+    return Met(len(measured), len(measured & drawn), len(measured & taught))
+
+
+def _prompts(turns: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    return (np.asarray(row["context_ids"], dtype=np.int32).tobytes() for row in turns if row["turn"] == 0)
+
+
+def _met_note(met: Met) -> Iterator[str]:
+    if met.in_training or met.in_format_start:
+        yield (
+            f"Of the {met.instances} instances that are measured, {met.in_training} begin as one that an agent trained "
+            f"on, and {met.in_format_start} as one of the format start: on these, play is no measure of new instances."
+        )
 
 
 def _notes(behind: Mapping[str, Artifact]) -> Iterator[str]:

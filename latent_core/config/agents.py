@@ -38,7 +38,8 @@ class PlayConfig(StageConfig):
     """How a model is measured in an environment: one episode or several on each of some instances."""
 
     instances: Annotated[int, IDENTITY, Field(ge=1)] = 200
-    """Games that training never sees: their seeds are 2^40 and the next ones."""
+    """Games with the seeds 2^40 and the next ones, which training never draws. An environment of few games has met some
+    of them under other seeds: the report of `rl` counts these."""
     rules: Annotated[RulesConfig, IDENTITY] = RulesConfig()
     sampling: Annotated[TurnSampling, IDENTITY] = TurnSampling()
 
@@ -76,6 +77,15 @@ class AgentRolloutConfig(RolloutEngineConfig):
     max_episode_tokens: Annotated[int, IDENTITY, Field(ge=8)] = 2048
     """Of an episode, prompt and observations included."""
 
+    @model_validator(mode="after")
+    def _turn_fits_into_an_episode(self) -> AgentRolloutConfig:
+        if self.max_new_tokens >= self.max_episode_tokens:
+            raise ValueError(
+                f"agent.rollout.max_episode_tokens: {self.max_episode_tokens} leave no room for a prompt beside a turn "
+                f"of max_new_tokens, {self.max_new_tokens}; raise it, or lower max_new_tokens"
+            )
+        return self
+
 
 class AgentConfig(PolicyUpdateConfig):
     """Reinforcement learning on episodes in an environment."""
@@ -112,6 +122,16 @@ class AgentConfig(PolicyUpdateConfig):
             raise ValueError(
                 f"agent.rollout.samples: {self.estimator.value} compares the episodes of an instance, so it needs at "
                 "least 2; only ppo learns from one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _gamma_belongs_to_turns(self) -> AgentConfig:
+        if self.gamma != 1 and self.estimator not in (Estimator.TURN_LEVEL, Estimator.GIGPO):
+            raise ValueError(
+                f"agent.gamma: {self.estimator.value} takes no discount from turn to turn"
+                + (" from here; set agent.gae.gamma_turn" if self.estimator is Estimator.PPO else "; leave it 1")
+                + ", or take turn_level or gigpo"
             )
         return self
 

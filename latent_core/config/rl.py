@@ -68,7 +68,10 @@ class RlFlowConfig(StageConfig):
     placebo: Annotated[bool, WIRING] = True
     """Train a second agent a seed whose returns are permuted within each group: everything but the signal."""
     play: Annotated[PlayConfig, IDENTITY] = PlayConfig()
-    """How the start model and every trained one are measured, on instances that training never sees."""
+    """How the start model and every trained one are measured, on seeds that training never draws."""
+    play_environment: Annotated[str | None, WIRING] = None
+    """Where they are measured, if not in `environment`: for questions of a file or a benchmark another file or split,
+    such as static:word_problems@test."""
     store: Annotated[str, RUNTIME] = ".latent/store"
     """Where artifacts live: a local path or s3://bucket/prefix."""
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()

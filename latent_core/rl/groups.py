@@ -10,7 +10,8 @@ import numpy.typing as npt
 from latent_core.errors import InputError
 
 Floats = npt.NDArray[np.float64]
-# Returns that differ by less than this share of the largest one are sums of the same numbers in another order.
+# Returns that differ by less than this share of the largest one, or of 1, are sums of the same numbers in another
+# order: sums that cancel to about 0 keep the rounding of what they are made of.
 _ROUNDING = 64 * float(np.finfo(np.float64).eps)
 
 
@@ -27,7 +28,7 @@ def finite(name: str, values: Sequence[float] | npt.ArrayLike) -> Floats:
 
 def are_equal(returns: Floats) -> bool:
     """Whether the returns are the same up to rounding, so that their group teaches nothing. One return is."""
-    return bool(np.ptp(returns) <= _ROUNDING * np.abs(returns).max())
+    return bool(np.ptp(returns) <= _ROUNDING * max(1.0, float(np.abs(returns).max())))
 
 
 def deviation(returns: Floats) -> float:

@@ -66,6 +66,31 @@ def test_format_start_where_there_is_no_format_is_refused_in_the_plan(tmp_path: 
     assert "legal_play" not in _plan(tmp_path, environment="static", format_start=None)
 
 
+@pytest.mark.parametrize("environment", ["sudoku", "code", "search_qa"])
+def test_format_start_where_nothing_can_be_played_at_random_is_refused_in_the_plan(
+    tmp_path: Path, environment: str
+) -> None:
+    with pytest.raises(InputError, match=rf"^format_start: {environment} lists no legal actions.* set format_start to"):
+        _plan(tmp_path, environment=environment)
+
+
+def test_models_are_measured_in_another_environment_where_one_is_named(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"environment": "static", "format_start": None, "seeds": [1], "placebo": False}
+    one, two = _plan(tmp_path, **settings), _plan(tmp_path, **settings, play_environment="static:word_problems@test")
+    assert {title for title in one if one[title] == two[title]} == {"agent trained-seed1"}
+
+
+def test_environment_that_is_played_in_another_way_cannot_measure(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^play_environment: static is not played as frozen_lake is"):
+        _plan(tmp_path, play_environment="static")
+
+
+@pytest.mark.parametrize("section", ["agent", "play"])
+def test_limit_of_turns_above_the_environments_own_is_refused(tmp_path: Path, section: str) -> None:
+    with pytest.raises(InputError, match=rf"^{section}\.rules\.max_turns: bandit ends after 4 turns, so 9 change"):
+        _plan(tmp_path, environment="bandit", **{section: {"rules": {"max_turns": 9}}})
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -73,6 +98,12 @@ def test_format_start_where_there_is_no_format_is_refused_in_the_plan(tmp_path: 
         ({"seeds": []}, "^seeds: "),
         ({"agent": {"seed": 3}}, "agent.seed: this flow trains with every one of `seeds`"),
         ({"agent": {"placebo": True}}, "agent.placebo: the placebo is an arm"),
+        ({"agent": {"gamma": 0.5}}, r"agent\.gamma: dr_grpo takes no discount from turn to turn; leave it 1"),
+        ({"agent": {"gamma": 0.5, "estimator": "ppo"}}, r"agent\.gamma: .* set agent\.gae\.gamma_turn"),
+        (
+            {"agent": {"rollout": {"max_new_tokens": 64, "max_episode_tokens": 64}}},
+            r"agent\.rollout\.max_episode_tokens: 64 leave no room for a prompt beside a turn",
+        ),
         ({"agent": {"estimator": "gigpo"}}, "placebo: permutes whole returns, which gigpo does not learn from"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from latent_core.config.agents import HELD_OUT, LegalPlayConfig, PlayConfig, Tur
 from latent_core.dual import build_dual
 from latent_core.dual.constraint import PhaseMachine
 from latent_core.errors import InputError
+from latent_core.generate.engine import Generation
 from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
+from latent_core.rl.environments import EnvironmentFailed
+from latent_core.rl.play.episodes import Episode, Player, Turn
 from tasks.inputs import EnvironmentInput, ModelInput
 from tasks.legal_play import LegalPlayInputs, write_legal_play
 from tasks.play import PlayInputs, play
@@ -87,6 +91,26 @@ def test_play_of_a_model_that_never_saw_a_grid_is_wrong_format_and_is_told_turn_
     metrics = made.manifest.content.metrics
     assert metrics["return"]["value"] == pytest.approx(-0.1) and metrics["format_rate"] == 0
     assert metrics["optimum"] == 1 and metrics["ends"] == {"format": 4}
+
+
+@pytest.mark.parametrize(("failing", "raises"), [(0, False), (1, False), (2, True), (10, True)])
+def test_play_that_the_environment_left_without_more_than_a_few_answers_is_no_result(
+    bench: StageBench, monkeypatch: pytest.MonkeyPatch, failing: int, raises: bool
+) -> None:
+    """What is committed stays: a server that was down would be a model's result for ever."""
+
+    def play_all(self: Player, seeds: Sequence[int], **_: object) -> list[list[Episode] | None]:
+        turn = Turn((5,), Generation((6,), "stop"), ("up",), 0.0, {})
+        return [None if seed - HELD_OUT < failing else [Episode(seed, 0, (turn,), "terminated")] for seed in seeds]
+
+    monkeypatch.setattr(Player, "play", play_all)
+    config = PlayConfig(instances=10, sampling=TurnSampling(max_new_tokens=24))
+    inputs = PlayInputs(ModelInput.find("latent-mini"), LAKE)
+    if raises:
+        with pytest.raises(EnvironmentFailed, match=rf"frozen_lake gave no answer for {failing} of 10 instances"):
+            bench.perform(play.call(config, inputs))
+    else:
+        assert bench.perform(play.call(config, inputs)).manifest.content.accounting["aborted"] == failing
 
 
 def test_play_follows_from_its_seed(bench: StageBench) -> None:

@@ -8,18 +8,27 @@ import pytest
 
 from latent_core.report.agents import OPTIMUM, PLACEBO, RANDOM, START, TRAINED, Member
 from latent_core.report.table import read_markdown
+from latent_core.rl.rollouts.agent_rollouts import agent_schema
 from latent_core.store import Artifact, ArtifactRef
+from tasks.agent import ROLLOUTS
 from tasks.inputs import EnvironmentInput
 from tasks.report_agents import REPORT_HTML, RESULTS, TABLE_MARKDOWN, ReportAgents, ReportAgentsInputs, report_agents
-from tasks.tables import TURNS
+from tasks.tables import TRAIN, TURNS, VALIDATION, Table
 from tests.latent_core.report.test_agents import RANDOM_PLAY, played, steps, turn
 from tests.support.stage_bench import StageBench
 
+_ROLLOUTS = Table(ROLLOUTS, agent_schema)
+
 
 def _played(bench: StageBench, value: float, aborted: int = 0) -> ArtifactRef:
-    """Six episodes of two turns, worth 0 to 5."""
+    """Six episodes of two turns, worth 0 to 5; their prompts are 100 to 105."""
     rows = [
-        turn(place, seed=seed, **{"return": float(seed), "end": "terminated" if place else None, "success": False})
+        turn(
+            place,
+            seed=seed,
+            context_ids=[9] if place else [7, 100 + seed],
+            **{"return": float(seed), "end": "terminated" if place else None, "success": False},
+        )
         for seed in range(6)
         for place in range(2)
     ]
@@ -32,12 +41,26 @@ def made(bench: StageBench) -> tuple[Artifact, ReportAgentsInputs]:
     members = [Member(arm, seed) for arm in (TRAINED, PLACEBO) for seed in (1, 2)]
     measured = {Member(START): _played(bench, 0.3)}
     measured |= {member: _played(bench, 0.5, aborted=int(member == members[3])) for member in members}
+    drawn = [
+        turn(place, context_ids=[9] if place else [7, prompt], end="terminated", taught=True, step=0)
+        for prompt in (103, 105, 200)
+        for place in range(2)
+    ]
     trained = {
-        member: bench.input("agent", metrics={"steps": steps(0.1)}, accounting={"kept": 4, "aborted": 0})
+        member: bench.input(
+            "agent", {_ROLLOUTS: drawn}, metrics={"steps": steps(0.1)}, accounting={"kept": 4, "aborted": 0}
+        )
         for member in members
     }
+    examples = bench.input(
+        "legal_play",
+        {
+            TRAIN: [{"input_ids": [7, 105, 1, 2], "labels": [-100, -100, 1, 2]}],
+            VALIDATION: [{"input_ids": [7, 102, 1, 9], "labels": [-100, -100, 1, -100]}],
+        },
+    )
     reference = bench.input("reference_play", metrics={"random": RANDOM_PLAY, "optimum": 1.0})
-    inputs = ReportAgentsInputs(EnvironmentInput.find("frozen_lake"), measured, trained, reference)
+    inputs = ReportAgentsInputs(EnvironmentInput.find("frozen_lake"), measured, trained, reference, examples)
     return bench.perform(report_agents.call(ReportAgents(title="Agents"), inputs)), inputs
 
 
@@ -55,6 +78,16 @@ def test_report_tells_what_the_environment_did_not_answer(made: tuple[Artifact, 
     page = made[0].read_bytes(REPORT_HTML).decode()
     assert page.count("which are left out") == 1
     assert "play/placebo-seed2: the environment gave no answer for 1 of the instances, which are left out." in page
+
+
+def test_report_counts_the_measured_instances_that_training_or_the_format_start_had(
+    made: tuple[Artifact, ReportAgentsInputs],
+) -> None:
+    assert json.loads(made[0].read_bytes(RESULTS))["met"] == {
+        "instances": 6, "in_training": 2, "in_format_start": 2,
+    }  # fmt: skip
+    page = made[0].read_bytes(REPORT_HTML).decode()
+    assert "Of the 6 instances that are measured, 2 begin as one that an agent trained on, and 2 as one of" in page
 
 
 def test_report_results_name_every_input_and_the_table_every_arm(made: tuple[Artifact, ReportAgentsInputs]) -> None:

@@ -24,7 +24,8 @@ def choices(spec: EnvironmentSpec, info: Info, instance: int) -> tuple[str, ...]
         found = spec.example(instance)
     if not found:
         raise InputError(
-            f"environment: {spec.name} lists no legal actions and has no examples, so it cannot be played at random"
+            f"environment: {spec.name} lists no legal actions and has no examples, so it cannot be played at random, "
+            "as a format start is; set format_start to null"
         )
     return found
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from latent_core.config.agents import HELD_OUT, AgentConfig, Estimator
+from latent_core.errors import InputError
 from latent_core.generate.vllm_engine import context_of
 from latent_core.models.readable import ReadableModel
 from latent_core.rl import advantages
 from latent_core.rl.draws import instances_of
-from latent_core.rl.environments import EnvironmentSpec
+from latent_core.rl.environments import EnvironmentFailed, EnvironmentSpec
 from latent_core.rl.lengths import permuted
 from latent_core.rl.play.dialogue import Dialogue
 from latent_core.rl.play.episodes import Episode, Player, instruction_of
@@ -59,10 +60,12 @@ class AgentRollouts:
     """
 
     def __init__(self, spec: EnvironmentSpec, model_dir: Path, config: AgentConfig, folder: Path) -> None:
-        """Raises InputError for an engine that is not installed."""
+        """Raises InputError for an engine that is not installed, and for `latent_only` of a model that is not dual."""
         self._spec = spec
         self._config = config
         self._readable = ReadableModel.load(model_dir)
+        if config.latent_only and self._readable.vocabulary is None:
+            raise InputError("agent.latent_only: needs a dual model, this one has no latent tokens; leave it false")
         self.ppo: Ppo | None = None
         """The value head and what it says, with the estimator ppo alone."""
         if config.estimator is Estimator.PPO:
@@ -77,7 +80,11 @@ class AgentRollouts:
         """Groups whose environment failed, in this process."""
 
     def __call__(self, prompts: Sequence[str], trainer: Any) -> dict[str, list[Any]]:
-        """Ids as sampled, returns (which TRL logs), masks, and what `PolicyTrainer` learns from."""
+        """Ids as sampled, returns (which TRL logs), masks, and what `PolicyTrainer` learns from.
+
+        Raises EnvironmentFailed where the environment answered for no group of the step, and InputError where all
+        prompts fill an episode.
+        """
         config, step, processes = self._config, int(trainer.state.global_step), Processes.here()
         samples = config.rollout.samples
         per_step = len(prompts) * processes.count // samples
@@ -85,6 +92,7 @@ class AgentRollouts:
         groups = self._play(seeds, step, trainer)
         whole = [group for group in groups if group is not None]
         self.aborted += len(groups) - len(whole)
+        self._check(processes.everyones(map(_room, whole)), step)
         judged = iter(self._judged(whole, step, trainer))
         keys = (*_KEYS, "sampler_logprobs") if self._keeps_logprobs else _KEYS
         batch: dict[str, list[Any]] = {name: [] for name in keys}
@@ -133,6 +141,20 @@ class AgentRollouts:
             )
             return player.play(seeds, samples=rollout.samples, step=step)
 
+    def _check(self, rooms: Sequence[_Room], step: int) -> None:
+        """Of the groups of all processes: a step that could teach nothing is none of a training that goes well."""
+        name = self._spec.name
+        if not rooms:
+            raise EnvironmentFailed(
+                f"environment: {name} answered for no instance of step {step + 1}; see that it is up, and run again: "
+                "training goes on from its last checkpoint"
+            )
+        if not any(room.wrote for room in rooms):
+            raise InputError(
+                f"agent.rollout.max_episode_tokens: {self._longest} tokens leave no room for a turn after a prompt of "
+                f"{name}, of up to {max(room.prompt for room in rooms)}; raise it, or take a model of a longer context"
+            )
+
     def _taught(self, groups: Sequence[Sequence[Episode] | None], step: int) -> list[bool]:
         """Of each group, whether the policy learns from it. Equal returns teach ppo too: its baseline is the value."""
         if self.ppo is not None:
@@ -179,6 +201,17 @@ class AgentRollouts:
 
 _TRAINERS_OWN: dict[str, Any] = {"logprobs": None}  # the trainer's, under the same policy
 _KEYS = ("prompt_ids", "completion_ids", "env_mask", "reward", "advantages", "kept")
+
+
+class _Room(NamedTuple):
+    """A group's prompt in tokens, and whether any member wrote something after it."""
+
+    prompt: int
+    wrote: bool
+
+
+def _room(group: Sequence[Episode]) -> _Room:
+    return _Room(len(group[0].prompt_ids), any(turn.output.token_ids for episode in group for turn in episode.turns))
 
 
 def worth_of_turns(episode: Episode, advantages: Sequence[float]) -> Worth:

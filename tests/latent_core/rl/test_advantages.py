@@ -42,6 +42,16 @@ def test_sums_of_the_same_rewards_in_another_order_are_equal_returns(
     assert not estimator([(0.1 + 0.2) + 0.3, 0.1 + (0.2 + 0.3)]).any()
 
 
+def test_sums_that_cancel_to_nothing_but_rounding_are_equal_returns() -> None:
+    steps = [-0.1] * 9
+    returns = np.array([sum([*steps, 0.9]), sum([0.9, *steps]), sum([*steps[:4], 0.9, *steps[4:]])])
+    assert len(set(returns)) == 3 and np.abs(returns).max() < 1e-15
+    for estimate in (grpo, dr_grpo, rloo):
+        assert (estimate(returns) == 0).all()
+    late, early = turn_level([[*steps, 0.9], [0.9, *steps]], gamma=1)
+    assert late[0] == early[0] == 0
+
+
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @given(group=GROUP, shift=st.integers(-8, 8), scale=st.integers(1, 8), seed=st.integers(0, 99))
 def test_advantages_ignore_a_shift_follow_the_scale_and_the_order_and_sum_to_zero(

@@ -11,6 +11,7 @@ import torch
 
 from latent_core.config.agents import AgentConfig
 from latent_core.dual.constraint import PhaseMachine
+from latent_core.errors import InputError
 from latent_core.generate.engine import Generation
 from latent_core.models.readable import ReadableModel
 from latent_core.rl.environments import EnvironmentFailed, EnvironmentSpec
@@ -141,6 +142,32 @@ def test_group_of_a_failed_environment_is_left_out_and_counted(
     monkeypatch.setattr(agent_rollouts, "instances_of", lambda *_: [4, 5])
     result, rollouts = train_small(mini_dir, tmp_path, steps=1)
     assert rollouts.aborted == 1 and {row["seed"] for row in result.rollouts} == {5}
+
+
+def test_step_that_the_environment_answers_nothing_in_stops_the_training_and_is_drawn_again(
+    mini_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_words_count: None
+) -> None:
+    """A server that died in the second step must not leave a start model that passes for a trained one."""
+    monkeypatch.setattr(agent_rollouts, "instances_of", lambda seed, draw, count, below: [(0, 4)[draw], (5, 9)[draw]])
+    with pytest.raises(EnvironmentFailed, match=r"^environment: lengthy answered for no instance of step 2; see"):
+        train_small(mini_dir, tmp_path, steps=2)
+    monkeypatch.setattr(agent_rollouts, "instances_of", lambda *_: [1, 2])
+    result, _ = train_small(mini_dir, tmp_path, steps=2)
+    assert result.resumed_from_step == 1 and {row["seed"] for row in result.rollouts if row["step"]} == {1, 2}
+
+
+def test_prompts_that_leave_no_room_for_a_turn_are_refused(
+    mini_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_words_count: None
+) -> None:
+    monkeypatch.setattr(agent_rollouts, "instances_of", lambda *_: [1, 2])
+    rollout = {**SMALL["rollout"], "max_new_tokens": 8, "max_episode_tokens": 9}
+    with pytest.raises(InputError, match=r"^agent\.rollout\.max_episode_tokens: 9 tokens leave no room for a turn"):
+        train_small(mini_dir, tmp_path, steps=1, rollout=rollout)
+
+
+def test_latent_only_of_a_model_without_latent_tokens_is_refused(mini_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^agent\.latent_only: needs a dual model"):
+        AgentRollouts(SPEC, mini_dir, _config(latent_only=True), tmp_path)
 
 
 def test_killed_training_goes_on_to_the_same_weights(mini_dir: Path, tmp_path: Path, cut_words_count: None) -> None:
