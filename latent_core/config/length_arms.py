@@ -51,9 +51,9 @@ class StartModels(StageConfig):
 class WeightConfig(StageConfig):
     """The length term's weight, of the arms that have one; see `grpo.length`."""
 
-    alpha: Annotated[float, WIRING, Field(gt=0)] = 0.5
-    tolerance: Annotated[float, WIRING, Field(ge=0)] = 0.1
-    rate: Annotated[float, WIRING, Field(ge=0)] = 0.5
+    alpha: Annotated[float, WIRING, Field(gt=0)] = 2.0
+    tolerance: Annotated[float, WIRING, Field(ge=0)] = 0.05
+    rate: Annotated[float, WIRING, Field(ge=0)] = 5.0
     """Not of lcpo_max, which only shortens."""
     reference_samples: Annotated[int, WIRING, Field(ge=1)] = 4
 

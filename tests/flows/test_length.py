@@ -93,8 +93,8 @@ def test_lengths_are_compared_within_one_start_model() -> None:
     [
         ("plain", {}),
         ("placebo", {"placebo": True}),
-        ("gated", {"length": {"reward": "gated", "alpha": 0.5, "tolerance": 0.1, "rate": 0.5}}),
-        ("lcpo_max", {"length": {"reward": "lcpo_max", "alpha": 0.5}}),
+        ("gated", {"length": {"reward": "gated", "alpha": 2.0, "tolerance": 0.05, "rate": 5.0}}),
+        ("lcpo_max", {"length": {"reward": "lcpo_max", "alpha": 2.0}}),
         ("hmpo", {"length": {"reward": "hmpo"}}),
     ],
 )
