@@ -161,6 +161,7 @@ def _spec(
         instruction=INSTRUCTION,
         max_turns=TRIES,
         open=lambda: _opened(problem_of),
+        lowest=0.0,
         optimum=optimum,
         content=content,
     )

@@ -188,6 +188,7 @@ def _spec(
         instruction=instruction,
         max_turns=1,
         open=lambda: ReasoningEnvironment(dataset, settings),
+        lowest=0.0,
         optimum=optimum,
         example=example,
         content=f"reasoning-gym {_release()}",

@@ -95,6 +95,18 @@ def test_legal_play_of_any_seed_ends_within_the_turn_limit(name: str, seed: int,
 
 
 @every_environment
+@pytest.mark.parametrize("is_legal", [True, False], ids=["legal", "illegal"])
+def test_play_is_never_worth_less_than_the_lowest_return(name: str, is_legal: bool) -> None:
+    """Not after any turn: a configured limit of turns may end an episode there."""
+    spec, random_ = find_environment(name), random.Random(0)
+    for seed in range(3 if name == "code" else 20):
+        total = 0.0
+        for _, answer in _play(spec.open(), seed, lambda info: _legal_choice(info, random_) if is_legal else "no act"):
+            total += answer[1]
+            assert total >= spec.lowest - 1e-9
+
+
+@every_environment
 @settings(max_examples=10)
 @given(seed=SEEDS, texts=st.lists(st.text(max_size=40) | st.sampled_from(ODD_TEXTS), min_size=1, max_size=5))
 def test_any_text_is_answered_and_what_is_illegal_changes_no_state(name: str, seed: int, texts: list[str]) -> None:

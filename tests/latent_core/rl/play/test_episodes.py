@@ -39,7 +39,7 @@ class Counting:
         return f"At {self.count}.", float(moved), self.count >= 3, False, {"valid": moved}
 
 
-SPEC = EnvironmentSpec("counting", 1, "Count up.", 4, Counting)
+SPEC = EnvironmentSpec("counting", 1, "Count up.", 4, Counting, lowest=0.0)
 
 
 class Scripted:
@@ -185,7 +185,7 @@ def test_free_text_is_the_action_with_the_think_mark_in_front(model: ReadableMod
             heard.append(action)
             return "", 1.0, True, False, {}
 
-    spec = EnvironmentSpec("listening", 1, "Say.", 1, Listening, takes_text=True)
+    spec = EnvironmentSpec("listening", 1, "Say.", 1, Listening, takes_text=True, lowest=0.0)
     _player(model, Scripted(model, [f"so</think>\n\n4{END}"]), spec=spec).play([0], samples=1, step=0)
     assert heard == ["<think>so</think>\n\n4"]
 
