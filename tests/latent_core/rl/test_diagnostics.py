@@ -107,15 +107,15 @@ def test_columns_labels_and_places_that_do_not_fit_are_refused() -> None:
 
 @pytest.mark.parametrize("k", [0, -1, 1.5, float("nan"), True, "1", None])
 def test_places_that_are_no_whole_number_above_zero_are_refused(k: int) -> None:
-    with pytest.raises(InputError, match="^k: must be a whole number of at least 1, not"):
+    with pytest.raises(InputError, match=r"^k: must be a whole number of at least 1, not"):
         retrieval(np.zeros((2, 2)), k)
-    with pytest.raises(InputError, match="^k: must be a whole number of at least 1, not"):
+    with pytest.raises(InputError, match=r"^k: must be a whole number of at least 1, not"):
         chance(k, 2)
 
 
 @pytest.mark.parametrize("prompts", [0, -1, 1.5, True])
 def test_chance_among_no_prompts_is_refused(prompts: int) -> None:
-    with pytest.raises(InputError, match="^prompts: must be a whole number of at least 1, not"):
+    with pytest.raises(InputError, match=r"^prompts: must be a whole number of at least 1, not"):
         chance(1, prompts)
 
 

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latent_core.errors import InputError
 from latent_core.rl.environments import (
     Environment,
     EnvironmentSpec,
@@ -215,6 +216,13 @@ def test_seeds_give_different_instances(name: str) -> None:
 def test_negative_seed_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="seed"):
         open_environment(name).reset(-1)
+
+
+@every_environment
+@pytest.mark.parametrize("seed", [1.5, 1.0, True, "1", None])
+def test_seed_that_is_no_whole_number_is_refused(name: str, seed: Any) -> None:
+    with pytest.raises(InputError, match=r"^seed: must be a whole number, not"):
+        open_environment(name).reset(seed)
 
 
 def test_optimum_is_known_but_for_the_games_named_here() -> None:
