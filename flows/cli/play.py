@@ -12,7 +12,7 @@ from latent_core.config.sampling import SamplingConfig
 from latent_core.generate.vllm_engine import context_of
 from latent_core.models.readable import ReadableModel
 from latent_core.rl.environments import EnvironmentSpec, environment_names, find_environment
-from latent_core.rl.play.episodes import Episode, Player, Turn, Watcher, instruction_of
+from latent_core.rl.play.episodes import SEPARATOR, Episode, Player, Turn, Watcher, instruction_of
 from latent_core.store import ArtifactStore
 from tasks.tracking.models import model_directory
 
@@ -68,7 +68,8 @@ class _Printed(Watcher):
         if observation is None:
             typer.echo(f"--- wrong format, no step taken; reward {turn.reward:g}")
         else:
-            typer.echo(f"--- {' || '.join(turn.actions)}; reward {turn.reward:g}\n{observation}")
+            acted = "" if self._spec.takes_text else f"{f' {SEPARATOR} '.join(turn.actions)}; "  # else it stands above
+            typer.echo(f"--- {acted}reward {turn.reward:g}\n{observation}")
 
 
 def _summary(episode: Episode, spec: EnvironmentSpec) -> str:

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
+from numbers import Integral
+from operator import ge
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -114,6 +117,8 @@ def gae(
     are of the state before each token. Tokens that are not `acted` (observations) are no steps: the step after a token
     is the next acted one, and their own advantage is 0.
     """
+    _share("gamma", gamma)
+    _share("lambda_", lambda_)
     reward, value, places = _steps(rewards, values, acted)
     return _scattered(_backward(reward, value, 0.0, gamma, lambda_), places, np.size(rewards))
 
@@ -143,17 +148,20 @@ def bi_level_gae(
     it, and by no earlier turn.
 
     With one turn this is `gae`; with all four factors 1 too, where rewards stand at turns' ends only. `acted` is as
-    there. Raises InputError for ends that are out of order, out of range or not acted.
+    there. Raises InputError for ends that are no whole numbers, out of order, out of range or not acted.
     """
+    for name, factor in (
+        ("gamma_turn", gamma_turn),
+        ("lambda_turn", lambda_turn),
+        ("gamma_token", gamma_token),
+        ("lambda_token", lambda_token),
+    ):
+        _share(name, factor)
     reward, value, places = _steps(rewards, values, acted)
-    ends = np.searchsorted(places, turn_ends)
-    given = np.asarray(turn_ends, dtype=np.int64)
-    if given.ndim != 1 or not len(given) or (np.diff(given) <= 0).any():
-        raise InputError(f"turn_ends: {list(turn_ends)} are not ascending places of the turns' last tokens")
-    if given[-1] != places[-1] or (places[ends] != given).any():
-        raise InputError(
-            f"turn_ends: {list(turn_ends)} must be places of acted tokens, the last of them {int(places[-1])}"
-        )
+    given = _ascending(turn_ends)
+    if given[-1] != places[-1] or not set(given) <= set(places.tolist()):
+        raise InputError(f"turn_ends: {given} must be places of acted tokens, the last of them {int(places[-1])}")
+    ends = np.searchsorted(places, given)
     advantages = np.zeros_like(reward)
     advantages[ends] = _backward(reward[ends], value[ends], 0.0, gamma_turn, lambda_turn)
     start = 0
@@ -178,12 +186,20 @@ def _share(name: str, factor: float) -> None:
         raise InputError(f"{name}: must be between 0 and 1, not {factor}")
 
 
+def _ascending(turn_ends: Any) -> list[int]:
+    given = turn_ends.tolist() if isinstance(turn_ends, np.ndarray) else turn_ends
+    are_whole = isinstance(given, Sequence) and all(
+        isinstance(end, Integral) and not isinstance(end, bool) for end in given
+    )
+    if not are_whole or isinstance(given, bytes) or not given or any(map(ge, given, given[1:])):
+        raise InputError(f"turn_ends: {given!r:.80} are not ascending places of the turns' last tokens")
+    return [int(end) for end in given]
+
+
 def _backward(
     rewards: Floats, values: Floats, last_value: float, gamma: float, lambda_: float, *, after: float = 0.0
 ) -> Floats:
     """GAE of steps before a state of `last_value`, whose own advantage is `after`."""
-    _share("gamma", gamma)
-    _share("lambda", lambda_)
     deltas = rewards + gamma * np.append(values[1:], last_value)[: len(values)] - values
     advantages = np.empty_like(deltas)
     for step in range(len(deltas) - 1, -1, -1):

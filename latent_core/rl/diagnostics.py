@@ -9,6 +9,7 @@ only they are log-probabilities of the whole reasoning.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from numbers import Integral
 
 import numpy as np
 import numpy.typing as npt
@@ -54,8 +55,7 @@ def retrieval(
     `same` has a label for each column; columns with the same label are one prompt (two games that begin alike) and take
     one place. By default all differ. Other arguments and errors as `mutual_information`.
     """
-    if k < 1:
-        raise InputError(f"k: must be at least 1, not {k}")
+    _check_count("k", k)
     table, of_own = _read(log_likelihood, own)
     labels = _labels(same, table.shape[1])
     columns = np.arange(len(table)) if own is None else np.asarray(own)
@@ -70,7 +70,14 @@ def retrieval(
 
 def chance(k: int, prompts: int, *, same: Sequence[Hashable] | None = None) -> float:
     """What `retrieval` would be if reasoning had nothing to do with its prompt: k over the number of distinct ones."""
+    _check_count("k", k)
+    _check_count("prompts", prompts)
     return min(1.0, k / len(np.unique(_labels(same, prompts))))
+
+
+def _check_count(name: str, count: object) -> None:
+    if isinstance(count, bool) or not isinstance(count, Integral) or count < 1:
+        raise InputError(f"{name}: must be a whole number of at least 1, not {count!r}")
 
 
 def _labels(same: Sequence[Hashable] | None, prompts: int) -> npt.NDArray[np.int64]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +44,9 @@ def lcpo_max(correct: npt.ArrayLike, lengths: npt.ArrayLike, ratio: float, refer
 
     `reference` is the question's length at ratio 1. What is shorter than asked for is worth more, up to 1.
     """
-    right, _ = _read(correct, lengths, reference, alpha)
+    if isinstance(ratio, bool) or not isinstance(ratio, Real) or not (np.isfinite(ratio) and ratio >= 0):
+        raise InputError(f"ratio: must be a number of at least 0, not {ratio!r}")
+    right, _ = _read(correct, lengths, reference, alpha, target_name="reference")
     return right * np.clip(0.5 + alpha * (ratio - finite("lengths", lengths) / reference), 0.0, 1.0)
 
 
@@ -154,7 +157,9 @@ def _flags(correct: npt.ArrayLike) -> Floats:
     return flags
 
 
-def _read(correct: npt.ArrayLike, lengths: npt.ArrayLike, target: float, alpha: float) -> tuple[Floats, Floats]:
+def _read(
+    correct: npt.ArrayLike, lengths: npt.ArrayLike, target: float, alpha: float, *, target_name: str = "target"
+) -> tuple[Floats, Floats]:
     """1[correct], and each length's deviation from the target as a share of it, at most 1."""
     right, tokens = _flags(correct), finite("lengths", lengths)
     if len(right) != len(tokens):
@@ -162,7 +167,7 @@ def _read(correct: npt.ArrayLike, lengths: npt.ArrayLike, target: float, alpha: 
     if (tokens < 0).any():
         raise InputError("lengths: expected token counts, at least 0")
     if not (np.isfinite(target) and target > 0):
-        raise InputError(f"target: must be a length above 0 tokens, not {target}")
+        raise InputError(f"{target_name}: must be a length above 0 tokens, not {target}")
     if not (np.isfinite(alpha) and alpha >= 0):
         raise InputError(f"alpha: must be at least 0, not {alpha}")
     return right, np.minimum(1.0, np.abs(tokens - target) / target)

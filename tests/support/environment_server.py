@@ -30,8 +30,9 @@ class Episodes:
 
     def spec(self, body: dict[str, Any]) -> dict[str, Any]:
         spec = self._spec
-        said = {"name": spec.name, "version": spec.version, "instruction": spec.instruction}
-        return {"protocol": PROTOCOL, **said, "max_turns": spec.max_turns, "content": spec.content}
+        said: dict[str, Any] = {"name": spec.name, "version": spec.version, "instruction": spec.instruction}
+        said |= {"max_turns": spec.max_turns, "lowest": spec.lowest, "content": spec.content}
+        return {"protocol": PROTOCOL, **said}
 
     def reset(self, body: dict[str, Any]) -> dict[str, Any]:
         environment = self._spec.open()

@@ -121,5 +121,6 @@ BANDIT = EnvironmentSpec(
     ),
     max_turns=PULLS,
     open=Bandit,
+    lowest=0.0,
     optimum=optimum,
 )

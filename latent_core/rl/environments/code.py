@@ -6,6 +6,7 @@ limits of `confined.py`. Expected results never enter the process of a program, 
 
 from __future__ import annotations
 
+import builtins
 import math
 import re
 from collections.abc import Callable
@@ -33,6 +34,11 @@ _SAID = {
     End.CPU_TIME: "it computes for too long",
     End.WALL_TIME: "it waits for too long",
     End.OUTPUT: "it prints or returns too much",
+}
+
+
+_BUILT_IN = {
+    name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)
 }
 
 
@@ -82,15 +88,17 @@ def _judged(problem: CodeProblem, source: str, limits: Limits) -> str | None:
         run = call_function(source, problem.function, [test.given for test in tests], limits)
         for number, test in enumerate(tests):
             if number == len(run.results):
-                return _failed(problem, number, _reason(run))
+                return _failed(problem, number, _reason(run, is_shown=number == 0))
             if not same(run.results[number], test.expected):
                 return _failed(problem, number, _wrong(number, run.results[number]))
+        if run.end is End.FINISHED and len(run.results) == len(tests):
+            return None
         # The program can write results too: more of them than calls are no results.
-        return None if run.end is End.FINISHED and len(run.results) == len(tests) else _failed(problem, 0, _reason(run))
+        return _failed(problem, 0, _reason(run, is_shown=False))
     for number, test in enumerate(tests):
         run = run_program(source, test.given, limits)
         if run.end is not End.FINISHED:
-            return _failed(problem, number, _reason(run))
+            return _failed(problem, number, _reason(run, is_shown=number == 0))
         if not same_text(run.output, test.expected):
             return _failed(problem, number, _wrong(number, run.output))
     return None
@@ -100,9 +108,16 @@ def _failed(problem: CodeProblem, number: int, reason: str) -> str:
     return f"Test {number + 1} of {len(problem.tests)} failed: {reason}."
 
 
-def _reason(run: Run) -> str:
+def _reason(run: Run, *, is_shown: bool) -> str:
+    """How a run ended. What a program says itself is told of the test that is shown; elsewhere it would give away what
+    the test gives: in an exception's text, in the name of a class of its own, in an exit status."""
     if run.end in (End.RAISED, End.CRASHED):
-        return f"it ends with {' '.join(run.error.split())}"
+        if is_shown:
+            return f"it ends with {' '.join(run.error.split())}"
+        if run.end is End.CRASHED:
+            return "it ends with an exit status other than 0"
+        name = run.error.partition(":")[0]
+        return f"it ends with {name if name in _BUILT_IN else 'an exception of its own'}"
     return _SAID.get(run.end, "it ends without a result")
 
 
@@ -157,10 +172,11 @@ def _spec(
 ) -> EnvironmentSpec:
     return EnvironmentSpec(
         name=name,
-        version=1,
+        version=2,
         instruction=INSTRUCTION,
         max_turns=TRIES,
         open=lambda: _opened(problem_of),
+        lowest=0.0,
         optimum=optimum,
         content=content,
     )

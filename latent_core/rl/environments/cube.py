@@ -130,7 +130,7 @@ def optimum(seed: int) -> float:
 
 CUBE = EnvironmentSpec(
     name="cube",
-    version=1,
+    version=2,
     instruction=(
         "This is a Rubik's cube of size 2. Turn faces until each face has one colour, in few turns. Each line shows a "
         "face, U up, R right, F front, D down, L left or B back, and its upper and lower row of colours. An action is "
@@ -139,5 +139,6 @@ CUBE = EnvironmentSpec(
     ),
     max_turns=MAX_TURNS,
     open=lambda: Cube(MAX_TURNS),
+    lowest=STEP * MAX_TURNS,
     optimum=optimum,
 )

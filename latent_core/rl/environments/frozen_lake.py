@@ -124,7 +124,13 @@ def _spec(name: str, *, is_slippery: bool, max_turns: int, ice: str) -> Environm
         return values(lake.transitions, max_turns)[max_turns][lake.position]
 
     return EnvironmentSpec(
-        name=name, version=1, instruction=_instruction(ice), max_turns=max_turns, open=open_lake, optimum=optimum
+        name=name,
+        version=1,
+        instruction=_instruction(ice),
+        max_turns=max_turns,
+        open=open_lake,
+        lowest=0.0,
+        optimum=optimum,
     )
 
 

@@ -6,17 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from random import Random
 
-from latent_core.errors import InputError
 from latent_core.rl.environments.protocol import Info
+from latent_core.rl.environments.turn_count import check_seed
 
 
 def instance_random(game: str, seed: int) -> Random:
     """The random numbers of one instance: the same on every machine, others for every game.
 
-    Raises InputError for a negative seed.
+    Raises InputError as `check_seed` does.
     """
-    if seed < 0:
-        raise InputError(f"seed: {seed} is negative; an environment's seed is at least 0")
+    check_seed(seed)
     return Random(f"{game}/{seed}")
 
 
@@ -39,7 +38,7 @@ class Game(ABC):
         return self._turns_left
 
     def reset(self, seed: int) -> tuple[str, Info]:
-        """Begin the instance of `seed`; returns the first observation. Raises InputError for a negative seed."""
+        """Begin the instance of `seed`; returns the first observation. Raises InputError as `check_seed` does."""
         self._begin(seed)
         self._turns_left = self._max_turns
         self._is_running = True

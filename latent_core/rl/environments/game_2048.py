@@ -94,4 +94,5 @@ GAME_2048 = EnvironmentSpec(
     ),
     max_turns=MAX_TURNS,
     open=lambda: Game2048(MAX_TURNS),
+    lowest=0.0,
 )

@@ -1,7 +1,8 @@
 """Puzzles of reasoning-gym (Stojanovski et al. 2025, arXiv 2505.24760), one answer an episode, scored as it scores.
 
 Some of those scorers evaluate an answer as Python. Such an answer reaches them only if it is written in the few
-characters that its puzzle needs, none of which can call, name or loop; any other text scores as no answer does.
+characters that its puzzle needs, none of which can call, name or loop; any other text scores as no answer does. Data
+sets whose scorers cannot be made safe like this, or pay for what is no solution, are not offered.
 """
 
 from __future__ import annotations
@@ -21,18 +22,26 @@ from latent_core.rl.environments.turn_count import TurnCount
 LONGEST_ANSWER = 10_000  # characters; a longer answer scores as none
 _ARITHMETIC = re.compile(r"(?!.*(?:\*\s*\*|/\s*/))[\d\s+\-*/()]{1,200}", re.DOTALL)
 _LISTS = re.compile(r"[\[\]\d\s,'\"A-Z_-]{1,4000}")
-# By data set, what its scorer may be given of those that evaluate answers; None where too much may be written.
-_EVALUATED: dict[str, re.Pattern[str] | None] = {
+_COMPLEX = re.compile(r"[\d\s.eij()+-]{1,200}", re.IGNORECASE)  # no nan: its scorer takes it for every number
+# By data set, what its scorer may be given; the others take any text.
+_ALPHABETS: dict[str, re.Pattern[str]] = {
+    "complex_arithmetic": _COMPLEX,
     "countdown": _ARITHMETIC,
     "puzzle24": _ARITHMETIC,
     "binary_matrix": _LISTS,
     "n_queens": _LISTS,
     "spiral_matrix": _LISTS,
     "string_insertion": _LISTS,
-    "intermediate_integration": None,
-    "polynomial_multiplication": None,
-    "simple_integration": None,
 }
+_EVALUATES = "its scorer evaluates an answer as Python"
+_REFUSED = {  # data set -> why it is not offered
+    "coin_flip": "its scorer takes the first digits of the answer for all",
+    "game_of_life_halting": "its scorer gives any text the same score",
+    "intermediate_integration": _EVALUATES,
+    "polynomial_multiplication": _EVALUATES,
+    "simple_integration": _EVALUATES,
+}
+_VERSIONS = {"complex_arithmetic": 2}  # the others are at 1
 FEWEST, MOST = 2, 6  # numbers of countdown
 _EXAMPLES = 16  # well-formed answers to a puzzle to choose from
 _ANSWER_ALONE = "Answer with the solution alone, in the format asked for. You have one try."
@@ -70,7 +79,7 @@ class ReasoningEnvironment:
 
 def may_be_scored(dataset: str, answer: str) -> bool:
     """Whether an answer may be given to a data set's scorer; others count as no answer."""
-    pattern = _EVALUATED.get(dataset)
+    pattern = _ALPHABETS.get(dataset)
     return len(answer) <= LONGEST_ANSWER and (pattern is None or pattern.fullmatch(answer) is not None)
 
 
@@ -91,7 +100,8 @@ def draw(dataset: str, seed: int, settings: Mapping[str, Any]) -> tuple[Any, dic
 def reasoning(argument: str) -> EnvironmentSpec:
     """The environment `reasoning:DATASET`, with the data set's default settings.
 
-    Raises InputError for an unknown data set, and for one whose scorer would run a model's answer as a program.
+    Raises InputError for an unknown data set, for one whose scorer would run a model's answer as a program or pays for
+    what is no solution, and for one that makes no puzzles here.
     """
     reasoning_gym()  # fills the table of data sets
     from reasoning_gym.factory import DATASETS
@@ -100,10 +110,9 @@ def reasoning(argument: str) -> EnvironmentSpec:
         raise InputError(
             f"environment: reasoning: there is no data set {argument!r}; choose one of {', '.join(sorted(DATASETS))}"
         )
-    if argument in _EVALUATED and _EVALUATED[argument] is None:
+    if argument in _REFUSED:
         raise InputError(
-            f"environment: reasoning:{argument} is not offered: its scorer evaluates an answer as Python; "
-            "choose another data set"
+            f"environment: reasoning:{argument} is not offered: {_REFUSED[argument]}; choose another data set"
         )
     try:
         draw(argument, 0, {})
@@ -184,10 +193,11 @@ def _spec(
 ) -> EnvironmentSpec:
     return EnvironmentSpec(
         name=name,
-        version=1,
+        version=_VERSIONS.get(dataset, 1),
         instruction=instruction,
         max_turns=1,
         open=lambda: ReasoningEnvironment(dataset, settings),
+        lowest=0.0,
         optimum=optimum,
         example=example,
         content=f"reasoning-gym {_release()}",

@@ -22,6 +22,7 @@ from latent_core.rl.environments.protocol import EnvironmentFailed, EnvironmentS
 from latent_core.rl.environments.turn_count import check_open, check_seed
 
 PROTOCOL = 1  # raised when a message of the contract changes its form or its meaning
+_ROUNDING = 1e-9  # of a sum of rewards, as a share of the lowest return
 _Answer = TypeVar("_Answer", bound="_Message")
 
 
@@ -47,6 +48,7 @@ class SpecMessage(_Message):
     version: int = Field(ge=0)
     instruction: str = Field(min_length=1)
     max_turns: int = Field(ge=1)
+    lowest: float = 0.0
     content: str = ""
 
 
@@ -73,13 +75,13 @@ class StepMessage(_Message):
 class RemoteEnvironment:
     """One episode at a time on a server; each `reset` begins a new one there."""
 
-    def __init__(self, url: str, max_turns: int, limits: RemoteLimits | None = None) -> None:
-        self._url, self._max_turns, self._limits = url, max_turns, limits or RemoteLimits()
-        self._episode, self._turn = "", 0
+    def __init__(self, url: str, max_turns: int, lowest: float, limits: RemoteLimits | None = None) -> None:
+        self._url, self._max_turns, self._lowest, self._limits = url, max_turns, lowest, limits or RemoteLimits()
+        self._episode, self._turn, self._return = "", 0, 0.0
 
     def reset(self, seed: int) -> tuple[str, Info]:
         check_seed(seed)
-        self._episode, self._turn = "", 0
+        self._episode, self._turn, self._return = "", 0, 0.0
         message = _call("POST", self._url, "reset", {"protocol": PROTOCOL, "seed": seed}, ResetMessage, self._limits)
         info = _info(message.info, self._url)
         self._episode = message.episode
@@ -98,6 +100,11 @@ class RemoteEnvironment:
             raise _broken(self._url, f"turn {turn} of max_turns {turn} ended nothing")
         if message.truncated and not last:
             raise _broken(self._url, f"turn {turn} of max_turns {self._max_turns} was truncated")
+        self._return += message.reward
+        if self._return < self._lowest - _ROUNDING * max(1.0, abs(self._lowest)):
+            raise _broken(
+                self._url, f"the return fell to {self._return:.10g}, below the lowest of its spec, {self._lowest:.10g}"
+            )
         info = _info(message.info, self._url)
         self._episode = "" if ended else episode
         return message.observation, message.reward, message.terminated, message.truncated, info
@@ -122,13 +129,15 @@ def remote(argument: str) -> EnvironmentSpec:
         raise InputError(
             f"environment: remote:{url} speaks protocol {message.protocol}; use a server of protocol {PROTOCOL}"
         )
+    declared = f"/lowest {message.lowest!r}" if message.lowest else ""  # what a broken format is worth depends on it
     return EnvironmentSpec(
         name=f"remote:{url}",
         version=message.version,
         instruction=message.instruction,
         max_turns=message.max_turns,
-        open=lambda: RemoteEnvironment(url, message.max_turns, limits),
-        content=f"{message.name}/{message.content}",
+        open=lambda: RemoteEnvironment(url, message.max_turns, message.lowest, limits),
+        lowest=message.lowest,
+        content=f"{message.name}/{message.content}{declared}",
     )
 
 
@@ -192,7 +201,11 @@ def _call(
         said = " ".join(content[:200].decode(errors="replace").split())
         raise EnvironmentFailed(f"environment: remote:{url} answered {route} with HTTP {status}: {said}; see its log")
     try:
-        return kind.model_validate(json.loads(content, parse_constant=_refused))
+        said = json.loads(content, parse_constant=_refused)
+        json.dumps(said, ensure_ascii=False).encode()  # escapes may spell what no UTF-8, and so no tokenizer, can hold
+        return kind.model_validate(said)
+    except UnicodeEncodeError as error:
+        raise _broken(url, f"its answer to {route} holds half a surrogate pair") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole"

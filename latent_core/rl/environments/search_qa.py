@@ -172,6 +172,7 @@ def _spec(name: str, world: World, index: Any, content: str) -> EnvironmentSpec:
         instruction=INSTRUCTION,
         max_turns=TURNS,
         open=lambda: SearchEnvironment(world, index()),
+        lowest=0.0,
         optimum=lambda seed: 1.0,
         content=content,
     )

@@ -172,8 +172,8 @@ def _spec(name: str, *, size: int, longest: int, max_turns: int) -> EnvironmentS
         ),
         max_turns=max_turns,
         open=open_level,
-        optimum=optimum,
         lowest=STEP * max_turns - ON_TARGET,
+        optimum=optimum,
     )
 
 

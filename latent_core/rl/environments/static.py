@@ -95,6 +95,7 @@ def spec_of(name: str, source: ProblemSource, benchmark: str) -> EnvironmentSpec
         instruction=LETTER_INSTRUCTION if is_choice else INSTRUCTION,
         max_turns=TRIES,
         open=lambda: StaticEnvironment(source, benchmark),
+        lowest=0.0,
         optimum=lambda seed: 1.0,
         takes_text=True,
         content=source.fingerprint,

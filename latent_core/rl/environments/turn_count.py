@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 from latent_core.errors import InputError
 
 
 def check_seed(seed: int) -> None:
-    """Raise InputError for a seed below 0."""
+    """Raise InputError for a seed that is no whole number, or below 0."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise InputError(f"seed: must be a whole number, not {seed!r}")
     if seed < 0:
         raise InputError(f"seed: must be at least 0, not {seed}")
 
@@ -26,7 +30,7 @@ class TurnCount:
         self._open = False
 
     def begin(self, seed: int) -> None:
-        """Start an episode; raises InputError for a seed below 0."""
+        """Start an episode; raises InputError as `check_seed` does."""
         check_seed(seed)
         self.used, self._open = 0, True
 

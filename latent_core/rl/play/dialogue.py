@@ -30,11 +30,14 @@ class Dialogue:
         """The first context: system turn, instruction, observation, generation prompt and an open think mark."""
 
         def render(said: str) -> str:
+            # A prompt has both with a line break between them, so any line break may part them for it.
+            instruction, _, rest = said.partition("\n")
             return prompts.render_prompt(
-                said, self._model.tokenizer, self._family, ratio=self._ratio, instruction=self._instruction
+                rest, self._model.tokenizer, self._family, ratio=self._ratio, instruction=instruction
             )
 
-        return tuple(self._model.encode_around(render, observation))
+        # A server wrote both, so both may spell control tokens.
+        return tuple(self._model.encode_around(render, f"{self._instruction}\n{observation}"))
 
     def reply(self, ids: Sequence[int], observation: str, *, was_cut: bool) -> tuple[int, ...]:
         """What follows the model's words, with which `ids` end, up to where it speaks again.
@@ -60,7 +63,7 @@ class Dialogue:
     def _next_turn(self, observation: str) -> str:
         """What the template writes between the token that ends the model's turn and its next words."""
         turns = [
-            {"role": "user", "content": self._instruction},
+            {"role": "user", "content": self._instruction.replace(_SAID, "")},
             {"role": "assistant", "content": _SAID},
             {"role": "user", "content": observation},
         ]

@@ -115,7 +115,15 @@ class _Open:
     ids: list[int] = field(default_factory=list)
     state: Hashable = None
     end: End | None = None
-    failed: bool = False
+
+
+@dataclass
+class _Group:
+    """The open episodes of one instance. Once the environment fails in one of them, none of them makes another call:
+    each could wait for a slow server as long as the first did."""
+
+    members: list[_Open] = field(default_factory=list)
+    has_failed: bool = False
 
 
 class Watcher:
@@ -162,29 +170,43 @@ class Player:
         return nullcontext()
 
     def _play(self, seeds: Sequence[int], samples: int, step: int) -> list[list[Episode] | None]:
-        groups = [[self._begin(seed, sample) for sample in range(samples)] for seed in seeds]
+        groups = [self._begin_group(seed, samples) for seed in seeds]
         turn = 0
-        while waiting := [one for group in groups if not _failed(group) for one in group if one.end is None]:
-            self._check_room(waiting)
-            speaking = [one for one in waiting if one.end is None]
+        while waiting := [
+            (one, group) for group in groups if not group.has_failed for one in group.members if one.end is None
+        ]:
+            self._check_room([one for one, _ in waiting])
+            speaking = [(one, group) for one, group in waiting if one.end is None]
             requests = [
                 Request(
                     (*one.ids, *one.context),
                     item_seed(self.sampling.seed, f"{step}/{one.seed}/{turn}", one.sample),
                 )
-                for one in speaking
+                for one, _ in speaking
             ]
-            for one, output in zip(speaking, self._generate(requests), strict=True):
-                self._advance(one, output)
+            for (one, group), output in zip(speaking, self._generate(requests), strict=True):
+                if group.has_failed:
+                    continue
+                try:
+                    self._advance(one, output)
+                except EnvironmentFailed:
+                    group.has_failed = True
             turn += 1
-        return [None if _failed(group) else [_closed(one) for one in group] for group in groups]
+        return [None if group.has_failed else [_closed(one) for one in group.members] for group in groups]
 
-    def _begin(self, seed: int, sample: int) -> _Open:
-        environment = self.spec.open()
-        try:
-            observation, info = environment.reset(seed)
-        except EnvironmentFailed:
-            return _Open(seed, sample, environment, (), failed=True)
+    def _begin_group(self, seed: int, samples: int) -> _Group:
+        group = _Group()
+        for sample in range(samples):
+            environment = self.spec.open()
+            try:
+                group.members.append(self._begin(seed, sample, environment))
+            except EnvironmentFailed:
+                group.has_failed = True
+                break
+        return group
+
+    def _begin(self, seed: int, sample: int, environment: Environment) -> _Open:
+        observation, info = environment.reset(seed)
         self.watcher.begins(seed, sample, observation)
         return _Open(seed, sample, environment, self.dialogue.opening(observation), state=info.get("state"))
 
@@ -205,6 +227,7 @@ class Player:
         return [_shortened(output, room) for output, room in zip(outputs, rooms, strict=True)]
 
     def _advance(self, one: _Open, output: Generation) -> None:
+        """Take the turn that an output asks for. Raises EnvironmentFailed where the environment does not answer."""
         context = one.context
         one.ids += [*context, *output.token_ids]
         actions = self._actions(output)
@@ -214,11 +237,7 @@ class Player:
             one.end = "format"
             self.watcher.takes(one.seed, one.sample, one.turns[-1], None)
             return
-        try:
-            taken, reward, observation, info = self._act(one, actions)
-        except EnvironmentFailed:
-            one.failed = True
-            return
+        taken, reward, observation, info = self._act(one, actions)
         one.turns.append(Turn(context, output, tuple(taken), reward, info, one.state))
         one.state = info.get("state")
         self.watcher.takes(one.seed, one.sample, one.turns[-1], observation)
@@ -257,10 +276,6 @@ class Player:
                 return None
             body = body[body.index(family.think_end_id) + 1 :]
         return parse_actions(self.model.decode(body))
-
-
-def _failed(group: Sequence[_Open]) -> bool:
-    return any(one.failed for one in group)
 
 
 def _closed(one: _Open) -> Episode:

@@ -22,3 +22,9 @@ def test_play_shows_instruction_turns_and_return() -> None:
     assert result.stdout.startswith("frozen_lake, instance 3\n")
     assert "--- turn 1: 12 tokens\n" in result.stdout and "wrong format, no step taken; reward -0.1" in result.stdout
     assert result.stdout.rstrip().endswith("format after 1 turns; return -0.1, the best possible is 1")
+
+
+def test_play_of_an_environment_that_takes_whole_texts_shows_each_once() -> None:
+    result = CLI.invoke(app, ["play", "static"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("</think>") == 1 and "\n--- reward 1\nThis is the right answer.\n" in result.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,6 +191,27 @@ def test_turn_ends_that_do_not_fit_the_tokens_are_refused(ends: list[int]) -> No
         bi_level_gae([0.0] * 3, [0.0] * 3, ends, **FACTORS)
 
 
+@pytest.mark.parametrize("ends", [None, "2", ["2"], [True, 2], [0.5, 2], [[2]], 2, [2**70], {2}, b"\x02", [None, 2]])
+def test_turn_ends_that_are_no_places_are_refused_by_their_name(ends: Any) -> None:
+    with pytest.raises(InputError, match=r"^turn_ends: ") as refused:
+        bi_level_gae([0.0] * 3, [0.0] * 3, ends, **FACTORS)
+    assert "\n" not in str(refused.value)
+
+
+def test_turn_ends_may_be_an_array_of_whole_numbers() -> None:
+    rewards, values = [0.0, 1.0, 2.0], [0.5, 0.25, 0.0]
+    expected = bi_level_gae(rewards, values, [1, 2], **FACTORS)
+    for ends in ((1, 2), np.array([1, 2]), np.array([1, 2], dtype=np.int32)):
+        assert bi_level_gae(rewards, values, ends, **FACTORS).tolist() == expected.tolist()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [2.0, -0.1, float("nan")])
+@pytest.mark.parametrize("name", FACTORS)
+def test_factor_that_is_no_share_is_refused_by_its_name(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=rf"^{name}: must be between 0 and 1"):
+        bi_level_gae([0.0] * 3, [0.0] * 3, [0, 2], **FACTORS | {name: value})
+
+
 def test_rewards_where_nothing_acted_and_values_of_another_length_are_refused() -> None:
     with pytest.raises(InputError, match="rewards"):
         gae([1.0, 0.0], [0.0, 0.0], gamma=1.0, lambda_=1.0, acted=[False, True])
@@ -197,3 +219,5 @@ def test_rewards_where_nothing_acted_and_values_of_another_length_are_refused() 
         gae([1.0, 0.0], [0.0], gamma=1.0, lambda_=1.0)
     with pytest.raises(InputError, match="gamma"):
         gae([1.0], [0.0], gamma=1.5, lambda_=1.0)
+    with pytest.raises(InputError, match=r"^lambda_: must be"):
+        gae([1.0], [0.0], gamma=1.0, lambda_=-0.5)

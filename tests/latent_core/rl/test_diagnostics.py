@@ -103,8 +103,20 @@ def test_columns_labels_and_places_that_do_not_fit_are_refused() -> None:
         mutual_information(np.zeros((2, 2)), own=[0, 2])
     with pytest.raises(InputError, match="same"):
         retrieval(np.zeros((2, 2)), 1, same=["a"])
-    with pytest.raises(InputError, match="k"):
-        retrieval(np.zeros((2, 2)), 0)
+
+
+@pytest.mark.parametrize("k", [0, -1, 1.5, float("nan"), True, "1", None])
+def test_places_that_are_no_whole_number_above_zero_are_refused(k: int) -> None:
+    with pytest.raises(InputError, match=r"^k: must be a whole number of at least 1, not"):
+        retrieval(np.zeros((2, 2)), k)
+    with pytest.raises(InputError, match=r"^k: must be a whole number of at least 1, not"):
+        chance(k, 2)
+
+
+@pytest.mark.parametrize("prompts", [0, -1, 1.5, True])
+def test_chance_among_no_prompts_is_refused(prompts: int) -> None:
+    with pytest.raises(InputError, match=r"^prompts: must be a whole number of at least 1, not"):
+        chance(1, prompts)
 
 
 PROMPTS, TOKENS, IDS = 8, 5, 16

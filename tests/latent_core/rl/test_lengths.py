@@ -138,6 +138,18 @@ def test_targets_weights_and_lengths_that_are_none_are_refused(
             reward(correct, tokens, target, alpha=alpha)
 
 
+@pytest.mark.parametrize("ratio", [float("nan"), float("inf"), -1.0, True, "0.5", None])
+def test_ratio_that_is_none_is_refused_by_lcpo_max(ratio: float) -> None:
+    with pytest.raises(InputError, match=r"^ratio: must be a number of at least 0, not"):
+        lengths.lcpo_max([True], [1], ratio, 10, alpha=0.1)
+
+
+@pytest.mark.parametrize("reference", [0, -1.0, float("nan")])
+def test_reference_that_is_none_is_refused_by_its_name(reference: float) -> None:
+    with pytest.raises(InputError, match=r"^reference: must be a length above 0 tokens"):
+        lengths.lcpo_max([True], [1], 0.5, reference, alpha=0.1)
+
+
 def test_window_references_and_rates_that_are_none_are_refused() -> None:
     with pytest.raises(InputError, match="window"):
         lengths.hmpo([True], [1], window=0)

@@ -79,6 +79,31 @@ def test_expected_results_are_nowhere_in_the_process_of_a_program() -> None:
     assert "the result is 'False'" in _opened(problem).step(search)[0]
 
 
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ("raise ValueError(secret)", "it ends with ValueError"),
+        ("raise type(f'X{secret}', (Exception,), {})('x')", "it ends with an exception of its own"),
+        ("import os; os._exit(secret)", "it ends with an exit status other than 0"),
+        ("return {secret: open}", "it ends with TypeError"),
+    ],
+)
+def test_hidden_test_tells_how_a_program_fails_and_nothing_that_the_program_says(ending: str, said: str) -> None:
+    secret = 87
+    of_function = CodeProblem("Double it.", "solve", (UnitTest([2], 4), UnitTest([secret], 2 * secret)))
+    program = f"def solve(secret):\n    if secret == 2: return 4\n    {ending}"
+    assert _opened(of_function).step(program)[0] == f"Test 2 of 2 failed: {said}. Try again."
+    if "return" not in ending:
+        of_program = CodeProblem("Double it.", None, (UnitTest("2", "4"), UnitTest(f"{secret}", f"{2 * secret}")))
+        program = f"secret = int(input())\nif secret == 2: print(4)\nelse:\n    {ending}"
+        assert _opened(of_program).step(program)[0] == f"Test 2 of 2 failed: {said}. Try again."
+
+
+def test_shown_test_tells_what_an_exception_says() -> None:
+    said = _opened(DOUBLE).step("def solve(x): raise ValueError(f'no\\n{x}')")[0]
+    assert said == "Test 1 of 3 failed: it ends with ValueError: no 2. Try again."
+
+
 @pytest.mark.parametrize("seed", range(24))
 def test_made_problem_is_the_same_for_its_seed_and_its_text_says_what_its_tests_want(seed: int) -> None:
     problem = make_problem(seed)

@@ -90,6 +90,13 @@ def test_scrambles_are_never_solved_and_their_solution_attains_the_optimum() -> 
     assert lengths == set(range(SCRAMBLES[0], SCRAMBLES[1] + 1))
 
 
+def test_play_that_solves_nothing_is_worth_the_lowest_return() -> None:
+    cube = Cube(MAX_TURNS)
+    cube.reset(0)
+    answers = [cube.step("no turn") for _ in range(MAX_TURNS)]
+    assert answers[-1][3] and sum(answer[1] for answer in answers) == pytest.approx(find_environment("cube").lowest)
+
+
 def test_observation_shows_a_turn_of_the_front() -> None:
     cube = Cube(MAX_TURNS)
     cube.reset(0)

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latent_core.errors import InputError
 from latent_core.rl.environments import (
     Environment,
     EnvironmentSpec,
@@ -92,6 +93,18 @@ def test_legal_play_of_any_seed_ends_within_the_turn_limit(name: str, seed: int,
         _check_answer(spec, turn, answer)
     if "legal" in spec.open().reset(seed)[1]:
         assert all(answer[4]["valid"] for _, answer in played)
+
+
+@every_environment
+@pytest.mark.parametrize("is_legal", [True, False], ids=["legal", "illegal"])
+def test_play_is_never_worth_less_than_the_lowest_return(name: str, is_legal: bool) -> None:
+    """Not after any turn: a configured limit of turns may end an episode there."""
+    spec, random_ = find_environment(name), random.Random(0)
+    for seed in range(3 if name == "code" else 20):
+        total = 0.0
+        for _, answer in _play(spec.open(), seed, lambda info: _legal_choice(info, random_) if is_legal else "no act"):
+            total += answer[1]
+            assert total >= spec.lowest - 1e-9
 
 
 @every_environment
@@ -203,6 +216,13 @@ def test_seeds_give_different_instances(name: str) -> None:
 def test_negative_seed_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="seed"):
         open_environment(name).reset(-1)
+
+
+@every_environment
+@pytest.mark.parametrize("seed", [1.5, 1.0, True, "1", None])
+def test_seed_that_is_no_whole_number_is_refused(name: str, seed: Any) -> None:
+    with pytest.raises(InputError, match=r"^seed: must be a whole number, not"):
+        open_environment(name).reset(seed)
 
 
 def test_optimum_is_known_but_for_the_games_named_here() -> None:

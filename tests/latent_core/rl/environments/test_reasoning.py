@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latent_core.errors import InputError
+from latent_core.puzzles import reasoning_gym
 from latent_core.rl.environments import find_environment, open_environment
 from latent_core.rl.environments.countdown_solver import solve
 from latent_core.rl.environments.reasoning import draw
+from tests.support.pages import ROOT
 
 
 def _numbers_and_target(name: str, seed: int) -> tuple[list[int], int]:
@@ -107,6 +109,64 @@ def test_any_text_is_an_answer(name: str, action: str) -> None:
     assert isinstance(info["valid"], bool) and "scorer_error" not in info
 
 
+def _data_sets() -> list[str]:
+    reasoning_gym()
+    from reasoning_gym.factory import DATASETS
+
+    return sorted(DATASETS)
+
+
+SLOW = {"arc_agi", "codeio", "figlet_font", "group_anagrams", "knight_swap", "quantum_lock", "word_ladder"}
+
+
+@pytest.mark.parametrize(
+    "dataset", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in _data_sets()]
+)
+def test_answer_that_says_nothing_is_no_full_solution_of_any_data_set_that_is_offered(dataset: str) -> None:
+    try:
+        environment = open_environment(f"reasoning:{dataset}")
+    except InputError as refused:
+        pytest.skip(str(refused))
+    for seed in range(2):
+        environment.reset(seed)
+        for answer in ("zzz", "nan", "", "[]", "{}"):
+            environment.reset(seed)
+            _, reward, _, _, info = environment.step(answer)
+            assert reward < 1 and not info["success"], (seed, answer)
+
+
+@pytest.mark.slow
+def test_data_sets_that_are_not_offered_are_those_of_the_documentation() -> None:
+    refused = set()
+    for dataset in _data_sets():
+        try:
+            find_environment(f"reasoning:{dataset}")
+        except InputError:
+            refused.add(dataset)
+    needs_more = "zebra_puzzles"  # it is offered where pycosat is installed
+    page = (ROOT / "docs" / "environments_reasoning.md").read_text(encoding="utf-8")
+    row = next(line for line in page.splitlines() if line.startswith("| `reasoning:DATASET`"))
+    assert "but six" in row and len(refused - {needs_more}) == 6
+    assert all(f"`{dataset}`" in page for dataset in {*refused, needs_more})
+
+
+@pytest.mark.parametrize("answer", ["nan", "NaN", "nanj", "nan+nanj", "( nan )", "inf", "infj", "1 + nani"])
+def test_complex_number_that_is_none_scores_as_no_answer(answer: str) -> None:
+    environment = open_environment("reasoning:complex_arithmetic")
+    environment.reset(0)
+    _, reward, _, _, info = environment.step(answer)
+    assert reward == 0 and info["valid"] is False
+
+
+def test_complex_number_in_any_writing_of_its_scorer_still_scores_one() -> None:
+    _, entry = draw("complex_arithmetic", 0, {})
+    real, imaginary = entry["metadata"]["result"]
+    for answer in (entry["answer"], f"({real:.0f} + {imaginary:.0f}i)", f"{real:.1e}+{imaginary:.1e}J"):
+        environment = open_environment("reasoning:complex_arithmetic")
+        environment.reset(0)
+        assert environment.step(answer)[1] == 1.0
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -115,6 +175,8 @@ def test_any_text_is_an_answer(name: str, action: str) -> None:
         ("sudoku:5", "sudoku:5: give 4 or 9 rows"),
         ("reasoning:countdowns", "there is no data set 'countdowns'; choose one of"),
         ("reasoning:simple_integration", "its scorer evaluates an answer as Python; choose another"),
+        ("reasoning:game_of_life_halting", "not offered: its scorer gives any text the same score; choose another"),
+        ("reasoning:coin_flip", "not offered: its scorer takes the first digits of the answer for all; choose another"),
     ],
 )
 def test_argument_that_names_no_puzzle_is_refused_with_the_fix(name: str, words: str) -> None:

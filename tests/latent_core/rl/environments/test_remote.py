@@ -31,14 +31,19 @@ GOOD: dict[str, Any] = {
 
 @pytest.mark.parametrize(
     ("name", "actions"),
-    [("search_qa", ["search[market]", "noise \ud800", "answer[x]"]), ("static", ["1", "2", "3", "4"])],
+    [
+        ("search_qa", ["search[market]", "noise \ud800", "answer[x]"]),
+        ("static", ["1", "2", "3", "4"]),
+        ("cube", ["R", "no turn", *["U"] * 9]),
+    ],
 )
 def test_remote_environment_plays_as_the_local_one(name: str, actions: list[str]) -> None:
     local = find_environment(name)
     with serving(local) as url:
         spec = find_environment(f"remote:{url}/")
         assert (spec.instruction, spec.max_turns, spec.version) == (local.instruction, local.max_turns, local.version)
-        assert spec.name == f"remote:{url}" and spec.content == f"{name}/{local.content}"
+        assert spec.name == f"remote:{url}" and spec.content.startswith(f"{name}/{local.content}")
+        assert spec.lowest == local.lowest
         near, far = local.open(), spec.open()
         for seed in (3, 4):
             assert far.reset(seed)[0] == near.reset(seed)[0]
@@ -53,7 +58,7 @@ def test_remote_environment_plays_as_the_local_one(name: str, actions: list[str]
 
 def test_call_from_a_running_event_loop_is_answered() -> None:
     async def played() -> str:
-        return RemoteEnvironment(url, 4).reset(0)[0]
+        return RemoteEnvironment(url, 4, 0.0).reset(0)[0]
 
     with serving(find_environment("static")) as url:
         assert asyncio.run(played())
@@ -96,7 +101,7 @@ def dripping() -> Iterator[str]:
 def test_server_that_sends_a_byte_now_and_then_is_left_at_the_limit_of_the_whole_call(dripping: str) -> None:
     begun = time.monotonic()
     with pytest.raises(EnvironmentFailed, match=r"did not answer reset within 0\.3 s; start it, or make it faster"):
-        RemoteEnvironment(dripping, 4, RemoteLimits(call_seconds=0.3)).reset(0)
+        RemoteEnvironment(dripping, 4, 0.0, RemoteLimits(call_seconds=0.3)).reset(0)
     assert time.monotonic() - begun < 30  # far from the minute that a read may take by default
 
 
@@ -116,14 +121,16 @@ def _serving(answer: Callable[[str, dict[str, Any]], bytes], status: int = 200) 
     return serving_with(Handler)
 
 
-def _step_against(content: bytes | dict[str, Any], status: int = 200, max_turns: int = 3) -> tuple[Any, ...]:
+def _step_against(
+    content: bytes | dict[str, Any], status: int = 200, max_turns: int = 3, lowest: float = 0.0
+) -> tuple[Any, ...]:
     def answer(path: str, body: dict[str, Any]) -> bytes:
         if path == "/reset":
             return json.dumps({"episode": "e", "observation": "o"}).encode()
         return content if isinstance(content, bytes) else json.dumps({**GOOD, **content}).encode()
 
     with _serving(answer, status) as url:
-        environment = RemoteEnvironment(url, max_turns, QUICK)
+        environment = RemoteEnvironment(url, max_turns, lowest, QUICK)
         environment.reset(0)
         try:
             return environment.step("a")
@@ -160,6 +167,9 @@ def test_answer_that_keeps_the_contract_is_taken_and_unknown_fields_are_left_out
         ({"info": {"valid": "yes"}}, "info.valid is 'yes', not true or false"),
         ({"info": {"legal": "abc"}}, "info.legal is no list of texts"),
         ({"observation": "x" * 20_000}, "is longer than 10000 bytes"),
+        ({"observation": "a \ud800 b"}, "its answer to step holds half a surrogate pair"),
+        ({"info": {"legal": ["\ud800"]}}, "its answer to step holds half a surrogate pair"),
+        ({"reward": -0.1}, "the return fell to -0.1, below the lowest of its spec, 0"),
     ],
 )
 def test_answer_that_breaks_the_contract_is_no_reward(content: bytes | dict[str, Any], words: str) -> None:
@@ -173,6 +183,23 @@ def test_last_turn_that_ends_nothing_is_no_reward() -> None:
         _step_against({"terminated": False}, max_turns=1)
 
 
+def test_return_is_held_to_the_declared_lowest_over_all_turns_and_up_to_rounding() -> None:
+    losing = {"reward": -0.1, "terminated": False}
+    assert _step_against(losing, lowest=-0.1)[1] == -0.1
+
+    def answer(path: str, body: dict[str, Any]) -> bytes:
+        said = {"episode": "e", "observation": "o"} if path == "/reset" else GOOD | losing | {"turn": body["turn"]}
+        return json.dumps(said).encode()
+
+    with _serving(answer) as url:
+        environment = RemoteEnvironment(url, 9, -0.3, QUICK)
+        for _ in range(2):  # each episode is counted for itself
+            environment.reset(0)
+            assert [environment.step("a")[1] for _ in range(3)] == [-0.1] * 3  # their sum is -0.30000000000000004
+            with pytest.raises(EnvironmentFailed, match=r"fell to -0\.4, below the lowest of its spec, -0\.3"):
+                environment.step("a")
+
+
 @pytest.mark.parametrize("status", [302, 404, 429, 500, 503])
 def test_answer_with_another_status_is_no_reward_even_with_a_good_body(status: int) -> None:
     with pytest.raises(EnvironmentFailed, match=f"answered step with HTTP {status}: .*; see its log"):
@@ -181,7 +208,7 @@ def test_answer_with_another_status_is_no_reward_even_with_a_good_body(status: i
 
 def test_reset_that_fails_leaves_no_episode() -> None:
     with _serving(lambda path, body: b"{}") as url:
-        environment = RemoteEnvironment(url, 3, QUICK)
+        environment = RemoteEnvironment(url, 3, 0.0, QUICK)
         with pytest.raises(EnvironmentFailed, match="episode of its answer to reset"):
             environment.reset(0)
         with pytest.raises(RuntimeError, match="reset"):
@@ -190,12 +217,13 @@ def test_reset_that_fails_leaves_no_episode() -> None:
             environment.reset(-1)
 
 
-def test_server_of_another_protocol_is_refused() -> None:
+def _saying(**said: Any) -> Any:
+    """A server of this spec, which answers nothing else."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            content = json.dumps(
-                {"protocol": 2, "name": "n", "version": 1, "instruction": "i", "max_turns": 1}
-            ).encode()
+            spec = {"protocol": 1, "name": "n", "version": 1, "instruction": "i", "max_turns": 1}
+            content = json.dumps(spec | said).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -204,7 +232,32 @@ def test_server_of_another_protocol_is_refused() -> None:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    with serving_with(Handler) as url, pytest.raises(InputError, match="speaks protocol 2; use a server of protocol 1"):
+    return serving_with(Handler)
+
+
+def test_server_of_another_protocol_is_refused() -> None:
+    with _saying(protocol=2) as url, pytest.raises(InputError, match="speaks protocol 2; use a server of protocol 1"):
+        find_environment(f"remote:{url}")
+
+
+def test_lowest_return_is_zero_where_a_server_names_none_and_is_part_of_its_identity_where_it_does() -> None:
+    specs = []
+    for said in ({}, {"lowest": 0}, {"lowest": -2.5}):
+        with _saying(**said) as url:
+            specs.append(find_environment(f"remote:{url}"))
+    assert [spec.lowest for spec in specs] == [0.0, 0.0, -2.5]
+    assert [spec.content for spec in specs] == ["n/", "n/", "n//lowest -2.5"]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"lowest": "0"}, "lowest of its answer to spec"),
+        ({"instruction": "Go \ud800."}, "its answer to spec holds half a surrogate pair"),
+    ],
+)
+def test_spec_that_breaks_the_contract_is_refused(said: dict[str, Any], words: str) -> None:
+    with _saying(**said) as url, pytest.raises(EnvironmentFailed, match=words):
         find_environment(f"remote:{url}")
 
 

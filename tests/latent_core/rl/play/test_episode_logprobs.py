@@ -62,7 +62,7 @@ class Asking:
         return generate_problem("test", self._next, difficulty=1).question
 
 
-ASKING = EnvironmentSpec("asking", 1, INSTRUCTION, 2, Asking)
+ASKING = EnvironmentSpec("asking", 1, INSTRUCTION, 2, Asking, lowest=0.0)
 
 
 @pytest.fixture(scope="module", params=["plain", "dual"])

@@ -39,7 +39,7 @@ class Counting:
         return f"At {self.count}.", float(moved), self.count >= 3, False, {"valid": moved}
 
 
-SPEC = EnvironmentSpec("counting", 1, "Count up.", 4, Counting)
+SPEC = EnvironmentSpec("counting", 1, "Count up.", 4, Counting, lowest=0.0)
 
 
 class Scripted:
@@ -164,6 +164,33 @@ def test_failed_environment_aborts_its_group_and_no_other(model: ReadableModel) 
     assert groups[1] is not None and [episode.total for episode in groups[1]] == [1.0, 1.0]
 
 
+def test_group_makes_no_more_calls_once_its_environment_has_failed(model: ReadableModel) -> None:
+    calls: list[tuple[str, int]] = []
+
+    class Counted(Counting):
+        def reset(self, seed: int) -> tuple[str, dict[str, Any]]:
+            calls.append(("reset", seed))
+            self.seed = seed
+            return super().reset(seed)
+
+        def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+            calls.append((action, self.seed))
+            return super().step(action)
+
+    spec = EnvironmentSpec("counted", 1, "Count up.", 4, Counted, lowest=0.0)
+    engine = Scripted(model, [_act("up"), _act("break"), _act("up"), *[_act("up")] * 3])
+    groups = _player(model, engine, spec=spec).play([13, 0, 2], samples=3, step=0)
+    assert [group is None for group in groups] == [True, True, False]
+    assert calls == [
+        ("reset", 13),  # the first fails, and the others of its group do not begin
+        *[("reset", 0)] * 3,
+        *[("reset", 2)] * 3,
+        ("up", 0),
+        ("break", 0),  # the third of the group takes no step
+        *[("up", 2)] * 3,
+    ]
+
+
 def test_seeds_follow_from_step_instance_turn_and_sample_alone(model: ReadableModel) -> None:
     def seeds(instances: Sequence[int], step: int) -> list[list[int]]:
         lines = [[_act("down")] * len(instances) * 2] * 2
@@ -185,7 +212,7 @@ def test_free_text_is_the_action_with_the_think_mark_in_front(model: ReadableMod
             heard.append(action)
             return "", 1.0, True, False, {}
 
-    spec = EnvironmentSpec("listening", 1, "Say.", 1, Listening, takes_text=True)
+    spec = EnvironmentSpec("listening", 1, "Say.", 1, Listening, takes_text=True, lowest=0.0)
     _player(model, Scripted(model, [f"so</think>\n\n4{END}"]), spec=spec).play([0], samples=1, step=0)
     assert heard == ["<think>so</think>\n\n4"]
 

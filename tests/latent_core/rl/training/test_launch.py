@@ -51,7 +51,7 @@ class Toy:
         self.turn += 1
         return "More.", action.count("e") / max(1, len(action)), self.turn == 2, False, {}
 
-SPEC = EnvironmentSpec("toy", 1, "Write.", 2, Toy, takes_text=True)
+SPEC = EnvironmentSpec("toy", 1, "Write.", 2, Toy, takes_text=True, lowest=0.0)
 """
 
 
