@@ -9,11 +9,10 @@ from __future__ import annotations
 import random
 
 from latent_core.benchmarks.problem import Problem, ProblemSource
-from latent_core.benchmarks.registry import open_split
 from latent_core.config.benchmark import BenchmarkConfig
 from latent_core.errors import InputError
 from latent_core.rl.environments.protocol import EnvironmentSpec
-from latent_core.rl.environments.static import SEEDS, spec_of
+from latent_core.rl.environments.static import SEEDS, named_split, spec_of
 
 BENCHMARK = "metamathqa"
 _NAMES = ("Ada", "Bilal", "Chen", "Dana", "Emil", "Farah", "Goran", "Hana")
@@ -27,8 +26,8 @@ def metamathqa(argument: str) -> EnvironmentSpec:
     """
     if not argument:
         raise InputError("environment: metamathqa: needs a file after the colon, e.g. metamathqa:MetaMathQA.jsonl")
-    source = open_split(BenchmarkConfig(name=BENCHMARK, train_path=argument), "train")
-    return spec_of(f"{BENCHMARK}:{argument}", source, BENCHMARK)
+    name = f"{BENCHMARK}:{argument}"
+    return spec_of(name, named_split(name, BenchmarkConfig(name=BENCHMARK, train_path=argument), "train"), BENCHMARK)
 
 
 def _problem(seed: int) -> Problem:

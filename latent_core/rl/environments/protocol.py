@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from latent_core.errors import InfrastructureError
@@ -59,11 +59,11 @@ class EnvironmentSpec:
     max_turns: int
     """Actions of one episode; the last of them is answered with `truncated` unless it ends the game."""
     open: Callable[[], Environment]
-    lowest: float = field(kw_only=True)
-    """No play has a lower return, whatever its actions and whichever turn it ends after. An answer that breaks the
-    format is worth less than this. There is no default: with one that is too high, broken answers would pay."""
     optimum: Callable[[int], float] | None = None
     """The best expected return of a seed's instance, from an exact solver; None where none is known."""
+    lowest: float = 0.0
+    """No play has a lower return, whatever its actions and whichever turn it ends after. An answer that breaks the
+    format is worth less than this, so play that falls below it is refused: broken answers would pay."""
     takes_text: bool = False
     """Whether an action is all that the model wrote, instead of what it put between answer marks."""
     example: Callable[[int], tuple[str, ...]] | None = None

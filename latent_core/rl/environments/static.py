@@ -80,8 +80,17 @@ def static(argument: str) -> EnvironmentSpec:
         name, split = argument, "test" if argument.startswith("file:") else "train"
     if not name:
         raise InputError("environment: static: needs a benchmark after the colon, e.g. static:word_problems@test")
-    source = open_split(BenchmarkConfig(name=name), split)
+    source = named_split(f"static:{argument}", BenchmarkConfig(name=name), split)
     return spec_of(f"static:{argument}", source, name)
+
+
+def named_split(environment: str, config: BenchmarkConfig, split: str) -> ProblemSource:
+    """As `open_split`. Raises its errors with the name of the environment in place of a benchmark's field."""
+    try:
+        return open_split(config, split)
+    except InputError as error:
+        _, _, reason = str(error).partition(": ")
+        raise InputError(f"environment: {environment}: {reason or error}") from error
 
 
 def spec_of(name: str, source: ProblemSource, benchmark: str) -> EnvironmentSpec:

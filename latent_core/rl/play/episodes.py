@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from latent_core.config.sampling import SamplingConfig
+from latent_core.errors import InputError
 from latent_core.generate.engine import Engine, Generation, Remembers, Request, item_seed
 from latent_core.models.readable import ReadableModel
 from latent_core.rl.environments import Environment, EnvironmentFailed, EnvironmentSpec, Info
@@ -20,6 +21,7 @@ from latent_core.think_marks import THINK_OPEN
 
 End = Literal["terminated", "truncated", "format", "context"]
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+_ROUNDING = 1e-9  # of a sum of rewards
 SEPARATOR = "||"  # between the actions of one turn (RAGEN, arXiv 2504.20073)
 HOW_TO_ACT = (
     "Reason first, then write your action between <answer> and </answer>; several actions of one turn are separated "
@@ -138,7 +140,8 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Player:
-    """What plays: a model through an engine, in one environment.
+    """What plays: a model through an engine, in one environment. Raises InputError where play returns less than the
+    environment's `lowest`.
 
     `format_penalty` is how far below the worst legal return an episode ends whose format is wrong; `most_turns` cuts
     episodes that go on, and is the environment's own limit unless it is given.
@@ -238,6 +241,7 @@ class Player:
             self.watcher.takes(one.seed, one.sample, one.turns[-1], None)
             return
         taken, reward, observation, info = self._act(one, actions)
+        self._check_lowest(sum(turn.reward for turn in one.turns) + reward)
         one.turns.append(Turn(context, output, tuple(taken), reward, info, one.state))
         one.state = info.get("state")
         self.watcher.takes(one.seed, one.sample, one.turns[-1], observation)
@@ -246,6 +250,14 @@ class Player:
             one.end = "truncated"
         if one.end is None:
             one.context = self.dialogue.reply(one.ids, observation, was_cut=output.finish_reason == "length")
+
+    def _check_lowest(self, total: float) -> None:
+        lowest = self.spec.lowest
+        if total < lowest - _ROUNDING * max(1.0, abs(lowest)):
+            raise InputError(
+                f"environment: {self.spec.name} has a return of {total:g} before a broken answer, which ends an episode "
+                f"just below `lowest` of its spec, {lowest:g}, and so would pay; make `lowest` no more than any return"
+            )
 
     def _act(self, one: _Open, actions: Sequence[str]) -> tuple[list[str], float, str, Info]:
         """Give the environment the turn's actions until it ends: those taken, their reward, and what it said last."""

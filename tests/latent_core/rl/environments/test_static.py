@@ -135,8 +135,9 @@ def test_metamathqa_without_a_file_makes_problems_that_have_an_answer() -> None:
     ("name", "words"),
     [
         ("static:", "needs a benchmark after the colon, e.g. static:word_problems@test"),
-        ("static:word_problem", "unknown benchmark 'word_problem'; choose one of"),
-        ("static:file:/nowhere.jsonl", "/nowhere.jsonl does not exist"),
+        ("static:word_problem", "^environment: static:word_problem: unknown benchmark 'word_problem'; choose one of"),
+        ("metamathqa:/nowhere.jsonl", "^environment: metamathqa:/nowhere.jsonl: /nowhere.jsonl does not exist"),
+        ("static:file:/nowhere.jsonl", "^environment: static:file:/nowhere.jsonl: /nowhere.jsonl does not exist"),
         ("metamathqa:", "needs a file after the colon"),
         ("metamathqa:/nowhere.jsonl", "/nowhere.jsonl does not exist"),
     ],

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from latent_core.config.sampling import SamplingConfig
+from latent_core.errors import InputError
 from latent_core.generate.engine import Generation, Request
 from latent_core.models.readable import ReadableModel
 from latent_core.rl.environments import EnvironmentFailed, EnvironmentSpec
@@ -189,6 +191,25 @@ def test_group_makes_no_more_calls_once_its_environment_has_failed(model: Readab
         ("break", 0),  # the third of the group takes no step
         *[("up", 2)] * 3,
     ]
+
+
+def test_play_below_the_lowest_return_that_a_spec_names_is_refused(model: ReadableModel) -> None:
+    """A spec that leaves it out says 0: a broken answer would be worth more than the play that lost 1."""
+
+    class Costly(Counting):
+        def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+            observation, reward, *rest = super().step(action)
+            return (observation, reward - 1.5, *rest)  # type: ignore[return-value]
+
+    spec = EnvironmentSpec("costly", 1, "Count up.", 4, Costly)
+    with pytest.raises(
+        InputError, match=r"^environment: costly has a return of -0\.5 before a broken answer.* spec, 0,"
+    ):
+        _player(model, Scripted(model, [_act("up")]), spec=spec).play([0], samples=1, step=0)
+    (found,) = _player(model, Scripted(model, [_act("up")]), spec=replace(spec, lowest=-0.5), most_turns=1).play(
+        [0], samples=1, step=0
+    )
+    assert found is not None and found[0].total == -0.5
 
 
 def test_seeds_follow_from_step_instance_turn_and_sample_alone(model: ReadableModel) -> None:
