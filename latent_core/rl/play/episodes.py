@@ -255,8 +255,8 @@ class Player:
         lowest = self.spec.lowest
         if total < lowest - _ROUNDING * max(1.0, abs(lowest)):
             raise InputError(
-                f"environment: {self.spec.name} has a return of {total:g} before a broken answer, which ends an episode "
-                f"just below `lowest` of its spec, {lowest:g}, and so would pay; make `lowest` no more than any return"
+                f"environment: {self.spec.name} has a return of {total:g}, so a broken answer would pay: it ends an "
+                f"episode just below `lowest` of the spec, {lowest:g}; make `lowest` no more than any return"
             )
 
     def _act(self, one: _Open, actions: Sequence[str]) -> tuple[list[str], float, str, Info]:
