@@ -93,7 +93,7 @@ def _measured(directory: Path, engine: Engine, seeds: int) -> dict[str, Any]:
         player = _Acting(
             readable, engine, _SAMPLING, spec, Dialogue(readable, spec.instruction), _CONTEXT, most_turns=2
         )
-        groups = player.play(range(seeds), samples=1, step=0)
+        groups = player.play(range(seeds), samples=1, step=0).groups
         pairs = [_compared(policy, model, episode) for group in groups if group is not None for episode in group]
         sampler = [value for pair in pairs for value in pair[0]]
         trainer = [value for pair in pairs for value in pair[1]]

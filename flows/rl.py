@@ -55,8 +55,9 @@ def compose(cfg: RlFlowConfig, run: Run) -> ArtifactRef:
     """The stages and how they hang together; returns the report."""
     environment = EnvironmentInput.find(cfg.environment)
     measured = environment if cfg.play_environment is None else EnvironmentInput.find(cfg.play_environment)
-    _check_rules(cfg, environment.open(), measured.open())
-    start, examples = format_start(cfg, run, environment)
+    spec = environment.open()
+    _check_rules(cfg, spec, spec if measured is environment else measured.open())
+    start, examples = format_start(cfg, run, environment, spec)
     reference = ReferencePlayConfig(instances=cfg.play.instances, max_turns=cfg.play.rules.max_turns)
     against = run.stage(reference_play, reference, ReferencePlayInputs(measured))
     played = {Member(START): run.stage(play, cfg.play, PlayInputs(start, measured), label=START)}
@@ -87,7 +88,9 @@ def _check_rules(cfg: RlFlowConfig, trained: EnvironmentSpec, measured: Environm
         )
 
 
-def format_start(cfg: RlFlowConfig, run: Run, environment: EnvironmentInput) -> tuple[Model, ArtifactRef | None]:
+def format_start(
+    cfg: RlFlowConfig, run: Run, environment: EnvironmentInput, spec: EnvironmentSpec
+) -> tuple[Model, ArtifactRef | None]:
     """The model that agents start from, the one that was named after it has learned how a turn is written; and what
     it learned that from.
 
@@ -96,11 +99,11 @@ def format_start(cfg: RlFlowConfig, run: Run, environment: EnvironmentInput) -> 
     model = find_model(cfg.model, run.store, cfg.tracking, cfg.chat)
     if cfg.format_start is None:
         return model, None
-    if environment.open().takes_text:
+    if spec.takes_text:
         raise InputError(
             f"format_start: {cfg.environment} takes whole texts, so it has no format; set format_start to null"
         )
-    if not can_be_random(environment.open(), 0):
+    if not can_be_random(spec, 0):
         raise InputError(
             f"format_start: {cfg.environment} lists no legal actions and has no examples to learn the format from; set "
             "format_start to null"

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from latent_core.config.agents import HELD_OUT, PlayConfig
 from latent_core.generate.vllm_engine import context_of
-from latent_core.rl.environments import EnvironmentFailed
 from latent_core.rl.play.dialogue import Dialogue
 from latent_core.rl.play.episodes import Episode, Player, instruction_of
+from latent_core.rl.play.patience import Patience
 from latent_core.rl.play.turn_table import summary_of_play, turn_rows
 from latent_core.store import ArtifactWriter
 from tasks.inputs import EnvironmentInput, Model
@@ -18,7 +18,6 @@ from tasks.workers.engines import served, warm_engine
 from tasks.workers.warm import warm_readable
 
 _TOGETHER = 256  # instances of one call: bounds what is held, and lets progress be seen
-_MOST_ABORTED = 0.1  # share of the instances that the environment may leave without an answer
 
 
 class PlayInputs(NamedTuple):
@@ -44,24 +43,20 @@ def play(out: ArtifactWriter, inputs: PlayInputs, config: PlayConfig, workplace:
         most_turns=config.rules.max_turns,
     )
     groups: list[list[Episode]] = []
-    aborted = 0
+    patience = Patience(spec.name, config.instances)
     with TURNS.write(out) as table:
         for start in range(0, config.instances, _TOGETHER):
             seeds = range(HELD_OUT + start, HELD_OUT + min(start + _TOGETHER, config.instances))
-            for group in player.play(seeds, samples=config.sampling.samples, step=0):
+            played = player.play(seeds, samples=config.sampling.samples, step=0, patience=patience.left)
+            patience.spend(played.groups.count(None), played.failure)
+            for group in played.groups:
                 if group is None:
-                    aborted += 1
                     continue
                 groups.append(group)
                 for episode in group:
                     table.extend(turn_rows(episode, readable))
             workplace.progress(start + len(seeds), config.instances, 0)
-    if aborted > _MOST_ABORTED * config.instances:
-        raise EnvironmentFailed(
-            f"environment: {spec.name} gave no answer for {aborted} of {config.instances} instances, so nothing is "
-            "measured; see that it is up, and run again"
-        )
     metrics = summary_of_play(groups)
     if spec.optimum is not None and groups:
         metrics["optimum"] = sum(spec.optimum(group[0].seed) for group in groups) / len(groups)
-    return Outcome(accounting={"kept": len(groups), "aborted": aborted}, metrics=metrics)
+    return Outcome(accounting={"kept": len(groups), "aborted": patience.spent}, metrics=metrics)

@@ -28,7 +28,7 @@ from tasks.tables import TRAIN, TURNS, VALIDATION
 REPORT_HTML, TABLE_MARKDOWN, RESULTS = "report.html", "table.md", "results.json"
 AGENT = "agent/"
 """What the roles of trained agents begin with."""
-_FIRST = ["turn", "context_ids"]  # columns of a turn that tell an instance by its first one
+_FIRST = ["seed", "turn", "context_ids"]  # columns of a turn that tell an instance by its first one
 _LIBRARIES = ("torch", "transformers", "trl", "gymnasium", "reasoning-gym")
 
 
@@ -139,26 +139,31 @@ def _episodes(played: Artifact) -> Iterator[ShownEpisode]:
 
 def _met(played: Mapping[Member, Artifact], trained: Mapping[Member, Artifact], examples: Artifact | None) -> Met:
     """An instance is told by its prompt, whose ids stand in front of what a model wrote."""
-    measured = {prompt for artifact in played.values() for prompt in _prompts(TURNS.rows(artifact, _FIRST))}
-    drawn = {prompt for artifact in trained.values() for prompt in _prompts(artifact.rows_of(ROLLOUTS, _FIRST))}
+    measured = {seed: prompt for artifact in played.values() for seed, prompt in _prompts(TURNS.rows(artifact, _FIRST))}
+    drawn = {prompt for artifact in trained.values() for _, prompt in _prompts(artifact.rows_of(ROLLOUTS, _FIRST))}
     taught: set[bytes] = set()
     if examples is not None:
         for table in (TRAIN, VALIDATION):
             for row in table.rows(examples, ["input_ids", "labels"]):
                 ids, labels = (np.asarray(row[name], dtype=np.int32) for name in ("input_ids", "labels"))
                 taught.add(ids[: int(np.argmax(labels != IGNORED))].tobytes())
-    return Met(len(measured), len(measured & drawn), len(measured & taught))
+    prompts = list(measured.values())
+    return Met(len(prompts), *(sum(prompt in seen for prompt in prompts) for seen in (drawn, taught)))
 
 
-def _prompts(turns: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    return (np.asarray(row["context_ids"], dtype=np.int32).tobytes() for row in turns if row["turn"] == 0)
+def _prompts(turns: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, bytes]]:
+    """Instances by their seeds, with the prompt's ids."""
+    for row in turns:
+        if row["turn"] == 0:
+            yield row["seed"], np.asarray(row["context_ids"], dtype=np.int32).tobytes()
 
 
 def _met_note(met: Met) -> Iterator[str]:
     if met.in_training or met.in_format_start:
         yield (
             f"Of the {met.instances} instances that are measured, {met.in_training} begin as one that an agent trained "
-            f"on, and {met.in_format_start} as one of the format start: on these, play is no measure of new instances."
+            f"on, and {met.in_format_start} as one of the format start. Where an environment draws nothing after its "
+            "first observation these are the same instances, and play on them is no measure of new ones."
         )
 
 

@@ -31,7 +31,7 @@ def play_one(environment: str, model: str, store: str, seed: int, temperature: f
     spec = find_environment(environment)
     directory = model_directory(model, ArtifactStore(store))
     sampling = SamplingConfig(temperature=temperature, max_new_tokens=max_new_tokens)
-    (group,) = _player(directory, spec, sampling).play([seed], samples=1, step=0)
+    (group,) = _player(directory, spec, sampling).play([seed], samples=1, step=0).groups
     if group is None:
         typer.echo("the environment gave no answer: the episode was aborted, and is worth nothing")
         raise typer.Exit(1)

@@ -48,7 +48,8 @@ class ControlTokens:
         pieces = [outside[first:stop] for first, stop in zip(starts, [*places, len(outside)], strict=True)]
         ids = array("i", [token for piece in render(cut.join(pieces)).split(cut) for token in encode(piece)])
         if self._count(ids) != self._count(encode(render(""))):
-            raise InputError(f"question: {outside[:80]!r} becomes a control token of the model; write it otherwise")
+            near = outside[max(0, places[0] - 41) :]
+            raise InputError(f"question: {near[:80]!r} becomes a control token of the model; write it otherwise")
         return ids
 
     def _places(self, text: str) -> list[int]:

@@ -15,7 +15,7 @@ from latent_core.generate.engine import Generation
 from latent_core.models.readable import ReadableModel
 from latent_core.models.source import open_model
 from latent_core.rl.environments import EnvironmentFailed
-from latent_core.rl.play.episodes import Episode, Player, Turn
+from latent_core.rl.play.episodes import Episode, Played, Player, Turn
 from tasks.inputs import EnvironmentInput, ModelInput
 from tasks.legal_play import LegalPlayInputs, write_legal_play
 from tasks.play import PlayInputs, play
@@ -99,15 +99,19 @@ def test_play_that_the_environment_left_without_more_than_a_few_answers_is_no_re
 ) -> None:
     """What is committed stays: a server that was down would be a model's result for ever."""
 
-    def play_all(self: Player, seeds: Sequence[int], **_: object) -> list[list[Episode] | None]:
+    def play_all(self: Player, seeds: Sequence[int], *, patience: int, **_: object) -> Played:
+        assert patience == 1
         turn = Turn((5,), Generation((6,), "stop"), ("up",), 0.0, {})
-        return [None if seed - HELD_OUT < failing else [Episode(seed, 0, (turn,), "terminated")] for seed in seeds]
+        found = [None if seed - HELD_OUT < failing else [Episode(seed, 0, (turn,), "terminated")] for seed in seeds]
+        return Played(found, EnvironmentFailed("down") if failing else None)
 
     monkeypatch.setattr(Player, "play", play_all)
     config = PlayConfig(instances=10, sampling=TurnSampling(max_new_tokens=24))
     inputs = PlayInputs(ModelInput.find("latent-mini"), LAKE)
     if raises:
-        with pytest.raises(EnvironmentFailed, match=rf"frozen_lake gave no answer for {failing} of 10 instances"):
+        with pytest.raises(
+            EnvironmentFailed, match=r"frozen_lake failed in more than a tenth of 10 .* The last time: down$"
+        ):
             bench.perform(play.call(config, inputs))
     else:
         assert bench.perform(play.call(config, inputs)).manifest.content.accounting["aborted"] == failing

@@ -21,12 +21,12 @@ _ROLLOUTS = Table(ROLLOUTS, agent_schema)
 
 
 def _played(bench: StageBench, value: float, aborted: int = 0) -> ArtifactRef:
-    """Six episodes of two turns, worth 0 to 5; their prompts are 100 to 105."""
+    """Six episodes of two turns, worth 0 to 5; their prompts are 101 to 105, of the first two the same."""
     rows = [
         turn(
             place,
             seed=seed,
-            context_ids=[9] if place else [7, 100 + seed],
+            context_ids=[9] if place else [7, 100 + max(seed, 1)],
             **{"return": float(seed), "end": "terminated" if place else None, "success": False},
         )
         for seed in range(6)
@@ -43,7 +43,7 @@ def made(bench: StageBench) -> tuple[Artifact, ReportAgentsInputs]:
     measured |= {member: _played(bench, 0.5, aborted=int(member == members[3])) for member in members}
     drawn = [
         turn(place, context_ids=[9] if place else [7, prompt], end="terminated", taught=True, step=0)
-        for prompt in (103, 105, 200)
+        for prompt in (101, 105, 200)
         for place in range(2)
     ]
     trained = {
@@ -84,10 +84,10 @@ def test_report_counts_the_measured_instances_that_training_or_the_format_start_
     made: tuple[Artifact, ReportAgentsInputs],
 ) -> None:
     assert json.loads(made[0].read_bytes(RESULTS))["met"] == {
-        "instances": 6, "in_training": 2, "in_format_start": 2,
+        "instances": 6, "in_training": 3, "in_format_start": 2,
     }  # fmt: skip
     page = made[0].read_bytes(REPORT_HTML).decode()
-    assert "Of the 6 instances that are measured, 2 begin as one that an agent trained on, and 2 as one of" in page
+    assert "Of the 6 instances that are measured, 3 begin as one that an agent trained on, and 2 as one of" in page
 
 
 def test_report_results_name_every_input_and_the_table_every_arm(made: tuple[Artifact, ReportAgentsInputs]) -> None:

@@ -85,16 +85,8 @@ def _judged(problem: CodeProblem, source: str, limits: Limits) -> str | None:
     """What is wrong with a program, in one sentence; None where it passes all tests."""
     tests = problem.tests
     if problem.function is not None:
-        run = call_function(source, problem.function, [test.given for test in tests], limits)
-        for number, test in enumerate(tests):
-            if number == len(run.results):
-                return _failed(problem, number, _reason(run, is_shown=number == 0))
-            if not same(run.results[number], test.expected):
-                return _failed(problem, number, _wrong(number, run.results[number]))
-        if run.end is End.FINISHED and len(run.results) == len(tests):
-            return None
-        # The program can write results too: more of them than calls are no results.
-        return _failed(problem, 0, _reason(run, is_shown=False))
+        # The shown test is run apart: what a program says of it is told, and may then hold no other test's input.
+        return _called(problem, source, range(1), limits) or _called(problem, source, range(1, len(tests)), limits)
     for number, test in enumerate(tests):
         run = run_program(source, test.given, limits)
         if run.end is not End.FINISHED:
@@ -102,6 +94,23 @@ def _judged(problem: CodeProblem, source: str, limits: Limits) -> str | None:
         if not same_text(run.output, test.expected):
             return _failed(problem, number, _wrong(number, run.output))
     return None
+
+
+def _called(problem: CodeProblem, source: str, numbers: range, limits: Limits) -> str | None:
+    """What is wrong with a function in the tests of these numbers, which share a process."""
+    assert problem.function is not None
+    if not numbers:
+        return None
+    run = call_function(source, problem.function, [problem.tests[number].given for number in numbers], limits)
+    for place, number in enumerate(numbers):
+        if place == len(run.results):
+            return _failed(problem, number, _reason(run, is_shown=number == 0))
+        if not same(run.results[place], problem.tests[number].expected):
+            return _failed(problem, number, _wrong(number, run.results[place]))
+    if run.end is End.FINISHED and len(run.results) == len(numbers):
+        return None
+    # The program can write results too: more of them than calls are no results.
+    return _failed(problem, numbers[0], _reason(run, is_shown=False))
 
 
 def _failed(problem: CodeProblem, number: int, reason: str) -> str:

@@ -102,8 +102,10 @@ class RemoteEnvironment:
             raise _broken(self._url, f"turn {turn} of max_turns {self._max_turns} was truncated")
         self._return += message.reward
         if self._return < self._lowest - _ROUNDING * max(1.0, abs(self._lowest)):
-            raise _broken(
-                self._url, f"the return fell to {self._return:.10g}, below the lowest of its spec, {self._lowest:.10g}"
+            # No outage: to leave out the episodes that pay least would make the others look like all of them.
+            raise InputError(
+                f"environment: remote:{self._url}: the return fell to {self._return:.10g}, below the lowest of its "
+                f"spec, {self._lowest:.10g}; let the server's /spec give `lowest`, no more than any return"
             )
         info = _info(message.info, self._url)
         self._episode = "" if ended else episode

@@ -9,7 +9,7 @@ import re
 from collections.abc import Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from latent_core.config.sampling import SamplingConfig
 from latent_core.errors import InputError
@@ -125,7 +125,18 @@ class _Group:
     each could wait for a slow server as long as the first did."""
 
     members: list[_Open] = field(default_factory=list)
-    has_failed: bool = False
+    failure: EnvironmentFailed | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        return self.failure is not None
+
+
+class Played(NamedTuple):
+    """Groups in the order of their seeds, None where the environment failed, and the last of its failures."""
+
+    groups: list[list[Episode] | None]
+    failure: EnvironmentFailed | None
 
 
 class Watcher:
@@ -158,13 +169,15 @@ class Player:
     most_turns: int | None = None
     watcher: Watcher = field(default_factory=Watcher)
 
-    def play(self, seeds: Sequence[int], *, samples: int, step: int) -> list[list[Episode] | None]:
-        """`samples` episodes of every instance, in the order of `seeds`; None for a group whose environment failed.
+    def play(self, seeds: Sequence[int], *, samples: int, step: int, patience: int | None = None) -> Played:
+        """`samples` episodes of every instance, in the order of `seeds`.
 
-        The seed of a turn's completion follows from (sampling.seed, step, instance, turn, sample) and nothing else.
+        Once more than `patience` groups have failed none makes another call, and all are None: each may have waited
+        for a silent server as long as a call may take. The seed of a turn's completion follows from (sampling.seed,
+        step, instance, turn, sample) and nothing else.
         """
         with self._remembering():
-            return self._play(seeds, samples, step)
+            return self._play(seeds, samples, step, len(seeds) if patience is None else patience)
 
     def _remembering(self) -> AbstractContextManager[None]:
         """Turns repeat all before them, and the members of a group their first prompt: keep what a batch may hold."""
@@ -172,8 +185,16 @@ class Player:
             return self.engine.remembering(self.sampling.batch_tokens)
         return nullcontext()
 
-    def _play(self, seeds: Sequence[int], samples: int, step: int) -> list[list[Episode] | None]:
-        groups = [self._begin_group(seed, samples) for seed in seeds]
+    def _play(self, seeds: Sequence[int], samples: int, step: int, patience: int) -> Played:
+        groups: list[_Group] = []
+
+        def failures() -> list[EnvironmentFailed]:
+            return [group.failure for group in groups if group.failure is not None]
+
+        for seed in seeds:
+            groups.append(self._begin_group(seed, samples))
+            if len(failures()) > patience:
+                return Played([None] * len(seeds), failures()[-1])
         turn = 0
         while waiting := [
             (one, group) for group in groups if not group.has_failed for one in group.members if one.end is None
@@ -192,10 +213,13 @@ class Player:
                     continue
                 try:
                     self._advance(one, output)
-                except EnvironmentFailed:
-                    group.has_failed = True
+                except EnvironmentFailed as error:
+                    group.failure = error
+                    if len(failures()) > patience:
+                        return Played([None] * len(seeds), error)
             turn += 1
-        return [None if group.has_failed else [_closed(one) for one in group.members] for group in groups]
+        found = [None if group.has_failed else [_closed(one) for one in group.members] for group in groups]
+        return Played(found, failures()[-1] if failures() else None)
 
     def _begin_group(self, seed: int, samples: int) -> _Group:
         group = _Group()
@@ -203,8 +227,8 @@ class Player:
             environment = self.spec.open()
             try:
                 group.members.append(self._begin(seed, sample, environment))
-            except EnvironmentFailed:
-                group.has_failed = True
+            except EnvironmentFailed as error:
+                group.failure = error
                 break
         return group
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from latent_core.errors import InputError
-from latent_core.rl.environments import EnvironmentFailed, EnvironmentSpec, Info
+from latent_core.rl.environments import EnvironmentSpec, Info
 from latent_core.rl.play.turn_table import mean_over_instances
 
 
@@ -51,22 +51,14 @@ class RandomEpisode:
 
 
 def random_play(
-    spec: EnvironmentSpec, instances: Sequence[int], *, samples: int, seed: int, most_turns: int | None = None
-) -> list[list[RandomEpisode] | None]:
-    """`samples` episodes of one action a turn for each instance; None where the environment failed.
+    spec: EnvironmentSpec, instance: int, *, samples: int, seed: int, most_turns: int | None = None
+) -> list[RandomEpisode]:
+    """`samples` episodes of one action a turn.
 
-    Raises InputError for an environment that cannot be played at random.
+    Raises InputError for an environment that cannot be played at random, EnvironmentFailed where it gives no answer.
     """
     limit = spec.max_turns if most_turns is None else most_turns
-    groups: list[list[RandomEpisode] | None] = []
-    for instance in instances:
-        try:
-            groups.append(
-                [_episode(spec, instance, random.Random(f"{seed}/{instance}/{one}"), limit) for one in range(samples)]
-            )
-        except EnvironmentFailed:
-            groups.append(None)
-    return groups
+    return [_episode(spec, instance, random.Random(f"{seed}/{instance}/{one}"), limit) for one in range(samples)]
 
 
 def _episode(spec: EnvironmentSpec, instance: int, choice: random.Random, limit: int) -> RandomEpisode:

@@ -17,7 +17,7 @@ from latent_core.rl.draws import instances_of
 from latent_core.rl.environments import EnvironmentFailed, EnvironmentSpec
 from latent_core.rl.lengths import permuted
 from latent_core.rl.play.dialogue import Dialogue
-from latent_core.rl.play.episodes import Episode, Player, instruction_of
+from latent_core.rl.play.episodes import Episode, Played, Player, instruction_of
 from latent_core.rl.play.turn_table import turn_rows, turn_schema
 from latent_core.rl.policy.engine import policy_engine
 from latent_core.rl.policy.processes import Processes
@@ -89,10 +89,10 @@ class AgentRollouts:
         samples = config.rollout.samples
         per_step = len(prompts) * processes.count // samples
         seeds = processes.share(instances_of(config.seed, step // config.iterations, per_step, HELD_OUT))
-        groups = self._play(seeds, step, trainer)
+        groups, failure = self._play(seeds, step, trainer)
         whole = [group for group in groups if group is not None]
         self.aborted += len(groups) - len(whole)
-        self._check(processes.everyones(map(_room, whole)), step)
+        self._check(processes.everyones(map(_room, whole)), failure, step)
         judged = iter(self._judged(whole, step, trainer))
         keys = (*_KEYS, "sampler_logprobs") if self._keeps_logprobs else _KEYS
         batch: dict[str, list[Any]] = {name: [] for name in keys}
@@ -125,7 +125,7 @@ class AgentRollouts:
         """All turns of the first `steps` optimizer steps, in order."""
         return self._files.rows(range(0, steps, self._config.iterations))
 
-    def _play(self, seeds: Sequence[int], step: int, trainer: Any) -> list[list[Episode] | None]:
+    def _play(self, seeds: Sequence[int], step: int, trainer: Any) -> Played:
         rollout, rules = self._config.rollout, self._config.rules
         sampling = rollout.sampling(self._config.seed * _SEEDS_APART + step, logprobs=self._keeps_logprobs)
         with self._policy.serving(trainer) as engine:
@@ -141,14 +141,14 @@ class AgentRollouts:
             )
             return player.play(seeds, samples=rollout.samples, step=step)
 
-    def _check(self, rooms: Sequence[_Room], step: int) -> None:
+    def _check(self, rooms: Sequence[_Room], failure: EnvironmentFailed | None, step: int) -> None:
         """Of the groups of all processes: a step that could teach nothing is none of a training that goes well."""
         name = self._spec.name
         if not rooms:
             raise EnvironmentFailed(
-                f"environment: {name} answered for no instance of step {step + 1}; see that it is up, and run again: "
-                "training goes on from its last checkpoint"
-            )
+                f"environment: {name} failed in all instances of step {step + 1}; when it is mended run again, and "
+                f"training goes on from its last checkpoint. The last time: {failure}"
+            ) from failure
         if not any(room.wrote for room in rooms):
             raise InputError(
                 f"agent.rollout.max_episode_tokens: {self._longest} tokens leave no room for a turn after a prompt of "

@@ -104,6 +104,16 @@ def test_shown_test_tells_what_an_exception_says() -> None:
     assert said == "Test 1 of 3 failed: it ends with ValueError: no 2. Try again."
 
 
+def test_inputs_of_hidden_tests_are_not_in_the_process_whose_words_are_told() -> None:
+    hidden = 918_273_645
+    problem = CodeProblem("Double it.", "solve", (UnitTest([1], 2), UnitTest([hidden], 2 * hidden)))
+    search = "import sys, gc\ndef solve(x):\n    frame, seen = sys._getframe(), []\n    while frame:\n"
+    search += "        seen += [frame.f_locals, frame.f_globals]\n        frame = frame.f_back\n"
+    search += f"    found = {str(hidden)[::-1]!r}[::-1] in repr(seen) + repr(gc.get_objects())\n"
+    search += "    raise ValueError('it is there' if found else '')"
+    assert _opened(problem).step(search)[0] == "Test 1 of 2 failed: it ends with ValueError:. Try again."
+
+
 @pytest.mark.parametrize("seed", range(24))
 def test_made_problem_is_the_same_for_its_seed_and_its_text_says_what_its_tests_want(seed: int) -> None:
     problem = make_problem(seed)

@@ -169,7 +169,6 @@ def test_answer_that_keeps_the_contract_is_taken_and_unknown_fields_are_left_out
         ({"observation": "x" * 20_000}, "is longer than 10000 bytes"),
         ({"observation": "a \ud800 b"}, "its answer to step holds half a surrogate pair"),
         ({"info": {"legal": ["\ud800"]}}, "its answer to step holds half a surrogate pair"),
-        ({"reward": -0.1}, "the return fell to -0.1, below the lowest of its spec, 0"),
     ],
 )
 def test_answer_that_breaks_the_contract_is_no_reward(content: bytes | dict[str, Any], words: str) -> None:
@@ -196,7 +195,10 @@ def test_return_is_held_to_the_declared_lowest_over_all_turns_and_up_to_rounding
         for _ in range(2):  # each episode is counted for itself
             environment.reset(0)
             assert [environment.step("a")[1] for _ in range(3)] == [-0.1] * 3  # their sum is -0.30000000000000004
-            with pytest.raises(EnvironmentFailed, match=r"fell to -0\.4, below the lowest of its spec, -0\.3"):
+            # Leaving these episodes out, as those of an outage are, would flatter the rest.
+            with pytest.raises(
+                InputError, match=r"fell to -0\.4, below the lowest of its spec, -0\.3; let .* `lowest`"
+            ):
                 environment.step("a")
 
 

@@ -114,7 +114,9 @@ def _episodes(
     readable: ReadableModel, engine: Engine, spec: EnvironmentSpec, sampling: SamplingConfig
 ) -> list[Episode]:
     dialogue = Dialogue(readable, spec.instruction)
-    (group,) = Acting(readable, engine, sampling, spec, dialogue, CONTEXT, most_turns=2).play([1], samples=2, step=0)
+    (group,) = (
+        Acting(readable, engine, sampling, spec, dialogue, CONTEXT, most_turns=2).play([1], samples=2, step=0).groups
+    )
     assert group is not None, "the environment failed"
     return group
 

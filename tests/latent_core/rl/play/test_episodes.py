@@ -78,7 +78,7 @@ def _act(*actions: str) -> str:
 
 def test_episodes_advance_together_and_end_for_themselves(model: ReadableModel) -> None:
     engine = Scripted(model, [_act("up")] * 2, [_act("up"), _act("down", "up")])
-    (group,) = _player(model, engine).play([1], samples=2, step=0)
+    (group,) = _player(model, engine).play([1], samples=2, step=0).groups
     assert group is not None
     one, two = group
     assert [turn.actions for turn in two.turns] == [("up",), ("down", "up")]
@@ -112,14 +112,14 @@ def test_engine_remembers_what_a_batch_may_hold_until_play_ends(model: ReadableM
 
 def test_episode_that_is_over_is_not_asked_again(model: ReadableModel) -> None:
     engine = Scripted(model, [_act("up"), _act("down")], [_act("up")])
-    first, second = _player(model, engine).play([2, 2], samples=1, step=0)
+    first, second = _player(model, engine).play([2, 2], samples=1, step=0).groups
     assert first is not None and second is not None
     assert [len(first[0].turns), len(second[0].turns)] == [1, 2]
 
 
 def test_episode_is_what_was_sampled_between_contexts_that_are_masked(model: ReadableModel) -> None:
     engine = Scripted(model, [_act("up")], [_act("up")])
-    group = _player(model, engine).play([1], samples=1, step=0)[0]
+    group = _player(model, engine).play([1], samples=1, step=0).groups[0]
     assert group is not None
     (episode,) = group
     prompts = [requests[0].prompt_ids for requests in engine.asked]
@@ -137,7 +137,7 @@ def test_episode_is_what_was_sampled_between_contexts_that_are_masked(model: Rea
     "line", [f"so</think>\n\nup{END}", f"<answer>up</answer>{END}", "so</think>\n\n<answer>up</answer>", _act("")]
 )
 def test_wrong_format_takes_no_step_and_is_worth_less_than_any_legal_play(model: ReadableModel, line: str) -> None:
-    group = _player(model, Scripted(model, [_act("up")], [line])).play([0], samples=1, step=0)[0]
+    group = _player(model, Scripted(model, [_act("up")], [line])).play([0], samples=1, step=0).groups[0]
     assert group is not None
     (episode,) = group
     assert episode.end == "format" and episode.turns[-1].actions == ()
@@ -145,23 +145,27 @@ def test_wrong_format_takes_no_step_and_is_worth_less_than_any_legal_play(model:
 
 
 def test_turn_limit_and_full_context_end_an_episode(model: ReadableModel) -> None:
-    group = _player(model, Scripted(model, [_act("down")], [_act("down")]), most_turns=2).play([0], samples=1, step=0)
+    group = (
+        _player(model, Scripted(model, [_act("down")], [_act("down")]), most_turns=2)
+        .play([0], samples=1, step=0)
+        .groups
+    )
     assert group[0] is not None and (group[0][0].end, len(group[0][0].turns)) == ("truncated", 2)
     opening = len(Dialogue(model, SPEC.instruction).opening("At 0."))
-    short = _player(model, Scripted(model, [_act("down")]), context=opening + 30).play([0], samples=1, step=0)[0]
+    short = _player(model, Scripted(model, [_act("down")]), context=opening + 30).play([0], samples=1, step=0).groups[0]
     assert short is not None and short[0].end == "context" and len(short[0].turns) == 1
 
 
 def test_output_longer_than_the_context_allows_is_a_cut_one(model: ReadableModel) -> None:
     opening = len(Dialogue(model, SPEC.instruction).opening("At 0."))
-    group = _player(model, Scripted(model, [_act("up")]), context=opening + 3).play([0], samples=1, step=0)[0]
+    group = _player(model, Scripted(model, [_act("up")]), context=opening + 3).play([0], samples=1, step=0).groups[0]
     assert group is not None and group[0].end == "format"
     assert len(group[0].turns[0].output.token_ids) == 3 and group[0].turns[0].output.finish_reason == "length"
 
 
 def test_failed_environment_aborts_its_group_and_no_other(model: ReadableModel) -> None:
     engine = Scripted(model, [_act("break"), _act("up"), _act("up"), _act("up")])
-    groups = _player(model, engine).play([0, 2, 13], samples=2, step=0)
+    groups = _player(model, engine).play([0, 2, 13], samples=2, step=0).groups
     assert groups[0] is None and groups[2] is None
     assert groups[1] is not None and [episode.total for episode in groups[1]] == [1.0, 1.0]
 
@@ -181,7 +185,7 @@ def test_group_makes_no_more_calls_once_its_environment_has_failed(model: Readab
 
     spec = EnvironmentSpec("counted", 1, "Count up.", 4, Counted, lowest=0.0)
     engine = Scripted(model, [_act("up"), _act("break"), _act("up"), *[_act("up")] * 3])
-    groups = _player(model, engine, spec=spec).play([13, 0, 2], samples=3, step=0)
+    groups = _player(model, engine, spec=spec).play([13, 0, 2], samples=3, step=0).groups
     assert [group is None for group in groups] == [True, True, False]
     assert calls == [
         ("reset", 13),  # the first fails, and the others of its group do not begin
@@ -204,10 +208,34 @@ def test_play_below_the_lowest_return_that_a_spec_names_is_refused(model: Readab
     spec = EnvironmentSpec("costly", 1, "Count up.", 4, Costly)
     with pytest.raises(InputError, match=r"^environment: costly has a return of -0\.5, so .* spec, 0;"):
         _player(model, Scripted(model, [_act("up")]), spec=spec).play([0], samples=1, step=0)
-    (found,) = _player(model, Scripted(model, [_act("up")]), spec=replace(spec, lowest=-0.5), most_turns=1).play(
-        [0], samples=1, step=0
+    (found,) = (
+        _player(model, Scripted(model, [_act("up")]), spec=replace(spec, lowest=-0.5), most_turns=1)
+        .play([0], samples=1, step=0)
+        .groups
     )
     assert found is not None and found[0].total == -0.5
+
+
+def test_silent_environment_is_not_asked_again_once_patience_is_at_its_end(model: ReadableModel) -> None:
+    begun: list[int] = []
+
+    class Silent(Counting):
+        def reset(self, seed: int) -> tuple[str, dict[str, Any]]:
+            begun.append(seed)
+            raise EnvironmentFailed(f"nothing from {seed}")
+
+    spec = EnvironmentSpec("silent", 1, "Count up.", 4, Silent)
+    played = _player(model, Scripted(model), spec=spec).play(range(9), samples=2, step=0, patience=2)
+    assert begun == [0, 1, 2] and played.groups == [None] * 9 and str(played.failure) == "nothing from 2"
+    begun.clear()
+    assert _player(model, Scripted(model), spec=spec).play([3, 4], samples=2, step=0).groups == [None] * 2
+    assert begun == [3, 4]
+
+
+def test_patience_that_ends_in_the_middle_of_episodes_leaves_none(model: ReadableModel) -> None:
+    engine = Scripted(model, [_act("break"), _act("break"), _act("up")])
+    played = _player(model, engine).play([0, 1, 2], samples=1, step=0, patience=1)
+    assert played.groups == [None] * 3 and str(played.failure) == "broken"
 
 
 def test_seeds_follow_from_step_instance_turn_and_sample_alone(model: ReadableModel) -> None:

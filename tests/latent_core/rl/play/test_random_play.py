@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 
 from latent_core.errors import InputError
-from latent_core.rl.environments import EnvironmentFailed, find_environment
+from latent_core.rl.environments import find_environment
 from latent_core.rl.environments.bandit import BANDIT
 from latent_core.rl.environments.reasoning import COUNTDOWN, SUDOKU
 from latent_core.rl.environments.static import STATIC
 from latent_core.rl.play.random_play import RandomEpisode, can_be_random, choices, random_play, summary_of_random_play
 
 
-def test_random_play_of_a_seed_repeats_itself_whatever_is_played_beside_it() -> None:
-    both = random_play(BANDIT, [3, 4], samples=2, seed=1)
-    assert random_play(BANDIT, [4], samples=2, seed=1) == both[1:]
-    other = random_play(BANDIT, list(range(8)), samples=2, seed=2)
-    assert other != random_play(BANDIT, list(range(8)), samples=2, seed=1)
-    assert all(one.turns == 4 and one.success is None for group in both for one in group or [])
+def test_random_play_of_a_seed_repeats_itself() -> None:
+    both = [random_play(BANDIT, instance, samples=2, seed=1) for instance in (3, 4)]
+    assert random_play(BANDIT, 4, samples=2, seed=1) == both[1]
+    one, other = ([random_play(BANDIT, instance, samples=2, seed=seed) for instance in range(8)] for seed in (1, 2))
+    assert one != other
+    assert all(episode.turns == 4 and episode.success is None for group in both for episode in group)
 
 
 def test_random_play_takes_no_more_turns_than_a_model_may() -> None:
-    (group,) = random_play(BANDIT, [3], samples=3, seed=1, most_turns=2)
-    assert group is not None and [one.turns for one in group] == [2, 2, 2]
+    assert [one.turns for one in random_play(BANDIT, 3, samples=3, seed=1, most_turns=2)] == [2, 2, 2]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -46,16 +44,7 @@ def test_environment_without_legal_actions_or_examples_cannot_be_played_at_rando
     assert not can_be_random(SUDOKU, 0) and not can_be_random(STATIC, 0)
     assert can_be_random(COUNTDOWN, 0) and can_be_random(find_environment("frozen_lake"), 0)
     with pytest.raises(InputError, match="sudoku lists no legal actions and has no examples"):
-        random_play(SUDOKU, [0], samples=1, seed=0)
-
-
-def test_instance_whose_environment_fails_is_none_and_the_others_are_played() -> None:
-    def fails() -> None:
-        raise EnvironmentFailed("environment: no answer")
-
-    opened = iter([BANDIT.open, fails, BANDIT.open])
-    groups = random_play(replace(BANDIT, open=lambda: next(opened)()), [0, 1, 2], samples=1, seed=0)
-    assert [group is None for group in groups] == [False, True, False]
+        random_play(SUDOKU, 0, samples=1, seed=0)
 
 
 def test_summary_counts_instances_and_not_episodes() -> None:
@@ -71,6 +60,6 @@ def test_episode_that_the_turn_limit_cut_was_not_won_where_there_is_a_goal() -> 
     won, cut = RandomEpisode(1.0, 2, True), RandomEpisode(0.0, 8, None)
     found = summary_of_random_play([[won, cut], [cut, cut]])
     assert found["success"]["value"] == found["return"]["value"] == 0.25
-    groups = random_play(find_environment("frozen_lake"), range(20), samples=4, seed=1, most_turns=3)
-    lake = summary_of_random_play([group for group in groups if group is not None])
+    spec = find_environment("frozen_lake")
+    lake = summary_of_random_play([random_play(spec, seed, samples=4, seed=1, most_turns=3) for seed in range(20)])
     assert lake["success"]["value"] == lake["return"]["value"] > 0  # one point for each goal
