@@ -32,7 +32,7 @@ LEGENDS = {
 }
 
 
-_BETTER, _WORSE, _UNDECIDED = "nearer to them", "further from them", "no difference shown"
+_BETTER, _WORSE, _UNDECIDED = "nearer", "further away", "no difference shown"
 
 
 def compared(differences: int) -> str:
@@ -53,7 +53,7 @@ def length_tables(lengths: Sequence[AskedLengths]) -> dict[str, Results]:
 
 def deviations_table(differences: Sequence[DeviationDifference]) -> Results:
     """One row a pair."""
-    titles = ["Arm", "Against", "Difference in MRD", "95 %", "Holm's interval", "Holm's p", "Each seed", "Lengths are"]
+    titles = ["Arm", "Against", "Difference in MRD", "95 %", "Holm's interval", "Holm's p", "Each seed", "Conclusion"]
     rows = [
         [
             *(item.pair.arm, item.pair.control, _signed(item.difference.value), _interval(item.difference, _signed)),

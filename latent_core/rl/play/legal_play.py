@@ -53,7 +53,8 @@ def _episode(
     labels.extend([IGNORED] * len(ids))
     for turn in range(spec.max_turns):
         action = choice.choice(choices(spec, info, instance))
-        said = model.encode_packed(_words(action, model))
+        # A server may list any text as a legal action.
+        said = model.encode_around(lambda action: _words(action, model), action)
         ids.extend(said)
         labels.extend(said)
         observation, _, terminated, truncated, info = environment.step(action)

@@ -24,13 +24,13 @@ def _row(low: float, high: float) -> list[str]:
 def test_row_has_both_intervals_holms_p_and_every_seed() -> None:
     assert _row(-0.19, -0.01) == [
         *("arm", "control", "−0.100", "−0.150 to −0.050", "−0.190 to −0.010", "p = 0.024", "−0.090, −0.120, +0.001"),
-        "nearer to them",
+        "nearer",
     ]
 
 
 def test_conclusion_is_what_the_adjusted_interval_supports() -> None:
     assert [_row(*ends)[-1] for ends in ((0.01, 0.2), (-0.3, 0.0), (0.0, 0.1))] == [
-        "further from them", "no difference shown", "no difference shown",
+        "further away", "no difference shown", "no difference shown",
     ]  # fmt: skip
 
 
