@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from latent_core.errors import InfrastructureError
 
+_ROUNDING = 1e-9  # of a sum of rewards, as a share of the lowest return
 Info = Mapping[str, Any]
 """What an environment tells beside the observation. Keys with a meaning of their own, each of them optional:
 
@@ -45,6 +46,11 @@ class Environment(Protocol):
         and after the end, EnvironmentFailed where no answer can be given.
         """
         ...
+
+
+def falls_below(total: float, lowest: float) -> bool:
+    """Whether a sum of rewards is less than the lowest return of its environment, by more than rounding."""
+    return total < lowest - _ROUNDING * max(1.0, abs(lowest))
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,10 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from latent_core.errors import InputError
-from latent_core.rl.environments.protocol import EnvironmentFailed, EnvironmentSpec, Info
+from latent_core.rl.environments.protocol import EnvironmentFailed, EnvironmentSpec, Info, falls_below
 from latent_core.rl.environments.turn_count import check_open, check_seed
 
 PROTOCOL = 1  # raised when a message of the contract changes its form or its meaning
-_ROUNDING = 1e-9  # of a sum of rewards, as a share of the lowest return
 _Answer = TypeVar("_Answer", bound="_Message")
 
 
@@ -101,7 +100,7 @@ class RemoteEnvironment:
         if message.truncated and not last:
             raise _broken(self._url, f"turn {turn} of max_turns {self._max_turns} was truncated")
         self._return += message.reward
-        if self._return < self._lowest - _ROUNDING * max(1.0, abs(self._lowest)):
+        if falls_below(self._return, self._lowest):
             # No outage: to leave out the episodes that pay least would make the others look like all of them.
             raise InputError(
                 f"environment: remote:{self._url}: the return fell to {self._return:.10g}, below the lowest of its "

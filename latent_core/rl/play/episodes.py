@@ -16,12 +16,12 @@ from latent_core.errors import InputError
 from latent_core.generate.engine import Engine, Generation, Remembers, Request, item_seed
 from latent_core.models.readable import ReadableModel
 from latent_core.rl.environments import Environment, EnvironmentFailed, EnvironmentSpec, Info
+from latent_core.rl.environments.protocol import falls_below
 from latent_core.rl.play.dialogue import Dialogue
 from latent_core.think_marks import THINK_OPEN
 
 End = Literal["terminated", "truncated", "format", "context"]
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
-_ROUNDING = 1e-9  # of a sum of rewards
 SEPARATOR = "||"  # between the actions of one turn (RAGEN, arXiv 2504.20073)
 HOW_TO_ACT = (
     "Reason first, then write your action between <answer> and </answer>; several actions of one turn are separated "
@@ -277,7 +277,7 @@ class Player:
 
     def _check_lowest(self, total: float) -> None:
         lowest = self.spec.lowest
-        if total < lowest - _ROUNDING * max(1.0, abs(lowest)):
+        if falls_below(total, lowest):
             raise InputError(
                 f"environment: {self.spec.name} has a return of {total:g}, so a broken answer would pay: it ends an "
                 f"episode just below `lowest` of the spec, {lowest:g}; make `lowest` no more than any return"
