@@ -72,6 +72,7 @@ BESIDE: dict[str, Values] = {
     "benchmark.test_path": FILES,
     "benchmark.drop_contaminated": FILES,
     "rollout.importance_cap": {"engine": "vllm"},
+    "agent.gamma": {"estimator": "turn_level"},
     "evaluate.intervention_ratios": {"interventions": ["empty"], "ratios": [1.0, 0.9, 0.5, 0.3]},
     "sampling.openai.served_model": {"engine": "openai", "openai": {"served_model": "one"}},
     **{f"collect.chains.{name}": {"source": "file:chains.jsonl", "chains": {"columns": COLUMNS}} for name in CHAINS},
@@ -85,6 +86,7 @@ BESIDE: dict[str, Values] = {
 ELSEWHERE: dict[str, Values] = {
     "grpo grpo.reward.judge": {"grpo": FEW},  # a length term goes with the verdict alone
     "grpo grpo.reward.length_cost": {"grpo": FEW},
+    "rl agent.gamma": {"placebo": False},  # which permutes whole returns
     "length grpo.reward.judge": {"arms": ["plain"]},
     "length grpo.reward.length_cost": {"arms": ["plain"]},
     # chains of thought that are there already are learned without sampling the model
@@ -234,9 +236,9 @@ def _others(annotation: Any, value: Any, name: str) -> list[Any]:
     if kind is bool:
         return [not value]
     if kind is int:
-        return [2, 64] if value is None else [value + 1, value * 2, value // 2]
+        return [2, 64] if value is None else sorted({value + 1, value * 2, value // 2} - {value})
     if kind is float:
-        return [0.9] if value is None else [value / 2, (value + 1) / 2, value + 1]
+        return [0.9] if value is None else sorted({value / 2, (value + 1) / 2, value + 1} - {value})
     if kind is str:
         return next([text] for end, text in TEXTS.items() if name.endswith(end))
     raise AssertionError(f"{name}: say what other values {kind} has")
