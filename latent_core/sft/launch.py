@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from latent_core.errors import InfrastructureError, StageFailed
+from latent_core.errors import InfrastructureError, LatentError, StageFailed
 from latent_core.processes import log_tail
 from latent_core.sft.launched import ERROR, EXITS, PROGRESS, RESULT, write_json
 from latent_core.sft.rank import Job, Progress, TrainResult
@@ -46,8 +46,9 @@ def run_processes(
     """Run `python -m MODULE FOLDER` in `processes` processes, on the job in the folder, and return the first's result.
 
     The module as a program is `supervise` with a number of processes behind the folder, and `take_part` without.
-    `devices` are the ids of the GPUs to use, one a process; empty on a CPU. Raises StageFailed when a process raised
-    an error, and InfrastructureError when one was killed; both carry the last lines of the log.
+    `devices` are the ids of the GPUs to use, one a process; empty on a CPU. Raises what a process raised if it is a
+    LatentError, StageFailed for any other error, and InfrastructureError when a process was killed; the latter two
+    carry the last lines of the log.
     """
     log = folder / "launch.log"
     with log.open("wb") as output:
@@ -70,7 +71,11 @@ def run_processes(
     exits = json.loads((folder / EXITS).read_text()) if (folder / EXITS).is_file() else {}
     errors = sorted(json.loads(path.read_text()) for path in folder.glob(ERROR.format("*")))
     if errors and not any(code < 0 for code in exits.values()):  # the first one; others only missed that process
-        raise StageFailed(f"{stage}: {errors[0][1]}. {told}")
+        _, kind, words = errors[0]
+        for known in LatentError.__subclasses__():
+            if known.__name__ == kind:
+                raise known(words)
+        raise StageFailed(f"{stage}: {kind}: {words}. {told}")
     killed = ", ".join(f"number {rank} by signal {-code}" for rank, code in exits.items() if code < 0)
     raise InfrastructureError(f"{stage}: a training process died{killed and f' ({killed})'}. {told}")
 

@@ -25,7 +25,7 @@ from latent_core.processes import end_with
 from latent_core.sft.rank import Job, Progress, fit
 
 RESULT, PROGRESS = "result.json", "progress.json"
-ERROR = "error-{}.json"  # of a process by its number: when and what
+ERROR = "error-{}.json"  # of a process by its number: when, the kind and the words
 MEETING = "meeting"  # where the processes find each other
 EXITS = "exits.json"  # exit status of the processes that failed, by number; negative for a signal
 # While the first process writes a checkpoint the others wait for it; NCCL's own 10 minutes are short for a large model
@@ -86,7 +86,7 @@ def take_part(folder: Path, compute: Callable[[dict[str, Any], Progress | None],
         write_json(folder / PROGRESS, [done, total])
 
     def note(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        write_json(folder / ERROR.format(rank), [time.time(), f"{kind.__name__}: {error}"])
+        write_json(folder / ERROR.format(rank), [time.time(), kind.__name__, str(error)])
         sys.__excepthook__(kind, error, trace)
 
     sys.excepthook = note

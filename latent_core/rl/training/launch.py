@@ -45,8 +45,7 @@ def launch(
 ) -> dict[str, Any]:
     """What the first process of stage `stage` (grpo or agent) measured: the fields of `PolicyResult` but its rollouts.
 
-    `more`, plain values, is what the stage needs besides (see `launched`). Raises StageFailed when a process raised an
-    error, and InfrastructureError when one was killed.
+    `more`, plain values, is what the stage needs besides (see `launched`). Raises as `run_processes` does.
     """
     folder = launch_folder(checkpoint_dir)
     described = {

@@ -31,6 +31,7 @@ SETTINGS: dict[str, Any] = {
 # second process in the third step: it has played 4 episodes in each step before.
 TOY = """
 import os, signal
+from latent_core.errors import InfrastructureError
 from latent_core.rl.environments import EnvironmentSpec
 
 RESETS = 0
@@ -45,6 +46,8 @@ class Toy:
                 os.kill(os.getpid(), signal.SIGKILL)
             if os.environ.get("MISHAP") == "error":
                 raise ValueError("broken on purpose")
+            if os.environ.get("MISHAP") == "lost":
+                raise InfrastructureError("the server does not answer")
         return f"Write about {seed % 7}.", {}
 
     def step(self, action):
@@ -127,8 +130,11 @@ def test_error_in_a_process_is_told_once_with_its_words(
 ) -> None:
     monkeypatch.setenv("MISHAP", "error")
     with pytest.raises(StageFailed, match=r"agent: ValueError: broken on purpose\. Last lines of .*log"):
-        _train(start_dir, tmp_path)
+        _train(start_dir, tmp_path / "broken")
     assert not psutil.Process().children(recursive=True)
+    monkeypatch.setenv("MISHAP", "lost")  # its kind arrives too: this one is worth another try
+    with pytest.raises(InfrastructureError, match=r"^the server does not answer$"):
+        _train(start_dir, tmp_path / "lost")
 
 
 def test_more_processes_than_devices_are_refused_before_anything_starts(
