@@ -13,6 +13,8 @@ from flows.launch.registry import find_flow
 from latent_core.config.rl import RlFlowConfig
 from latent_core.errors import InputError
 from latent_core.store import ArtifactRef, ArtifactStore, begin
+from tasks.inputs import EnvironmentInput
+from tasks.report_agents import ReportAgentsInputs
 from tasks.run.plan import open_plan
 
 ENTRY = find_flow("rl")
@@ -78,6 +80,18 @@ def test_models_are_measured_in_another_environment_where_one_is_named(tmp_path:
     settings: dict[str, Any] = {"environment": "static", "format_start": None, "seeds": [1], "placebo": False}
     one, two = _plan(tmp_path, **settings), _plan(tmp_path, **settings, play_environment="static:word_problems@test")
     assert {title for title in one if one[title] == two[title]} == {"agent trained-seed1"}
+
+
+def test_report_is_about_the_environment_that_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def inputs(measured: EnvironmentInput, *others: Any) -> ReportAgentsInputs:
+        told.append(measured.name)
+        return ReportAgentsInputs(measured, *others)
+
+    monkeypatch.setattr("flows.rl.ReportAgentsInputs", inputs)
+    _plan(tmp_path, environment="static", format_start=None, play_environment="static:word_problems@test")
+    assert told == ["static:word_problems@test"]
 
 
 def test_environment_that_is_played_in_another_way_cannot_measure(tmp_path: Path) -> None:

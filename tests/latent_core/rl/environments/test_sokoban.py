@@ -93,7 +93,7 @@ def test_levels_are_solved_by_as_few_moves_as_promised_and_their_solution_attain
 ) -> None:
     spec = find_environment(name)
     assert spec.optimum is not None
-    for seed in range(20):
+    for seed in range(60):  # among so many, one small level would take more moves if it were not refused
         game = spec.open()
         assert isinstance(game, Sokoban)
         observation, _ = game.reset(seed)
