@@ -16,7 +16,7 @@ from latent_core.config.evaluate import EvaluateVariantsConfig
 from latent_core.config.measure import MeasureCompressionsConfig
 from latent_core.config.prepare import PrepareConfig
 from latent_core.config.quality import QualityConfig
-from latent_core.config.ratio_form import RatioForm, check_ratio_form
+from latent_core.config.ratio_form import RatioForm
 from latent_core.config.ratios import Ratios, WithRatios, distinct
 from latent_core.config.runtime import RuntimeConfig, TrackingConfig
 from latent_core.config.tokenskip import TokenSkipConfig, Variant
@@ -62,6 +62,8 @@ class CompareConfig(WithRatios):
     """Those of evaluate.ratios that the arms of `compressors` are evaluated at; all where it is left out."""
     seeds: Annotated[tuple[int, ...], WIRING] = (1, 2, 3, 4, 5)
     """Training seeds; every arm is trained once with each."""
+    ratio_form: Annotated[RatioForm, WIRING] = RatioForm.SUFFIX
+    """How prompts tell the ratio, to every arm: suffix, token or echo, as in the main job."""
     margin: Annotated[float, IDENTITY, Field(gt=0, lt=1)] = 0.03
     """Share of the questions by which accuracies may differ and still be called equivalent."""
     resamples: Annotated[int, IDENTITY, Field(ge=1000)] = 10_000
@@ -82,12 +84,6 @@ class CompareConfig(WithRatios):
     """Where artifacts live: a local path or s3://bucket/prefix."""
     runtime: Annotated[RuntimeConfig, RUNTIME] = RuntimeConfig()
     tracking: Annotated[TrackingConfig, RUNTIME] = TrackingConfig()
-
-    @model_validator(mode="after")
-    def _ratios_are_told_by_the_suffix(self) -> CompareConfig:
-        evaluate = self.evaluate
-        check_ratio_form(RatioForm.SUFFIX, self.prepare, self.train, evaluate.ratios, evaluate.auto_ratio)
-        return self
 
     @field_validator("latent_arms", "compressors", "units")
     @classmethod
@@ -126,6 +122,8 @@ class CompareConfig(WithRatios):
     def _measures_have_what_they_are_relative_to(self) -> CompareConfig:
         if not self.evaluate.base:
             raise ValueError("evaluate.base: scores are relative to the untrained model; leave it true")
+        if self.evaluate.auto_ratio:
+            raise ValueError("evaluate.auto_ratio: arms are compared at ratios that are asked for; leave it out")
         if 1.0 not in self.evaluate.ratios or len(self.evaluate.ratios) < 2:
             raise ValueError(
                 f"evaluate.ratios: {list(self.evaluate.ratios)} need 1, which lengths are measured by, and one below"
@@ -153,6 +151,7 @@ class CompareConfig(WithRatios):
             chat=self.chat,
             variants=self.latent_arms or (Variant.STANDARD,),
             seeds=self.seeds,
+            ratio_form=self.ratio_form,
             benchmark=self.benchmark,
             warm_start=self.warm_start,
             collect=self.collect,

@@ -18,6 +18,7 @@ from flows.parts.arms import compressor_names, families
 from flows.parts.arms import latent_arms as varying
 from flows.tokenskip_math import compose as compose_main_job
 from latent_core.config.compare import CompareConfig
+from latent_core.config.ratio_form import RatioForm
 from latent_core.config.tokenskip import TokenSkipConfig
 from latent_core.errors import InputError
 from latent_core.models.source import open_model, short_name
@@ -116,11 +117,13 @@ def test_rules_of_compression_hold_for_latent_arms_and_for_compressors_only_if_t
     assert own["train standard-seed1"] == same["train standard-seed1"]
 
 
-def test_standard_arm_is_the_first_compressors_and_both_are_the_main_jobs(tmp_path: Path) -> None:
-    plan = _plan(tmp_path, latent_arms=["standard", "dual"], compressors=["latent-compressor"], units=["word"])
+@pytest.mark.parametrize("form", RatioForm)
+def test_standard_arm_is_the_first_compressors_and_both_are_the_main_jobs(tmp_path: Path, form: RatioForm) -> None:
+    arms = {"latent_arms": ["standard", "dual"], "compressors": ["latent-compressor"], "units": ["word"]}
+    plan = _plan(tmp_path, **arms, ratio_form=form)
     assert _of("train", plan) == [f"{arm}-seed{seed}" for arm in ("standard", "dual") for seed in (1, 2)]
     shared = {key: SMALL[key] for key in ("collect", "seeds", "ratios", "compress", "tracking")}
-    same = {"benchmark": {"difficulties": [1, 2, 3, 4]}, "store": str(tmp_path)}
+    same = {"benchmark": {"difficulties": [1, 2, 3, 4]}, "store": str(tmp_path), "ratio_form": form}
     run = open_plan("tokenskip-math", config := TokenSkipConfig.model_validate(shared | same))
     compose_main_job(config, run)
     main = {line.title: line.ref.fingerprint for line in run.lines}
@@ -220,6 +223,11 @@ def test_plan_of_the_whole_deployment_is_quick_and_has_every_arm(tmp_path: Path)
         ({"prepare": {"ratios": [0.2]}}, r"prepare\.ratios: \[0\.2\] are not in compress\.ratios"),
         ({"evaluate": {"ratios": [0.5]}}, r"evaluate\.ratios: \[0\.5\] need 1"),
         ({"evaluate": {"base": False}}, r"evaluate\.base: scores are relative to the untrained model"),
+        (
+            {"ratio_form": "echo", "prepare": {"auto_share": 0.5}, "evaluate": {"auto_ratio": True}},
+            r"evaluate\.auto_ratio: arms are compared at ratios that are asked for",
+        ),
+        ({"prepare": {"auto_share": 0.5}}, r"prepare\.auto_share: needs a model that names its ratio; set ratio_form"),
         ({"margin": 0}, "margin: "),
         ({"compressor_ratios": [1.0, 0.2]}, r"compressor_ratios: \[0\.2\] are not in evaluate\.ratios"),
         ({"compressor_ratios": [0.5]}, r"compressor_ratios: \[0\.5\] need 1"),

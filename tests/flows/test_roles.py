@@ -95,7 +95,7 @@ ELSEWHERE: dict[str, Values] = {
         for flow in ("tokenskip-math", "compare", "concise")
         for name in ("source", *(f"chains.{name}" for name in CHAINS))
     },
-    "tokenskip-math prepare.auto_share": {"ratio_form": "echo"},
+    **{f"{flow} prepare.auto_share": {"ratio_form": "echo"} for flow in ("tokenskip-math", "compare")},
     "tokenskip-math evaluate.auto_ratio": {"ratio_form": "echo", "prepare": {"auto_share": 0.5}},
 }
 # Other legal texts, by the end of the field's name.
@@ -133,8 +133,7 @@ INERT = {
     "concise evaluate.auto_ratio": "trains no ratios",
     "label-kinds prepare.auto_share": "its models are told ratios by the suffix",
     "label-kinds evaluate.auto_ratio": "its models are told ratios by the suffix",
-    "compare prepare.auto_share": "its models are told ratios by the suffix",
-    "compare evaluate.auto_ratio": "its models are told ratios by the suffix",
+    "compare evaluate.auto_ratio": "must be false: arms are compared at ratios that are asked for",
     "grpo evaluate.auto_ratio": "latent-mini names no ratio; tests/flows/test_ratio_forms.py has a model that does",
     "reevaluate evaluate.auto_ratio": "the same",
     "compressor corpora.0.benchmark.test_path": "the flow reads no test split",
