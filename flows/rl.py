@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from flows.launch.registry import FlowEntry
 from flows.parts.engines import require_rollout_engine
 from flows.parts.publish import publish, show
+from latent_core.config.agents import Estimator
 from latent_core.config.rl import ReferencePlayConfig, RlFlowConfig
+from latent_core.dual import DualVocabulary
+from latent_core.dual.storage import FILE_NAME as VOCABULARY_FILE
 from latent_core.errors import InputError
 from latent_core.models.source import short_name
 from latent_core.report.agents import PLACEBO, START, TRAINED, Member
+from latent_core.rl.advantages import check_states
 from latent_core.rl.environments import EnvironmentSpec
 from latent_core.rl.play.random_play import can_be_random
-from latent_core.store import Artifact, ArtifactRef
+from latent_core.store import Artifact, ArtifactRef, ArtifactStore
 from tasks.agent import AgentInputs, train_agent
-from tasks.inputs import EnvironmentInput, Model
+from tasks.inputs import EnvironmentInput, Model, ModelInput
 from tasks.legal_play import LegalPlayInputs, write_legal_play
 from tasks.play import PlayInputs, play
 from tasks.reference_play import ReferencePlayInputs, reference_play
@@ -57,6 +62,7 @@ def compose(cfg: RlFlowConfig, run: Run) -> ArtifactRef:
     measured = environment if cfg.play_environment is None else EnvironmentInput.find(cfg.play_environment)
     spec = environment.open()
     _check_rules(cfg, spec, spec if measured is environment else measured.open())
+    _check_estimator(cfg, spec)
     start, examples = format_start(cfg, run, environment, spec)
     reference = ReferencePlayConfig(instances=cfg.play.instances, max_turns=cfg.play.rules.max_turns)
     against = run.stage(reference_play, reference, ReferencePlayInputs(measured))
@@ -88,6 +94,23 @@ def _check_rules(cfg: RlFlowConfig, trained: EnvironmentSpec, measured: Environm
         )
 
 
+def _check_estimator(cfg: RlFlowConfig, spec: EnvironmentSpec) -> None:
+    """Raises InputError for gigpo where the environment tells no states, by the look of one instance."""
+    if cfg.agent.estimator is Estimator.GIGPO:
+        _, info = spec.open().reset(0)
+        check_states([info.get("state")])
+
+
+def _is_standard(model: Model, store: ArtifactStore) -> bool:
+    """Whether a model is known to have no latent tokens; of one that is not there yet, or an adapter, nothing is."""
+    if isinstance(model, ModelInput):
+        adapter = model.adapter()
+        return DualVocabulary.find(model.open() if adapter is None else adapter.base.directory) is None
+    artifact = store.get(model.stage, model.fingerprint)
+    names = set() if artifact is None else {Path(file.path).name for file in artifact.manifest.content.files}
+    return "config.json" in names and VOCABULARY_FILE not in names
+
+
 def format_start(
     cfg: RlFlowConfig, run: Run, environment: EnvironmentInput, spec: EnvironmentSpec
 ) -> tuple[Model, ArtifactRef | None]:
@@ -97,6 +120,8 @@ def format_start(
     Raises InputError where the environment has no format to learn.
     """
     model = find_model(cfg.model, run.store, cfg.tracking, cfg.chat)
+    if cfg.agent.latent_only and _is_standard(model, run.store):
+        raise InputError(f"agent.latent_only: needs a dual model, and {cfg.model} has no latent tokens; leave it false")
     if cfg.format_start is None:
         return model, None
     if spec.takes_text:

@@ -27,17 +27,22 @@ def reference_play(
     spec = inputs.environment.open()
     instances = range(HELD_OUT, HELD_OUT + config.instances)
     played: dict[int, list[RandomEpisode]] = {}
-    is_random, patience = can_be_random(spec, instances[0]), Patience(spec.name, config.instances)
+    is_random: bool | None = None  # the first instance that answers shows it
+    lost: set[int] = set()
+    patience = Patience(spec.name, config.instances)
     for done, instance in enumerate(instances, start=1):
-        if is_random:
-            try:
+        try:
+            if is_random is None:
+                is_random = can_be_random(spec, instance)
+            if is_random:
                 played[instance] = random_play(
                     spec, instance, samples=config.samples, seed=config.seed, most_turns=config.max_turns
                 )
-            except EnvironmentFailed as error:
-                patience.spend(1, error)
+        except EnvironmentFailed as error:
+            lost.add(instance)
+            patience.spend(1, error)
         workplace.progress(done, config.instances, 0)
-    answered = list(played) if is_random else instances
+    answered = [instance for instance in instances if instance not in lost]
     best = None if spec.optimum is None or not answered else sum(map(spec.optimum, answered)) / len(answered)
     return Outcome(
         accounting={"kept": len(answered), "aborted": patience.spent},

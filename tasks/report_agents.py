@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Annotated, Any, NamedTuple
@@ -67,8 +68,8 @@ class Met(NamedTuple):
     in_format_start: int
 
 
-# 4: how many of the measured instances were met before
-@stage("report_agents", version=4, shown=True)
+# 5: intervals of differences are over instances, too
+@stage("report_agents", version=5, shown=True)
 def report_agents(
     out: ArtifactWriter, inputs: ReportAgentsInputs, config: ReportAgents, workplace: Workplace
 ) -> Outcome:
@@ -80,6 +81,7 @@ def report_agents(
         {member: artifact.manifest.content.metrics for member, artifact in played.items()},
         {member: artifact.manifest.content.metrics["steps"] for member, artifact in trained.items()},
         reference.manifest.content.metrics,
+        {member: _returns(artifact) for member, artifact in played.items()},
     )
     behind = {f"play/{member.name}": artifact for member, artifact in played.items()}
     behind |= {f"{AGENT}{member.name}": artifact for member, artifact in trained.items()}
@@ -135,6 +137,15 @@ def _episodes(played: Artifact) -> Iterator[ShownEpisode]:
             rows[row["seed"], row["sample"]].append(row)
     for episode, place in places.items():
         yield shown_episode(place, rows[episode])
+
+
+def _returns(played: Artifact) -> dict[int, float]:
+    """The mean return of each instance's episodes."""
+    found: dict[int, list[float]] = defaultdict(list)
+    for row in TURNS.rows(played, ["seed", "return", "end"]):
+        if row["end"] is not None:
+            found[row["seed"]].append(row["return"])
+    return {seed: sum(returns) / len(returns) for seed, returns in found.items()}
 
 
 def _met(played: Mapping[Member, Artifact], trained: Mapping[Member, Artifact], examples: Artifact | None) -> Met:

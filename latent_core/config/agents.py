@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,9 @@ from latent_core.config.sampling import SamplingConfig
 
 HELD_OUT = 2**40
 """Instances of evaluations have seeds from here on; those that are trained on have smaller ones."""
+
+
+_FILTER_RULE = "discounted"  # keep_signal looks at returns as the estimator discounts them
 
 
 class TurnSampling(SamplingConfig):
@@ -105,6 +108,10 @@ class AgentConfig(PolicyUpdateConfig):
     """Learn from a dual model's latent tokens and the closing think token alone."""
     placebo: Annotated[bool, IDENTITY] = False
     """Permute the returns within each group: the control that has everything but the signal."""
+
+    def identity(self) -> dict[str, Any]:
+        """With a discount, the rule that groups are filtered by is part of it."""
+        return super().identity() | ({"filter_rule": _FILTER_RULE} if self.gamma != 1 else {})
 
     @property
     def episodes_per_step(self) -> int:

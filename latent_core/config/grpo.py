@@ -49,7 +49,7 @@ class RewardConfig(StageConfig):
     no_answer: Annotated[float, IDENTITY, Field(le=0)] = -0.1
     """verdict: for a completion that was cut or gives no answer."""
     length_cost: Annotated[float, IDENTITY, Field(ge=0, le=1)] = 0.0
-    """Taken off a correct answer's reward, in proportion to its reasoning: all of it at sampling.max_new_tokens. With
+    """Taken off a correct answer's reward, in proportion to its reasoning: all of it at rollout.max_new_tokens. With
     logprob it is taken off every reward."""
 
 

@@ -67,8 +67,8 @@ class RolloutEngineConfig(StageConfig):
     def _cap_needs_a_sampler_apart(self) -> RolloutEngineConfig:
         if self.engine != "vllm" and self.importance_cap != type(self).model_fields["importance_cap"].default:
             raise ValueError(
-                f"rollout.importance_cap: {self.engine} samples with the model in training, so there is nothing to "
-                "correct; leave it out, or set rollout.engine to vllm"
+                f"importance_cap: {self.engine} samples with the model in training, so there is nothing to "
+                "correct; leave it out, or set engine to vllm"
             )
         return self
 
@@ -76,7 +76,6 @@ class RolloutEngineConfig(StageConfig):
     def _weights_stay_in_one_process(self) -> RolloutEngineConfig:
         if (self.vllm.tensor_parallel_size or 1) > 1:
             raise ValueError(
-                "rollout.vllm.tensor_parallel_size: weights are handed over within one process, on one device; leave "
-                "it out"
+                "vllm.tensor_parallel_size: weights are handed over within one process, on one device; leave it out"
             )
         return self

@@ -13,7 +13,7 @@ the difference, and large where questions do.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -91,6 +91,21 @@ class Draws:
             return Uncertainty(0.0, seeds - 1)
         freedom = variance**2 / (by_seed**2 / (seeds - 1) + by_question**2 / (questions - 1))
         return Uncertainty(math.sqrt(variance), freedom)
+
+
+def uncertainties(cells: Floats, draws: Draws) -> tuple[Uncertainty, Uncertainty]:
+    """Of the mean of paired differences, (seeds, questions): over seeds and questions, and over the seeds' means alone.
+
+    Where questions differ little, trainings make most of a difference, and few seeds are a trap for the first: now and
+    again three trainings agree by chance, and the difference is taken for one that questions make, with their many
+    degrees of freedom. So such a difference has to hold twice.
+    """
+    return draws.uncertainty(draws.means(cells)), over_seeds(cells.mean(axis=1))
+
+
+def widest(value: float, of: Sequence[Uncertainty], confidence: float = 0.95) -> Estimate:
+    """The widest of the intervals around an observed value."""
+    return max((one.interval(value, confidence) for one in of), key=lambda found: found.high)
 
 
 _NOTHING = 1e-24  # variance that rounding leaves of equal numbers

@@ -1,9 +1,8 @@
 """Which of two arms keeps the lengths it is asked for better: the difference of their deviations, tested.
 
-Paired by question, deviations differ little between questions, and trainings make most of the difference. Then few
-seeds are a trap for variances over seeds and questions together: now and again three trainings agree by chance, and the
-difference is taken for one that questions make, with their many degrees of freedom. So a difference has to hold twice,
-also by Student's test over the seeds' means alone: its p-value is the larger and its interval the wider of the two.
+Paired by question, deviations differ little between questions. So a difference has to hold twice, over seeds and
+questions and over the seeds' means alone (see `crossed_bootstrap.uncertainties`): its p-value is the larger and its
+interval the wider of the two.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from latent_core.errors import InputError
 from latent_core.evaluation.arm_comparisons import Pair
 from latent_core.evaluation.arms import Arm
 from latent_core.evaluation.asked_lengths import deviations
-from latent_core.evaluation.crossed_bootstrap import Draws, Uncertainty, over_seeds
+from latent_core.evaluation.crossed_bootstrap import Draws, Uncertainty, uncertainties, widest
 from latent_core.evaluation.multiple import holm, holm_confidence
 from latent_core.evaluation.statistics import Estimate
 
@@ -50,7 +49,7 @@ class _Tested(NamedTuple):
         return max(one.p_value(self.value) for one in self.uncertainties)
 
     def interval(self, confidence: float = 0.95) -> Estimate:
-        return max((one.interval(self.value, confidence) for one in self.uncertainties), key=lambda found: found.high)
+        return widest(self.value, self.uncertainties, confidence)
 
 
 def compare_deviations(
@@ -73,9 +72,8 @@ def compare_deviations(
             if not same:
                 raise InputError(f"{pair.arm} and {pair.control} differ in {what}, so their lengths cannot be compared")
         cells = deviations(first, starts[pair.arm]) - deviations(second, starts[pair.control])
-        each_seed = cells.mean(axis=1)
-        both = draws.uncertainty(draws.means(cells)), over_seeds(each_seed)
-        tested.append(_Tested(float(cells.mean()), tuple(map(float, each_seed)), both))
+        each_seed = tuple(map(float, cells.mean(axis=1)))
+        tested.append(_Tested(float(cells.mean()), each_seed, uncertainties(cells, draws)))
     p_values = [found.p for found in tested]
     corrected = zip(p_values, holm(p_values), holm_confidence(p_values), strict=True)
     return [

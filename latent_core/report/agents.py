@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from latent_core.evaluation.crossed_bootstrap import over_seeds
+from latent_core.evaluation.return_differences import ReturnDifference, Returns, return_difference
 from latent_core.evaluation.statistics import Estimate
 from latent_core.report.training_plots import Steps
 
@@ -48,24 +49,15 @@ class ArmRow:
 
 
 @dataclass(frozen=True)
-class ReturnDifference:
-    """Mean return of the trained agents less that of `control`, with Student's interval over seeds."""
-
-    control: str
-    value: float
-    interval: Estimate | None
-    each_seed: tuple[float, ...]
-
-
-@dataclass(frozen=True)
 class Agents:
     """Everything the report says. `played` and `reference` are the metrics of the stages `play` and `reference_play`,
-    `curves` those of the stage `agent`."""
+    `curves` those of the stage `agent`; `returns` are what each model of `played` returned, instance by instance."""
 
     title: str
     played: Mapping[Member, Mapping[str, Any]]
     curves: Mapping[Member, Steps]
     reference: Mapping[str, Any]
+    returns: Mapping[Member, Returns]
 
     @property
     def instances(self) -> int:
@@ -86,19 +78,18 @@ class Agents:
 
     def differences(self) -> list[ReturnDifference]:
         """Of the trained agents to the start model, and to the placebo of the same seed."""
-        rows = {row.arm: row for row in self.arms()}
-        trained, found = rows.get(TRAINED), []
-        if trained is None:
+        seeds = {row.arm: row.seeds for row in self.arms()}
+        if TRAINED not in seeds:
             return []
-        if START in rows:
-            found.append(_difference(START, [value - rows[START].value for value in trained.each_seed]))
-        if PLACEBO in rows and rows[PLACEBO].seeds == trained.seeds:
-            pairs = zip(trained.each_seed, rows[PLACEBO].each_seed, strict=True)
-            found.append(_difference(PLACEBO, [value - other for value, other in pairs]))
-        return found
+        controls = [START] if START in seeds else []
+        controls += [PLACEBO] if seeds.get(PLACEBO) == seeds[TRAINED] else []
+        return [return_difference(one, self._returns(TRAINED), self._returns(one)) for one in controls]
+
+    def _returns(self, arm: str) -> list[Returns]:
+        return [self.returns[member] for member in self.played if member.arm == arm]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON types: the table, and everything it is computed from."""
+        """As plain JSON types: the tables, and what that of the arms is computed from."""
         return {
             "title": self.title,
             "arms": [asdict(row) | {"interval": _json(row.interval)} for row in self.arms()],
@@ -155,10 +146,6 @@ def student(values: Sequence[float]) -> Estimate | None:
     if len(values) < 2:
         return None
     return over_seeds(np.asarray(values, dtype=np.float64)).interval(_mean(values))
-
-
-def _difference(control: str, each_seed: Sequence[float]) -> ReturnDifference:
-    return ReturnDifference(control, _mean(each_seed), student(each_seed), tuple(each_seed))
 
 
 def _mean(values: Sequence[float] | Iterator[float]) -> float:

@@ -85,10 +85,13 @@ def gigpo(
     the state before turn k of episode i, an anchor where it occurs again, in another episode or in the same. A state
     that was met once gives a step advantage of 0. `weight` is the paper's omega; `scaled` divides both by their groups'
     standard deviations, else by 1 (the paper's F_norm).
+
+    Raises InputError for states that are None, and for groups that are empty or of another shape than `states`.
     """
     normalised = grpo if scaled else dr_grpo
     if [len(episode) for episode in rewards] != [len(episode) for episode in states]:
         raise InputError("states: expected one for every turn, the state that the turn began in")
+    check_states([state for episode in states for state in episode])
     whole = normalised([finite("rewards", episode).sum() for episode in rewards])
     members: dict[Hashable, list[tuple[int, int]]] = defaultdict(list)
     for row, episode in enumerate(states):
@@ -101,6 +104,15 @@ def gigpo(
         for (row, turn), step in zip(places, steps, strict=True):
             result[row][turn] += weight * step
     return result
+
+
+def check_states(states: Sequence[Hashable]) -> None:
+    """Raises InputError where one of the states that turns began in is None: all such turns would look alike."""
+    if any(state is None for state in states):
+        raise InputError(
+            "agent.estimator: gigpo compares turns that began in the same state, which this environment does not tell; "
+            "take turn_level"
+        )
 
 
 def gae(

@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from latent_core.errors import InfrastructureError, LatentError, StageFailed
+from latent_core.errors import InfrastructureError, StageFailed
 from latent_core.processes import log_tail
-from latent_core.sft.launched import ERROR, EXITS, PROGRESS, RESULT, write_json
+from latent_core.sft.launched import ERROR, EXITS, KNOWN_ERRORS, PROGRESS, RESULT, write_json
 from latent_core.sft.rank import Job, Progress, TrainResult
 
 _POLL_SECONDS = 0.5
@@ -46,9 +46,9 @@ def run_processes(
     """Run `python -m MODULE FOLDER` in `processes` processes, on the job in the folder, and return the first's result.
 
     The module as a program is `supervise` with a number of processes behind the folder, and `take_part` without.
-    `devices` are the ids of the GPUs to use, one a process; empty on a CPU. Raises what a process raised if it is a
-    LatentError, StageFailed for any other error, and InfrastructureError when a process was killed; the latter two
-    carry the last lines of the log.
+    `devices` are the ids of the GPUs to use, one a process; empty on a CPU. Raises what a process raised, if it is of a
+    kind of `latent_core.errors`, as that kind; StageFailed for any other error, and InfrastructureError when a process
+    was killed, both with the last lines of the log.
     """
     log = folder / "launch.log"
     with log.open("wb") as output:
@@ -72,9 +72,8 @@ def run_processes(
     errors = sorted(json.loads(path.read_text()) for path in folder.glob(ERROR.format("*")))
     if errors and not any(code < 0 for code in exits.values()):  # the first one; others only missed that process
         _, kind, words = errors[0]
-        for known in LatentError.__subclasses__():
-            if known.__name__ == kind:
-                raise known(words)
+        if kind in KNOWN_ERRORS:
+            raise KNOWN_ERRORS[kind](words)
         raise StageFailed(f"{stage}: {kind}: {words}. {told}")
     killed = ", ".join(f"number {rank} by signal {-code}" for rank, code in exits.items() if code < 0)
     raise InfrastructureError(f"{stage}: a training process died{killed and f' ({killed})'}. {told}")

@@ -21,12 +21,15 @@ from typing import Any
 
 from latent_core.atomic import atomic_file
 from latent_core.config.training import TrainConfig
+from latent_core.errors import LatentError
 from latent_core.processes import end_with
 from latent_core.sft.rank import Job, Progress, fit
 
 RESULT, PROGRESS = "result.json", "progress.json"
 ERROR = "error-{}.json"  # of a process by its number: when, the kind and the words
 MEETING = "meeting"  # where the processes find each other
+KNOWN_ERRORS = {kind.__name__: kind for kind in LatentError.__subclasses__()}
+"""The kinds of errors that the caller raises as what they are, by the names under which they travel."""
 EXITS = "exits.json"  # exit status of the processes that failed, by number; negative for a signal
 # While the first process writes a checkpoint the others wait for it; NCCL's own 10 minutes are short for a large model
 # on a slow disk. A process that died needs no timeout: the launcher ends the others.
@@ -86,7 +89,8 @@ def take_part(folder: Path, compute: Callable[[dict[str, Any], Progress | None],
         write_json(folder / PROGRESS, [done, total])
 
     def note(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        write_json(folder / ERROR.format(rank), [time.time(), kind.__name__, str(error)])
+        known = next((base for base in kind.__mro__ if base in KNOWN_ERRORS.values()), kind)
+        write_json(folder / ERROR.format(rank), [time.time(), known.__name__, str(error)])
         sys.__excepthook__(kind, error, trace)
 
     sys.excepthook = note

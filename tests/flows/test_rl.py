@@ -10,8 +10,12 @@ import pytest
 
 from flows.launch.parameters import checked
 from flows.launch.registry import find_flow
+from latent_core.config.agents import AgentConfig, Estimator
 from latent_core.config.rl import RlFlowConfig
+from latent_core.dual import build_dual
 from latent_core.errors import InputError
+from latent_core.models.source import open_model
+from latent_core.rl.environments.bandit import Bandit
 from latent_core.store import ArtifactRef, ArtifactStore, begin
 from tasks.inputs import EnvironmentInput
 from tasks.report_agents import ReportAgentsInputs
@@ -124,6 +128,30 @@ def test_limit_of_turns_above_the_environments_own_is_refused(tmp_path: Path, se
 def test_setting_that_another_one_stands_for_is_refused_by_its_name(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         checked(RlFlowConfig, settings)
+
+
+def test_estimator_that_needs_states_is_refused_in_the_plan_where_none_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {"environment": "bandit", "placebo": False, "agent": {"estimator": "gigpo"}}
+    assert "agent trained-seed1" in _plan(tmp_path, **settings)
+    monkeypatch.setattr(Bandit, "reset", lambda self, seed: ("Choose.", {"legal": ("a",)}))
+    with pytest.raises(InputError, match=r"^agent\.estimator: gigpo compares turns that began in the same state"):
+        _plan(tmp_path, **settings)
+
+
+def test_learning_from_latents_alone_needs_a_model_that_has_them(tmp_path: Path) -> None:
+    build_dual(open_model("latent-mini").directory, dual_dir := tmp_path / "dual")
+    settings: dict[str, Any] = {"environment": "bandit", "agent": {"latent_only": True}}
+    with pytest.raises(InputError, match=r"^agent\.latent_only: needs a dual model, and latent-mini has no latent tok"):
+        _plan(tmp_path, **settings)
+    assert "agent trained-seed1" in _plan(tmp_path, **settings, model=str(dual_dir))
+
+
+def test_discount_marks_the_rule_that_groups_are_filtered_by() -> None:
+    plain = AgentConfig(estimator=Estimator.TURN_LEVEL)
+    assert "filter_rule" not in plain.identity()
+    assert plain.model_copy(update={"gamma": 0.5}).identity()["filter_rule"] == "discounted"
 
 
 class _Registering:

@@ -9,6 +9,7 @@ import pytest
 from latent_core.config.agents import HELD_OUT
 from latent_core.config.rl import ReferencePlayConfig
 from latent_core.rl.environments import EnvironmentFailed, find_environment
+from latent_core.rl.environments.bandit import Bandit
 from latent_core.rl.play.random_play import RandomEpisode, random_play
 from tasks.inputs import EnvironmentInput
 from tasks.reference_play import ReferencePlayInputs, reference_play
@@ -53,3 +54,18 @@ def test_reference_play_leaves_out_a_tenth_of_the_instances_and_no_more(
 
 def test_reference_of_an_environment_that_takes_whole_texts_is_its_optimum_alone(bench: StageBench) -> None:
     assert _made(bench, "static").metrics == {"random": None, "optimum": 1.0}
+
+
+def test_first_instance_without_an_answer_is_one_that_is_left_out(
+    bench: StageBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reset = Bandit.reset
+
+    def fails_at_first(self: Bandit, seed: int) -> Any:
+        if seed == HELD_OUT:
+            raise EnvironmentFailed("down")
+        return reset(self, seed)
+
+    monkeypatch.setattr(Bandit, "reset", fails_at_first)
+    call = reference_play.call(ReferencePlayConfig(instances=10), ReferencePlayInputs(EnvironmentInput.find("bandit")))
+    assert bench.perform(call).manifest.content.accounting == {"kept": 9, "aborted": 1}

@@ -95,6 +95,10 @@ def test_report_results_name_every_input_and_the_table_every_arm(made: tuple[Art
     results = json.loads(report.read_bytes(RESULTS))
     found = {role: ref for role, ref in inputs.roles().items() if isinstance(ref, ArtifactRef)}
     assert results["fingerprints"] == {role: f"{ref.stage}/{ref.fingerprint}" for role, ref in found.items()}
+    differences = {one["control"]: one for one in results["differences"]}
+    assert {name: (one["value"], one["instances"]) for name, one in differences.items()} == {
+        START: (0.0, 6), PLACEBO: (0.0, 6),
+    }  # fmt: skip
     assert results["environment"] == {"name": "frozen_lake", "fingerprint": inputs.environment.fingerprint}
     rows = read_markdown(report.read_bytes(TABLE_MARKDOWN).decode()).rows
     assert [row[0] for row in rows] == [RANDOM, START, TRAINED, PLACEBO, OPTIMUM]

@@ -209,6 +209,8 @@ def _outcome(reader: _Reader, stopped: End | None, code: int) -> Run:
         return Run(End.CPU_TIME, results=results)
     if code == 0:
         return Run(End.FINISHED, reader.output, results)
+    # What a program says of its end can spell half a surrogate pair, which no UTF-8, and so no tokenizer, can hold.
+    error = error.encode(errors="backslashreplace").decode()
     return Run(End.RAISED if error else End.CRASHED, reader.output, results, error or f"exit status {code}")
 
 

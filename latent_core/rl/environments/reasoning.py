@@ -13,6 +13,7 @@ from functools import cache
 from random import Random
 from typing import Any
 
+from latent_core.config.agents import HELD_OUT
 from latent_core.errors import InputError
 from latent_core.puzzles import reasoning_gym
 from latent_core.rl.environments.countdown_solver import any_expression, solve
@@ -42,6 +43,7 @@ _REFUSED = {  # data set -> why it is not offered
     "simple_integration": _EVALUATES,
 }
 _VERSIONS = {"complex_arithmetic": 2}  # the others are at 1
+_SEEDS = {"pool_matrix": 4_294_967_291}  # seeds that a generator takes, below so many: a prime below its own 2^32
 FEWEST, MOST = 2, 6  # numbers of countdown
 _EXAMPLES = 16  # well-formed answers to a puzzle to choose from
 _ANSWER_ALONE = "Answer with the solution alone, in the format asked for. You have one try."
@@ -88,7 +90,7 @@ def draw(dataset: str, seed: int, settings: Mapping[str, Any]) -> tuple[Any, dic
     package = reasoning_gym()  # that it cannot be imported is no fault of the seed
     # One data set a puzzle: some draw a whole set from their seed, so that puzzles would depend on its size.
     try:
-        made = package.create_dataset(dataset, seed=seed, size=1, **settings)
+        made = package.create_dataset(dataset, seed=seed % _SEEDS.get(dataset, seed + 1), size=1, **settings)
         return made, made[0]
     except Exception as error:  # a generator may give up in any way
         raise EnvironmentFailed(
@@ -115,7 +117,8 @@ def reasoning(argument: str) -> EnvironmentSpec:
             f"environment: reasoning:{argument} is not offered: {_REFUSED[argument]}; choose another data set"
         )
     try:
-        draw(argument, 0, {})
+        for seed in (0, HELD_OUT):  # some generators take small seeds only
+            draw(argument, seed, {})
     except EnvironmentFailed as error:
         raise InputError(f"{error}; or choose another data set") from error
     return _spec(f"reasoning:{argument}", argument, {}, _ANSWER_ALONE, None)

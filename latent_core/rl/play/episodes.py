@@ -243,7 +243,7 @@ class Player:
             if len(one.ids) + len(one.context) >= self.context:
                 one.end = "context"
                 if not one.turns:
-                    one.turns.append(Turn(one.context, Generation((), "length"), (), 0.0, {}))
+                    one.turns.append(Turn(one.context, Generation((), "length"), (), 0.0, {}, one.state))
 
     def _generate(self, requests: Sequence[Request]) -> list[Generation]:
         """One call for all; an output is as long as `max_new_tokens` and the context of its own episode allow."""

@@ -12,9 +12,10 @@ from latent_core.dual.remap import IGNORED, RemapCounts, remap_row
 from latent_core.errors import InputError
 from latent_core.models.readable import ReadableModel
 from latent_core.prompts import render_reasoning
-from latent_core.rl.environments import EnvironmentSpec
+from latent_core.rl.environments import EnvironmentFailed, EnvironmentSpec
 from latent_core.rl.play.dialogue import Dialogue
 from latent_core.rl.play.episodes import instruction_of
+from latent_core.rl.play.patience import Patience
 from latent_core.rl.play.random_play import choices
 
 
@@ -26,19 +27,26 @@ def legal_play(
     seed: int,
     max_length: int,
     accounting: Counter[str],
+    patience: Patience,
 ) -> Iterator[dict[str, Any]]:
     """One row of `input_ids` and `labels` (-100 on what the environment says) for an episode of each of `seeds`.
 
     The reasoning of a turn names the action and gives no reason; that of a dual model is latent. `accounting` counts
-    every episode as kept or too_long.
+    every episode as kept, too_long or aborted, where the environment failed.
 
-    Raises InputError for an environment that cannot be played at random, or one that takes whole texts.
+    Raises InputError for an environment that cannot be played at random, or one that takes whole texts, and
+    EnvironmentFailed where more episodes fail than `patience` has.
     """
     if spec.takes_text:
         raise InputError(f"environment: {spec.name} takes whole texts, so there is no format to learn; leave it out")
     dialogue = Dialogue(model, instruction_of(spec))
     for instance in seeds:
-        example = _episode(spec, model, dialogue, instance, random.Random(f"{seed}/{instance}"))
+        try:
+            example = _episode(spec, model, dialogue, instance, random.Random(f"{seed}/{instance}"))
+        except EnvironmentFailed as error:
+            accounting["aborted"] += 1
+            patience.spend(1, error)
+            continue
         accounting["kept" if len(example["input_ids"]) <= max_length else "too_long"] += 1
         if len(example["input_ids"]) <= max_length:
             yield example

@@ -1,4 +1,4 @@
-"""How many instances an environment may leave without an answer before what was measured on the others is no result."""
+"""How many instances an environment may leave without an answer before what came of the others is no result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _SHARE = 0.1  # of the instances
 
 
 class Patience:
-    """Counts the instances without an answer, of all that are measured."""
+    """Counts the instances without an answer, of all that are played."""
 
     def __init__(self, environment: str, instances: int) -> None:
         self._environment, self._instances = environment, instances
@@ -24,6 +24,6 @@ class Patience:
         self.spent += failed
         if self.left < 0:
             raise EnvironmentFailed(
-                f"environment: {self._environment} failed in more than a tenth of {self._instances} instances, so "
-                f"nothing is measured. The last time: {failure}"
+                f"environment: {self._environment} failed in more than a tenth of {self._instances} instances, too "
+                f"often to go on. The last time: {failure}"
             ) from failure

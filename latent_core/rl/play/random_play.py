@@ -11,17 +11,25 @@ import numpy as np
 
 from latent_core.errors import InputError
 from latent_core.rl.environments import EnvironmentSpec, Info
+from latent_core.rl.play.episodes import parse_actions
 from latent_core.rl.play.turn_table import mean_over_instances
 
 
 def choices(spec: EnvironmentSpec, info: Info, instance: int) -> tuple[str, ...]:
     """Actions to choose from: those that are legal now, or the environment's examples where these cannot be listed.
 
-    Raises InputError for an environment that has neither.
+    What a model cannot write as one action, since it would be read otherwise, is left out. Raises InputError where
+    nothing is left.
     """
-    found = tuple(info.get("legal") or ())
-    if not found and spec.example is not None:
-        found = spec.example(instance)
+    listed = tuple(info.get("legal") or ())
+    if not listed and spec.example is not None:
+        listed = spec.example(instance)
+    found = tuple(action for action in listed if parse_actions(f"<answer>{action}</answer>") == (action.strip(),))
+    if listed and not found:
+        raise InputError(
+            f"environment: {spec.name} lists no action that can stand between answer marks, such as {listed[0]!r:.80}: "
+            "none may be empty or hold || or a mark; list others, or set format_start to null"
+        )
     if not found:
         raise InputError(
             f"environment: {spec.name} lists no legal actions and has no examples, so it cannot be played at random, "

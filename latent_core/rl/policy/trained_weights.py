@@ -54,8 +54,8 @@ def checked_weights(model: Any, stored: frozenset[str]) -> Iterator[tuple[str, A
     for name, value in trained_weights(model):
         if name not in stored:
             raise InputError(
-                f"rollout.engine: vllm cannot be given this model's weights: transformers calls one {name}, which its "
-                "checkpoint does not have; take transformers"
+                "grpo.rollout.engine or agent.rollout.engine: vllm cannot be given this model's weights: transformers "
+                f"calls one {name}, which its checkpoint does not have; take transformers"
             )
         yield name, value
 

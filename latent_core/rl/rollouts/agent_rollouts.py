@@ -159,7 +159,7 @@ class AgentRollouts:
         """Of each group, whether the policy learns from it. Equal returns teach ppo too: its baseline is the value."""
         if self.ppo is not None:
             return [group is not None and self.ppo.teaches(step) for group in groups]
-        returns = [None if group is None else [episode.total for episode in group] for group in groups]
+        returns = [None if group is None else [_return(episode, self._config) for episode in group] for group in groups]
         return Processes.here().kept(returns, self._config.keep_signal)
 
     def _judged(self, groups: Sequence[Sequence[Episode]], step: int, trainer: Any) -> list[list[Worth]]:
@@ -223,7 +223,10 @@ def worth_of_turns(episode: Episode, advantages: Sequence[float]) -> Worth:
 
 
 def turn_advantages(group: Sequence[Episode], config: AgentConfig, step: int) -> list[list[float]]:
-    """The advantage of every turn of every member of a group, by the estimator of `config`."""
+    """The advantage of every turn of every member of a group, by the estimator of `config`.
+
+    Raises InputError for gigpo where the environment did not tell the state before a turn.
+    """
     rewards = [[turn.reward for turn in episode.turns] for episode in group]
     if config.estimator is Estimator.TURN_LEVEL:
         return [list(map(float, worth)) for worth in advantages.turn_level(rewards, gamma=config.gamma)]
@@ -235,6 +238,13 @@ def turn_advantages(group: Sequence[Episode], config: AgentConfig, step: int) ->
         returns = permuted(returns, config.seed, f"{step}/{group[0].seed}")
     worth = _WHOLE[config.estimator](returns)
     return [[float(one)] * len(episode.turns) for one, episode in zip(worth, group, strict=True)]
+
+
+def _return(episode: Episode, config: AgentConfig) -> float:
+    """What an episode is worth to the filter of groups: discounted where the estimator discounts."""
+    if config.gamma == 1:
+        return episode.total
+    return float(advantages.returns_to_go([turn.reward for turn in episode.turns], config.gamma)[0])
 
 
 def _logprobs(episode: Episode) -> list[float]:

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from latent_core.report import Provenance
-from latent_core.report.agents import OPTIMUM, PLACEBO, RANDOM, START, TRAINED, Agents, Member, student
+from latent_core.report.agents import OPTIMUM, PLACEBO, RANDOM, START, TRAINED, Agents, Member
 from latent_core.report.agents_page import render_agents
 from latent_core.report.agents_plots import agents_figures
 from latent_core.report.agents_tables import arms_table, differences_table
@@ -53,7 +53,11 @@ def agents(reference: Mapping[str, Any] | None = None) -> Agents:
     measured |= {Member(TRAINED, seed): played(0.5 + seed / 10) for seed in (1, 2, 3)}
     measured |= {Member(PLACEBO, seed): played(value) for seed, value in ((1, 0.3), (2, 0.3), (3, 0.2))}
     curves = {member: steps(0.1) for member in measured if member.arm != START}
-    return Agents("Agents in a lake", measured, curves, reference or {"random": RANDOM_PLAY, "optimum": 1.0})
+    returns = {
+        member: {seed: it["return"]["value"] + (-0.1) ** (1 + seed % 2) for seed in range(10)}
+        for member, it in measured.items()
+    }
+    return Agents("Agents in a lake", measured, curves, reference or {"random": RANDOM_PLAY, "optimum": 1.0}, returns)
 
 
 def test_arms_stand_between_random_play_and_the_optimum_with_an_interval_over_seeds() -> None:
@@ -72,7 +76,7 @@ def test_difference_to_the_placebo_pairs_equal_seeds() -> None:
     start, placebo = agents().differences()
     assert (start.control, placebo.control) == (START, PLACEBO)
     assert start.each_seed == pytest.approx((0.3, 0.4, 0.5)) and placebo.each_seed == pytest.approx((0.3, 0.4, 0.6))
-    assert placebo.interval == student(placebo.each_seed) and placebo.value == pytest.approx(1.3 / 3)
+    assert placebo.value == pytest.approx(1.3 / 3) and placebo.instances == 10
 
 
 def test_one_seed_has_no_interval_and_says_so_with_a_dash() -> None:
@@ -107,6 +111,7 @@ def test_json_holds_what_the_table_is_computed_from() -> None:
         {member: one["play"] for member, one in models.items()},
         {member: one["steps"] for member, one in models.items() if "steps" in one},
         found["reference"],
+        agents().returns,
     )
     assert again.arms() == agents().arms() and again.curves == agents().curves
     assert arms_table(again) == arms_table(agents())

@@ -112,6 +112,11 @@ def test_gigpo_compares_a_state_that_an_episode_returns_to_with_itself() -> None
     assert found[0].tolist() == [-0.25, 0.25]
 
 
+def test_gigpo_of_turns_whose_state_nobody_told_is_refused() -> None:
+    with pytest.raises(InputError, match=r"agent\.estimator: gigpo compares turns .* take turn_level"):
+        gigpo([[0.0, 1.0], [0.0]], [["a", None], ["a"]])
+
+
 def test_gigpo_without_a_state_for_every_turn_is_refused() -> None:
     with pytest.raises(InputError, match="states"):
         gigpo([[0.0, 1.0]], [["a"]])

@@ -148,6 +148,14 @@ def test_surrogates_null_bytes_and_too_long_programs_are_told_what_is_wrong() ->
     assert environment.step("")[3]
 
 
+def test_half_a_surrogate_pair_that_a_program_says_is_told_as_text_that_can_be_read() -> None:
+    for raising in (r'raise ValueError("\ud800")', r'def solve(x): raise type("E\ud800", (Exception,), {})("\udfff")'):
+        observation = _opened(DOUBLE).step(raising)[0]
+        assert observation.isascii() and "ud800" in observation, observation
+    assert _opened(DOUBLE).step(r'def solve(x): return "\ud800"')[0].isascii()
+    assert _opened(ADD).step(r'import os; os.write(1, b"\xff\xed\xa0\x80")')[0].encode()
+
+
 @pytest.mark.parametrize("depth", [500, 900, 980, 5000])
 def test_result_that_is_nested_deeply_is_wrong(depth: int) -> None:
     nested = "[" * depth + "]" * depth

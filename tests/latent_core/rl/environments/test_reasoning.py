@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latent_core.config.agents import HELD_OUT
 from latent_core.errors import InputError
 from latent_core.puzzles import reasoning_gym
 from latent_core.rl.environments import find_environment, open_environment
@@ -135,7 +136,7 @@ SLOW = {"arc_agi", "codeio", "figlet_font", "group_anagrams", "knight_swap", "qu
 )
 def test_answer_that_says_nothing_is_no_full_solution_of_any_data_set_that_is_offered(dataset: str) -> None:
     environment = open_environment(f"reasoning:{dataset}")
-    for seed in range(2):
+    for seed in (0, HELD_OUT):  # the first that examples have, and the first that models are measured on
         environment.reset(seed)
         for answer in ("zzz", "nan", "", "[]", "{}"):
             environment.reset(seed)
@@ -202,3 +203,16 @@ def test_step_before_the_reset_or_after_the_end_is_an_error_of_the_caller() -> N
         environment.step("1 + 2")
     with pytest.raises(InputError, match="seed: must be at least 0, not -1"):
         environment.reset(-1)
+
+
+def test_generator_that_takes_small_seeds_only_makes_puzzles_of_large_ones_too() -> None:
+    environment = open_environment("reasoning:pool_matrix")
+    assert len({environment.reset(seed)[0] for seed in (0, 1, HELD_OUT, HELD_OUT + 1, 2**62)}) == 5
+
+
+def test_data_set_that_makes_no_puzzle_to_measure_on_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latent_core.rl.environments.reasoning._SEEDS", {})
+    with pytest.raises(
+        InputError, match=r"reasoning:pool_matrix makes no puzzle of seed 1099511627776 .*another data s"
+    ):
+        find_environment("reasoning:pool_matrix")

@@ -31,7 +31,7 @@ class Counting:
         if seed == 13:
             raise EnvironmentFailed("no answer")
         self.count = seed
-        return f"At {self.count}.", {}
+        return f"At {self.count}.", {"state": seed}
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         if action == "break":
@@ -154,6 +154,8 @@ def test_turn_limit_and_full_context_end_an_episode(model: ReadableModel) -> Non
     opening = len(Dialogue(model, SPEC.instruction).opening("At 0."))
     short = _player(model, Scripted(model, [_act("down")]), context=opening + 30).play([0], samples=1, step=0).groups[0]
     assert short is not None and short[0].end == "context" and len(short[0].turns) == 1
+    none = _player(model, Scripted(model, [_act("down")]), context=opening).play([0], samples=1, step=0).groups[0]
+    assert none is not None and [(turn.output.token_ids, turn.state) for turn in none[0].turns] == [((), 0)]
 
 
 def test_output_longer_than_the_context_allows_is_a_cut_one(model: ReadableModel) -> None:

@@ -47,6 +47,14 @@ def test_environment_without_legal_actions_or_examples_cannot_be_played_at_rando
         random_play(SUDOKU, 0, samples=1, seed=0)
 
 
+def test_actions_that_a_model_cannot_write_as_one_are_left_out() -> None:
+    spec = find_environment("frozen_lake")
+    listed = {"legal": ("", " ", "click[a || b]", "use </answer> now", " up ", "say <answer>", "a|b", "</think>")}
+    assert choices(spec, listed, 0) == (" up ", "a|b", "</think>")
+    with pytest.raises(InputError, match=r"frozen_lake lists no action that can stand between .* such as 'a \|\| b'"):
+        choices(spec, {"legal": ("a || b", "")}, 0)
+
+
 def test_summary_counts_instances_and_not_episodes() -> None:
     won, lost, untold = RandomEpisode(1.0, 2, True), RandomEpisode(0.0, 4, False), RandomEpisode(0.5, 1, None)
     found = summary_of_random_play([[won, won], [won, lost]])

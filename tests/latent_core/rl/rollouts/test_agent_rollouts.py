@@ -102,6 +102,15 @@ def test_advantages_follow_the_estimator() -> None:
     assert turn_advantages(group, _config(estimator="gigpo"), 0) == [[-2.0, -1.0], [2.0, 1.0]]
 
 
+def test_groups_are_filtered_by_returns_as_the_estimator_discounts_them(mini_dir: Path, tmp_path: Path) -> None:
+    """All win, one sooner than the other: at a discount that is worth something, and without one it is not."""
+    late, soon = (_turn(1, (5,), 0.0), _turn(1, (5,), 1.0)), (_turn(1, (5,), 1.0),)
+    group = [Episode(1, number, turns, "terminated") for number, turns in enumerate((late, soon))]
+    for estimator, gamma, kept in (("turn_level", 0.5, True), ("turn_level", 1.0, False), ("gigpo", 0.5, True)):
+        rollouts = AgentRollouts(SPEC, mini_dir, _config(estimator=estimator, gamma=gamma), tmp_path)
+        assert rollouts._taught([group], 0) == [kept]
+
+
 def test_placebo_permutes_returns_within_the_group() -> None:
     group = [Episode(1, sample, (_turn(1, (5,), float(sample)),), "terminated") for sample in range(8)]
     config = _config(placebo=True, rollout={**SMALL["rollout"], "samples": 8})

@@ -31,8 +31,7 @@ SETTINGS: dict[str, Any] = {
 # second process in the third step: it has played 4 episodes in each step before.
 TOY = """
 import os, signal
-from latent_core.errors import InfrastructureError
-from latent_core.rl.environments import EnvironmentSpec
+from latent_core.rl.environments import EnvironmentFailed, EnvironmentSpec
 
 RESETS = 0
 
@@ -47,7 +46,7 @@ class Toy:
             if os.environ.get("MISHAP") == "error":
                 raise ValueError("broken on purpose")
             if os.environ.get("MISHAP") == "lost":
-                raise InfrastructureError("the server does not answer")
+                raise EnvironmentFailed("the server does not answer")
         return f"Write about {seed % 7}.", {}
 
     def step(self, action):
