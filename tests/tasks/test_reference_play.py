@@ -68,4 +68,6 @@ def test_first_instance_without_an_answer_is_one_that_is_left_out(
 
     monkeypatch.setattr(Bandit, "reset", fails_at_first)
     call = reference_play.call(ReferencePlayConfig(instances=10), ReferencePlayInputs(EnvironmentInput.find("bandit")))
-    assert bench.perform(call).manifest.content.accounting == {"kept": 9, "aborted": 1}
+    made = bench.perform(call).manifest.content
+    assert made.accounting == {"kept": 9, "aborted": 1}
+    assert (made.metrics["random"]["instances"], made.metrics["random"]["episodes"]) == (9, 36)

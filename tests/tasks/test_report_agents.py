@@ -12,7 +12,15 @@ from latent_core.rl.rollouts.agent_rollouts import agent_schema
 from latent_core.store import Artifact, ArtifactRef
 from tasks.agent import ROLLOUTS
 from tasks.inputs import EnvironmentInput
-from tasks.report_agents import REPORT_HTML, RESULTS, TABLE_MARKDOWN, ReportAgents, ReportAgentsInputs, report_agents
+from tasks.report_agents import (
+    REPORT_HTML,
+    RESULTS,
+    TABLE_MARKDOWN,
+    ReportAgents,
+    ReportAgentsInputs,
+    _returns,
+    report_agents,
+)
 from tasks.tables import TRAIN, TURNS, VALIDATION, Table
 from tests.latent_core.report.test_agents import RANDOM_PLAY, played, steps, turn
 from tests.support.stage_bench import StageBench
@@ -103,3 +111,15 @@ def test_report_results_name_every_input_and_the_table_every_arm(made: tuple[Art
     rows = read_markdown(report.read_bytes(TABLE_MARKDOWN).decode()).rows
     assert [row[0] for row in rows] == [RANDOM, START, TRAINED, PLACEBO, OPTIMUM]
     assert {"figures/learning.svg", "figures/diagnostics.svg"} <= {one.path for one in report.manifest.content.files}
+
+
+def test_return_of_an_instance_is_the_mean_of_its_episodes_and_not_of_their_turns(bench: StageBench) -> None:
+    rows = [
+        turn(0, seed=1, sample=0, **{"return": 1.0}),
+        turn(1, seed=1, sample=0, end="terminated", **{"return": 1.0}),
+        turn(0, seed=1, sample=1, end="format", **{"return": 4.0}),
+        turn(0, seed=2, sample=0, end="truncated", **{"return": -1.0}),
+    ]
+    ref = bench.input("play", {TURNS: rows})
+    artifact = bench.store.get(ref.stage, ref.fingerprint)
+    assert artifact is not None and _returns(artifact) == {1: 2.5, 2: -1.0}

@@ -50,6 +50,16 @@ def test_interval_is_no_narrower_than_students_over_seeds() -> None:
     assert found.interval.low <= expected.low + 1e-9 and found.interval.high >= expected.high - 1e-9
 
 
+def test_seeds_that_happen_to_agree_do_not_borrow_certainty_from_instances() -> None:
+    """Seeds make as much of this difference as instances, and there are three of them."""
+    hard = np.linspace(-0.19, 0.19, 100)
+    shifts = (0.1, 0.1, 0.13)
+    found = return_difference("start", [_returns(hard + shift) for shift in shifts], [_returns(np.zeros(100))])
+    expected = student(shifts)
+    assert found.interval is not None and expected is not None
+    assert found.interval.high - found.interval.low >= expected.high - expected.low - 1e-9
+
+
 def test_instances_that_one_model_has_not_played_are_left_out_for_all() -> None:
     agents = [{1: 1.0, 2: 0.0, 3: 9.0}, {1: 1.0, 2: 0.5}]
     found = return_difference("start", agents, [{1: 0.0, 2: 0.0, 4: 9.0}])
