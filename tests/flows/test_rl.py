@@ -116,6 +116,11 @@ def test_limit_of_turns_above_the_environments_own_is_refused(tmp_path: Path, se
         ({"seeds": []}, "^seeds: "),
         ({"agent": {"seed": 3}}, "agent.seed: this flow trains with every one of `seeds`"),
         ({"agent": {"placebo": True}}, "agent.placebo: the placebo is an arm"),
+        ({"agent": {"rollout": {"importance_cap": 3}}}, r"^agent\.rollout\.importance_cap: transformers samples with"),
+        (
+            {"agent": {"rollout": {"vllm": {"tensor_parallel_size": 2}}}},
+            r"^agent\.rollout\.vllm\.tensor_parallel_size: ",
+        ),
         ({"agent": {"gamma": 0.5}}, r"agent\.gamma: dr_grpo takes no discount from turn to turn; leave it 1"),
         ({"agent": {"gamma": 0.5, "estimator": "ppo"}}, r"agent\.gamma: .* set agent\.gae\.gamma_turn"),
         (
@@ -145,7 +150,10 @@ def test_learning_from_latents_alone_needs_a_model_that_has_them(tmp_path: Path)
     settings: dict[str, Any] = {"environment": "bandit", "agent": {"latent_only": True}}
     with pytest.raises(InputError, match=r"^agent\.latent_only: needs a dual model, and latent-mini has no latent tok"):
         _plan(tmp_path, **settings)
-    assert "agent trained-seed1" in _plan(tmp_path, **settings, model=str(dual_dir))
+    latent = _plan(tmp_path, **settings, model=str(dual_dir))
+    whole = _plan(tmp_path, environment="bandit", model=str(dual_dir))
+    changed = {title.partition(" ")[0] for title in latent if latent[title] != whole[title]}
+    assert changed == {"agent", "play", "report_agents"} and latent["play start"] == whole["play start"]
 
 
 def test_discount_marks_the_rule_that_groups_are_filtered_by() -> None:

@@ -154,6 +154,7 @@ INERT = {
     "compare train.seed": "the flow trains with every one of its seeds",
     "compare evaluate.base": "must be true",
     "rl agent.seed": "the flow trains with every one of its seeds",
+    "rl agent.latent_only": "needs a dual model; tests/flows/test_rl.py plans with one",
     "rl agent.placebo": "must be false: the placebo is an arm of its own",
     "length grpo.seed": "the flow trains with every one of its seeds",
     "length grpo.placebo": "the flow sets it",

@@ -137,7 +137,7 @@ CASES: list[tuple[Stage[Any, Any], StageConfig, str]] = [
     (play, PlayConfig(), "3772fdae98cc973b"),
     (train_agent, AgentConfig(), "d3fa4bac9a6b6065"),
     (reference_play, ReferencePlayConfig(), "9ac350bfb3c39ff6"),
-    (report_agents, ReportAgents(title="t"), "e6cacd7122bac0d9"),
+    (report_agents, ReportAgents(title="t"), "3abf350dc01211c7"),
     (train_policy, GrpoConfig(), "a4147f1bb615f614"),
     (train_policy, GrpoConfig.model_validate({"length": {"reward": "gated"}}), "d176051d7207e092"),
     (measure_reference_lengths, ReferenceLengths(sampling=SamplingConfig(), questions=5), "201b72c79cce9b30"),

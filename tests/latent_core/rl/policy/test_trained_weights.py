@@ -66,5 +66,8 @@ def test_weight_that_the_checkpoint_calls_otherwise_is_refused(mini_dir: Path) -
     stored = stored_weights(mini_dir)
     assert {name for name, _ in checked_weights(model, stored)} == stored
     fused = stored - {"model.layers.4.mlp.up_proj.weight"}
-    with pytest.raises(InputError, match=r"^rollout\.engine: .*model\.layers\.4\.mlp\.up_proj\.weight.*transformers$"):
+    with pytest.raises(
+        InputError,
+        match=r"^grpo\.rollout\.engine or agent\.rollout\.engine: .*layers\.4\.mlp\.up_proj\.weight.*transformers$",
+    ):
         list(checked_weights(model, fused))
