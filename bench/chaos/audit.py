@@ -11,6 +11,7 @@ from bench.chaos.watch import CommitWatch, Event
 from latent_core.store import ArtifactStore, collect_garbage, find_garbage
 from latent_core.store.layout import MANIFEST, RESULTS
 from tasks.report import write_report
+from tasks.tracking.journal import FOLDER as RUN_RECORDS
 
 
 def contents(store: Path) -> dict[str, bytes]:
@@ -63,7 +64,8 @@ def damaged(store: Path) -> Iterator[str]:
 
 
 def unowned(store: Path) -> list[Path]:
-    """Files and folders that belong to no committed artifact, however they came to be, but for Prefect's results."""
+    """Files and folders that belong to no committed artifact, however they came to be, but for Prefect's results and the
+    records of runs."""
     owned = set()
     for manifest in store.glob(f"*/*/{MANIFEST}"):
         body = json.loads(manifest.read_bytes())
@@ -71,8 +73,8 @@ def unowned(store: Path) -> list[Path]:
         files = [attempt / item["path"] for item in body["content"]["files"]]
         for path in [manifest, attempt, *files]:
             owned |= {path, *path.parents}
-    results = store / RESULTS
-    owned |= {results, *results.rglob("*")}
+    for kept in (store / RESULTS, store / RUN_RECORDS):
+        owned |= {kept, *kept.rglob("*")}
     return sorted(path for path in store.rglob("*") if path not in owned)
 
 

@@ -63,6 +63,8 @@ def test_leftovers_go_and_what_garbage_collection_leaves_is_named(tmp_path: Path
     folder = tmp_path / _write(store, "a").ref.key
     (folder / "attempt-1").mkdir()
     (folder / "attempt-1" / "half").write_bytes(b"half")
+    (tmp_path / ".runs").mkdir()
+    (tmp_path / ".runs" / "one.json").write_text("{}")
     assert list(audit.left_after_gc(tmp_path)) == []
     (tmp_path / "stray").write_bytes(b"?")
     (found,) = audit.left_after_gc(tmp_path)
