@@ -64,8 +64,8 @@ def damaged(store: Path) -> Iterator[str]:
 
 
 def unowned(store: Path) -> list[Path]:
-    """Files and folders that belong to no committed artifact, however they came to be, but for Prefect's results and the
-    records of runs."""
+    """Files and folders that belong to no committed artifact, however they came to be, but for Prefect's results and
+    the records of runs."""
     owned = set()
     for manifest in store.glob(f"*/*/{MANIFEST}"):
         body = json.loads(manifest.read_bytes())
