@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from latent_core.report import Provenance
-from latent_core.report.agents import OPTIMUM, PLACEBO, RANDOM, START, TRAINED, Agents, Member
+from latent_core.report.agents import OPTIMUM, PLACEBO, RANDOM, START, TRAINED, Agents, Member, student
 from latent_core.report.agents_page import render_agents
 from latent_core.report.agents_plots import agents_figures
 from latent_core.report.agents_tables import arms_table, differences_table
@@ -77,6 +77,9 @@ def test_difference_to_the_placebo_pairs_equal_seeds() -> None:
     assert (start.control, placebo.control) == (START, PLACEBO)
     assert start.each_seed == pytest.approx((0.3, 0.4, 0.5)) and placebo.each_seed == pytest.approx((0.3, 0.4, 0.6))
     assert placebo.value == pytest.approx(1.3 / 3) and placebo.instances == 10
+    expected = student(placebo.each_seed)
+    assert placebo.interval is not None and expected is not None
+    assert placebo.interval[1:] == pytest.approx(expected[1:], rel=0.01)
 
 
 def test_one_seed_has_no_interval_and_says_so_with_a_dash() -> None:

@@ -143,7 +143,7 @@ def test_engine_is_identity_and_its_options_are_not() -> None:
 
 @pytest.mark.parametrize("config", [GrpoConfig, AgentConfig])
 def test_settings_without_an_effect_and_several_devices_are_refused(config: Any) -> None:
-    with pytest.raises(ValueError, match=r"importance_cap: transformers samples.*engine to vllm"):
+    with pytest.raises(ValueError, match=r"rollout\n.*importance_cap: transformers samples.*engine to vllm"):
         config.model_validate({"rollout": {"importance_cap": 4.0}})
-    with pytest.raises(ValueError, match=r"vllm\.tensor_parallel_size.*leave it out"):
+    with pytest.raises(ValueError, match=r"rollout\n.*vllm\.tensor_parallel_size.*leave it out"):
         config.model_validate({"rollout": {"engine": "vllm", "vllm": {"tensor_parallel_size": 2}}})

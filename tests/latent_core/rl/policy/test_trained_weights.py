@@ -68,6 +68,7 @@ def test_weight_that_the_checkpoint_calls_otherwise_is_refused(mini_dir: Path) -
     fused = stored - {"model.layers.4.mlp.up_proj.weight"}
     with pytest.raises(
         InputError,
-        match=r"^grpo\.rollout\.engine or agent\.rollout\.engine: .*layers\.4\.mlp\.up_proj\.weight.*transformers$",
+        match=r"^grpo\.rollout\.engine or agent\.rollout\.engine: "
+        r".*model\.layers\.4\.mlp\.up_proj\.weight.*transformers$",
     ):
         list(checked_weights(model, fused))
