@@ -79,7 +79,7 @@ def test_difference_to_the_placebo_pairs_equal_seeds() -> None:
     assert placebo.value == pytest.approx(1.3 / 3) and placebo.instances == 10
     expected = student(placebo.each_seed)
     assert placebo.interval is not None and expected is not None
-    assert placebo.interval[1:] == pytest.approx(expected[1:], rel=0.01)
+    assert placebo.interval[1:] == pytest.approx(expected[1:], abs=0.005)
 
 
 def test_one_seed_has_no_interval_and_says_so_with_a_dash() -> None:
